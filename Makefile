@@ -1,0 +1,40 @@
+EXTENSION    = actor
+MODULE_big   = actor
+PGFILEDESC   = "actor - virtual actors in PostgreSQL"
+OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+DATA         = actor--1.0.sql
+
+PG_CPPFLAGS  = -I$(srcdir)/src
+PG_CFLAGS    = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
+               -Wno-missing-field-initializers -Wshadow=compatible-local \
+               -Wstrict-prototypes
+# nothing but our own prefix leaves the library
+SHLIB_LINK   = -Wl,--version-script=$(srcdir)/src/exports.map
+
+# With PORT_BASE the suites start servers of their own, which root cannot do;
+# without it they use the server that PGHOST and PGPORT name, which must have
+# the settings of script/test.conf.  script/test does all of this.
+ifdef PORT_BASE
+temp_regress   = --temp-instance=./tmp_regress --port=$(PORT_BASE) \
+                 --temp-config=$(srcdir)/script/test.conf
+temp_isolation = --temp-instance=./tmp_isolation --port=$(shell expr $(PORT_BASE) + 1) \
+                 --temp-config=$(srcdir)/script/test.conf
+TAP_TESTS      = 1
+endif
+
+# the first one creates the extension, the last one drops it
+REGRESS        = setup registry method payload turn reentrancy state transact \
+                 schedule reminder privilege teardown
+REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)
+ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=$(srcdir) $(temp_isolation)
+PROVE_TESTS    = t/*.pl
+EXTRA_CLEAN    = tmp_regress tmp_isolation tmp_check tmp_check_iso output_iso log
+
+PG_CONFIG   ?= pg_config
+PGXS        := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# objects live in a subdirectory, which a VPATH build must make first
+$(shell mkdir -p $(sort $(dir $(OBJS))))
+$(OBJS): $(wildcard $(srcdir)/src/*.h)

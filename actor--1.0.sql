@@ -1,0 +1,437 @@
+-- complain if the script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION actor" to load this file. \quit
+
+/*
+ * The tables live in a schema of their own, with a fixed name; the functions
+ * live in the schema named at CREATE EXTENSION.  CREATE SCHEMA without IF NOT
+ * EXISTS refuses a schema that somebody has prepared.
+ */
+CREATE SCHEMA actor;
+COMMENT ON SCHEMA actor IS 'tables and views of the extension actor';
+GRANT USAGE ON SCHEMA actor TO PUBLIC;
+
+/*
+ * Tables.  They are written by the library only.  Every key begins with the
+ * actor, so that the tables can be distributed by actor_id; texts that name
+ * something compare bytewise, so that no change of a locale harms an index.
+ */
+
+CREATE TABLE actor.type (
+    actor_type                   text COLLATE "C" PRIMARY KEY,
+    schema_name                  name NOT NULL UNIQUE,
+    owner_name                   name NOT NULL,
+    idle_timeout                 interval,
+    scan_interval                interval,
+    reentrancy                   boolean,
+    max_stack_depth              integer,
+    call_timeout                 interval,
+    drain_ongoing_call_timeout   interval,
+    drain_rebalanced_actors      boolean,
+    reminders_storage_partitions integer
+);
+COMMENT ON TABLE actor.type IS 'registered actor types; NULL options follow the setting of that name';
+COMMENT ON COLUMN actor.type.actor_type IS 'name of the type';
+COMMENT ON COLUMN actor.type.schema_name IS 'schema whose functions are the methods';
+COMMENT ON COLUMN actor.type.owner_name IS 'role that owned the schema at registration';
+COMMENT ON COLUMN actor.type.idle_timeout IS 'idle time after which an actor is deactivated';
+COMMENT ON COLUMN actor.type.scan_interval IS 'time between two looks for idle actors';
+COMMENT ON COLUMN actor.type.reentrancy IS 'whether a call chain may enter an actor again';
+COMMENT ON COLUMN actor.type.max_stack_depth IS 'how often one actor may be on the stack of a chain';
+COMMENT ON COLUMN actor.type.call_timeout IS 'how long a call waits for the turn; 0 waits for ever';
+COMMENT ON COLUMN actor.type.drain_ongoing_call_timeout IS 'time a running callback gets when its worker is stopped';
+COMMENT ON COLUMN actor.type.drain_rebalanced_actors IS 'whether a running callback gets that time';
+COMMENT ON COLUMN actor.type.reminders_storage_partitions IS 'number of slices the due reminders are drained in; 0: automatic';
+SELECT pg_catalog.pg_extension_config_dump('actor.type', '');
+GRANT SELECT ON actor.type TO PUBLIC;
+
+CREATE TABLE actor.state (
+    actor_type text COLLATE "C" NOT NULL,
+    actor_id   text COLLATE "C" NOT NULL,
+    key        text COLLATE "C" NOT NULL,
+    value      jsonb NOT NULL,
+    updated_at timestamptz NOT NULL,
+    expires_at timestamptz,
+    PRIMARY KEY (actor_type, actor_id, key)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE actor.state IS 'state of the actors, one row a key';
+COMMENT ON COLUMN actor.state.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.state.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.state.key IS 'key, chosen by the methods';
+COMMENT ON COLUMN actor.state.value IS 'value, any JSON';
+COMMENT ON COLUMN actor.state.updated_at IS 'when the key was last set';
+COMMENT ON COLUMN actor.state.expires_at IS 'when the key stops existing; NULL: never';
+SELECT pg_catalog.pg_extension_config_dump('actor.state', '');
+
+CREATE TABLE actor.reminder (
+    actor_type     text COLLATE "C" NOT NULL,
+    actor_id       text COLLATE "C" NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    method         text NOT NULL,
+    data           jsonb,
+    due_time       text,
+    period         text,
+    ttl            text,
+    catch_up       text NOT NULL,
+    failure_policy jsonb,
+    role_name      name NOT NULL,
+    generation     bigint NOT NULL,
+    registered_at  timestamptz NOT NULL,
+    first_at       timestamptz NOT NULL,
+    step           interval,
+    firings        integer NOT NULL,
+    time_zone      text NOT NULL,
+    expires_at     timestamptz,
+    firing         bigint NOT NULL,
+    scheduled_at   timestamptz NOT NULL,
+    next_try_at    timestamptz NOT NULL,
+    remaining      bigint,
+    attempt        integer NOT NULL,
+    deferrals      integer NOT NULL,
+    last_error     text,
+    PRIMARY KEY (actor_type, actor_id, name)
+) WITH (fillfactor = 80);
+CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at);
+COMMENT ON TABLE actor.reminder IS 'durable callbacks, one row a reminder';
+COMMENT ON INDEX actor.reminder_due IS 'finds the due reminders of a role';
+COMMENT ON COLUMN actor.reminder.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.reminder.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.reminder.name IS 'name of the reminder, unique for the actor';
+COMMENT ON COLUMN actor.reminder.method IS 'method that is called';
+COMMENT ON COLUMN actor.reminder.data IS 'payload of the method';
+COMMENT ON COLUMN actor.reminder.due_time IS 'due time as given';
+COMMENT ON COLUMN actor.reminder.period IS 'period as given';
+COMMENT ON COLUMN actor.reminder.ttl IS 'time to live as given';
+COMMENT ON COLUMN actor.reminder.catch_up IS 'what happens to missed firings: one, all or skip';
+COMMENT ON COLUMN actor.reminder.failure_policy IS 'what happens when the method fails; NULL: three retries, one second apart';
+COMMENT ON COLUMN actor.reminder.role_name IS 'role that registered the reminder and runs the method';
+COMMENT ON COLUMN actor.reminder.generation IS 'random number of this registration';
+COMMENT ON COLUMN actor.reminder.registered_at IS 'when the reminder was registered';
+COMMENT ON COLUMN actor.reminder.first_at IS 'instant of the first firing, origin of the grid';
+COMMENT ON COLUMN actor.reminder.step IS 'period as an interval; NULL: one firing only';
+COMMENT ON COLUMN actor.reminder.firings IS 'total number of firings; 0: no limit';
+COMMENT ON COLUMN actor.reminder.time_zone IS 'time zone of calendar steps';
+COMMENT ON COLUMN actor.reminder.expires_at IS 'firings scheduled at or after this do not happen; NULL: never';
+COMMENT ON COLUMN actor.reminder.firing IS 'number of the pending firing, from 0';
+COMMENT ON COLUMN actor.reminder.scheduled_at IS 'instant the pending firing is scheduled at';
+COMMENT ON COLUMN actor.reminder.next_try_at IS 'when the pending firing is tried; infinity: never';
+COMMENT ON COLUMN actor.reminder.remaining IS 'firings left, the pending one included; NULL: no limit';
+COMMENT ON COLUMN actor.reminder.attempt IS 'number of the next attempt of the pending firing, from 1';
+COMMENT ON COLUMN actor.reminder.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
+COMMENT ON COLUMN actor.reminder.last_error IS 'message of the last failed attempt';
+SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
+
+CREATE TABLE actor.failure (
+    failure_id   bigint GENERATED ALWAYS AS IDENTITY,
+    actor_type   text COLLATE "C" NOT NULL,
+    actor_id     text COLLATE "C" NOT NULL,
+    kind         text NOT NULL,
+    name         text COLLATE "C" NOT NULL,
+    method       text NOT NULL,
+    payload      jsonb,
+    scheduled_at timestamptz NOT NULL,
+    failed_at    timestamptz NOT NULL,
+    attempts     integer NOT NULL,
+    sqlstate     text NOT NULL,
+    message      text NOT NULL,
+    detail       text,
+    context      text,
+    role_name    name NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, failure_id)
+);
+COMMENT ON TABLE actor.failure IS 'firings given up after their last retry';
+COMMENT ON COLUMN actor.failure.failure_id IS 'number of the failure';
+COMMENT ON COLUMN actor.failure.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.failure.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder';
+COMMENT ON COLUMN actor.failure.name IS 'name of the reminder';
+COMMENT ON COLUMN actor.failure.method IS 'method that was called';
+COMMENT ON COLUMN actor.failure.payload IS 'its payload';
+COMMENT ON COLUMN actor.failure.scheduled_at IS 'instant the firing was scheduled at';
+COMMENT ON COLUMN actor.failure.failed_at IS 'when the last attempt failed';
+COMMENT ON COLUMN actor.failure.attempts IS 'number of attempts';
+COMMENT ON COLUMN actor.failure.sqlstate IS 'SQLSTATE of the last error';
+COMMENT ON COLUMN actor.failure.message IS 'message of the last error';
+COMMENT ON COLUMN actor.failure.detail IS 'detail of the last error';
+COMMENT ON COLUMN actor.failure.context IS 'context of the last error';
+COMMENT ON COLUMN actor.failure.role_name IS 'role that ran the method';
+SELECT pg_catalog.pg_extension_config_dump('actor.failure', '');
+SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
+
+/*
+ * Who sees what: the owner of a type sees the rows of its actors, a role sees
+ * the reminders and failures it registered itself, nobody else sees any.
+ */
+
+CREATE VIEW actor.owned_type WITH (security_barrier) AS
+    SELECT t.actor_type
+      FROM actor.type t
+      JOIN pg_catalog.pg_roles r
+        ON r.rolname OPERATOR(pg_catalog.=) t.owner_name
+     WHERE pg_catalog.pg_has_role(r.oid, 'USAGE');
+COMMENT ON VIEW actor.owned_type IS 'actor types owned by the current role';
+GRANT SELECT ON actor.owned_type TO PUBLIC;
+
+CREATE VIEW actor.owned_role WITH (security_barrier) AS
+    SELECT r.rolname AS role_name
+      FROM pg_catalog.pg_roles r
+     WHERE pg_catalog.pg_has_role(r.oid, 'USAGE');
+COMMENT ON VIEW actor.owned_role IS 'roles whose rights the current role has';
+GRANT SELECT ON actor.owned_role TO PUBLIC;
+
+ALTER TABLE actor.state ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.state FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t));
+GRANT SELECT ON actor.state TO PUBLIC;
+
+ALTER TABLE actor.reminder ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.reminder FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
+GRANT SELECT ON actor.reminder TO PUBLIC;
+
+ALTER TABLE actor.failure ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.failure FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
+GRANT SELECT ON actor.failure TO PUBLIC;
+
+/*
+ * Actor types
+ */
+
+CREATE FUNCTION @extschema@.actor_register(
+    actor_type                   text,
+    schema_name                  name DEFAULT NULL,
+    idle_timeout                 interval DEFAULT NULL,
+    scan_interval                interval DEFAULT NULL,
+    reentrancy                   boolean DEFAULT NULL,
+    max_stack_depth              integer DEFAULT NULL,
+    call_timeout                 interval DEFAULT NULL,
+    drain_ongoing_call_timeout   interval DEFAULT NULL,
+    drain_rebalanced_actors      boolean DEFAULT NULL,
+    reminders_storage_partitions integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_register';
+COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer)
+    IS 'registers an actor type, or replaces its whole configuration';
+
+CREATE FUNCTION @extschema@.actor_unregister(
+    actor_type text,
+    force      boolean DEFAULT false)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_unregister';
+COMMENT ON FUNCTION @extschema@.actor_unregister(text, boolean)
+    IS 'removes an actor type; with force also all data of its actors';
+
+/*
+ * Calls
+ */
+
+CREATE FUNCTION @extschema@.actor_invoke(
+    actor_type text,
+    actor_id   text,
+    method     text,
+    payload    jsonb DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_invoke';
+COMMENT ON FUNCTION @extschema@.actor_invoke(text, text, text, jsonb)
+    IS 'calls a method of an actor in its turn and returns the result';
+
+CREATE FUNCTION @extschema@.actor_type()
+RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_type';
+COMMENT ON FUNCTION @extschema@.actor_type()
+    IS 'type of the running actor; NULL outside a method';
+
+CREATE FUNCTION @extschema@.actor_id()
+RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_id';
+COMMENT ON FUNCTION @extschema@.actor_id()
+    IS 'id of the running actor; NULL outside a method';
+
+CREATE FUNCTION @extschema@.actor_method()
+RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_method';
+COMMENT ON FUNCTION @extschema@.actor_method()
+    IS 'name of the running method; NULL outside a method';
+
+CREATE FUNCTION @extschema@.actor_reentrancy_id()
+RETURNS uuid
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_reentrancy_id';
+COMMENT ON FUNCTION @extschema@.actor_reentrancy_id()
+    IS 'id of the running call chain; NULL outside a method';
+
+CREATE FUNCTION @extschema@.actor_call_chain(
+    OUT depth      integer,
+    OUT actor_type text,
+    OUT actor_id   text,
+    OUT method     text)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_call_chain';
+COMMENT ON FUNCTION @extschema@.actor_call_chain()
+    IS 'the running calls, outermost first';
+
+CREATE FUNCTION @extschema@.actor_cause()
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_cause';
+COMMENT ON FUNCTION @extschema@.actor_cause()
+    IS 'why the running method runs: a call or a reminder, with its details';
+
+/*
+ * State of the running actor
+ */
+
+CREATE FUNCTION @extschema@.actor_get(key text)
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get';
+COMMENT ON FUNCTION @extschema@.actor_get(text)
+    IS 'value of a key of the running actor; NULL when absent';
+
+CREATE FUNCTION @extschema@.actor_get(key text, default_value anyelement)
+RETURNS anyelement
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_typed';
+COMMENT ON FUNCTION @extschema@.actor_get(text, anyelement)
+    IS 'value of a key of the running actor in the type of the default, which stands for an absent key';
+
+CREATE FUNCTION @extschema@.actor_get(key text, default_value text)
+RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_typed';
+COMMENT ON FUNCTION @extschema@.actor_get(text, text)
+    IS 'value of a key of the running actor as text; the default stands for an absent key';
+
+CREATE FUNCTION @extschema@.actor_set(key text, value anyelement, ttl interval DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set';
+COMMENT ON FUNCTION @extschema@.actor_set(text, anyelement, interval)
+    IS 'sets a key of the running actor, for the given time or for good';
+
+CREATE FUNCTION @extschema@.actor_set(key text, value text, ttl interval DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set';
+COMMENT ON FUNCTION @extschema@.actor_set(text, text, interval)
+    IS 'sets a key of the running actor to a string, for the given time or for good';
+
+CREATE FUNCTION @extschema@.actor_remove(key text)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_remove';
+COMMENT ON FUNCTION @extschema@.actor_remove(text)
+    IS 'removes a key of the running actor; true if there was one';
+
+CREATE FUNCTION @extschema@.actor_state()
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_state';
+COMMENT ON FUNCTION @extschema@.actor_state()
+    IS 'all keys of the running actor as one object';
+
+CREATE FUNCTION @extschema@.actor_transact(operations jsonb)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_transact';
+COMMENT ON FUNCTION @extschema@.actor_transact(jsonb)
+    IS 'applies an array of upsert and delete operations to the running actor, all or none';
+
+/*
+ * Reminders
+ */
+
+CREATE FUNCTION @extschema@.actor_set_reminder(
+    actor_type     text,
+    actor_id       text,
+    name           text,
+    due_time       text DEFAULT NULL,
+    period         text DEFAULT NULL,
+    ttl            text DEFAULT NULL,
+    data           jsonb DEFAULT NULL,
+    method         text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL,
+    catch_up       text DEFAULT 'one',
+    overwrite      boolean DEFAULT true)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_reminder';
+COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, text, text, text, jsonb, text, jsonb, text, boolean)
+    IS 'registers or replaces a reminder; due time, period and ttl as Dapr writes them';
+
+CREATE FUNCTION @extschema@.actor_set_reminder(
+    actor_type     text,
+    actor_id       text,
+    name           text,
+    due_time       timestamptz,
+    period         interval DEFAULT NULL,
+    ttl            interval DEFAULT NULL,
+    data           jsonb DEFAULT NULL,
+    method         text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL,
+    catch_up       text DEFAULT 'one',
+    overwrite      boolean DEFAULT true)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_reminder_at';
+COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, timestamptz, interval, interval, jsonb, text, jsonb, text, boolean)
+    IS 'registers or replaces a reminder that is due at an instant';
+
+CREATE FUNCTION @extschema@.actor_set_reminder(
+    actor_type     text,
+    actor_id       text,
+    name           text,
+    due_time       interval,
+    period         interval DEFAULT NULL,
+    ttl            interval DEFAULT NULL,
+    data           jsonb DEFAULT NULL,
+    method         text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL,
+    catch_up       text DEFAULT 'one',
+    overwrite      boolean DEFAULT true)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_reminder_in';
+COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, interval, interval, interval, jsonb, text, jsonb, text, boolean)
+    IS 'registers or replaces a reminder that is due after a time';
+
+CREATE FUNCTION @extschema@.actor_get_reminder(
+    actor_type text,
+    actor_id   text,
+    name       text)
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_reminder';
+COMMENT ON FUNCTION @extschema@.actor_get_reminder(text, text, text)
+    IS 'a reminder as registered, and its next firing; NULL when absent';
+
+CREATE FUNCTION @extschema@.actor_delete_reminder(
+    actor_type text,
+    actor_id   text,
+    name       text)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_delete_reminder';
+COMMENT ON FUNCTION @extschema@.actor_delete_reminder(text, text, text)
+    IS 'removes a reminder; true if there was one';
+
+CREATE FUNCTION @extschema@.actor_schedule_preview(
+    due_time      text,
+    period        text,
+    ttl           text,
+    count         integer DEFAULT 5,
+    registered_at timestamptz DEFAULT now())
+RETURNS SETOF timestamptz
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'actor_schedule_preview';
+COMMENT ON FUNCTION @extschema@.actor_schedule_preview(text, text, text, integer, timestamptz)
+    IS 'the first instants of a schedule, without registering it';

@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * actor.h
+ *		What more than one file of the library needs, by file.
+ *
+ * IDENTIFICATION
+ *		src/actor.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_H
+#define ACTOR_H
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/hsearch.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+/* most bytes of an actor type's name */
+#define ACTOR_MAX_TYPE_LEN	(NAMEDATALEN - 1)
+/* most bytes of an actor's id, a key or the name of a reminder */
+#define ACTOR_MAX_NAME_LEN	512
+
+/*
+ * True identity of an actor.  The texts are detoasted and belong to whoever
+ * made the reference; the hash only serves lock tags and hash tables.
+ */
+typedef struct ActorRef
+{
+	text	   *type;
+	text	   *id;
+	uint64		hash;			/* frozen formula, see actor_ref_init */
+} ActorRef;
+
+/* actor.c */
+
+extern bool actor_enabled;
+extern int	actor_max_turns_per_transaction;
+extern bool actor_reentrancy_default;
+extern int	actor_max_stack_depth_default;
+extern int	actor_call_timeout_default;
+extern int	actor_callback_timeout;
+extern int	actor_executor_linger;
+extern int	actor_max_executors;
+extern int	actor_max_workers;
+
+extern void actor_check_text(text *value, bool isnull, const char *what, int limit);
+extern text *actor_text_argument(FunctionCallInfo fcinfo, int number,
+								 const char *what, int limit);
+extern void actor_ref_arguments(ActorRef *actor, FunctionCallInfo fcinfo);
+extern void actor_ref_init(ActorRef *actor, text *type, text *id);
+extern bool actor_ref_equal(const ActorRef *a, const ActorRef *b);
+extern bool actor_text_equal(const text *a, const text *b);
+
+/* catalog.c */
+
+#define ACTOR_QUERY_MAX_ARGS	24
+
+/* one statement over the extension's tables, prepared when first used */
+typedef struct ActorQuery
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[ACTOR_QUERY_MAX_ARGS];
+	SPIPlanPtr	plan;
+} ActorQuery;
+
+/* the identity to return to after bookkeeping */
+typedef struct ActorBookkeeping
+{
+	Oid			userid;
+	int			sec_context;
+} ActorBookkeeping;
+
+extern void actor_catalog_init(void);
+extern bool actor_catalog_installed(void);
+extern Oid	actor_catalog_relation(const char *name);
+extern uint64 actor_catalog_generation(void);
+extern void actor_catalog_invalidate_types(void);
+extern void actor_bookkeeping_begin(ActorBookkeeping *bookkeeping);
+extern void actor_bookkeeping_end(ActorBookkeeping *bookkeeping);
+extern uint64 actor_query_run(ActorQuery *query, Datum *values, const char *nulls);
+extern uint64 actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
+							   Snapshot snapshot);
+extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
+extern Datum actor_query_result(uint64 row, int column, bool *isnull);
+
+/* registry.c */
+
+/* a registered type as this backend knows it; NULL options are resolved at use */
+typedef struct ActorType
+{
+	char		name[NAMEDATALEN];	/* hash key */
+	NameData	schema_name;
+	NameData	owner_name;
+	Oid			schema_oid;		/* invalid: gone, or somebody else's */
+	bool		reentrancy_set;
+	bool		reentrancy;
+	int			max_stack_depth;	/* -1: the setting */
+	int			call_timeout;	/* ms, -1: the setting */
+	HTAB	   *methods;		/* of method.c, in the registry's context */
+} ActorType;
+
+extern ActorType *actor_type_lookup(const text *name);
+extern MemoryContext actor_type_context(void);
+extern bool actor_type_reentrant(const ActorType *type);
+extern int	actor_type_max_stack_depth(const ActorType *type);
+extern int	actor_type_call_timeout(const ActorType *type);
+extern void actor_type_require(const text *name);
+extern bool actor_type_owned(const text *name);
+extern void actor_type_check_exists(const text *name, uint64 generation);
+extern bool actor_role_held(const NameData *role_name);
+
+/* convert.c */
+
+extern int	actor_conversion_begin(void);
+extern void actor_conversion_end(int nestlevel);
+extern Jsonb *actor_to_jsonb(Datum value, Oid type);
+extern void actor_jsonb_scalar(Jsonb *jsonb, JsonbValue *value);
+extern Datum actor_from_jsonb(JsonbValue *value, Oid type, bool *isnull);
+
+/* method.c */
+
+typedef struct ActorMethod ActorMethod;
+
+extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
+extern void actor_method_check_acl(ActorMethod *method, ActorType *type);
+extern bool actor_method_writes(const ActorMethod *method);
+extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
+
+/* turn.c */
+
+/* why a frame runs, shown by actor_cause(); a plain call has no cause */
+typedef struct ActorCause
+{
+	const char *kind;			/* "reminder" */
+	text	   *name;
+	TimestampTz scheduled_at;
+	TimestampTz fired_at;
+	int32		attempt;
+	int64		missed;
+	int64		remaining;		/* -1: no limit */
+} ActorCause;
+
+/*
+ * One running method.  Frames live on the C stack of actor_call and are
+ * chained from the innermost outwards.
+ */
+typedef struct ActorFrame
+{
+	struct ActorFrame *caller;
+	ActorRef	actor;
+	const text *method;
+	const ActorCause *cause;
+	bool		writing;
+	bool		pushed_snapshot;
+	bool		saved_read_only;
+	Snapshot	snapshot;		/* of a read-only frame */
+	int			depth;			/* 1: outermost */
+	uint64		generation;		/* of the catalog when the method was found */
+	SubTransactionId subid;
+	ErrorContextCallback errcallback;
+} ActorFrame;
+
+extern void actor_turn_init(void);
+extern bool actor_turn_enter(const ActorRef *actor, int timeout);
+extern bool actor_turn_try_enter(const ActorRef *actor);
+extern void actor_turn_check_isolation(const char *action);
+extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
+									 const text *method);
+extern void actor_frame_push(ActorFrame *frame, const ActorRef *actor, const text *method,
+							 const ActorCause *cause, bool writing);
+extern void actor_frame_pop(ActorFrame *frame);
+extern void actor_frame_abandon(ActorFrame *frame);
+extern ActorFrame *actor_frame_current(void);
+extern ActorFrame *actor_frame_required(void);
+extern char *actor_call_chain_text(const ActorRef *actor, const text *method);
+
+/* invoke.c */
+
+extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
+						 Jsonb *payload, const ActorCause *cause);
+extern void actor_check_method(const text *type_name, const text *method_name);
+
+/* workers.c */
+
+extern void actor_workers_init(void);
+extern void actor_shared_request(void);
+extern void actor_shared_attach(void);
+
+/* launcher.c */
+
+extern void actor_launcher_register(void);
+
+#endif							/* ACTOR_H */

@@ -1,0 +1,272 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *		Access to the extension's own tables.
+ *
+ * All reading and writing of the tables in schema actor goes through here:
+ * as the owner of the extension, in a security-restricted operation, with
+ * statements over built-in types and operators only.  Every name in these
+ * statements is qualified, so no search_path has a say in them; it is
+ * nevertheless the reason why a plan may be made anew after it has changed.
+ *
+ * A caller that is left by an error need not restore anything: the abort of
+ * the (sub)transaction restores the user, and SPI cleans up after itself.
+ *
+ * Also here: the generation, a counter that grows whenever something may have
+ * changed that the caches of the registry and of methods are built from.
+ *
+ * IDENTIFICATION
+ *		src/catalog.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/catcache.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "actor.h"
+
+/* the table every other one depends on; invalid: to be looked up */
+static Oid	type_relation = InvalidOid;
+static Oid	extension_owner = InvalidOid;
+
+static uint64 generation = 1;
+
+static void relcache_callback(Datum arg, Oid relation);
+static void syscache_callback(Datum arg, int cacheid, uint32 hashvalue);
+static void lookup_extension(void);
+
+/*
+ * actor_catalog_init
+ *		Registers, once a process, for what the caches depend on.
+ */
+void
+actor_catalog_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, syscache_callback, (Datum) 0);
+}
+
+/*
+ * A change of actor.type: a type was registered or removed, or the extension
+ * dropped.
+ */
+static void
+relcache_callback(Datum arg, Oid relation)
+{
+	if (!OidIsValid(relation) || relation == type_relation)
+	{
+		type_relation = InvalidOid;
+		generation++;
+	}
+}
+
+static void
+syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	generation++;
+}
+
+/*
+ * actor_catalog_generation
+ *		Whatever was cached under another generation must be looked up again.
+ */
+uint64
+actor_catalog_generation(void)
+{
+	return generation;
+}
+
+/*
+ * actor_catalog_invalidate_types
+ *		Makes all sessions look up actor types again once this transaction has
+ *		committed, and this session at its next command.
+ */
+void
+actor_catalog_invalidate_types(void)
+{
+	lookup_extension();
+	CacheInvalidateRelcacheByRelid(type_relation);
+}
+
+/*
+ * actor_catalog_installed
+ *		Whether this database has the extension.
+ */
+bool
+actor_catalog_installed(void)
+{
+	return OidIsValid(get_extension_oid("actor", true)) &&
+		OidIsValid(actor_catalog_relation("type"));
+}
+
+/*
+ * actor_catalog_relation
+ *		Oid of one of the extension's tables, or InvalidOid.
+ */
+Oid
+actor_catalog_relation(const char *name)
+{
+	Oid			schema = get_namespace_oid("actor", true);
+
+	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+/*
+ * Finds actor.type and its owner, who owns all tables of the extension.
+ */
+static void
+lookup_extension(void)
+{
+	HeapTuple	tuple;
+	Oid			relation;
+
+	if (OidIsValid(type_relation))
+		return;
+
+	relation = actor_catalog_relation("type");
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" does not exist in this database", "actor"),
+				 errhint("Use CREATE EXTENSION to install it.")));
+	extension_owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	type_relation = relation;
+}
+
+/*
+ * actor_bookkeeping_begin
+ *		Connects to SPI and becomes the owner of the extension.
+ *
+ * Until actor_bookkeeping_end no user code may run: no conversion, no cast,
+ * no function that is not built in.
+ */
+void
+actor_bookkeeping_begin(ActorBookkeeping *bookkeeping)
+{
+	lookup_extension();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	GetUserIdAndSecContext(&bookkeeping->userid, &bookkeeping->sec_context);
+	SetUserIdAndSecContext(extension_owner,
+						   bookkeeping->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+}
+
+/*
+ * actor_bookkeeping_end
+ *		Undoes actor_bookkeeping_begin; results not copied are gone.
+ */
+void
+actor_bookkeeping_end(ActorBookkeeping *bookkeeping)
+{
+	SetUserIdAndSecContext(bookkeeping->userid, bookkeeping->sec_context);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/*
+ * Prepares a statement when it is used for the first time in this backend.
+ */
+static void
+prepare_query(ActorQuery *query)
+{
+	SPIPlanPtr	plan;
+
+	if (query->plan != NULL)
+		return;
+	Assert(query->nargs <= ACTOR_QUERY_MAX_ARGS);
+	plan = SPI_prepare(query->sql, query->nargs, query->argtypes);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s",
+			 query->sql, SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	query->plan = plan;
+}
+
+/*
+ * actor_query_run
+ *		Runs a statement on a fresh snapshot and returns the number of rows it
+ *		processed; rows it returned are read by actor_query_result.
+ */
+uint64
+actor_query_run(ActorQuery *query, Datum *values, const char *nulls)
+{
+	int			result;
+
+	prepare_query(query);
+	result = SPI_execute_plan(query->plan, values, nulls, false, 0);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s",
+			 query->sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * actor_query_read
+ *		Runs a SELECT on the given snapshot, or on a fresh one if that is NULL,
+ *		and returns the number of rows.
+ */
+uint64
+actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
+				 Snapshot snapshot)
+{
+	int			result;
+
+	if (snapshot == NULL)
+		return actor_query_run(query, values, nulls);
+
+	prepare_query(query);
+	PushActiveSnapshot(snapshot);
+	result = SPI_execute_plan(query->plan, values, nulls, true, 0);
+	PopActiveSnapshot();
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s",
+			 query->sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * actor_query_write_one
+ *		Runs a statement that must write exactly one row.
+ */
+void
+actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls)
+{
+	uint64		rows = actor_query_run(query, values, nulls);
+
+	if (rows != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not write one row of an actor"),
+				 errdetail("The statement wrote " UINT64_FORMAT " rows.", rows)));
+}
+
+/*
+ * actor_query_result
+ *		One value of the last result, valid until actor_bookkeeping_end.
+ *		Columns count from 1.
+ */
+Datum
+actor_query_result(uint64 row, int column, bool *isnull)
+{
+	Assert(row < SPI_processed);
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}

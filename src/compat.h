@@ -1,0 +1,92 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *		Every difference between PostgreSQL 14, 15, 16, 17 and 18.
+ *
+ * IDENTIFICATION
+ *		src/compat.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_COMPAT_H
+#define ACTOR_COMPAT_H
+
+#if PG_VERSION_NUM < 140000 || PG_VERSION_NUM >= 190000
+#error "actor needs PostgreSQL 14, 15, 16, 17 or 18"
+#endif
+
+/*
+ * 15 added the reservation of a settings prefix and the hook that asks for
+ * shared memory.
+ */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix) EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/*
+ * 16 replaced the checks of rights by general ones.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
+#define actor_proc_aclcheck(oid, role) \
+	object_aclcheck(ProcedureRelationId, (oid), (role), ACL_EXECUTE)
+#define actor_schema_aclcheck(oid, role) \
+	object_aclcheck(NamespaceRelationId, (oid), (role), ACL_USAGE)
+#define actor_database_aclcheck(oid, role) \
+	object_aclcheck(DatabaseRelationId, (oid), (role), ACL_CONNECT)
+#define actor_schema_ownercheck(oid, role) \
+	object_ownercheck(NamespaceRelationId, (oid), (role))
+#else
+#define actor_proc_aclcheck(oid, role) \
+	pg_proc_aclcheck((oid), (role), ACL_EXECUTE)
+#define actor_schema_aclcheck(oid, role) \
+	pg_namespace_aclcheck((oid), (role), ACL_USAGE)
+#define actor_database_aclcheck(oid, role) \
+	pg_database_aclcheck((oid), (role), ACL_CONNECT)
+#define actor_schema_ownercheck(oid, role) \
+	pg_namespace_ownercheck((oid), (role))
+#endif
+
+/*
+ * 17 lets a worker connect as a role without LOGIN, and names wait events.
+ */
+#if PG_VERSION_NUM >= 170000
+#define ACTOR_CONNECT_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#define ACTOR_WORKER_NEEDS_LOGIN false
+#else
+#define ACTOR_CONNECT_FLAGS 0
+#define ACTOR_WORKER_NEEDS_LOGIN true
+#endif
+
+/*
+ * 15 has a better generator of random numbers.
+ */
+#if PG_VERSION_NUM >= 150000
+#include "common/pg_prng.h"
+#define actor_random_fraction() pg_prng_double(&pg_global_prng_state)
+#else
+#define actor_random_fraction() ((double) random() / ((double) MAX_RANDOM_VALUE + 1))
+#endif
+
+/*
+ * 15 brought the helper that starts a materialized result.
+ */
+#if PG_VERSION_NUM < 150000
+#define MAT_SRF_USE_EXPECTED_DESC 1
+#define InitMaterializedSRF(fcinfo, flags) actor_materialize((fcinfo), (flags))
+extern void actor_materialize(FunctionCallInfo fcinfo, int flags);
+#endif
+
+/*
+ * 15.0 and later report function calls of extensions without a database
+ * argument; 17 has named wait events.
+ */
+#if PG_VERSION_NUM >= 170000
+#define ACTOR_WAIT_EVENT(name) WaitEventExtensionNew(name)
+#else
+#define ACTOR_WAIT_EVENT(name) PG_WAIT_EXTENSION
+#endif
+
+#endif							/* ACTOR_COMPAT_H */

@@ -1,0 +1,687 @@
+/*-------------------------------------------------------------------------
+ *
+ * firing.c
+ *		Turning due rows into turns, exactly once.
+ *
+ * A firing is one transaction: it takes the actor's turn, claims the row,
+ * calls the method in a subtransaction, and writes what has become of the
+ * reminder.  Effect and bookkeeping commit together or not at all.
+ *
+ * The scan that finds due rows takes no locks and proves nothing.  The claim
+ * does: it locks the row if it still has the generation, the instant and the
+ * attempt that were seen.  A row that somebody else has locked is passed over.
+ * While it is claimed nobody else changes the row, except the method itself,
+ * which may delete or replace its own reminder; then the outcome matches no
+ * row, and is dropped.
+ *
+ * Lock order: the actor's turn, then the row.
+ *
+ * IDENTIFICATION
+ *		src/firing.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "mb/pg_wchar.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "actor.h"
+#include "compat.h"
+#include "firing.h"
+
+/* longest error texts that are kept */
+#define MAX_ERROR_LEN		8192
+/* errors that are nobody's fault: first and longest pause, and how many */
+#define DEFERRAL_MIN_US		(10 * INT64CONST(1000))
+#define DEFERRAL_MAX_US		(10 * USECS_PER_SEC)
+#define DEFERRALS_MAX		100
+
+/* a claimed row */
+typedef struct Claim
+{
+	text	   *method;
+	Jsonb	   *data;			/* NULL: none */
+	ActorSchedule schedule;
+	int64		firing;
+	ActorCatchUp catch_up;
+	ActorRetryPolicy policy;
+	int32		deferrals;
+} Claim;
+
+static ActorQuery scan_due = {
+	"SELECT actor_type, actor_id, name, generation, scheduled_at, attempt"
+	"  FROM actor.reminder"
+	" WHERE role_name OPERATOR(pg_catalog.=) $1"
+	"   AND next_try_at OPERATOR(pg_catalog.<=) $2"
+	" ORDER BY next_try_at LIMIT $3",
+	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
+};
+
+static ActorQuery read_next = {
+	"SELECT next_try_at FROM actor.reminder"
+	" WHERE role_name OPERATOR(pg_catalog.=) $1"
+	" ORDER BY next_try_at LIMIT 1",
+	1, {NAMEOID}
+};
+
+static ActorQuery claim_row = {
+	"SELECT method, data, first_at, step, firings, expires_at, time_zone,"
+	"  firing, catch_up, failure_policy, deferrals"
+	"  FROM actor.reminder"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3"
+	"   AND generation OPERATOR(pg_catalog.=) $4"
+	"   AND scheduled_at OPERATOR(pg_catalog.=) $5"
+	"   AND attempt OPERATOR(pg_catalog.=) $6"
+	"   AND role_name OPERATOR(pg_catalog.=) $7"
+	"   FOR UPDATE SKIP LOCKED",
+	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}
+};
+
+static ActorQuery finish_row = {
+	"DELETE FROM actor.reminder"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3"
+	"   AND generation OPERATOR(pg_catalog.=) $4",
+	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}
+};
+
+static ActorQuery advance_row = {
+	"UPDATE actor.reminder SET firing = $5, scheduled_at = $6, next_try_at = $6,"
+	"  remaining = $7, attempt = 1, deferrals = 0, last_error = $8"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3"
+	"   AND generation OPERATOR(pg_catalog.=) $4",
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID}
+};
+
+static ActorQuery retry_row = {
+	"UPDATE actor.reminder SET next_try_at = $5, attempt = $6, deferrals = $7,"
+	"  last_error = $8"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3"
+	"   AND generation OPERATOR(pg_catalog.=) $4",
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}
+};
+
+static ActorQuery park_firing = {
+	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
+	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name)"
+	" VALUES ($1, $2, 'reminder', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+	13, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID}
+};
+
+/* policies -------------------------------------------------------------- */
+
+/*
+ * actor_catch_up_from_text
+ *		Reads the word for a policy; false if there is none of that name.
+ */
+bool
+actor_catch_up_from_text(const text *word, ActorCatchUp *policy)
+{
+	static const struct
+	{
+		const char *name;
+		ActorCatchUp policy;
+	}			words[] =
+	{
+		{"one", ACTOR_CATCH_UP_ONE},
+		{"all", ACTOR_CATCH_UP_ALL},
+		{"skip", ACTOR_CATCH_UP_SKIP}
+	};
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (strlen(words[i].name) == VARSIZE_ANY_EXHDR(word) &&
+			memcmp(words[i].name, VARDATA_ANY(word), VARSIZE_ANY_EXHDR(word)) == 0)
+		{
+			*policy = words[i].policy;
+			return true;
+		}
+	return false;
+}
+
+static void
+refuse_policy(const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid failure_policy"),
+			 errdetail("%s", problem),
+			 errhint("Write {\"constant\": {\"interval\": \"1s\", \"maxRetries\": 3}}, "
+					 "{\"exponential\": {\"initial\": \"1s\", \"max\": \"60s\", \"maxRetries\": 10}} "
+					 "or {\"drop\": {}}.")));
+}
+
+static int64
+policy_delay(JsonbValue *value, const char *name)
+{
+	Interval	span;
+
+	if (value->type != jbvString)
+		refuse_policy(psprintf("Member \"%s\" is not a string.", name));
+	actor_parse_duration(pnstrdup(value->val.string.val, value->val.string.len), name, &span);
+	return span.time + ((int64) span.day + (int64) span.month * DAYS_PER_MONTH) * USECS_PER_DAY;
+}
+
+static int32
+policy_retries(JsonbValue *value)
+{
+	Numeric		limit = int64_to_numeric(PG_INT32_MAX);
+	Numeric		zero = int64_to_numeric(0);
+	Datum		number;
+
+	if (value->type != jbvNumeric)
+		refuse_policy("Member \"maxRetries\" is not a number.");
+	number = NumericGetDatum(value->val.numeric);
+	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp, number, NumericGetDatum(zero))) < 0 ||
+		DatumGetInt32(DirectFunctionCall2(numeric_cmp, number, NumericGetDatum(limit))) > 0 ||
+		!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
+										  DirectFunctionCall2(numeric_trunc, number,
+															  Int32GetDatum(0)))))
+		refuse_policy("Member \"maxRetries\" is not a whole number from 0 to 2147483647.");
+	return DatumGetInt32(DirectFunctionCall1(numeric_int4, number));
+}
+
+/*
+ * Reads the members of one policy; those it does not have keep their value.
+ */
+static void
+parse_policy_members(JsonbContainer *object, ActorRetryPolicy *policy, bool drop)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbValue	key;
+	JsonbValue	value;
+
+	(void) JsonbIteratorNext(&iterator, &key, true);
+	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
+	{
+		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);
+
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		if (!drop && strcmp(name, "maxRetries") == 0)
+			policy->max_retries = policy_retries(&value);
+		else if (!drop && strcmp(name, policy->exponential ? "initial" : "interval") == 0)
+			policy->initial = policy_delay(&value, name);
+		else if (!drop && policy->exponential && strcmp(name, "max") == 0)
+			policy->max = policy_delay(&value, name);
+		else
+			refuse_policy(psprintf("Member \"%.64s\" is not known.", name));
+	}
+}
+
+/*
+ * actor_retry_policy_parse
+ *		Reads a failure policy; NULL stands for the default.
+ *
+ * Raises invalid_parameter_value.
+ */
+void
+actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy)
+{
+	JsonbIterator *iterator;
+	JsonbValue	key;
+	JsonbValue	value;
+	char	   *name;
+	bool		drop;
+
+	memset(policy, 0, sizeof(*policy));
+	policy->initial = policy->max = USECS_PER_SEC;
+	policy->max_retries = 3;
+	if (document == NULL)
+		return;
+
+	if (!JB_ROOT_IS_OBJECT(document) || JB_ROOT_COUNT(document) != 1)
+		refuse_policy("It must be an object with exactly one member.");
+	iterator = JsonbIteratorInit(&document->root);
+	(void) JsonbIteratorNext(&iterator, &key, true);
+	(void) JsonbIteratorNext(&iterator, &key, true);
+	(void) JsonbIteratorNext(&iterator, &value, true);
+	name = pnstrdup(key.val.string.val, key.val.string.len);
+	drop = strcmp(name, "drop") == 0;
+	if (strcmp(name, "exponential") == 0)
+	{
+		policy->exponential = true;
+		policy->max = 60 * USECS_PER_SEC;
+		policy->max_retries = 10;
+	}
+	else if (drop)
+		policy->max_retries = 0;
+	else if (strcmp(name, "constant") != 0)
+		refuse_policy(psprintf("Policy \"%.64s\" is not known.", name));
+	if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
+		refuse_policy(psprintf("Policy \"%s\" is not an object.", name));
+	parse_policy_members(value.val.binary.data, policy, drop);
+}
+
+/* finding --------------------------------------------------------------- */
+
+/*
+ * actor_due_scan
+ *		The due rows of a role, earliest first, as a list of ActorDue in the
+ *		current memory context.  Takes no locks.
+ */
+List *
+actor_due_scan(const NameData *role, TimestampTz until, int limit)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[3] = {NameGetDatum(role), TimestampTzGetDatum(until), Int64GetDatum(limit)};
+	List	   *result = NIL;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&scan_due, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		ActorDue   *due = palloc(sizeof(ActorDue));
+		bool		isnull;
+
+		actor_ref_init(&due->actor,
+					   DatumGetTextPCopy(actor_query_result(i, 1, &isnull)),
+					   DatumGetTextPCopy(actor_query_result(i, 2, &isnull)));
+		due->name = DatumGetTextPCopy(actor_query_result(i, 3, &isnull));
+		due->generation = DatumGetInt64(actor_query_result(i, 4, &isnull));
+		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 5, &isnull));
+		due->attempt = DatumGetInt32(actor_query_result(i, 6, &isnull));
+		result = lappend(result, due);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
+}
+
+/*
+ * actor_due_next
+ *		When the next row of a role is due; DT_NOEND if none is.
+ */
+TimestampTz
+actor_due_next(const NameData *role)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(role)};
+	TimestampTz next = DT_NOEND;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&read_next, values, NULL) > 0)
+		next = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return next;
+}
+
+/* claiming -------------------------------------------------------------- */
+
+/*
+ * The time zone of a schedule.  One that the server does not know any more
+ * must not stop the firing.
+ */
+static pg_tz *
+zone_from_text(const text *name)
+{
+	pg_tz	   *zone = pg_tzset(text_to_cstring(name));
+
+	return zone != NULL ? zone : session_timezone;
+}
+
+/*
+ * Locks the row and reads it into the current memory context; false if it is
+ * locked or not as it was seen.
+ */
+static bool
+claim(const ActorDue *due, const NameData *role, Claim *claimed)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[7];
+	bool		found;
+
+	values[0] = PointerGetDatum(due->actor.type);
+	values[1] = PointerGetDatum(due->actor.id);
+	values[2] = PointerGetDatum(due->name);
+	values[3] = Int64GetDatum(due->generation);
+	values[4] = TimestampTzGetDatum(due->scheduled_at);
+	values[5] = Int32GetDatum(due->attempt);
+	values[6] = NameGetDatum(role);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&claim_row, values, NULL) == 1;
+	if (found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		ActorSchedule *schedule = &claimed->schedule;
+		Datum		datum;
+		bool		isnull;
+
+		claimed->method = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
+		datum = actor_query_result(0, 2, &isnull);
+		claimed->data = isnull ? NULL : DatumGetJsonbPCopy(datum);
+		schedule->first_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
+		datum = actor_query_result(0, 4, &isnull);
+		schedule->periodic = !isnull;
+		memset(&schedule->period, 0, sizeof(Interval));
+		if (!isnull)
+			schedule->period = *DatumGetIntervalP(datum);
+		schedule->count = DatumGetInt32(actor_query_result(0, 5, &isnull));
+		datum = actor_query_result(0, 6, &isnull);
+		schedule->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
+		schedule->zone = zone_from_text(DatumGetTextPP(actor_query_result(0, 7, &isnull)));
+		claimed->firing = DatumGetInt64(actor_query_result(0, 8, &isnull));
+		(void) actor_catch_up_from_text(DatumGetTextPP(actor_query_result(0, 9, &isnull)),
+										&claimed->catch_up);
+		datum = actor_query_result(0, 10, &isnull);
+		actor_retry_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy);
+		claimed->deferrals = DatumGetInt32(actor_query_result(0, 11, &isnull));
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+/* outcomes -------------------------------------------------------------- */
+
+static void
+key_values(const ActorDue *due, Datum *values)
+{
+	values[0] = PointerGetDatum(due->actor.type);
+	values[1] = PointerGetDatum(due->actor.id);
+	values[2] = PointerGetDatum(due->name);
+	values[3] = Int64GetDatum(due->generation);
+}
+
+/*
+ * Runs a statement that writes the row of the claim, which the method may have
+ * deleted or replaced.
+ */
+static void
+write_outcome(ActorQuery *query, Datum *values, const char *nulls)
+{
+	ActorBookkeeping bookkeeping;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, nulls);
+	if (rows > 1)
+		elog(ERROR, "outcome of a firing was written to " UINT64_FORMAT " rows", rows);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/* firings left from this one on; -1: no limit */
+static int64
+firings_left(const ActorSchedule *schedule, int64 firing)
+{
+	return schedule->count == 0 ? -1 : Max(schedule->count - firing, 0);
+}
+
+/*
+ * Goes on to another firing, or ends the reminder if that is -1.
+ */
+static void
+advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
+		TimestampTz at, const text *last_error)
+{
+	Datum		values[8];
+	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	int64		left = firings_left(schedule, firing);
+
+	key_values(due, values);
+	if (firing < 0)
+	{
+		write_outcome(&finish_row, values, NULL);
+		return;
+	}
+	values[4] = Int64GetDatum(firing);
+	values[5] = TimestampTzGetDatum(at);
+	values[6] = Int64GetDatum(left);
+	nulls[6] = left < 0 ? 'n' : ' ';
+	values[7] = PointerGetDatum(last_error);
+	nulls[7] = last_error == NULL ? 'n' : ' ';
+	write_outcome(&advance_row, values, nulls);
+}
+
+/*
+ * Text of an error, clipped to what is kept.
+ */
+static text *
+error_text(const char *string)
+{
+	if (string == NULL)
+		return NULL;
+	return cstring_to_text_with_len(string,
+									pg_mbcliplen(string, strlen(string), MAX_ERROR_LEN));
+}
+
+static void
+park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[13];
+	char		nulls[13];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = PointerGetDatum(due->actor.type);
+	values[1] = PointerGetDatum(due->actor.id);
+	values[2] = PointerGetDatum(due->name);
+	values[3] = PointerGetDatum(claimed->method);
+	values[4] = PointerGetDatum(claimed->data);
+	nulls[4] = claimed->data == NULL ? 'n' : ' ';
+	values[5] = TimestampTzGetDatum(due->scheduled_at);
+	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[7] = Int32GetDatum(due->attempt);
+	values[8] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	values[9] = PointerGetDatum(error_text(error->message ? error->message : ""));
+	values[10] = PointerGetDatum(error_text(error->detail));
+	nulls[10] = error->detail == NULL ? 'n' : ' ';
+	values[11] = PointerGetDatum(error_text(error->context));
+	nulls[11] = error->context == NULL ? 'n' : ' ';
+	values[12] = NameGetDatum(role);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&park_firing, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * Whether an error is nobody's fault: the same attempt is made again.  A
+ * method that was cancelled because it ran too long is at fault.
+ */
+static bool
+is_innocent(const ErrorData *error, TimestampTz started_at)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_OUT_OF_MEMORY:
+			return true;
+		case ERRCODE_QUERY_CANCELED:
+			return !TimestampDifferenceExceeds(started_at, GetCurrentTimestamp(),
+											   actor_callback_timeout) ||
+				actor_callback_timeout == 0;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Pause after so many innocent errors, with jitter so that two parties of a
+ * deadlock do not meet again.
+ */
+static int64
+deferral_delay(int32 deferrals)
+{
+	int64		delay = DEFERRAL_MIN_US << Min(deferrals, 10);
+
+	delay = Min(delay, DEFERRAL_MAX_US);
+	return delay / 2 + (int64) (actor_random_fraction() * (delay / 2));
+}
+
+/*
+ * Writes down that the claimed firing has failed.
+ */
+static void
+record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
+			   ErrorData *error, TimestampTz started_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	text	   *message = error_text(error->message ? error->message : "");
+	Datum		values[8];
+	int64		delay;
+
+	key_values(due, values);
+	values[7] = PointerGetDatum(message);
+	if (is_innocent(error, started_at) && claimed->deferrals < DEFERRALS_MAX)
+	{
+		values[4] = TimestampTzGetDatum(now + deferral_delay(claimed->deferrals));
+		values[5] = Int32GetDatum(due->attempt);
+		values[6] = Int32GetDatum(claimed->deferrals + 1);
+		write_outcome(&retry_row, values, NULL);
+		return;
+	}
+
+	delay = actor_retry_delay(&claimed->policy, due->attempt);
+	if (delay >= 0)
+	{
+		values[4] = TimestampTzGetDatum(now + delay);
+		values[5] = Int32GetDatum(due->attempt + 1);
+		values[6] = Int32GetDatum(0);
+		write_outcome(&retry_row, values, NULL);
+	}
+	else
+	{
+		TimestampTz at;
+		int64		missed;
+		int64		next = actor_schedule_next(&claimed->schedule, claimed->firing,
+											   claimed->catch_up, now, &at, &missed);
+
+		park(due, claimed, role, error);
+		advance(due, &claimed->schedule, next, at, message);
+	}
+}
+
+/* firing ---------------------------------------------------------------- */
+
+/*
+ * Calls the method in a subtransaction.  Returns NULL, or the error that has
+ * rolled it back, in the current memory context.
+ */
+static ErrorData *
+call_method(const ActorDue *due, const Claim *claimed, const ActorCause *cause)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		ConstraintsSetStmt *constraints = makeNode(ConstraintsSetStmt);
+
+		(void) actor_call(&due->actor, claimed->method, claimed->data, cause);
+
+		/* what a deferred constraint has to say belongs to this firing */
+		constraints->deferred = false;
+		AfterTriggerSetState(constraints);
+
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * actor_fire
+ *		Fires a due reminder as the current user, which must be the role that
+ *		registered it.
+ *
+ * Never waits for the actor or the row.  An error of the method is written
+ * down; other errors are raised, and nothing has happened then.
+ */
+ActorFiringResult
+actor_fire(const ActorDue *due, const NameData *role)
+{
+	TimestampTz started_at = GetCurrentTimestamp();
+	Claim		claimed;
+	ActorCause	cause;
+	TimestampTz next_at = 0;
+	int64		next;
+	int64		missed;
+	ErrorData  *error;
+
+	if (!actor_turn_try_enter(&due->actor) || !claim(due, role, &claimed))
+		return FIRING_BUSY;
+
+	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
+							   started_at, &next_at, &missed);
+
+	/* only what is on the grid: a firing late by a period is left out */
+	if (claimed.catch_up == ACTOR_CATCH_UP_SKIP && claimed.schedule.periodic &&
+		missed > 0 && due->attempt == 1)
+	{
+		advance(due, &claimed.schedule, next, next_at, NULL);
+		return FIRING_DONE;
+	}
+
+	cause.kind = "reminder";
+	cause.name = due->name;
+	cause.scheduled_at = due->scheduled_at;
+	cause.fired_at = started_at;
+	cause.attempt = due->attempt;
+	cause.missed = missed;
+	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
+
+	error = call_method(due, &claimed, &cause);
+	if (error != NULL)
+	{
+		record_failure(due, &claimed, role, error, started_at);
+		return FIRING_FAILED;
+	}
+	advance(due, &claimed.schedule, next, next_at, NULL);
+	return FIRING_DONE;
+}
+
+/*
+ * actor_fire_failed
+ *		Writes down that a firing has failed in a way that has cost it its
+ *		transaction, such as an error at commit.  False if the row is not as it
+ *		was any more.
+ */
+bool
+actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
+				  TimestampTz started_at)
+{
+	Claim		claimed;
+
+	if (!claim(due, role, &claimed))
+		return false;
+	record_failure(due, &claimed, role, error, started_at);
+	return true;
+}

@@ -1,0 +1,144 @@
+/*-------------------------------------------------------------------------
+ *
+ * invoke.c
+ *		actor_invoke: the order of the steps of a call.
+ *
+ * IDENTIFICATION
+ *		src/invoke.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+
+#include "actor.h"
+
+PG_FUNCTION_INFO_V1(actor_invoke);
+
+/*
+ * Refuses a writing method where nothing can be written.
+ */
+static void
+check_can_write(const ActorRef *actor, const text *method)
+{
+	const ActorFrame *frame = actor_frame_current();
+
+	if (XactReadOnly)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot call writing method \"%s\" of actor type \"%s\" %s",
+						text_to_cstring(method), text_to_cstring(actor->type),
+						RecoveryInProgress() ? "during recovery" :
+						frame != NULL && !frame->writing ? "from a read-only method" :
+						"in a read-only transaction"),
+				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
+				 errhint("Methods that do not write are declared STABLE or IMMUTABLE.")));
+	actor_turn_check_isolation("call a writing method");
+}
+
+/*
+ * Finds the method and makes sure that the current user may call it.
+ */
+static ActorMethod *
+resolve(const text *type_name, const text *method_name, ActorType **type)
+{
+	ActorMethod *method;
+
+	AcceptInvalidationMessages();
+	*type = actor_type_lookup(type_name);
+	method = actor_method_lookup(*type, method_name);
+	actor_method_check_acl(method, *type);
+	return method;
+}
+
+/*
+ * actor_check_method
+ *		Raises what a call of that method by the current user would raise
+ *		before anything runs.
+ */
+void
+actor_check_method(const text *type_name, const text *method_name)
+{
+	ActorType  *type;
+
+	(void) resolve(type_name, method_name, &type);
+}
+
+/*
+ * Runs a method in a frame of its own.
+ */
+static Jsonb *
+run_in_frame(const ActorRef *actor, const text *method_name, ActorMethod *method,
+			 Jsonb *payload, const ActorCause *cause)
+{
+	ActorFrame	frame;
+	Jsonb	   *result = NULL;
+
+	actor_frame_push(&frame, actor, method_name, cause, actor_method_writes(method));
+	PG_TRY();
+	{
+		result = actor_method_call(method, payload);
+	}
+	PG_CATCH();
+	{
+		actor_frame_abandon(&frame);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	actor_frame_pop(&frame);
+	return result;
+}
+
+/*
+ * actor_call
+ *		Calls a method of an actor, in its turn if it writes, and returns the
+ *		result, NULL for SQL NULL, in the current memory context.
+ *
+ * Rights are checked before any lock, so that a stranger cannot hold up an
+ * actor.  The cause is NULL for a plain call.
+ */
+Jsonb *
+actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
+		   const ActorCause *cause)
+{
+	ActorType  *type;
+	ActorMethod *method;
+
+	check_stack_depth();
+	method = resolve(actor->type, method_name, &type);
+	actor_turn_check_reentry(actor, type, method_name);
+	if (actor_method_writes(method))
+	{
+		check_can_write(actor, method_name);
+		/* what was true before the wait need not be true after it */
+		if (actor_turn_enter(actor, actor_type_call_timeout(type)))
+			method = resolve(actor->type, method_name, &type);
+	}
+	return run_in_frame(actor, method_name, method, payload, cause);
+}
+
+Datum
+actor_invoke(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	text	   *method;
+	Jsonb	   *result;
+
+	actor_ref_arguments(&actor, fcinfo);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("method must not be null")));
+	method = PG_GETARG_TEXT_PP(2);
+	PreventCommandIfParallelMode("actor_invoke()");
+
+	result = actor_call(&actor, method, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3), NULL);
+	if (result == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(result);
+}

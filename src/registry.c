@@ -1,0 +1,659 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *		Actor types: registering, configuring, and a cache of them.
+ *
+ * An actor type is a row of actor.type that binds a name to a schema.  The
+ * type works only as long as the schema belongs to the role that owned it at
+ * registration; so nobody takes a type over by making the schema again.
+ *
+ * Every backend caches the types it has used, and under each type the methods
+ * that method.c has found.  The whole cache is dropped when the generation of
+ * catalog.c has grown.  Running frames may still use what they found before,
+ * so while there are any the old cache is only put aside.
+ *
+ * Registering and unregistering lock actor.type against each other.
+ * Unregistering also locks the tables of the actors' data against writers.  A
+ * writer that comes too late has taken its table lock after that, has
+ * therefore seen the invalidation, and refuses to leave a row without a type
+ * (actor_type_check_exists).
+ *
+ * Lock order: actor.type, actor.state, actor.reminder.
+ *
+ * IDENTIFICATION
+ *		src/registry.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "actor.h"
+#include "compat.h"
+
+PG_FUNCTION_INFO_V1(actor_register);
+PG_FUNCTION_INFO_V1(actor_unregister);
+
+/* arguments of actor_register */
+enum
+{
+	ARG_TYPE,
+	ARG_SCHEMA,
+	ARG_IDLE_TIMEOUT,
+	ARG_SCAN_INTERVAL,
+	ARG_REENTRANCY,
+	ARG_MAX_STACK_DEPTH,
+	ARG_CALL_TIMEOUT,
+	ARG_DRAIN_TIMEOUT,
+	ARG_DRAIN,
+	ARG_PARTITIONS
+};
+
+static ActorQuery read_type = {
+	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout"
+	"  FROM actor.type"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static ActorQuery read_type_of_schema = {
+	"SELECT actor_type FROM actor.type"
+	" WHERE schema_name OPERATOR(pg_catalog.=) $1",
+	1, {NAMEOID}
+};
+
+static ActorQuery write_type = {
+	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
+	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
+	"  reminders_storage_partitions)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+	" ON CONFLICT (actor_type) DO UPDATE SET"
+	"  schema_name = EXCLUDED.schema_name,"
+	"  owner_name = EXCLUDED.owner_name,"
+	"  idle_timeout = EXCLUDED.idle_timeout,"
+	"  scan_interval = EXCLUDED.scan_interval,"
+	"  reentrancy = EXCLUDED.reentrancy,"
+	"  max_stack_depth = EXCLUDED.max_stack_depth,"
+	"  call_timeout = EXCLUDED.call_timeout,"
+	"  drain_ongoing_call_timeout = EXCLUDED.drain_ongoing_call_timeout,"
+	"  drain_rebalanced_actors = EXCLUDED.drain_rebalanced_actors,"
+	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions",
+	11, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
+	INTERVALOID, INTERVALOID, BOOLOID, INT4OID}
+};
+
+static ActorQuery delete_type = {
+	"DELETE FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/* what unregistering looks at and removes, in lock order */
+static struct TypeData
+{
+	const char *relation;
+	ActorQuery	exists;
+	ActorQuery	remove;
+}			type_data[] =
+{
+	{
+		"state",
+		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"reminder",
+		{"SELECT 1 FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	}
+};
+
+static MemoryContext cache_context = NULL;
+static HTAB *cache = NULL;
+static uint64 cache_generation = 0;
+
+/* caches that running frames may still use */
+static MemoryContext retired_context = NULL;
+
+static int64 interval_ms(const Interval *interval);
+static ActorType *load_type(const text *name, const char *key);
+static void bind_schema(ActorType *type);
+static void refuse_binding(const ActorType *type);
+
+/* cache ----------------------------------------------------------------- */
+
+/*
+ * Starts an empty cache when the old one may be out of date.
+ */
+static void
+refresh_cache(void)
+{
+	HASHCTL		ctl;
+
+	if (retired_context != NULL && actor_frame_current() == NULL)
+	{
+		MemoryContextDelete(retired_context);
+		retired_context = NULL;
+	}
+	if (cache != NULL && cache_generation == actor_catalog_generation())
+		return;
+
+	if (cache_context != NULL)
+	{
+		MemoryContext old = cache_context;
+
+		cache = NULL;
+		cache_context = NULL;
+		if (actor_frame_current() == NULL)
+			MemoryContextDelete(old);
+		else
+		{
+			if (retired_context == NULL)
+				retired_context = AllocSetContextCreate(CacheMemoryContext,
+														"retired actor types",
+														ALLOCSET_SMALL_SIZES);
+			MemoryContextSetParent(old, retired_context);
+		}
+	}
+
+	cache_context = AllocSetContextCreate(CacheMemoryContext, "actor types",
+										  ALLOCSET_SMALL_SIZES);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(ActorType);
+	ctl.hcxt = cache_context;
+	cache = hash_create("actor types", 16, &ctl,
+						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	cache_generation = actor_catalog_generation();
+}
+
+/*
+ * actor_type_context
+ *		Memory that lives as long as the cached types do.
+ */
+MemoryContext
+actor_type_context(void)
+{
+	return cache_context;
+}
+
+/*
+ * actor_type_lookup
+ *		Finds a type that can be used.
+ *
+ * Raises undefined_object if there is none of that name, and
+ * object_not_in_prerequisite_state if its schema is gone or has another owner.
+ * The result is good until the next call of this function outside of a frame.
+ */
+ActorType *
+actor_type_lookup(const text *name)
+{
+	char		key[NAMEDATALEN];
+	ActorType  *type;
+
+	refresh_cache();
+	text_to_cstring_buffer(name, key, sizeof(key));
+	type = hash_search(cache, key, HASH_FIND, NULL);
+	if (type == NULL)
+		type = load_type(name, key);
+	if (!OidIsValid(type->schema_oid))
+		refuse_binding(type);
+	return type;
+}
+
+/*
+ * Loads a type from its table into the cache.
+ */
+static ActorType *
+load_type(const text *name, const char *key)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(name)};
+	ActorType	loaded;
+	ActorType  *type;
+	bool		isnull;
+	Datum		datum;
+
+	memset(&loaded, 0, sizeof(loaded));
+	strlcpy(loaded.name, key, NAMEDATALEN);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&read_type, values, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist", key),
+				 errhint("Register it with actor_register().")));
+	loaded.schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	loaded.owner_name = *DatumGetName(actor_query_result(0, 2, &isnull));
+	loaded.reentrancy = DatumGetBool(actor_query_result(0, 3, &isnull));
+	loaded.reentrancy_set = !isnull;
+	datum = actor_query_result(0, 4, &isnull);
+	loaded.max_stack_depth = isnull ? -1 : DatumGetInt32(datum);
+	datum = actor_query_result(0, 5, &isnull);
+	loaded.call_timeout = isnull ? -1 : interval_ms(DatumGetIntervalP(datum));
+	actor_bookkeeping_end(&bookkeeping);
+
+	bind_schema(&loaded);
+
+	/*
+	 * If something has changed meanwhile, the next look-up notices, because
+	 * the cache still has the generation it was started with.
+	 */
+	type = hash_search(cache, key, HASH_ENTER, NULL);
+	*type = loaded;
+	return type;
+}
+
+/*
+ * Finds the schema of a type, if it still is the one that was registered.
+ */
+static void
+bind_schema(ActorType *type)
+{
+	Oid			schema = get_namespace_oid(NameStr(type->schema_name), true);
+	HeapTuple	tuple;
+	char	   *owner;
+
+	type->schema_oid = InvalidOid;
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	owner = GetUserNameFromId(((Form_pg_namespace) GETSTRUCT(tuple))->nspowner, true);
+	ReleaseSysCache(tuple);
+	if (owner != NULL && strcmp(owner, NameStr(type->owner_name)) == 0)
+		type->schema_oid = schema;
+}
+
+/*
+ * Says why a type does nothing.
+ */
+static void
+refuse_binding(const ActorType *type)
+{
+	bool		gone = !OidIsValid(get_namespace_oid(NameStr(type->schema_name), true));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("actor type \"%s\" has lost its schema", type->name),
+			 gone ?
+			 errdetail("Schema \"%s\" does not exist any more.",
+					   NameStr(type->schema_name)) :
+			 errdetail("Schema \"%s\" does not belong to role \"%s\" any more.",
+					   NameStr(type->schema_name), NameStr(type->owner_name)),
+			 errhint("The owner of the type or a superuser must register it again.")));
+}
+
+/* options --------------------------------------------------------------- */
+
+/*
+ * Length of an interval in milliseconds, with months of 30 days; a part of a
+ * millisecond counts as one.
+ */
+static int64
+interval_ms(const Interval *interval)
+{
+	double		ms = ((double) interval->month * DAYS_PER_MONTH + interval->day) *
+		SECS_PER_DAY * 1000.0 + interval->time / 1000.0;
+
+	if (ms >= (double) INT_MAX + 1.0 || ms <= (double) INT_MIN)
+		return ms > 0 ? (int64) INT_MAX + 1 : INT_MIN;
+	return (int64) ceil(ms);
+}
+
+bool
+actor_type_reentrant(const ActorType *type)
+{
+	return type->reentrancy_set ? type->reentrancy : actor_reentrancy_default;
+}
+
+int
+actor_type_max_stack_depth(const ActorType *type)
+{
+	return type->max_stack_depth >= 0 ?
+		type->max_stack_depth : actor_max_stack_depth_default;
+}
+
+/* how long a call waits for the turn, in milliseconds; 0: for ever */
+int
+actor_type_call_timeout(const ActorType *type)
+{
+	return type->call_timeout >= 0 ?
+		type->call_timeout : actor_call_timeout_default;
+}
+
+/* rights ---------------------------------------------------------------- */
+
+/*
+ * actor_role_held
+ *		Whether the current user has the rights of the role of that name; of a
+ *		role that does not exist only superusers have them.
+ */
+bool
+actor_role_held(const NameData *role_name)
+{
+	Oid			role = get_role_oid(NameStr(*role_name), true);
+
+	if (!OidIsValid(role))
+		return superuser();
+	return has_privs_of_role(GetUserId(), role);
+}
+
+/*
+ * actor_type_check_exists
+ *		Called after a row of an actor was written, with the generation at
+ *		which its type was found: refuses to leave a row without a type.
+ */
+void
+actor_type_check_exists(const text *name, uint64 generation)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(name)};
+
+	if (generation == actor_catalog_generation())
+		return;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&read_type, values, NULL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist any more",
+						text_to_cstring(name))));
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/* registering ----------------------------------------------------------- */
+
+/*
+ * Refuses an option that is out of range.
+ */
+static void
+check_interval_option(FunctionCallInfo fcinfo, int number, const char *name, bool zero_allowed)
+{
+	Interval   *interval;
+	int64		ms;
+
+	if (PG_ARGISNULL(number))
+		return;
+	interval = PG_GETARG_INTERVAL_P(number);
+	ms = interval_ms(interval);
+	if (ms < 0 || ms > INT_MAX || (!zero_allowed && ms == 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is out of range", name),
+				 errdetail("It must be %s and at most %d milliseconds.",
+						   zero_allowed ? "0 or more" : "at least 1 millisecond",
+						   INT_MAX)));
+}
+
+static void
+check_integer_option(FunctionCallInfo fcinfo, int number, const char *name, int min)
+{
+	if (!PG_ARGISNULL(number) && PG_GETARG_INT32(number) < min)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is out of range", name),
+				 errdetail("It must be at least %d.", min)));
+}
+
+static void
+check_options(FunctionCallInfo fcinfo)
+{
+	check_interval_option(fcinfo, ARG_IDLE_TIMEOUT, "idle_timeout", false);
+	check_interval_option(fcinfo, ARG_SCAN_INTERVAL, "scan_interval", false);
+	check_integer_option(fcinfo, ARG_MAX_STACK_DEPTH, "max_stack_depth", 1);
+	check_interval_option(fcinfo, ARG_CALL_TIMEOUT, "call_timeout", true);
+	check_interval_option(fcinfo, ARG_DRAIN_TIMEOUT, "drain_ongoing_call_timeout", true);
+	check_integer_option(fcinfo, ARG_PARTITIONS, "reminders_storage_partitions", 0);
+}
+
+/*
+ * The schema that is to be registered: exists, may be used for a type, and
+ * belongs to the current user.  Returns its owner in "owner".
+ */
+static Oid
+check_schema(const char *name, NameData *owner)
+{
+	Oid			schema;
+	HeapTuple	tuple;
+	Oid			ownerid;
+
+	if (strncmp(name, "pg_", 3) == 0 || strcmp(name, "information_schema") == 0 ||
+		strcmp(name, "actor") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("schema \"%s\" cannot hold the methods of an actor type", name),
+				 errdetail("Schemas of the system and of the extension are reserved.")));
+
+	schema = get_namespace_oid(name, true);
+	if (!OidIsValid(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", name),
+				 errhint("Create the schema that holds the methods first.")));
+	if (!actor_schema_ownercheck(schema, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_SCHEMA, name);
+
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	ownerid = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	namestrcpy(owner, GetUserNameFromId(ownerid, false));
+	return schema;
+}
+
+/*
+ * Reads the stored owner of a type; false if there is no such type.
+ */
+static bool
+read_owner(const text *type, NameData *owner)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+	bool		found;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&read_type, values, NULL) > 0;
+	if (found)
+		*owner = *DatumGetName(actor_query_result(0, 2, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+/*
+ * actor_type_require
+ *		Raises undefined_object if there is no such type, usable or not.
+ */
+void
+actor_type_require(const text *name)
+{
+	NameData	owner;
+
+	if (!read_owner(name, &owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name))));
+}
+
+/*
+ * actor_type_owned
+ *		Whether the current user has the rights of the type's owner.
+ */
+bool
+actor_type_owned(const text *name)
+{
+	NameData	owner;
+
+	return read_owner(name, &owner) && actor_role_held(&owner);
+}
+
+static void
+check_stored_owner(const text *type, const NameData *owner)
+{
+	if (!actor_role_held(owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(type))));
+}
+
+/*
+ * Refuses to bind one schema to two types.
+ */
+static void
+check_schema_free(const text *type, const NameData *schema_name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(schema_name)};
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&read_type_of_schema, values, NULL) > 0)
+	{
+		text	   *other = DatumGetTextPP(actor_query_result(0, 1, &isnull));
+
+		if (!actor_text_equal(type, other))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("schema \"%s\" already holds the methods of actor type \"%s\"",
+							NameStr(*schema_name), text_to_cstring(other))));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * Says so when every role may use the schema, because then every role may
+ * call the methods that nobody thought of revoking.
+ */
+static void
+notice_public_schema(Oid schema, const char *name)
+{
+	/* the public pseudo-role has the id 0 */
+	if (actor_schema_aclcheck(schema, ACL_ID_PUBLIC) == ACLCHECK_OK)
+		ereport(NOTICE,
+				(errmsg("schema \"%s\" can be used by PUBLIC", name),
+				 errdetail("Every role may call the methods it has EXECUTE on, "
+						   "which PUBLIC is granted for new functions.")));
+}
+
+Datum
+actor_register(PG_FUNCTION_ARGS)
+{
+	text	   *type = actor_text_argument(fcinfo, ARG_TYPE, "actor type",
+										   ACTOR_MAX_TYPE_LEN);
+	NameData	schema_name;
+	NameData	owner_name;
+	NameData	stored_owner;
+	Oid			schema;
+	ActorBookkeeping bookkeeping;
+	Datum		values[11];
+	char		nulls[11];
+
+	if (PG_ARGISNULL(ARG_SCHEMA))
+		namestrcpy(&schema_name, text_to_cstring(type));
+	else
+		schema_name = *PG_GETARG_NAME(ARG_SCHEMA);
+	check_options(fcinfo);
+	schema = check_schema(NameStr(schema_name), &owner_name);
+
+	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	if (read_owner(type, &stored_owner))
+		check_stored_owner(type, &stored_owner);
+	check_schema_free(type, &schema_name);
+
+	values[0] = PointerGetDatum(type);
+	values[1] = NameGetDatum(&schema_name);
+	values[2] = NameGetDatum(&owner_name);
+	memset(nulls, ' ', sizeof(nulls));
+	for (int i = ARG_IDLE_TIMEOUT; i <= ARG_PARTITIONS; i++)
+	{
+		values[i + 1] = PG_GETARG_DATUM(i);
+		nulls[i + 1] = PG_ARGISNULL(i) ? 'n' : ' ';
+	}
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_type, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+
+	actor_catalog_invalidate_types();
+	notice_public_schema(schema, NameStr(schema_name));
+	PG_RETURN_VOID();
+}
+
+/*
+ * Removes the data of all actors of a type, or refuses because there is some.
+ */
+static void
+clear_type_data(const text *type, bool force)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+
+	actor_bookkeeping_begin(&bookkeeping);
+	for (int i = 0; i < lengthof(type_data); i++)
+	{
+		struct TypeData *data = &type_data[i];
+
+		if (force)
+			(void) actor_query_run(&data->remove, values, NULL);
+		else if (actor_query_run(&data->exists, values, NULL) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot unregister actor type \"%s\" because its actors have data",
+							text_to_cstring(type)),
+					 errdetail("There are rows in actor.%s.", data->relation),
+					 errhint("Use force => true to remove the data too.")));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+Datum
+actor_unregister(PG_FUNCTION_ARGS)
+{
+	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	NameData	stored_owner;
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("force must not be null")));
+	/* a snapshot from before the table locks would miss data */
+	actor_turn_check_isolation("unregister an actor type");
+	PreventCommandIfReadOnly("actor_unregister()");
+
+	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	actor_type_require(type);
+	(void) read_owner(type, &stored_owner);
+	check_stored_owner(type, &stored_owner);
+
+	for (int i = 0; i < lengthof(type_data); i++)
+		LockRelationOid(actor_catalog_relation(type_data[i].relation),
+						ShareRowExclusiveLock);
+	clear_type_data(type, PG_GETARG_BOOL(1));
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&delete_type, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	actor_catalog_invalidate_types();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,587 @@
+/*-------------------------------------------------------------------------
+ *
+ * reminder.c
+ *		SQL functions of reminders: registering, reading, deleting, preview.
+ *
+ * A reminder is a row of actor.reminder.  Registering one is an upsert that
+ * commits or rolls back with its transaction; the workers find it after the
+ * commit.  The generation of a row is a random number of the registration, so
+ * that a firing under way never mistakes a replaced reminder for its own.
+ *
+ * Lock order: the row is locked last, after any turn.
+ *
+ * IDENTIFICATION
+ *		src/reminder.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "actor.h"
+#include "compat.h"
+#include "firing.h"
+#include "schedule.h"
+#include "workers.h"
+
+PG_FUNCTION_INFO_V1(actor_set_reminder);
+PG_FUNCTION_INFO_V1(actor_set_reminder_at);
+PG_FUNCTION_INFO_V1(actor_set_reminder_in);
+PG_FUNCTION_INFO_V1(actor_get_reminder);
+PG_FUNCTION_INFO_V1(actor_delete_reminder);
+PG_FUNCTION_INFO_V1(actor_schedule_preview);
+
+/* arguments of actor_set_reminder, after type and id */
+enum
+{
+	ARG_NAME = 2,
+	ARG_DUE_TIME,
+	ARG_PERIOD,
+	ARG_TTL,
+	ARG_DATA,
+	ARG_METHOD,
+	ARG_FAILURE_POLICY,
+	ARG_CATCH_UP,
+	ARG_OVERWRITE
+};
+
+/* the parts of a schedule as somebody asked for them */
+typedef struct ScheduleRequest
+{
+	ActorWhen	due;
+	ActorPeriod period;
+	ActorWhen	ttl;
+	text	   *due_text;		/* as given; NULL: absent */
+	text	   *period_text;
+	text	   *ttl_text;
+} ScheduleRequest;
+
+/* the writing statements take the columns in this order */
+enum
+{
+	COL_TYPE,
+	COL_ID,
+	COL_NAME,
+	COL_METHOD,
+	COL_DATA,
+	COL_DUE_TIME,
+	COL_PERIOD,
+	COL_TTL,
+	COL_CATCH_UP,
+	COL_FAILURE_POLICY,
+	COL_ROLE_NAME,
+	COL_GENERATION,
+	COL_REGISTERED_AT,
+	COL_FIRST_AT,
+	COL_STEP,
+	COL_FIRINGS,
+	COL_TIME_ZONE,
+	COL_EXPIRES_AT,
+	COL_REMAINING,
+	COL_COUNT
+};
+
+#define COLUMN_TYPES \
+	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, \
+	TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
+	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID}
+
+static ActorQuery insert_reminder = {
+	"INSERT INTO actor.reminder (actor_type, actor_id, name, method, data,"
+	"  due_time, period, ttl, catch_up, failure_policy, role_name, generation,"
+	"  registered_at, first_at, step, firings, time_zone, expires_at, remaining,"
+	"  firing, scheduled_at, next_try_at, attempt, deferrals)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+	"  $16, $17, $18, $19, 0, $14, $14, 1, 0)"
+	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING",
+	COL_COUNT, COLUMN_TYPES
+};
+
+static ActorQuery replace_reminder = {
+	"UPDATE actor.reminder SET method = $4, data = $5, due_time = $6, period = $7,"
+	"  ttl = $8, catch_up = $9, failure_policy = $10, role_name = $11,"
+	"  generation = $12, registered_at = $13, first_at = $14, step = $15,"
+	"  firings = $16, time_zone = $17, expires_at = $18, remaining = $19,"
+	"  firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1,"
+	"  deferrals = 0, last_error = NULL"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3",
+	COL_COUNT, COLUMN_TYPES
+};
+
+static ActorQuery lock_reminder = {
+	"SELECT role_name FROM actor.reminder"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3 FOR UPDATE",
+	3, {TEXTOID, TEXTOID, TEXTOID}
+};
+
+static ActorQuery delete_reminder = {
+	"DELETE FROM actor.reminder"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3",
+	3, {TEXTOID, TEXTOID, TEXTOID}
+};
+
+static ActorQuery read_reminder = {
+	"SELECT role_name, pg_catalog.jsonb_build_object("
+	"  'actor_type'::pg_catalog.text, actor_type, 'actor_id'::pg_catalog.text, actor_id,"
+	"  'name'::pg_catalog.text, name, 'method'::pg_catalog.text, method,"
+	"  'data'::pg_catalog.text, data, 'due_time'::pg_catalog.text, due_time,"
+	"  'period'::pg_catalog.text, period, 'ttl'::pg_catalog.text, ttl,"
+	"  'catch_up'::pg_catalog.text, catch_up,"
+	"  'failure_policy'::pg_catalog.text, failure_policy,"
+	"  'role_name'::pg_catalog.text, role_name,"
+	"  'registered_at'::pg_catalog.text, registered_at,"
+	"  'scheduled_at'::pg_catalog.text, scheduled_at,"
+	"  'next_try_at'::pg_catalog.text, next_try_at,"
+	"  'expires_at'::pg_catalog.text, expires_at,"
+	"  'remaining'::pg_catalog.text, remaining, 'attempt'::pg_catalog.text, attempt,"
+	"  'last_error'::pg_catalog.text, last_error)"
+	"  FROM actor.reminder"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND name OPERATOR(pg_catalog.=) $3",
+	3, {TEXTOID, TEXTOID, TEXTOID}
+};
+
+/* schedules ------------------------------------------------------------- */
+
+/*
+ * A text argument that may be absent; the empty string is absent too.
+ */
+static text *
+optional_text(FunctionCallInfo fcinfo, int number)
+{
+	text	   *value;
+
+	if (PG_ARGISNULL(number))
+		return NULL;
+	value = PG_GETARG_TEXT_PP(number);
+	return VARSIZE_ANY_EXHDR(value) > 0 ? value : NULL;
+}
+
+static char *
+optional_cstring(const text *value)
+{
+	return value != NULL ? text_to_cstring(value) : NULL;
+}
+
+/*
+ * The three parts of a schedule given as text from argument "first" on.
+ */
+static void
+request_from_texts(ScheduleRequest *request, FunctionCallInfo fcinfo, int first)
+{
+	request->due_text = optional_text(fcinfo, first);
+	request->period_text = optional_text(fcinfo, first + 1);
+	request->ttl_text = optional_text(fcinfo, first + 2);
+	actor_parse_due_time(optional_cstring(request->due_text), &request->due);
+	actor_parse_period(optional_cstring(request->period_text), &request->period);
+	actor_parse_ttl(optional_cstring(request->ttl_text), &request->ttl);
+}
+
+/*
+ * Text of an interval, the same in every session.
+ */
+static text *
+interval_text(Interval *interval)
+{
+	int			nestlevel = actor_conversion_begin();
+	char	   *string = DatumGetCString(DirectFunctionCall1(interval_out,
+															 IntervalPGetDatum(interval)));
+
+	actor_conversion_end(nestlevel);
+	return cstring_to_text(string);
+}
+
+/*
+ * A period and ttl given as intervals.
+ */
+static void
+request_from_intervals(ScheduleRequest *request, FunctionCallInfo fcinfo)
+{
+	memset(request, 0, sizeof(*request));
+	request->due.kind = ACTOR_WHEN_ABSENT;
+	request->period.absent = PG_ARGISNULL(ARG_PERIOD);
+	request->ttl.kind = PG_ARGISNULL(ARG_TTL) ? ACTOR_WHEN_ABSENT : ACTOR_WHEN_SPAN;
+	if (!PG_ARGISNULL(ARG_PERIOD))
+	{
+		request->period.span = *PG_GETARG_INTERVAL_P(ARG_PERIOD);
+		request->period_text = interval_text(&request->period.span);
+	}
+	if (!PG_ARGISNULL(ARG_TTL))
+	{
+		request->ttl.span = *PG_GETARG_INTERVAL_P(ARG_TTL);
+		request->ttl_text = interval_text(&request->ttl.span);
+	}
+}
+
+Datum
+actor_schedule_preview(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	ScheduleRequest request;
+	ActorSchedule schedule;
+	int32		count;
+	TimestampTz registered_at;
+	TimestampTz at;
+
+	if (PG_ARGISNULL(3) || PG_ARGISNULL(4))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", PG_ARGISNULL(3) ? "count" : "registered_at")));
+	count = PG_GETARG_INT32(3);
+	registered_at = PG_GETARG_TIMESTAMPTZ(4);
+	if (count < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("count must not be negative")));
+	if (TIMESTAMP_NOT_FINITE(registered_at))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("registered_at must be finite")));
+	request_from_texts(&request, fcinfo, 0);
+	actor_schedule_make(&schedule, &request.due, &request.period, &request.ttl,
+						registered_at, session_timezone);
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	for (int32 k = 0; k < count && actor_schedule_instant(&schedule, k, &at); k++)
+	{
+		Datum		values[1] = {TimestampTzGetDatum(at)};
+		bool		nulls[1] = {false};
+
+		CHECK_FOR_INTERRUPTS();
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* rights ---------------------------------------------------------------- */
+
+/*
+ * Refuses a role that no worker could connect as.
+ */
+static void
+check_role_can_connect(Oid role, NameData *name)
+{
+	const char *reason = actor_role_unusable(role);
+
+	namestrcpy(name, GetUserNameFromId(role, false));
+	if (reason == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
+			 errmsg("role \"%s\" cannot run reminders", NameStr(*name)),
+			 errdetail("%s", reason),
+			 errhint("Register the reminder as a role that can connect to database \"%s\".",
+					 get_database_name(MyDatabaseId))));
+}
+
+/*
+ * Refuses to touch a reminder unless the current user registered it, owns the
+ * type, or runs in a turn of the actor.
+ */
+static void
+check_reminder_right(const ActorRef *actor, const NameData *role_name)
+{
+	ActorFrame *frame = actor_frame_current();
+
+	if (frame != NULL && actor_ref_equal(&frame->actor, actor))
+		return;
+	if (actor_role_held(role_name) || actor_type_owned(actor->type))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for reminder of actor \"%s\" of type \"%s\"",
+					text_to_cstring(actor->id), text_to_cstring(actor->type)),
+			 errdetail("It belongs to the role that registered it and to the owner of the type.")));
+}
+
+/* registering ----------------------------------------------------------- */
+
+static void
+check_catch_up(const text *catch_up)
+{
+	ActorCatchUp policy;
+
+	if (!actor_catch_up_from_text(catch_up, &policy))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("catch_up must be \"one\", \"all\" or \"skip\"")));
+}
+
+/*
+ * Inserts the reminder, or replaces the one of that name if its owner lets us.
+ */
+static void
+upsert_reminder(const ActorRef *actor, Datum *values, const char *nulls, bool overwrite)
+{
+	for (;;)
+	{
+		ActorBookkeeping bookkeeping;
+		NameData	registrant;
+		bool		isnull;
+		bool		inserted;
+		bool		found = false;
+
+		CHECK_FOR_INTERRUPTS();
+		actor_bookkeeping_begin(&bookkeeping);
+		inserted = actor_query_run(&insert_reminder, values, nulls) > 0;
+		if (!inserted)
+		{
+			found = actor_query_run(&lock_reminder, values, NULL) > 0;
+			if (found)
+				registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
+		}
+		actor_bookkeeping_end(&bookkeeping);
+
+		if (inserted)
+			return;
+		if (!found)
+			continue;			/* gone meanwhile */
+		if (!overwrite)
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("reminder \"%s\" of actor \"%s\" of type \"%s\" already exists",
+							TextDatumGetCString(values[COL_NAME]),
+							text_to_cstring(actor->id), text_to_cstring(actor->type)),
+					 errhint("Use overwrite => true to replace it.")));
+		check_reminder_right(actor, &registrant);
+		actor_bookkeeping_begin(&bookkeeping);
+		actor_query_write_one(&replace_reminder, values, nulls);
+		actor_bookkeeping_end(&bookkeeping);
+		return;
+	}
+}
+
+/*
+ * A random number that no earlier registration had.
+ */
+static int64
+new_generation(void)
+{
+	int64		generation;
+
+	if (!pg_strong_random(&generation, sizeof(generation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random number")));
+	return generation & PG_INT64_MAX;
+}
+
+/*
+ * Registers a reminder; everything but the schedule is in the arguments.
+ */
+static void
+set_reminder(FunctionCallInfo fcinfo, const ActorRef *actor, ScheduleRequest *request)
+{
+	text	   *name = actor_text_argument(fcinfo, ARG_NAME, "reminder name",
+										   ACTOR_MAX_NAME_LEN);
+	text	   *method_name = PG_ARGISNULL(ARG_METHOD) ? name : PG_GETARG_TEXT_PP(ARG_METHOD);
+	text	   *catch_up;
+	uint64		generation = actor_catalog_generation();
+	TimestampTz now = GetCurrentTimestamp();
+	ActorSchedule schedule;
+	ActorRetryPolicy policy;
+	NameData	role_name;
+	Datum		values[COL_COUNT];
+	char		nulls[COL_COUNT];
+
+	if (PG_ARGISNULL(ARG_CATCH_UP) || PG_ARGISNULL(ARG_OVERWRITE))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null",
+						PG_ARGISNULL(ARG_CATCH_UP) ? "catch_up" : "overwrite")));
+	catch_up = PG_GETARG_TEXT_PP(ARG_CATCH_UP);
+	check_catch_up(catch_up);
+	actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
+						now, session_timezone);
+	actor_retry_policy_parse(PG_ARGISNULL(ARG_FAILURE_POLICY) ? NULL :
+							 PG_GETARG_JSONB_P(ARG_FAILURE_POLICY), &policy);
+
+	PreventCommandIfReadOnly("actor_set_reminder()");
+	actor_require_preload();
+	actor_check_method(actor->type, method_name);
+	check_role_can_connect(GetUserId(), &role_name);
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[COL_TYPE] = PointerGetDatum(actor->type);
+	values[COL_ID] = PointerGetDatum(actor->id);
+	values[COL_NAME] = PointerGetDatum(name);
+	values[COL_METHOD] = PointerGetDatum(method_name);
+	values[COL_DATA] = PG_GETARG_DATUM(ARG_DATA);
+	nulls[COL_DATA] = PG_ARGISNULL(ARG_DATA) ? 'n' : ' ';
+	values[COL_DUE_TIME] = PointerGetDatum(request->due_text);
+	nulls[COL_DUE_TIME] = request->due_text == NULL ? 'n' : ' ';
+	values[COL_PERIOD] = PointerGetDatum(request->period_text);
+	nulls[COL_PERIOD] = request->period_text == NULL ? 'n' : ' ';
+	values[COL_TTL] = PointerGetDatum(request->ttl_text);
+	nulls[COL_TTL] = request->ttl_text == NULL ? 'n' : ' ';
+	values[COL_CATCH_UP] = PointerGetDatum(catch_up);
+	values[COL_FAILURE_POLICY] = PG_GETARG_DATUM(ARG_FAILURE_POLICY);
+	nulls[COL_FAILURE_POLICY] = PG_ARGISNULL(ARG_FAILURE_POLICY) ? 'n' : ' ';
+	values[COL_ROLE_NAME] = NameGetDatum(&role_name);
+	values[COL_GENERATION] = Int64GetDatum(new_generation());
+	values[COL_REGISTERED_AT] = TimestampTzGetDatum(now);
+	values[COL_FIRST_AT] = TimestampTzGetDatum(schedule.first_at);
+	values[COL_STEP] = IntervalPGetDatum(&schedule.period);
+	nulls[COL_STEP] = schedule.periodic ? ' ' : 'n';
+	values[COL_FIRINGS] = Int32GetDatum(schedule.count);
+	values[COL_TIME_ZONE] = CStringGetTextDatum(pg_get_timezone_name(session_timezone));
+	values[COL_EXPIRES_AT] = TimestampTzGetDatum(schedule.expires_at);
+	nulls[COL_EXPIRES_AT] = TIMESTAMP_IS_NOEND(schedule.expires_at) ? 'n' : ' ';
+	values[COL_REMAINING] = Int64GetDatum(schedule.count);
+	nulls[COL_REMAINING] = schedule.count == 0 ? 'n' : ' ';
+
+	upsert_reminder(actor, values, nulls, PG_GETARG_BOOL(ARG_OVERWRITE));
+	actor_type_check_exists(actor->type, generation);
+	actor_wake_at(schedule.first_at);
+}
+
+Datum
+actor_set_reminder(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	ScheduleRequest request;
+
+	actor_ref_arguments(&actor, fcinfo);
+	request_from_texts(&request, fcinfo, ARG_DUE_TIME);
+	set_reminder(fcinfo, &actor, &request);
+	PG_RETURN_VOID();
+}
+
+Datum
+actor_set_reminder_at(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	ScheduleRequest request;
+
+	actor_ref_arguments(&actor, fcinfo);
+	request_from_intervals(&request, fcinfo);
+	if (!PG_ARGISNULL(ARG_DUE_TIME))
+	{
+		char		buf[MAXDATELEN + 1];
+
+		request.due.kind = ACTOR_WHEN_INSTANT;
+		request.due.instant = PG_GETARG_TIMESTAMPTZ(ARG_DUE_TIME);
+		if (!TIMESTAMP_NOT_FINITE(request.due.instant))
+			JsonEncodeDateTime(buf, PG_GETARG_DATUM(ARG_DUE_TIME), TIMESTAMPTZOID, NULL);
+		else
+			strlcpy(buf, "infinity", sizeof(buf));	/* refused later */
+		request.due_text = cstring_to_text(buf);
+	}
+	set_reminder(fcinfo, &actor, &request);
+	PG_RETURN_VOID();
+}
+
+Datum
+actor_set_reminder_in(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	ScheduleRequest request;
+
+	actor_ref_arguments(&actor, fcinfo);
+	request_from_intervals(&request, fcinfo);
+	if (!PG_ARGISNULL(ARG_DUE_TIME))
+	{
+		request.due.kind = ACTOR_WHEN_SPAN;
+		request.due.span = *PG_GETARG_INTERVAL_P(ARG_DUE_TIME);
+		request.due_text = interval_text(&request.due.span);
+	}
+	set_reminder(fcinfo, &actor, &request);
+	PG_RETURN_VOID();
+}
+
+/* reading and deleting -------------------------------------------------- */
+
+/*
+ * The key that the arguments name; the type must exist.
+ */
+static void
+reminder_key(FunctionCallInfo fcinfo, ActorRef *actor, Datum *values)
+{
+	actor_ref_arguments(actor, fcinfo);
+	values[2] = PointerGetDatum(actor_text_argument(fcinfo, ARG_NAME, "reminder name",
+													ACTOR_MAX_NAME_LEN));
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	actor_type_require(actor->type);
+}
+
+Datum
+actor_get_reminder(PG_FUNCTION_ARGS)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorFrame *frame = actor_frame_current();
+	ActorRef	actor;
+	ActorBookkeeping bookkeeping;
+	NameData	registrant;
+	Datum		values[3];
+	Jsonb	   *reminder = NULL;
+
+	reminder_key(fcinfo, &actor, values);
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_read(&read_reminder, values, NULL,
+						 frame != NULL ? frame->snapshot : NULL) > 0)
+	{
+		bool		isnull;
+		Datum		datum = actor_query_result(0, 2, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
+		reminder = DatumGetJsonbPCopy(datum);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+
+	if (reminder == NULL)
+		PG_RETURN_NULL();
+	check_reminder_right(&actor, &registrant);
+	PG_RETURN_JSONB_P(reminder);
+}
+
+Datum
+actor_delete_reminder(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	ActorBookkeeping bookkeeping;
+	NameData	registrant;
+	Datum		values[3];
+	bool		found;
+	bool		isnull;
+
+	reminder_key(fcinfo, &actor, values);
+	PreventCommandIfReadOnly("actor_delete_reminder()");
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&lock_reminder, values, NULL) > 0;
+	if (found)
+		registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	if (!found)
+		PG_RETURN_BOOL(false);
+
+	check_reminder_right(&actor, &registrant);
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&delete_reminder, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	PG_RETURN_BOOL(true);
+}

@@ -1,0 +1,547 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.c
+ *		State of the running actor: rows of actor.state, one a key.
+ *
+ * In a writing frame the actor's turn is held, so nobody else changes its
+ * state, and every statement sees what was written before it.  In a read-only
+ * frame everything is read on the snapshot of the frame.
+ *
+ * Conversions between SQL values and jsonb can run user code; they are done
+ * before or after the bookkeeping, never within.
+ *
+ * IDENTIFICATION
+ *		src/state.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+#include "utils/snapmgr.h"
+
+#include "actor.h"
+
+PG_FUNCTION_INFO_V1(actor_get);
+PG_FUNCTION_INFO_V1(actor_get_typed);
+PG_FUNCTION_INFO_V1(actor_set);
+PG_FUNCTION_INFO_V1(actor_remove);
+PG_FUNCTION_INFO_V1(actor_state);
+PG_FUNCTION_INFO_V1(actor_transact);
+
+static ActorQuery read_key = {
+	"SELECT value FROM actor.state"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND key OPERATOR(pg_catalog.=) $3"
+	"   AND (expires_at IS NULL OR expires_at OPERATOR(pg_catalog.>) $4)",
+	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery read_keys = {
+	"SELECT pg_catalog.jsonb_object_agg(key, value) FROM actor.state"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND (expires_at IS NULL OR expires_at OPERATOR(pg_catalog.>) $3)",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery write_key = {
+	"INSERT INTO actor.state (actor_type, actor_id, key, value, updated_at, expires_at)"
+	" VALUES ($1, $2, $3, $4, $5, $6)"
+	" ON CONFLICT (actor_type, actor_id, key) DO UPDATE SET"
+	"  value = EXCLUDED.value,"
+	"  updated_at = EXCLUDED.updated_at,"
+	"  expires_at = EXCLUDED.expires_at",
+	6, {TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+/* returns whether the key was visible, not only whether there was a row */
+static ActorQuery delete_key = {
+	"DELETE FROM actor.state"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND key OPERATOR(pg_catalog.=) $3"
+	" RETURNING expires_at IS NULL OR expires_at OPERATOR(pg_catalog.>) $4",
+	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+/* one operation of actor_transact */
+typedef struct StateOperation
+{
+	text	   *key;
+	Jsonb	   *value;			/* NULL: delete */
+	TimestampTz expires_at;		/* DT_NOEND: never */
+} StateOperation;
+
+/* reading --------------------------------------------------------------- */
+
+/*
+ * Reads a key into the current memory context; NULL if it is absent.
+ */
+static Jsonb *
+read_value(const ActorFrame *frame, text *key)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[4];
+	Jsonb	   *value = NULL;
+
+	values[0] = PointerGetDatum(frame->actor.type);
+	values[1] = PointerGetDatum(frame->actor.id);
+	values[2] = PointerGetDatum(key);
+	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_read(&read_key, values, NULL, frame->snapshot) > 0)
+	{
+		bool		isnull;
+		Datum		datum = actor_query_result(0, 1, &isnull);
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		value = DatumGetJsonbPCopy(datum);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return value;
+}
+
+Datum
+actor_get(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = actor_frame_required();
+	text	   *key = actor_text_argument(fcinfo, 0, "key", ACTOR_MAX_NAME_LEN);
+	Jsonb	   *value = read_value(frame, key);
+
+	if (value == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_JSONB_P(value);
+}
+
+static void
+key_error_context(void *arg)
+{
+	errcontext("key \"%s\" of the state", text_to_cstring(arg));
+}
+
+/*
+ * Both forms with a default: the type of the result is that of the default.
+ */
+Datum
+actor_get_typed(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = actor_frame_required();
+	text	   *key = actor_text_argument(fcinfo, 0, "key", ACTOR_MAX_NAME_LEN);
+	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
+	Jsonb	   *value;
+	JsonbValue	scalar;
+	ErrorContextCallback errcallback;
+	int			nestlevel;
+	Datum		result;
+	bool		isnull;
+
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of the default value");
+	value = read_value(frame, key);
+	if (value == NULL)
+	{
+		if (PG_ARGISNULL(1))
+			PG_RETURN_NULL();
+		PG_RETURN_DATUM(PG_GETARG_DATUM(1));
+	}
+
+	actor_jsonb_scalar(value, &scalar);
+	errcallback.callback = key_error_context;
+	errcallback.arg = key;
+	errcallback.previous = error_context_stack;
+	error_context_stack = &errcallback;
+	nestlevel = actor_conversion_begin();
+	result = actor_from_jsonb(&scalar, type, &isnull);
+	actor_conversion_end(nestlevel);
+	error_context_stack = errcallback.previous;
+
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result);
+}
+
+Datum
+actor_state(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = actor_frame_required();
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[3];
+	Datum		datum;
+	bool		isnull;
+	Jsonb	   *state = NULL;
+
+	values[0] = PointerGetDatum(frame->actor.type);
+	values[1] = PointerGetDatum(frame->actor.id);
+	values[2] = TimestampTzGetDatum(GetCurrentTimestamp());
+
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_read(&read_keys, values, NULL, frame->snapshot);
+	datum = actor_query_result(0, 1, &isnull);
+	if (!isnull)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		state = DatumGetJsonbPCopy(datum);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+
+	if (state == NULL)
+	{
+		JsonbParseState *empty = NULL;
+
+		pushJsonbValue(&empty, WJB_BEGIN_OBJECT, NULL);
+		state = JsonbValueToJsonb(pushJsonbValue(&empty, WJB_END_OBJECT, NULL));
+	}
+	PG_RETURN_JSONB_P(state);
+}
+
+/* writing --------------------------------------------------------------- */
+
+/*
+ * The frame whose actor's state is about to be written.
+ */
+static ActorFrame *
+writing_frame(const char *function)
+{
+	ActorFrame *frame = actor_frame_required();
+
+	PreventCommandIfReadOnly(function);
+	return frame;
+}
+
+static void
+write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expires_at)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[6];
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+
+	values[0] = PointerGetDatum(frame->actor.type);
+	values[1] = PointerGetDatum(frame->actor.id);
+	values[2] = PointerGetDatum(key);
+	values[3] = JsonbPGetDatum(value);
+	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[5] = TimestampTzGetDatum(expires_at);
+	if (TIMESTAMP_IS_NOEND(expires_at))
+		nulls[5] = 'n';
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_key, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+	actor_type_check_exists(frame->actor.type, frame->generation);
+}
+
+/*
+ * Removes a key; returns whether it was there for a reader.
+ */
+static bool
+remove_value(const ActorFrame *frame, text *key)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[4];
+	bool		visible = false;
+
+	values[0] = PointerGetDatum(frame->actor.type);
+	values[1] = PointerGetDatum(frame->actor.id);
+	values[2] = PointerGetDatum(key);
+	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&delete_key, values, NULL) > 0)
+	{
+		bool		isnull;
+
+		visible = DatumGetBool(actor_query_result(0, 1, &isnull));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return visible;
+}
+
+/*
+ * When a key that is set now expires.
+ */
+static TimestampTz
+expiry(const Interval *ttl)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz expires_at;
+
+	expires_at = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														 TimestampTzGetDatum(now),
+														 IntervalPGetDatum(ttl)));
+	if (expires_at <= now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("ttl must be greater than zero")));
+	return expires_at;
+}
+
+/*
+ * Both forms: the type of the value is taken from the call.
+ */
+Datum
+actor_set(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = writing_frame("actor_set()");
+	text	   *key = actor_text_argument(fcinfo, 0, "key", ACTOR_MAX_NAME_LEN);
+	TimestampTz expires_at = DT_NOEND;
+	Jsonb	   *value;
+
+	if (!PG_ARGISNULL(2))
+		expires_at = expiry(PG_GETARG_INTERVAL_P(2));
+	if (PG_ARGISNULL(1))
+	{
+		JsonbValue	null;
+
+		null.type = jbvNull;
+		value = JsonbValueToJsonb(&null);
+	}
+	else
+	{
+		Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
+
+		if (!OidIsValid(type))
+			elog(ERROR, "could not determine the type of the value");
+		value = actor_to_jsonb(PG_GETARG_DATUM(1), type);
+	}
+	write_value(frame, key, value, expires_at);
+	PG_RETURN_VOID();
+}
+
+Datum
+actor_remove(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = writing_frame("actor_remove()");
+	text	   *key = actor_text_argument(fcinfo, 0, "key", ACTOR_MAX_NAME_LEN);
+
+	PG_RETURN_BOOL(remove_value(frame, key));
+}
+
+/* transactions of operations -------------------------------------------- */
+
+static void
+refuse_operation(int number, const char *path, const char *problem)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid state operation"),
+			 errdetail("Member \"%s\" of operation %d %s.", path, number + 1, problem)));
+}
+
+/*
+ * Refuses members of an object that have no meaning here.
+ */
+static void
+check_members(JsonbContainer *object, int number, const char *path, const char *const *known)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(object);
+	JsonbValue	item;
+
+	(void) JsonbIteratorNext(&iterator, &item, true);
+	while (JsonbIteratorNext(&iterator, &item, true) == WJB_KEY)
+	{
+		int			i;
+		JsonbValue	value;
+
+		for (i = 0; known[i] != NULL; i++)
+			if (strlen(known[i]) == item.val.string.len &&
+				memcmp(known[i], item.val.string.val, item.val.string.len) == 0)
+				break;
+		if (known[i] == NULL)
+			refuse_operation(number,
+							 psprintf("%s%.*s", path, Min(item.val.string.len, NAMEDATALEN),
+									  item.val.string.val),
+							 "is not known");
+		(void) JsonbIteratorNext(&iterator, &value, true);
+	}
+}
+
+/*
+ * A member of an object; NULL if there is none.
+ */
+static JsonbValue *
+member(JsonbContainer *object, const char *name)
+{
+	return getKeyJsonValueFromContainer(object, name, strlen(name), NULL);
+}
+
+static bool
+is_object(JsonbValue *value)
+{
+	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
+}
+
+/*
+ * The expiry that "ttlInSeconds" asks for: a string or number, where 0 and -1
+ * mean none.
+ */
+static TimestampTz
+operation_expiry(JsonbValue *ttl, int number)
+{
+	static const char *const path = "request.metadata.ttlInSeconds";
+	int64		seconds;
+	Interval	interval;
+
+	if (ttl == NULL || ttl->type == jbvNull)
+		return DT_NOEND;
+	if (ttl->type == jbvString)
+	{
+		char	   *string = pnstrdup(ttl->val.string.val, ttl->val.string.len);
+		char	   *end;
+
+		errno = 0;
+		seconds = strtoll(string, &end, 10);
+		if (errno != 0 || end == string || *end != '\0' || isspace((unsigned char) string[0]))
+			refuse_operation(number, path, "is not an integer");
+	}
+	else if (ttl->type == jbvNumeric)
+	{
+		Numeric		numeric = ttl->val.numeric;
+		Datum		whole = DirectFunctionCall2(numeric_trunc, NumericGetDatum(numeric),
+												Int32GetDatum(0));
+
+		if (!DatumGetBool(DirectFunctionCall2(numeric_eq, whole, NumericGetDatum(numeric))) ||
+			DatumGetInt32(DirectFunctionCall2(numeric_cmp, whole,
+											  NumericGetDatum(int64_to_numeric(PG_INT32_MAX)))) > 0 ||
+			DatumGetInt32(DirectFunctionCall2(numeric_cmp, whole,
+											  NumericGetDatum(int64_to_numeric(PG_INT32_MIN)))) < 0)
+			refuse_operation(number, path, "is not an integer of 32 bits");
+		seconds = DatumGetInt64(DirectFunctionCall1(numeric_int8, whole));
+	}
+	else
+		refuse_operation(number, path, "is not a string or number");
+
+	if (seconds < -1 || seconds > PG_INT32_MAX)
+		refuse_operation(number, path, "is out of range");
+	if (seconds <= 0)
+		return DT_NOEND;
+	memset(&interval, 0, sizeof(interval));
+	interval.time = seconds * USECS_PER_SEC;
+	return expiry(&interval);
+}
+
+/*
+ * Checks one element of the array and makes an operation of it.
+ */
+static void
+parse_operation(JsonbValue *element, int number, StateOperation *operation)
+{
+	static const char *const operation_members[] = {"operation", "request", NULL};
+	static const char *const request_members[] = {"key", "value", "metadata", NULL};
+	static const char *const metadata_members[] = {"ttlInSeconds", NULL};
+	JsonbContainer *object;
+	JsonbValue *kind;
+	JsonbValue *request;
+	JsonbValue *key;
+	JsonbValue *value;
+	JsonbValue *metadata;
+	bool		upsert;
+
+	if (!is_object(element))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid state operation"),
+				 errdetail("Operation %d is not an object.", number + 1)));
+	object = element->val.binary.data;
+	check_members(object, number, "", operation_members);
+
+	kind = member(object, "operation");
+	upsert = kind != NULL && kind->type == jbvString && kind->val.string.len == 6 &&
+		memcmp(kind->val.string.val, "upsert", 6) == 0;
+	if (!upsert && (kind == NULL || kind->type != jbvString || kind->val.string.len != 6 ||
+					memcmp(kind->val.string.val, "delete", 6) != 0))
+		refuse_operation(number, "operation", "is neither \"upsert\" nor \"delete\"");
+
+	request = member(object, "request");
+	if (request == NULL || !is_object(request))
+		refuse_operation(number, "request", "is not an object");
+	object = request->val.binary.data;
+	check_members(object, number, "request.", request_members);
+
+	key = member(object, "key");
+	if (key == NULL || key->type != jbvString)
+		refuse_operation(number, "request.key", "is not a string");
+	operation->key = cstring_to_text_with_len(key->val.string.val, key->val.string.len);
+	actor_check_text(operation->key, false, "key", ACTOR_MAX_NAME_LEN);
+
+	metadata = member(object, "metadata");
+	operation->expires_at = DT_NOEND;
+	if (metadata != NULL && metadata->type != jbvNull)
+	{
+		if (!is_object(metadata))
+			refuse_operation(number, "request.metadata", "is not an object");
+		check_members(metadata->val.binary.data, number, "request.metadata.",
+					  metadata_members);
+		operation->expires_at = operation_expiry(member(metadata->val.binary.data,
+														"ttlInSeconds"), number);
+	}
+
+	operation->value = NULL;
+	if (upsert)
+	{
+		JsonbValue	null;
+
+		null.type = jbvNull;
+		value = member(object, "value");
+		operation->value = JsonbValueToJsonb(value != NULL ? value : &null);
+	}
+}
+
+/*
+ * Everything is checked before anything is done; what fails later rolls back
+ * with the statement.
+ */
+Datum
+actor_transact(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = writing_frame("actor_transact()");
+	Jsonb	   *document;
+	JsonbIterator *iterator;
+	JsonbValue	item;
+	StateOperation *operations;
+	int			count;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("operations must not be null")));
+	document = PG_GETARG_JSONB_P(0);
+	if (!JB_ROOT_IS_ARRAY(document) || JB_ROOT_IS_SCALAR(document))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("operations must be an array")));
+
+	count = JB_ROOT_COUNT(document);
+	operations = palloc_extended(sizeof(StateOperation) * Max(count, 1), MCXT_ALLOC_HUGE);
+	iterator = JsonbIteratorInit(&document->root);
+	(void) JsonbIteratorNext(&iterator, &item, true);
+	for (int i = 0; i < count; i++)
+	{
+		(void) JsonbIteratorNext(&iterator, &item, true);
+		parse_operation(&item, i, &operations[i]);
+	}
+
+	for (int i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (operations[i].value != NULL)
+			write_value(frame, operations[i].key, operations[i].value,
+						operations[i].expires_at);
+		else
+			(void) remove_value(frame, operations[i].key);
+	}
+	PG_RETURN_VOID();
+}

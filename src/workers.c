@@ -1,0 +1,370 @@
+/*-------------------------------------------------------------------------
+ *
+ * workers.c
+ *		Shared memory of the background workers, and the waking of them.
+ *
+ * Shared memory only speeds things up: what is due is in the tables, and after
+ * a restart the launcher looks into every database.
+ *
+ * No wake-up is lost.  A scheduler takes next_look and sets it to "never"
+ * before it takes the snapshot it looks with, and afterwards lowers it to the
+ * time it will look again.  A backend lowers it after its commit has become
+ * visible, and then sets the latch.  If it finds a value that is early enough
+ * it need do nothing: the scheduler has not taken that value yet, so its next
+ * snapshot will be younger than the commit.
+ *
+ * IDENTIFICATION
+ *		src/workers.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/guc.h"
+#include "utils/syscache.h"
+
+#include "actor.h"
+#include "compat.h"
+#include "workers.h"
+
+ActorShared *actor_shared = NULL;
+
+/* earliest due time this transaction has made; reported when it commits */
+static TimestampTz pending_due = DT_NOEND;
+
+static void xact_callback(XactEvent event, void *arg);
+
+/* shared memory --------------------------------------------------------- */
+
+static Size
+shared_size(void)
+{
+	Size		databases = offsetof(ActorShared, databases) +
+		mul_size(actor_max_workers, sizeof(ActorDatabase));
+
+	return add_size(MAXALIGN(databases),
+					mul_size(actor_max_workers, sizeof(ActorExecutor)));
+}
+
+void
+actor_shared_request(void)
+{
+	RequestAddinShmemSpace(shared_size());
+	RequestNamedLWLockTranche("actor", 1);
+}
+
+void
+actor_shared_attach(void)
+{
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	actor_shared = ShmemInitStruct("actor", shared_size(), &found);
+	if (!found)
+	{
+		memset(actor_shared, 0, shared_size());
+		actor_shared->lock = &(GetNamedLWLockTranche("actor"))->lock;
+		actor_shared->nslots = actor_max_workers;
+		actor_shared->executors = (ActorExecutor *)
+			((char *) actor_shared +
+			 MAXALIGN(offsetof(ActorShared, databases) +
+					  actor_max_workers * sizeof(ActorDatabase)));
+		for (int i = 0; i < actor_shared->nslots; i++)
+			pg_atomic_init_u64(&actor_shared->databases[i].next_look, DT_NOEND);
+	}
+	LWLockRelease(AddinShmemInitLock);
+}
+
+void
+actor_workers_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+}
+
+/*
+ * actor_require_preload
+ *		Raises object_not_in_prerequisite_state when nothing could fire here.
+ */
+void
+actor_require_preload(void)
+{
+	if (actor_shared != NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("reminders need the library \"%s\" to be preloaded", "actor"),
+			 errdetail("Without it no background worker fires them."),
+			 errhint("Add \"%s\" to \"%s\" and restart the server.",
+					 "actor", "shared_preload_libraries")));
+}
+
+/* waking ---------------------------------------------------------------- */
+
+/*
+ * actor_wake_at
+ *		Makes sure that, if this transaction commits, somebody looks for due
+ *		rows at that time.
+ */
+void
+actor_wake_at(TimestampTz due)
+{
+	pending_due = Min(pending_due, due);
+}
+
+/*
+ * Subtransactions are ignored: a look for something that was rolled back does
+ * no harm.  What is prepared becomes visible elsewhere, and is found by the
+ * regular look.
+ */
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			if (pending_due != DT_NOEND && actor_shared != NULL)
+				actor_worker_report(MyDatabaseId, pending_due);
+			pending_due = DT_NOEND;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			pending_due = DT_NOEND;
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * actor_lower_next_look
+ *		Lowers the time of the next look; false if it was early enough.
+ */
+bool
+actor_lower_next_look(ActorDatabase *database, TimestampTz due)
+{
+	uint64		current = pg_atomic_read_u64(&database->next_look);
+
+	while (due < (TimestampTz) current)
+		if (pg_atomic_compare_exchange_u64(&database->next_look, &current, (uint64) due))
+			return true;
+	return false;
+}
+
+/*
+ * The slot of a database, or NULL.  The caller has the lock.
+ */
+static ActorDatabase *
+find_database(Oid oid)
+{
+	for (int i = 0; i < actor_shared->nslots; i++)
+		if (actor_shared->databases[i].oid == oid)
+			return &actor_shared->databases[i];
+	return NULL;
+}
+
+/*
+ * actor_worker_report
+ *		Something is due in a database at that time.  Must not raise an error,
+ *		because it runs after the commit.
+ */
+void
+actor_worker_report(Oid oid, TimestampTz due)
+{
+	ActorDatabase *database;
+	Latch	   *latch = NULL;
+
+	/*
+	 * Mostly the scheduler runs and looks early enough.  Slots are only ever
+	 * taken and freed under the lock, so having it in shared mode is enough to
+	 * look at them.
+	 */
+	LWLockAcquire(actor_shared->lock, LW_SHARED);
+	database = find_database(oid);
+	if (database != NULL)
+	{
+		if (actor_lower_next_look(database, due))
+			latch = database->state == DATABASE_RUNNING ? database->latch :
+				actor_shared->launcher_latch;
+		LWLockRelease(actor_shared->lock);
+	}
+	else
+	{
+		LWLockRelease(actor_shared->lock);
+		LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
+		database = find_database(oid);
+		if (database == NULL && (database = find_database(InvalidOid)) != NULL)
+		{
+			database->oid = oid;
+			database->state = DATABASE_WAITING;
+			database->start_after = 0;
+			database->latch = NULL;
+			pg_atomic_write_u64(&database->next_look, DT_NOEND);
+		}
+		if (database == NULL)
+			actor_shared->look_everywhere = true;
+		else
+			(void) actor_lower_next_look(database, due);
+		latch = database != NULL && database->state == DATABASE_RUNNING ?
+			database->latch : actor_shared->launcher_latch;
+		LWLockRelease(actor_shared->lock);
+	}
+	if (latch != NULL)
+		SetLatch(latch);
+}
+
+/* roles ----------------------------------------------------------------- */
+
+/*
+ * actor_role_unusable
+ *		Why no worker can connect as this role to this database; NULL if it
+ *		can.
+ */
+const char *
+actor_role_unusable(Oid role)
+{
+	HeapTuple	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+	bool		can_login;
+
+	if (!HeapTupleIsValid(tuple))
+		return "The role does not exist.";
+	can_login = ((Form_pg_authid) GETSTRUCT(tuple))->rolcanlogin;
+	ReleaseSysCache(tuple);
+	if (ACTOR_WORKER_NEEDS_LOGIN && !can_login)
+		return "Before PostgreSQL 17 a worker needs a role with the LOGIN attribute.";
+	if (actor_database_aclcheck(MyDatabaseId, role) != ACLCHECK_OK)
+		return "The role does not have the CONNECT privilege on this database.";
+	return NULL;
+}
+
+/* workers --------------------------------------------------------------- */
+
+/*
+ * actor_workers_in_use
+ *		Number of schedulers and executors.  The caller has the lock.
+ */
+int
+actor_workers_in_use(void)
+{
+	int			count = 0;
+
+	for (int i = 0; i < actor_shared->nslots; i++)
+	{
+		if (actor_shared->databases[i].state >= DATABASE_STARTING)
+			count++;
+		if (OidIsValid(actor_shared->executors[i].database))
+			count++;
+	}
+	return count;
+}
+
+/*
+ * actor_worker_register
+ *		Registers a dynamic worker that is never restarted by the postmaster
+ *		and reports to this process.  False: there is no slot, which is logged
+ *		once until it works again.
+ */
+bool
+actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
+{
+	static bool complained = false;
+
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker->bgw_restart_time = BGW_NEVER_RESTART;
+	worker->bgw_notify_pid = MyProcPid;
+	strlcpy(worker->bgw_library_name, "actor", BGW_MAXLEN);
+	if (RegisterDynamicBackgroundWorker(worker, handle))
+	{
+		complained = false;
+		return true;
+	}
+	if (!complained)
+		ereport(LOG,
+				(errmsg("could not register background worker \"%s\"", worker->bgw_name),
+				 errhint("Raise \"%s\", or lower \"%s\".",
+						 "max_worker_processes", "actor.max_workers")));
+	complained = true;
+	return false;
+}
+
+/*
+ * actor_worker_prepare
+ *		What every worker does first: signals.  SIGTERM acts as in a backend,
+ *		so a worker that waits, for whatever, does not hold up a shutdown.
+ */
+void
+actor_worker_prepare(void)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	pqsignal(SIGINT, StatementCancelHandler);
+	BackgroundWorkerUnblockSignals();
+}
+
+/*
+ * actor_worker_settings
+ *		Settings a worker depends on, whatever the server, database or role
+ *		have for their sessions.
+ */
+void
+actor_worker_settings(void)
+{
+	static const char *const settings[][2] = {
+		{"default_transaction_isolation", "read committed"},
+		{"default_transaction_read_only", "off"},
+		{"default_transaction_deferrable", "off"},
+		{"statement_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"idle_session_timeout", "0"},
+	};
+
+	for (int i = 0; i < lengthof(settings); i++)
+		SetConfigOption(settings[i][0], settings[i][1], PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+/*
+ * actor_wait_ms
+ *		Milliseconds from now until a time, rounded up, for WaitLatch.
+ */
+long
+actor_wait_ms(TimestampTz now, TimestampTz until)
+{
+	if (until <= now)
+		return 0;
+	if (until - now > INT64CONST(1000) * ACTOR_REREAD_MS)
+		return ACTOR_REREAD_MS;
+	return (long) ((until - now + 999) / 1000);
+}
+
+/*
+ * actor_worker_wait
+ *		Waits for the latch, at most so many milliseconds (-1: for ever), and
+ *		does what a worker has to do whenever it wakes up.  Returns whether the
+ *		configuration was read again.
+ */
+bool
+actor_worker_wait(long ms, uint32 wait_event)
+{
+	(void) WaitLatch(MyLatch,
+					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (ms >= 0 ? WL_TIMEOUT : 0),
+					 ms, wait_event);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
+}
