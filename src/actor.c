@@ -146,6 +146,7 @@ start_preloaded(void)
 #endif
 	previous_shmem_startup = shmem_startup_hook;
 	shmem_startup_hook = shmem_startup;
+	actor_hold_init();
 	actor_launcher_register();
 }
 

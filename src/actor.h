@@ -190,6 +190,10 @@ extern void actor_workers_init(void);
 extern void actor_shared_request(void);
 extern void actor_shared_attach(void);
 
+/* hold.c */
+
+extern void actor_hold_init(void);
+
 /* launcher.c */
 
 extern void actor_launcher_register(void);

@@ -28,6 +28,7 @@
  */
 #if PG_VERSION_NUM >= 160000
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #define actor_proc_aclcheck(oid, role) \
@@ -38,6 +39,10 @@
 	object_aclcheck(DatabaseRelationId, (oid), (role), ACL_CONNECT)
 #define actor_schema_ownercheck(oid, role) \
 	object_ownercheck(NamespaceRelationId, (oid), (role))
+#define actor_database_ownercheck(oid, role) \
+	object_ownercheck(DatabaseRelationId, (oid), (role))
+#define actor_extension_ownercheck(oid, role) \
+	object_ownercheck(ExtensionRelationId, (oid), (role))
 #else
 #define actor_proc_aclcheck(oid, role) \
 	pg_proc_aclcheck((oid), (role), ACL_EXECUTE)
@@ -47,6 +52,10 @@
 	pg_database_aclcheck((oid), (role), ACL_CONNECT)
 #define actor_schema_ownercheck(oid, role) \
 	pg_namespace_ownercheck((oid), (role))
+#define actor_database_ownercheck(oid, role) \
+	pg_database_ownercheck((oid), (role))
+#define actor_extension_ownercheck(oid, role) \
+	pg_extension_ownercheck((oid), (role))
 #endif
 
 /*
@@ -80,9 +89,9 @@ extern void actor_materialize(FunctionCallInfo fcinfo, int flags);
 #endif
 
 /*
- * 15.0 and later report function calls of extensions without a database
- * argument; 17 has named wait events.
+ * 17 has wait events with names.
  */
+#include "utils/wait_event.h"
 #if PG_VERSION_NUM >= 170000
 #define ACTOR_WAIT_EVENT(name) WaitEventExtensionNew(name)
 #else

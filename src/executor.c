@@ -66,9 +66,32 @@ executor_exit(int code, Datum arg)
 	if (executor->database == start.database && executor->generation == start.generation)
 	{
 		executor->database = InvalidOid;
+		executor->pid = 0;
 		executor->latch = NULL;
 	}
 	LWLockRelease(actor_shared->lock);
+	ConditionVariableBroadcast(&actor_shared->worker_ended);
+}
+
+/*
+ * Tells who we are, unless the slot was given to another executor or the
+ * database is being held.
+ */
+static void
+begin(void)
+{
+	ActorExecutor *executor = &actor_shared->executors[start.slot];
+	bool		wanted;
+
+	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
+	wanted = executor->database == start.database &&
+		executor->generation == start.generation;
+	if (wanted)
+		executor->pid = MyProcPid;
+	wanted &= !actor_database_held(start.database);
+	LWLockRelease(actor_shared->lock);
+	if (!wanted)
+		proc_exit(0);
 }
 
 static void
@@ -77,8 +100,7 @@ announce(void)
 	ActorExecutor *executor = &actor_shared->executors[start.slot];
 
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	if (executor->generation == start.generation)
-		executor->latch = MyLatch;
+	executor->latch = MyLatch;
 	LWLockRelease(actor_shared->lock);
 }
 
@@ -322,6 +344,7 @@ actor_executor_main(Datum arg)
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 	actor_worker_prepare();
 	before_shmem_exit(executor_exit, (Datum) 0);
+	begin();
 	start_up();
 
 	loop_context = AllocSetContextCreate(TopMemoryContext, "actor executor",

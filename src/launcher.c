@@ -144,7 +144,10 @@ start_scheduler(int slot)
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
 	allowed = actor_workers_in_use() < actor_max_workers;
 	if (allowed)
+	{
 		database->state = DATABASE_STARTING;
+		database->pid = 0;
+	}
 	LWLockRelease(actor_shared->lock);
 	if (!allowed)
 		return false;
@@ -184,10 +187,12 @@ check_started(int slot)
 	if (database->state == DATABASE_STARTING)
 	{
 		database->state = DATABASE_WAITING;
+		database->pid = 0;
 		database->start_after = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 															ACTOR_RESTART_MS);
 	}
 	LWLockRelease(actor_shared->lock);
+	ConditionVariableBroadcast(&actor_shared->worker_ended);
 }
 
 /*
@@ -205,14 +210,18 @@ start_waiting(void)
 		TimestampTz now = GetCurrentTimestamp();
 		ActorDatabaseState state;
 		TimestampTz start_after;
+		bool		held;
 		long		retry = -1;
 
 		check_started(slot);
 		LWLockAcquire(actor_shared->lock, LW_SHARED);
 		state = database->state;
 		start_after = database->start_after;
+		held = actor_database_held(database->oid);
 		LWLockRelease(actor_shared->lock);
-		if (state != DATABASE_WAITING)
+
+		/* whoever holds a database sets our latch at the end */
+		if (state != DATABASE_WAITING || held)
 			continue;
 
 		if (!database_exists(database->oid))

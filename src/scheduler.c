@@ -84,12 +84,14 @@ scheduler_exit(int code, Datum arg)
 		(my_database->state == DATABASE_RUNNING && my_database->latch == MyLatch))
 	{
 		my_database->state = DATABASE_WAITING;
+		my_database->pid = 0;
 		my_database->latch = NULL;
-		my_database->start_after = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-															   ACTOR_RESTART_MS);
+		my_database->start_after = actor_database_held(my_database->oid) ? 0 :
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_RESTART_MS);
 	}
 	launcher = actor_shared->launcher_latch;
 	LWLockRelease(actor_shared->lock);
+	ConditionVariableBroadcast(&actor_shared->worker_ended);
 	if (launcher != NULL)
 		SetLatch(launcher);
 }
@@ -108,11 +110,31 @@ leave_if_idle(void)
 	{
 		my_database->oid = InvalidOid;
 		my_database->state = DATABASE_FREE;
+		my_database->pid = 0;
 		my_database->latch = NULL;
 	}
 	LWLockRelease(actor_shared->lock);
 	if (idle)
 		proc_exit(0);
+}
+
+/*
+ * Tells who we are, unless the database is being held.
+ */
+static Oid
+begin(void)
+{
+	Oid			oid;
+	bool		held;
+
+	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
+	oid = my_database->oid;
+	held = actor_database_held(oid);
+	my_database->pid = MyProcPid;
+	LWLockRelease(actor_shared->lock);
+	if (held)
+		proc_exit(1);
+	return oid;
 }
 
 static void
@@ -225,9 +247,10 @@ check_started(void)
 		pfree(handles[slot]);
 		handles[slot] = NULL;
 		LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-		if (executor->database == my_database->oid && executor->latch == NULL)
+		if (executor->database == my_database->oid && executor->pid == 0)
 			executor->database = InvalidOid;
 		LWLockRelease(actor_shared->lock);
+		ConditionVariableBroadcast(&actor_shared->worker_ended);
 	}
 }
 
@@ -274,7 +297,8 @@ take_slot(const RoleDue *due, uint32 *generation)
 		else if (!OidIsValid(executor->database) && result < 0)
 			result = slot;
 	}
-	if (mine >= actor_max_executors || actor_workers_in_use() >= actor_max_workers)
+	if (mine >= actor_max_executors || actor_workers_in_use() >= actor_max_workers ||
+		actor_database_held(my_database->oid))
 		result = -1;
 	if (result >= 0)
 	{
@@ -282,6 +306,7 @@ take_slot(const RoleDue *due, uint32 *generation)
 
 		executor->database = my_database->oid;
 		executor->role = due->oid;
+		executor->pid = 0;
 		executor->latch = NULL;
 		*generation = ++executor->generation;
 	}
@@ -373,13 +398,8 @@ static void
 start_up(void)
 {
 	HASHCTL		ctl;
-	Oid			oid;
 
-	LWLockAcquire(actor_shared->lock, LW_SHARED);
-	oid = my_database->oid;
-	LWLockRelease(actor_shared->lock);
-
-	BackgroundWorkerInitializeConnectionByOid(oid, InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(begin(), InvalidOid, 0);
 	actor_worker_settings();
 	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_appname("actor scheduler");

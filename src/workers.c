@@ -53,8 +53,10 @@ shared_size(void)
 	Size		databases = offsetof(ActorShared, databases) +
 		mul_size(actor_max_workers, sizeof(ActorDatabase));
 
-	return add_size(MAXALIGN(databases),
-					mul_size(actor_max_workers, sizeof(ActorExecutor)));
+	Size		executors = mul_size(actor_max_workers, sizeof(ActorExecutor));
+	Size		holds = mul_size(actor_max_workers, sizeof(ActorHold));
+
+	return add_size(MAXALIGN(databases), add_size(MAXALIGN(executors), holds));
 }
 
 void
@@ -76,10 +78,14 @@ actor_shared_attach(void)
 		memset(actor_shared, 0, shared_size());
 		actor_shared->lock = &(GetNamedLWLockTranche("actor"))->lock;
 		actor_shared->nslots = actor_max_workers;
+		ConditionVariableInit(&actor_shared->worker_ended);
 		actor_shared->executors = (ActorExecutor *)
 			((char *) actor_shared +
 			 MAXALIGN(offsetof(ActorShared, databases) +
 					  actor_max_workers * sizeof(ActorDatabase)));
+		actor_shared->holds = (ActorHold *)
+			((char *) actor_shared->executors +
+			 MAXALIGN(actor_max_workers * sizeof(ActorExecutor)));
 		for (int i = 0; i < actor_shared->nslots; i++)
 			pg_atomic_init_u64(&actor_shared->databases[i].next_look, DT_NOEND);
 	}
@@ -266,6 +272,21 @@ actor_workers_in_use(void)
 			count++;
 	}
 	return count;
+}
+
+/*
+ * actor_database_held
+ *		Whether no worker may start in a database now.  The caller has the
+ *		lock.
+ */
+bool
+actor_database_held(Oid database)
+{
+	for (int i = 0; i < actor_shared->nslots; i++)
+		if (actor_shared->holds[i].holder != 0 &&
+			actor_shared->holds[i].database == database)
+			return true;
+	return false;
 }
 
 /*

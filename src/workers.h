@@ -13,6 +13,7 @@
 
 #include "port/atomics.h"
 #include "postmaster/bgworker.h"
+#include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "utils/timestamp.h"
@@ -46,6 +47,7 @@ typedef struct ActorDatabase
 	Oid			oid;
 	ActorDatabaseState state;
 	TimestampTz start_after;	/* a scheduler is not started before */
+	pid_t		pid;			/* of the scheduler once it has begun */
 	Latch	   *latch;			/* of the running scheduler */
 
 	/*
@@ -61,16 +63,26 @@ typedef struct ActorExecutor
 	Oid			database;		/* invalid: unused */
 	Oid			role;
 	uint32		generation;		/* grows when the slot is taken */
-	Latch	   *latch;			/* NULL: has not started yet */
+	pid_t		pid;			/* once it has begun */
+	Latch	   *latch;			/* NULL: has not connected yet */
 } ActorExecutor;
+
+/* A command that needs a database without workers; see hold.c. */
+typedef struct ActorHold
+{
+	pid_t		holder;			/* 0: unused */
+	Oid			database;
+} ActorHold;
 
 typedef struct ActorShared
 {
 	LWLock	   *lock;
 	Latch	   *launcher_latch; /* NULL: the launcher does not run */
 	bool		look_everywhere;	/* a database found no slot */
+	ConditionVariable worker_ended;
 	int			nslots;			/* of each array */
 	ActorExecutor *executors;	/* behind the databases */
+	ActorHold  *holds;			/* behind the executors */
 	ActorDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } ActorShared;
 
@@ -82,6 +94,7 @@ extern void actor_wake_at(TimestampTz due);
 extern bool actor_lower_next_look(ActorDatabase *database, TimestampTz due);
 extern void actor_worker_report(Oid database, TimestampTz due);
 extern int	actor_workers_in_use(void);
+extern bool actor_database_held(Oid database);
 extern bool actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
 extern void actor_worker_prepare(void);
 extern void actor_worker_settings(void);
