@@ -32,6 +32,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "actor.h"
@@ -292,31 +293,30 @@ actor_database_held(Oid database)
 /*
  * actor_worker_register
  *		Registers a dynamic worker that is never restarted by the postmaster
- *		and reports to this process.  False: there is no slot, which is logged
- *		once until it works again.
+ *		and reports to this process.  The handle is the caller's to free.
+ *		False: there is no slot, which is logged once until it works again.
  */
 bool
 actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
 {
 	static bool complained = false;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	bool		registered;
 
 	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker->bgw_restart_time = BGW_NEVER_RESTART;
 	worker->bgw_notify_pid = MyProcPid;
 	strlcpy(worker->bgw_library_name, "actor", BGW_MAXLEN);
-	if (RegisterDynamicBackgroundWorker(worker, handle))
-	{
-		complained = false;
-		return true;
-	}
-	if (!complained)
+	registered = RegisterDynamicBackgroundWorker(worker, handle);
+	MemoryContextSwitchTo(old);
+	if (!registered && !complained)
 		ereport(LOG,
 				(errmsg("could not register background worker \"%s\"", worker->bgw_name),
 				 errhint("Raise \"%s\", or lower \"%s\".",
 						 "max_worker_processes", "actor.max_workers")));
-	complained = true;
-	return false;
+	complained = !registered;
+	return registered;
 }
 
 /*
