@@ -121,6 +121,33 @@ extern Jsonb *actor_to_jsonb(Datum value, Oid type);
 extern void actor_jsonb_scalar(Jsonb *jsonb, JsonbValue *value);
 extern Datum actor_from_jsonb(JsonbValue *value, Oid type, bool *isnull);
 
+/* document.c */
+
+/* what a document is, and how to write it, for messages */
+typedef struct ActorDocument
+{
+	const char *what;
+	const char *hint;			/* NULL: none */
+} ActorDocument;
+
+_Noreturn extern void actor_document_refuse(const ActorDocument *document, const char *path,
+								  const char *problem);
+extern char *actor_document_path(const char *path, const char *name);
+extern JsonbContainer *actor_document_object(const ActorDocument *document,
+											 JsonbValue *value, const char *path);
+extern JsonbContainer *actor_document_array(const ActorDocument *document,
+											JsonbValue *value, const char *path);
+extern void actor_document_check_members(const ActorDocument *document,
+										 JsonbContainer *object, const char *path,
+										 const char *const *known);
+extern JsonbValue *actor_document_member(JsonbContainer *object, const char *name);
+extern char *actor_document_string(const ActorDocument *document, JsonbValue *value,
+								   const char *path);
+extern bool actor_document_boolean(const ActorDocument *document, JsonbValue *value,
+								   const char *path);
+extern int32 actor_document_integer(const ActorDocument *document, JsonbValue *value,
+									const char *path, int32 min);
+
 /* method.c */
 
 typedef struct ActorMethod ActorMethod;

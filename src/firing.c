@@ -45,6 +45,9 @@
 #define DEFERRAL_MAX_US		(10 * USECS_PER_SEC)
 #define DEFERRALS_MAX		100
 
+/* longest delay of a failure policy */
+#define MAX_DELAY_DAYS		36525
+
 /* a claimed row */
 typedef struct Claim
 {
@@ -155,73 +158,32 @@ actor_catch_up_from_text(const text *word, ActorCatchUp *policy)
 	return false;
 }
 
-static void
-refuse_policy(const char *problem)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid failure_policy"),
-			 errdetail("%s", problem),
-			 errhint("Write {\"constant\": {\"interval\": \"1s\", \"maxRetries\": 3}}, "
-					 "{\"exponential\": {\"initial\": \"1s\", \"max\": \"60s\", \"maxRetries\": 10}} "
-					 "or {\"drop\": {}}.")));
-}
-
-static int64
-policy_delay(JsonbValue *value, const char *name)
-{
-	Interval	span;
-
-	if (value->type != jbvString)
-		refuse_policy(psprintf("Member \"%s\" is not a string.", name));
-	actor_parse_duration(pnstrdup(value->val.string.val, value->val.string.len), name, &span);
-	return span.time + ((int64) span.day + (int64) span.month * DAYS_PER_MONTH) * USECS_PER_DAY;
-}
-
-static int32
-policy_retries(JsonbValue *value)
-{
-	Numeric		limit = int64_to_numeric(PG_INT32_MAX);
-	Numeric		zero = int64_to_numeric(0);
-	Datum		number;
-
-	if (value->type != jbvNumeric)
-		refuse_policy("Member \"maxRetries\" is not a number.");
-	number = NumericGetDatum(value->val.numeric);
-	if (DatumGetInt32(DirectFunctionCall2(numeric_cmp, number, NumericGetDatum(zero))) < 0 ||
-		DatumGetInt32(DirectFunctionCall2(numeric_cmp, number, NumericGetDatum(limit))) > 0 ||
-		!DatumGetBool(DirectFunctionCall2(numeric_eq, number,
-										  DirectFunctionCall2(numeric_trunc, number,
-															  Int32GetDatum(0)))))
-		refuse_policy("Member \"maxRetries\" is not a whole number from 0 to 2147483647.");
-	return DatumGetInt32(DirectFunctionCall1(numeric_int4, number));
-}
+static const ActorDocument policy_document = {
+	"failure_policy",
+	"Write {\"constant\": {\"interval\": \"1s\", \"maxRetries\": 3}}, "
+	"{\"exponential\": {\"initial\": \"1s\", \"max\": \"60s\", \"maxRetries\": 10}} "
+	"or {\"drop\": {}}."
+};
 
 /*
- * Reads the members of one policy; those it does not have keep their value.
+ * A duration among the members of a policy, in microseconds.
  */
-static void
-parse_policy_members(JsonbContainer *object, ActorRetryPolicy *policy, bool drop)
+static int64
+policy_delay(JsonbContainer *members, const char *path, const char *name, int64 absent)
 {
-	JsonbIterator *iterator = JsonbIteratorInit(object);
-	JsonbValue	key;
-	JsonbValue	value;
+	JsonbValue *value = actor_document_member(members, name);
+	char	   *value_path = actor_document_path(path, name);
+	Interval	span;
+	int64		days;
 
-	(void) JsonbIteratorNext(&iterator, &key, true);
-	while (JsonbIteratorNext(&iterator, &key, true) == WJB_KEY)
-	{
-		char	   *name = pnstrdup(key.val.string.val, key.val.string.len);
-
-		(void) JsonbIteratorNext(&iterator, &value, true);
-		if (!drop && strcmp(name, "maxRetries") == 0)
-			policy->max_retries = policy_retries(&value);
-		else if (!drop && strcmp(name, policy->exponential ? "initial" : "interval") == 0)
-			policy->initial = policy_delay(&value, name);
-		else if (!drop && policy->exponential && strcmp(name, "max") == 0)
-			policy->max = policy_delay(&value, name);
-		else
-			refuse_policy(psprintf("Member \"%.64s\" is not known.", name));
-	}
+	if (value == NULL)
+		return absent;
+	actor_parse_duration(actor_document_string(&policy_document, value, value_path),
+						 value_path, &span);
+	days = (int64) span.month * DAYS_PER_MONTH + span.day + span.time / USECS_PER_DAY;
+	if (days > MAX_DELAY_DAYS)
+		actor_document_refuse(&policy_document, value_path, "is longer than 100 years");
+	return days * USECS_PER_DAY + span.time % USECS_PER_DAY;
 }
 
 /*
@@ -231,41 +193,53 @@ parse_policy_members(JsonbContainer *object, ActorRetryPolicy *policy, bool drop
  * Raises invalid_parameter_value.
  */
 void
-actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy)
+actor_retry_policy_parse(Jsonb *jsonb, ActorRetryPolicy *policy)
 {
-	JsonbIterator *iterator;
-	JsonbValue	key;
-	JsonbValue	value;
-	char	   *name;
-	bool		drop;
+	static const char *const policies[] = {"constant", "exponential", "drop", NULL};
+	static const char *const members_of[][4] = {
+		{"interval", "maxRetries", NULL},
+		{"initial", "max", "maxRetries", NULL},
+		{NULL}
+	};
+	JsonbValue	document;
+	JsonbContainer *object;
+	int			chosen = 0;
+	const char *path;
 
 	memset(policy, 0, sizeof(*policy));
 	policy->initial = policy->max = USECS_PER_SEC;
 	policy->max_retries = 3;
-	if (document == NULL)
+	if (jsonb == NULL)
 		return;
 
-	if (!JB_ROOT_IS_OBJECT(document) || JB_ROOT_COUNT(document) != 1)
-		refuse_policy("It must be an object with exactly one member.");
-	iterator = JsonbIteratorInit(&document->root);
-	(void) JsonbIteratorNext(&iterator, &key, true);
-	(void) JsonbIteratorNext(&iterator, &key, true);
-	(void) JsonbIteratorNext(&iterator, &value, true);
-	name = pnstrdup(key.val.string.val, key.val.string.len);
-	drop = strcmp(name, "drop") == 0;
-	if (strcmp(name, "exponential") == 0)
+	actor_jsonb_scalar(jsonb, &document);
+	object = actor_document_object(&policy_document, &document, "");
+	actor_document_check_members(&policy_document, object, "", policies);
+	if (JsonContainerSize(object) != 1)
+		actor_document_refuse(&policy_document, "", "does not have exactly one member");
+	while (getKeyJsonValueFromContainer(object, policies[chosen],
+										strlen(policies[chosen]), NULL) == NULL)
+		chosen++;
+	path = policies[chosen];
+	object = actor_document_object(&policy_document, actor_document_member(object, path), path);
+	actor_document_check_members(&policy_document, object, path, members_of[chosen]);
+
+	policy->exponential = strcmp(path, "exponential") == 0;
+	if (policy->exponential)
 	{
-		policy->exponential = true;
-		policy->max = 60 * USECS_PER_SEC;
+		policy->initial = policy_delay(object, path, "initial", policy->initial);
+		policy->max = policy_delay(object, path, "max", 60 * USECS_PER_SEC);
 		policy->max_retries = 10;
 	}
-	else if (drop)
+	else
+		policy->initial = policy_delay(object, path, "interval", policy->initial);
+	if (strcmp(path, "drop") == 0)
 		policy->max_retries = 0;
-	else if (strcmp(name, "constant") != 0)
-		refuse_policy(psprintf("Policy \"%.64s\" is not known.", name));
-	if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data))
-		refuse_policy(psprintf("Policy \"%s\" is not an object.", name));
-	parse_policy_members(value.val.binary.data, policy, drop);
+	else if (actor_document_member(object, "maxRetries") != NULL)
+		policy->max_retries =
+			actor_document_integer(&policy_document,
+								   actor_document_member(object, "maxRetries"),
+								   actor_document_path(path, "maxRetries"), 0);
 }
 
 /* finding --------------------------------------------------------------- */

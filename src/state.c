@@ -332,100 +332,32 @@ actor_remove(PG_FUNCTION_ARGS)
 
 /* transactions of operations -------------------------------------------- */
 
-static void
-refuse_operation(int number, const char *path, const char *problem)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid state operation"),
-			 errdetail("Member \"%s\" of operation %d %s.", path, number + 1, problem)));
-}
-
-/*
- * Refuses members of an object that have no meaning here.
- */
-static void
-check_members(JsonbContainer *object, int number, const char *path, const char *const *known)
-{
-	JsonbIterator *iterator = JsonbIteratorInit(object);
-	JsonbValue	item;
-
-	(void) JsonbIteratorNext(&iterator, &item, true);
-	while (JsonbIteratorNext(&iterator, &item, true) == WJB_KEY)
-	{
-		int			i;
-		JsonbValue	value;
-
-		for (i = 0; known[i] != NULL; i++)
-			if (strlen(known[i]) == item.val.string.len &&
-				memcmp(known[i], item.val.string.val, item.val.string.len) == 0)
-				break;
-		if (known[i] == NULL)
-			refuse_operation(number,
-							 psprintf("%s%.*s", path, Min(item.val.string.len, NAMEDATALEN),
-									  item.val.string.val),
-							 "is not known");
-		(void) JsonbIteratorNext(&iterator, &value, true);
-	}
-}
-
-/*
- * A member of an object; NULL if there is none.
- */
-static JsonbValue *
-member(JsonbContainer *object, const char *name)
-{
-	return getKeyJsonValueFromContainer(object, name, strlen(name), NULL);
-}
-
-static bool
-is_object(JsonbValue *value)
-{
-	return value->type == jbvBinary && JsonContainerIsObject(value->val.binary.data);
-}
+static const ActorDocument operations_document = {"state operations", NULL};
 
 /*
  * The expiry that "ttlInSeconds" asks for: a string or number, where 0 and -1
  * mean none.
  */
 static TimestampTz
-operation_expiry(JsonbValue *ttl, int number)
+operation_expiry(JsonbValue *ttl, const char *path)
 {
-	static const char *const path = "request.metadata.ttlInSeconds";
-	int64		seconds;
+	int32		seconds;
 	Interval	interval;
 
-	if (ttl == NULL || ttl->type == jbvNull)
+	if (ttl == NULL)
 		return DT_NOEND;
 	if (ttl->type == jbvString)
 	{
-		char	   *string = pnstrdup(ttl->val.string.val, ttl->val.string.len);
-		char	   *end;
+		char	   *string = actor_document_string(&operations_document, ttl, path);
+		char	   *digits = string + (string[0] == '-' ? 1 : 0);
 
-		errno = 0;
-		seconds = strtoll(string, &end, 10);
-		if (errno != 0 || end == string || *end != '\0' || isspace((unsigned char) string[0]))
-			refuse_operation(number, path, "is not an integer");
+		if (digits[0] == '\0' || strspn(digits, "0123456789") != strlen(digits) ||
+			strlen(digits) > 10)
+			actor_document_refuse(&operations_document, path, "is not a whole number");
+		ttl->type = jbvNumeric;
+		ttl->val.numeric = int64_to_numeric(strtoll(string, NULL, 10));
 	}
-	else if (ttl->type == jbvNumeric)
-	{
-		Numeric		numeric = ttl->val.numeric;
-		Datum		whole = DirectFunctionCall2(numeric_trunc, NumericGetDatum(numeric),
-												Int32GetDatum(0));
-
-		if (!DatumGetBool(DirectFunctionCall2(numeric_eq, whole, NumericGetDatum(numeric))) ||
-			DatumGetInt32(DirectFunctionCall2(numeric_cmp, whole,
-											  NumericGetDatum(int64_to_numeric(PG_INT32_MAX)))) > 0 ||
-			DatumGetInt32(DirectFunctionCall2(numeric_cmp, whole,
-											  NumericGetDatum(int64_to_numeric(PG_INT32_MIN)))) < 0)
-			refuse_operation(number, path, "is not an integer of 32 bits");
-		seconds = DatumGetInt64(DirectFunctionCall1(numeric_int8, whole));
-	}
-	else
-		refuse_operation(number, path, "is not a string or number");
-
-	if (seconds < -1 || seconds > PG_INT32_MAX)
-		refuse_operation(number, path, "is out of range");
+	seconds = actor_document_integer(&operations_document, ttl, path, -1);
 	if (seconds <= 0)
 		return DT_NOEND;
 	memset(&interval, 0, sizeof(interval));
@@ -437,65 +369,53 @@ operation_expiry(JsonbValue *ttl, int number)
  * Checks one element of the array and makes an operation of it.
  */
 static void
-parse_operation(JsonbValue *element, int number, StateOperation *operation)
+parse_operation(JsonbValue *element, const char *path, StateOperation *operation)
 {
+	static const ActorDocument *const document = &operations_document;
 	static const char *const operation_members[] = {"operation", "request", NULL};
 	static const char *const request_members[] = {"key", "value", "metadata", NULL};
 	static const char *const metadata_members[] = {"ttlInSeconds", NULL};
-	JsonbContainer *object;
-	JsonbValue *kind;
-	JsonbValue *request;
-	JsonbValue *key;
-	JsonbValue *value;
+	JsonbContainer *object = actor_document_object(document, element, path);
+	char	   *kind_path = actor_document_path(path, "operation");
+	char	   *request_path = actor_document_path(path, "request");
+	char	   *key_path = actor_document_path(request_path, "key");
+	char	   *metadata_path = actor_document_path(request_path, "metadata");
 	JsonbValue *metadata;
-	bool		upsert;
+	char	   *kind;
 
-	if (!is_object(element))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid state operation"),
-				 errdetail("Operation %d is not an object.", number + 1)));
-	object = element->val.binary.data;
-	check_members(object, number, "", operation_members);
+	actor_document_check_members(document, object, path, operation_members);
+	kind = actor_document_string(document, actor_document_member(object, "operation"),
+								 kind_path);
+	if (strcmp(kind, "upsert") != 0 && strcmp(kind, "delete") != 0)
+		actor_document_refuse(document, kind_path, "is neither \"upsert\" nor \"delete\"");
 
-	kind = member(object, "operation");
-	upsert = kind != NULL && kind->type == jbvString && kind->val.string.len == 6 &&
-		memcmp(kind->val.string.val, "upsert", 6) == 0;
-	if (!upsert && (kind == NULL || kind->type != jbvString || kind->val.string.len != 6 ||
-					memcmp(kind->val.string.val, "delete", 6) != 0))
-		refuse_operation(number, "operation", "is neither \"upsert\" nor \"delete\"");
-
-	request = member(object, "request");
-	if (request == NULL || !is_object(request))
-		refuse_operation(number, "request", "is not an object");
-	object = request->val.binary.data;
-	check_members(object, number, "request.", request_members);
-
-	key = member(object, "key");
-	if (key == NULL || key->type != jbvString)
-		refuse_operation(number, "request.key", "is not a string");
-	operation->key = cstring_to_text_with_len(key->val.string.val, key->val.string.len);
+	object = actor_document_object(document, actor_document_member(object, "request"),
+								   request_path);
+	actor_document_check_members(document, object, request_path, request_members);
+	operation->key = cstring_to_text(actor_document_string(document,
+														   actor_document_member(object, "key"),
+														   key_path));
 	actor_check_text(operation->key, false, "key", ACTOR_MAX_NAME_LEN);
 
-	metadata = member(object, "metadata");
+	metadata = actor_document_member(object, "metadata");
 	operation->expires_at = DT_NOEND;
-	if (metadata != NULL && metadata->type != jbvNull)
+	if (metadata != NULL)
 	{
-		if (!is_object(metadata))
-			refuse_operation(number, "request.metadata", "is not an object");
-		check_members(metadata->val.binary.data, number, "request.metadata.",
-					  metadata_members);
-		operation->expires_at = operation_expiry(member(metadata->val.binary.data,
-														"ttlInSeconds"), number);
+		JsonbContainer *members = actor_document_object(document, metadata, metadata_path);
+
+		actor_document_check_members(document, members, metadata_path, metadata_members);
+		operation->expires_at =
+			operation_expiry(actor_document_member(members, "ttlInSeconds"),
+							 actor_document_path(metadata_path, "ttlInSeconds"));
 	}
 
 	operation->value = NULL;
-	if (upsert)
+	if (strcmp(kind, "upsert") == 0)
 	{
+		JsonbValue *value = actor_document_member(object, "value");
 		JsonbValue	null;
 
 		null.type = jbvNull;
-		value = member(object, "value");
 		operation->value = JsonbValueToJsonb(value != NULL ? value : &null);
 	}
 }
@@ -508,9 +428,9 @@ Datum
 actor_transact(PG_FUNCTION_ARGS)
 {
 	ActorFrame *frame = writing_frame("actor_transact()");
-	Jsonb	   *document;
-	JsonbIterator *iterator;
-	JsonbValue	item;
+	Jsonb	   *jsonb;
+	JsonbValue	document;
+	JsonbContainer *array;
 	StateOperation *operations;
 	int			count;
 
@@ -518,20 +438,17 @@ actor_transact(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("operations must not be null")));
-	document = PG_GETARG_JSONB_P(0);
-	if (!JB_ROOT_IS_ARRAY(document) || JB_ROOT_IS_SCALAR(document))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("operations must be an array")));
+	jsonb = PG_GETARG_JSONB_P(0);
+	actor_jsonb_scalar(jsonb, &document);
+	array = actor_document_array(&operations_document, &document, "");
 
-	count = JB_ROOT_COUNT(document);
+	count = JsonContainerSize(array);
 	operations = palloc_extended(sizeof(StateOperation) * Max(count, 1), MCXT_ALLOC_HUGE);
-	iterator = JsonbIteratorInit(&document->root);
-	(void) JsonbIteratorNext(&iterator, &item, true);
 	for (int i = 0; i < count; i++)
 	{
-		(void) JsonbIteratorNext(&iterator, &item, true);
-		parse_operation(&item, i, &operations[i]);
+		CHECK_FOR_INTERRUPTS();
+		parse_operation(getIthJsonbValueFromContainer(array, i),
+						psprintf("[%d]", i), &operations[i]);
 	}
 
 	for (int i = 0; i < count; i++)
