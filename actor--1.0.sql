@@ -225,6 +225,13 @@ AS 'MODULE_PATHNAME', 'actor_unregister';
 COMMENT ON FUNCTION @extschema@.actor_unregister(text, boolean)
     IS 'removes an actor type; with force also all data of its actors';
 
+CREATE FUNCTION @extschema@.actor_configure(document jsonb)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_configure';
+COMMENT ON FUNCTION @extschema@.actor_configure(jsonb)
+    IS 'registers and configures all actor types of a Dapr host configuration';
+
 /*
  * Calls
  */

@@ -103,6 +103,22 @@ typedef struct ActorType
 	HTAB	   *methods;		/* of method.c, in the registry's context */
 } ActorType;
 
+/* configuration of a type as it is registered; NULL: the setting of that name */
+typedef struct ActorTypeOptions
+{
+	Interval   *idle_timeout;
+	Interval   *scan_interval;
+	bool	   *reentrancy;
+	int32	   *max_stack_depth;
+	Interval   *call_timeout;
+	Interval   *drain_ongoing_call_timeout;
+	bool	   *drain_rebalanced_actors;
+	int32	   *reminders_storage_partitions;
+} ActorTypeOptions;
+
+extern void actor_type_register(text *type, const NameData *schema_name,
+								const ActorTypeOptions *options);
+extern void actor_type_schema(const text *name, NameData *schema_name);
 extern ActorType *actor_type_lookup(const text *name);
 extern MemoryContext actor_type_context(void);
 extern bool actor_type_reentrant(const ActorType *type);

@@ -382,47 +382,49 @@ actor_type_check_exists(const text *name, uint64 generation)
 
 /* registering ----------------------------------------------------------- */
 
-/*
- * Refuses an option that is out of range.
- */
 static void
-check_interval_option(FunctionCallInfo fcinfo, int number, const char *name, bool zero_allowed)
+check_interval_option(const Interval *interval, const char *name, int64 min, int64 max)
 {
-	Interval   *interval;
 	int64		ms;
 
-	if (PG_ARGISNULL(number))
+	if (interval == NULL)
 		return;
-	interval = PG_GETARG_INTERVAL_P(number);
 	ms = interval_ms(interval);
-	if (ms < 0 || ms > INT_MAX || (!zero_allowed && ms == 0))
+	if (ms < min)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is out of range", name),
-				 errdetail("It must be %s and at most %d milliseconds.",
-						   zero_allowed ? "0 or more" : "at least 1 millisecond",
-						   INT_MAX)));
+				 errmsg("%s must be %s", name,
+						min == 0 ? "zero or greater" : "greater than zero")));
+	if (ms > max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is too long", name),
+				 errdetail("It must be at most %lld milliseconds.", (long long) max)));
 }
 
 static void
-check_integer_option(FunctionCallInfo fcinfo, int number, const char *name, int min)
+check_integer_option(const int32 *option, const char *name, int32 min)
 {
-	if (!PG_ARGISNULL(number) && PG_GETARG_INT32(number) < min)
+	if (option != NULL && *option < min)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is out of range", name),
-				 errdetail("It must be at least %d.", min)));
+				 errmsg("%s must be %d or greater", name, min)));
 }
 
+/*
+ * Refuses options that are out of range.
+ */
 static void
-check_options(FunctionCallInfo fcinfo)
+check_options(const ActorTypeOptions *options)
 {
-	check_interval_option(fcinfo, ARG_IDLE_TIMEOUT, "idle_timeout", false);
-	check_interval_option(fcinfo, ARG_SCAN_INTERVAL, "scan_interval", false);
-	check_integer_option(fcinfo, ARG_MAX_STACK_DEPTH, "max_stack_depth", 1);
-	check_interval_option(fcinfo, ARG_CALL_TIMEOUT, "call_timeout", true);
-	check_interval_option(fcinfo, ARG_DRAIN_TIMEOUT, "drain_ongoing_call_timeout", true);
-	check_integer_option(fcinfo, ARG_PARTITIONS, "reminders_storage_partitions", 0);
+	check_interval_option(options->idle_timeout, "idle_timeout", 1, PG_INT64_MAX);
+	check_interval_option(options->scan_interval, "scan_interval", 1, PG_INT64_MAX);
+	check_integer_option(options->max_stack_depth, "max_stack_depth", 1);
+	check_interval_option(options->call_timeout, "call_timeout", 0, INT_MAX);
+	check_interval_option(options->drain_ongoing_call_timeout,
+						  "drain_ongoing_call_timeout", 0, INT_MAX);
+	check_integer_option(options->reminders_storage_partitions,
+						 "reminders_storage_partitions", 0);
 }
 
 /*
@@ -507,6 +509,24 @@ actor_type_owned(const text *name)
 	return read_owner(name, &owner) && actor_role_held(&owner);
 }
 
+/*
+ * actor_type_schema
+ *		The schema a type is registered over, or would be by default.
+ */
+void
+actor_type_schema(const text *name, NameData *schema_name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(name)};
+	bool		isnull;
+
+	namestrcpy(schema_name, text_to_cstring(name));
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&read_type, values, NULL) > 0)
+		*schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+}
+
 static void
 check_stored_owner(const text *type, const NameData *owner)
 {
@@ -555,12 +575,17 @@ notice_public_schema(Oid schema, const char *name)
 						   "which PUBLIC is granted for new functions.")));
 }
 
-Datum
-actor_register(PG_FUNCTION_ARGS)
+/*
+ * actor_type_register
+ *		Registers a type over a schema, or replaces its whole configuration.
+ *
+ * Raises undefined_schema, insufficient_privilege, invalid_parameter_value,
+ * duplicate_object, reserved_name.  Locks actor.type against other
+ * registrations until the transaction ends.
+ */
+void
+actor_type_register(text *type, const NameData *schema_name, const ActorTypeOptions *options)
 {
-	text	   *type = actor_text_argument(fcinfo, ARG_TYPE, "actor type",
-										   ACTOR_MAX_TYPE_LEN);
-	NameData	schema_name;
 	NameData	owner_name;
 	NameData	stored_owner;
 	Oid			schema;
@@ -568,33 +593,95 @@ actor_register(PG_FUNCTION_ARGS)
 	Datum		values[11];
 	char		nulls[11];
 
-	if (PG_ARGISNULL(ARG_SCHEMA))
-		namestrcpy(&schema_name, text_to_cstring(type));
-	else
-		schema_name = *PG_GETARG_NAME(ARG_SCHEMA);
-	check_options(fcinfo);
-	schema = check_schema(NameStr(schema_name), &owner_name);
+	check_options(options);
+	schema = check_schema(NameStr(*schema_name), &owner_name);
+	PreventCommandIfReadOnly("actor_register()");
 
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
 	if (read_owner(type, &stored_owner))
 		check_stored_owner(type, &stored_owner);
-	check_schema_free(type, &schema_name);
+	check_schema_free(type, schema_name);
+
+#define OPTION(column, value, to_datum) \
+	nulls[column] = (value) == NULL ? 'n' : ' '; \
+	values[column] = (value) == NULL ? (Datum) 0 : (to_datum)
 
 	values[0] = PointerGetDatum(type);
-	values[1] = NameGetDatum(&schema_name);
+	values[1] = NameGetDatum(schema_name);
 	values[2] = NameGetDatum(&owner_name);
-	memset(nulls, ' ', sizeof(nulls));
-	for (int i = ARG_IDLE_TIMEOUT; i <= ARG_PARTITIONS; i++)
-	{
-		values[i + 1] = PG_GETARG_DATUM(i);
-		nulls[i + 1] = PG_ARGISNULL(i) ? 'n' : ' ';
-	}
+	memset(nulls, ' ', 3);
+	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
+	OPTION(4, options->scan_interval, IntervalPGetDatum(options->scan_interval));
+	OPTION(5, options->reentrancy, BoolGetDatum(*options->reentrancy));
+	OPTION(6, options->max_stack_depth, Int32GetDatum(*options->max_stack_depth));
+	OPTION(7, options->call_timeout, IntervalPGetDatum(options->call_timeout));
+	OPTION(8, options->drain_ongoing_call_timeout,
+		   IntervalPGetDatum(options->drain_ongoing_call_timeout));
+	OPTION(9, options->drain_rebalanced_actors,
+		   BoolGetDatum(*options->drain_rebalanced_actors));
+	OPTION(10, options->reminders_storage_partitions,
+		   Int32GetDatum(*options->reminders_storage_partitions));
+#undef OPTION
+
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_type, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
 
 	actor_catalog_invalidate_types();
-	notice_public_schema(schema, NameStr(schema_name));
+	notice_public_schema(schema, NameStr(*schema_name));
+}
+
+static Interval *
+interval_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : PG_GETARG_INTERVAL_P(number);
+}
+
+static bool *
+boolean_argument(FunctionCallInfo fcinfo, int number)
+{
+	bool	   *value;
+
+	if (PG_ARGISNULL(number))
+		return NULL;
+	value = palloc(sizeof(bool));
+	*value = PG_GETARG_BOOL(number);
+	return value;
+}
+
+static int32 *
+integer_argument(FunctionCallInfo fcinfo, int number)
+{
+	int32	   *value;
+
+	if (PG_ARGISNULL(number))
+		return NULL;
+	value = palloc(sizeof(int32));
+	*value = PG_GETARG_INT32(number);
+	return value;
+}
+
+Datum
+actor_register(PG_FUNCTION_ARGS)
+{
+	text	   *type = actor_text_argument(fcinfo, ARG_TYPE, "actor type",
+										   ACTOR_MAX_TYPE_LEN);
+	NameData	schema_name;
+	ActorTypeOptions options;
+
+	if (PG_ARGISNULL(ARG_SCHEMA))
+		namestrcpy(&schema_name, text_to_cstring(type));
+	else
+		schema_name = *PG_GETARG_NAME(ARG_SCHEMA);
+	options.idle_timeout = interval_argument(fcinfo, ARG_IDLE_TIMEOUT);
+	options.scan_interval = interval_argument(fcinfo, ARG_SCAN_INTERVAL);
+	options.reentrancy = boolean_argument(fcinfo, ARG_REENTRANCY);
+	options.max_stack_depth = integer_argument(fcinfo, ARG_MAX_STACK_DEPTH);
+	options.call_timeout = interval_argument(fcinfo, ARG_CALL_TIMEOUT);
+	options.drain_ongoing_call_timeout = interval_argument(fcinfo, ARG_DRAIN_TIMEOUT);
+	options.drain_rebalanced_actors = boolean_argument(fcinfo, ARG_DRAIN);
+	options.reminders_storage_partitions = integer_argument(fcinfo, ARG_PARTITIONS);
+	actor_type_register(type, &schema_name, &options);
 	PG_RETURN_VOID();
 }
 
