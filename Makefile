@@ -23,7 +23,7 @@ TAP_TESTS      = 1
 endif
 
 # the first one creates the extension, the last one drops it
-REGRESS        = setup registry configure method payload turn reentrancy state transact \
+REGRESS        = setup registry configure method payload turn reentrancy state transact request \
                  schedule reminder privilege teardown
 REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)
 ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))

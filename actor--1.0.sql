@@ -120,6 +120,30 @@ COMMENT ON COLUMN actor.reminder.deferrals IS 'how often in a row the pending fi
 COMMENT ON COLUMN actor.reminder.last_error IS 'message of the last failed attempt';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
+CREATE TABLE actor.request (
+    actor_type   text COLLATE "C" NOT NULL,
+    actor_id     text COLLATE "C" NOT NULL,
+    request_id   text COLLATE "C" NOT NULL,
+    method       text NOT NULL,
+    payload_hash bytea NOT NULL,
+    role_name    name NOT NULL,
+    result       jsonb,
+    created_at   timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, request_id)
+);
+CREATE INDEX request_created ON actor.request (created_at);
+COMMENT ON TABLE actor.request IS 'results of calls with a request id';
+COMMENT ON INDEX actor.request_created IS 'finds the results that are kept no longer';
+COMMENT ON COLUMN actor.request.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.request.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.request.request_id IS 'id that the caller chose, unique for the actor';
+COMMENT ON COLUMN actor.request.method IS 'method that was called';
+COMMENT ON COLUMN actor.request.payload_hash IS 'SHA-256 of the payload';
+COMMENT ON COLUMN actor.request.role_name IS 'role that called';
+COMMENT ON COLUMN actor.request.result IS 'what the method returned';
+COMMENT ON COLUMN actor.request.created_at IS 'when the method returned';
+SELECT pg_catalog.pg_extension_config_dump('actor.request', '');
+
 CREATE TABLE actor.failure (
     failure_id   bigint GENERATED ALWAYS AS IDENTITY,
     actor_type   text COLLATE "C" NOT NULL,
@@ -189,6 +213,12 @@ CREATE POLICY owner ON actor.reminder FOR SELECT
            OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
 GRANT SELECT ON actor.reminder TO PUBLIC;
 
+ALTER TABLE actor.request ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.request FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
+GRANT SELECT ON actor.request TO PUBLIC;
+
 ALTER TABLE actor.failure ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.failure FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
@@ -237,14 +267,16 @@ COMMENT ON FUNCTION @extschema@.actor_configure(jsonb)
  */
 
 CREATE FUNCTION @extschema@.actor_invoke(
-    actor_type text,
-    actor_id   text,
-    method     text,
-    payload    jsonb DEFAULT NULL)
+    actor_type    text,
+    actor_id      text,
+    method        text,
+    payload       jsonb DEFAULT NULL,
+    reentrancy_id uuid DEFAULT NULL,
+    request_id    text DEFAULT NULL)
 RETURNS jsonb
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_invoke';
-COMMENT ON FUNCTION @extschema@.actor_invoke(text, text, text, jsonb)
+COMMENT ON FUNCTION @extschema@.actor_invoke(text, text, text, jsonb, uuid, text)
     IS 'calls a method of an actor in its turn and returns the result';
 
 CREATE FUNCTION @extschema@.actor_type()

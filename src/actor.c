@@ -31,6 +31,7 @@ bool		actor_reentrancy_default = false;
 int			actor_max_stack_depth_default = 32;
 int			actor_call_timeout_default = 60000;
 int			actor_callback_timeout = 300000;
+int			actor_request_retention = 86400;
 int			actor_executor_linger = 10000;
 int			actor_max_executors = 4;
 int			actor_max_workers = 0;
@@ -93,6 +94,11 @@ define_settings(void)
 							"0 lets it run for ever.",
 							&actor_callback_timeout, 300000, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.request_retention",
+							"Sets how long the result of a call with a request id is kept.",
+							NULL,
+							&actor_request_retention, 86400, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.executor_linger",
 							"Sets how long an executor without work stays.",
 							NULL,

@@ -42,6 +42,7 @@ extern bool actor_reentrancy_default;
 extern int	actor_max_stack_depth_default;
 extern int	actor_call_timeout_default;
 extern int	actor_callback_timeout;
+extern int	actor_request_retention;
 extern int	actor_executor_linger;
 extern int	actor_max_executors;
 extern int	actor_max_workers;
@@ -219,13 +220,21 @@ extern void actor_frame_pop(ActorFrame *frame);
 extern void actor_frame_abandon(ActorFrame *frame);
 extern ActorFrame *actor_frame_current(void);
 extern ActorFrame *actor_frame_required(void);
+extern void actor_chain_join(const pg_uuid_t *id);
 extern char *actor_call_chain_text(const ActorRef *actor, const text *method);
 
 /* invoke.c */
 
 extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
-						 Jsonb *payload, const ActorCause *cause);
+						 Jsonb *payload, text *request_id, const ActorCause *cause);
 extern void actor_check_method(const text *type_name, const text *method_name);
+
+/* request.c */
+
+extern bool actor_request_find(const ActorRef *actor, text *request_id, const text *method,
+							   Jsonb *payload, Jsonb **result);
+extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
+								Jsonb *payload, Jsonb *result);
 
 /* workers.c */
 

@@ -568,7 +568,7 @@ call_method(const ActorDue *due, const Claim *claimed, const ActorCause *cause)
 	{
 		ConstraintsSetStmt *constraints = makeNode(ConstraintsSetStmt);
 
-		(void) actor_call(&due->actor, claimed->method, claimed->data, cause);
+		(void) actor_call(&due->actor, claimed->method, claimed->data, NULL, cause);
 
 		/* what a deferred constraint has to say belongs to this firing */
 		constraints->deferred = false;

@@ -100,14 +100,17 @@ run_in_frame(const ActorRef *actor, const text *method_name, ActorMethod *method
  *		result, NULL for SQL NULL, in the current memory context.
  *
  * Rights are checked before any lock, so that a stranger cannot hold up an
- * actor.  The cause is NULL for a plain call.
+ * actor.  The request id is NULL for a call that is not repeatable, the cause
+ * for a plain call.
  */
 Jsonb *
 actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
-		   const ActorCause *cause)
+		   text *request_id, const ActorCause *cause)
 {
 	ActorType  *type;
 	ActorMethod *method;
+	uint64		generation = actor_catalog_generation();
+	Jsonb	   *result;
 
 	check_stack_depth();
 	method = resolve(actor->type, method_name, &type);
@@ -119,7 +122,22 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 		if (actor_turn_enter(actor, actor_type_call_timeout(type)))
 			method = resolve(actor->type, method_name, &type);
 	}
-	return run_in_frame(actor, method_name, method, payload, cause);
+	if (request_id == NULL)
+		return run_in_frame(actor, method_name, method, payload, cause);
+
+	if (!actor_method_writes(method))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot use a request id with read-only method \"%s\" of actor type \"%s\"",
+						text_to_cstring(method_name), text_to_cstring(actor->type)),
+				 errhint("Read-only methods can be called again without harm.")));
+	if (!actor_request_find(actor, request_id, method_name, payload, &result))
+	{
+		result = run_in_frame(actor, method_name, method, payload, cause);
+		actor_request_store(actor, request_id, method_name, payload, result);
+		actor_type_check_exists(actor->type, generation);
+	}
+	return result;
 }
 
 Datum
@@ -127,6 +145,8 @@ actor_invoke(PG_FUNCTION_ARGS)
 {
 	ActorRef	actor;
 	text	   *method;
+	Jsonb	   *payload = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	text	   *request_id = NULL;
 	Jsonb	   *result;
 
 	actor_ref_arguments(&actor, fcinfo);
@@ -135,9 +155,13 @@ actor_invoke(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("method must not be null")));
 	method = PG_GETARG_TEXT_PP(2);
+	if (!PG_ARGISNULL(4))
+		actor_chain_join(PG_GETARG_UUID_P(4));
+	if (!PG_ARGISNULL(5))
+		request_id = actor_text_argument(fcinfo, 5, "request id", ACTOR_MAX_NAME_LEN);
 	PreventCommandIfParallelMode("actor_invoke()");
 
-	result = actor_call(&actor, method, PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3), NULL);
+	result = actor_call(&actor, method, payload, request_id, NULL);
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(result);

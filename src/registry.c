@@ -18,7 +18,7 @@
  * therefore seen the invalidation, and refuses to leave a row without a type
  * (actor_type_check_exists).
  *
- * Lock order: actor.type, actor.state, actor.reminder.
+ * Lock order: actor.type, then the tables in the order of type_data.
  *
  * IDENTIFICATION
  *		src/registry.c
@@ -103,7 +103,7 @@ static ActorQuery delete_type = {
 	1, {TEXTOID}
 };
 
-/* what unregistering looks at and removes, in lock order */
+/* what unregistering looks at (if "exists" is set) and removes, in lock order */
 static struct TypeData
 {
 	const char *relation;
@@ -123,6 +123,20 @@ static struct TypeData
 		{"SELECT 1 FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
 		{"DELETE FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		/* remembered results keep nobody from unregistering */
+		"request",
+		{NULL},
+		{"DELETE FROM actor.request WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"failure",
+		{"SELECT 1 FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1",
 		1, {TEXTOID}}
 	}
 };
@@ -699,7 +713,7 @@ clear_type_data(const text *type, bool force)
 	{
 		struct TypeData *data = &type_data[i];
 
-		if (force)
+		if (force || data->exists.sql == NULL)
 			(void) actor_query_run(&data->remove, values, NULL);
 		else if (actor_query_run(&data->exists, values, NULL) > 0)
 			ereport(ERROR,

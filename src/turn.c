@@ -440,6 +440,22 @@ actor_call_chain_text(const ActorRef *actor, const text *method)
 }
 
 /*
+ * actor_chain_join
+ *		Makes sure that a call which brings a reentrancy id belongs to the
+ *		chain of that id: that is the running one.
+ */
+void
+actor_chain_join(const pg_uuid_t *id)
+{
+	if (current_frame != NULL && chain_has_id &&
+		memcmp(id->data, chain_id.data, UUID_LEN) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("reentrancy id fits no open turn")));
+}
+
+/*
  * actor_turn_check_reentry
  *		Refuses a call to an actor that has a writing frame on the stack:
  *		always, unless its type is reentrant; otherwise beyond a depth.
