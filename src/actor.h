@@ -85,6 +85,7 @@ extern void actor_bookkeeping_end(ActorBookkeeping *bookkeeping);
 extern uint64 actor_query_run(ActorQuery *query, Datum *values, const char *nulls);
 extern uint64 actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
 							   Snapshot snapshot);
+extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
 extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
@@ -127,7 +128,7 @@ extern int	actor_type_max_stack_depth(const ActorType *type);
 extern int	actor_type_call_timeout(const ActorType *type);
 extern void actor_type_require(const text *name);
 extern bool actor_type_owned(const text *name);
-extern void actor_type_check_exists(const text *name, uint64 generation);
+extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
 extern bool actor_role_held(const NameData *role_name);
 
 /* convert.c */
@@ -189,33 +190,33 @@ typedef struct ActorCause
 } ActorCause;
 
 /*
- * One running method.  Frames live on the C stack of actor_call and are
- * chained from the innermost outwards.
+ * One running method.  Frames live on the C stack of the caller and are
+ * chained from the innermost outwards.  The caller fills in the first part.
  */
 typedef struct ActorFrame
 {
-	struct ActorFrame *caller;
 	ActorRef	actor;
 	const text *method;
-	const ActorCause *cause;
 	bool		writing;
-	bool		pushed_snapshot;
-	bool		saved_read_only;
-	Snapshot	snapshot;		/* of a read-only frame */
+	const ActorCause *cause;
+	Oid			schema;			/* of the type */
+	uint64		generation;		/* of the catalog before the type was found */
+
+	struct ActorFrame *caller;
 	int			depth;			/* 1: outermost */
-	uint64		generation;		/* of the catalog when the method was found */
+	Snapshot	snapshot;		/* of a read-only frame */
+	bool		saved_read_only;
 	SubTransactionId subid;
 	ErrorContextCallback errcallback;
 } ActorFrame;
 
 extern void actor_turn_init(void);
-extern bool actor_turn_enter(const ActorRef *actor, int timeout);
+extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
 extern bool actor_turn_try_enter(const ActorRef *actor);
 extern void actor_turn_check_isolation(const char *action);
 extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
 									 const text *method);
-extern void actor_frame_push(ActorFrame *frame, const ActorRef *actor, const text *method,
-							 const ActorCause *cause, bool writing);
+extern void actor_frame_push(ActorFrame *frame);
 extern void actor_frame_pop(ActorFrame *frame);
 extern void actor_frame_abandon(ActorFrame *frame);
 extern ActorFrame *actor_frame_current(void);
@@ -227,7 +228,7 @@ extern char *actor_call_chain_text(const ActorRef *actor, const text *method);
 
 extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
 						 Jsonb *payload, text *request_id, const ActorCause *cause);
-extern void actor_check_method(const text *type_name, const text *method_name);
+extern Oid	actor_check_method(const text *type_name, const text *method_name);
 
 /* request.c */
 

@@ -243,6 +243,19 @@ actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
 }
 
 /*
+ * actor_query_latest
+ *		Runs a SELECT on the latest snapshot, whatever the isolation level, and
+ *		returns the number of rows.  For what is cached beyond the transaction,
+ *		or checked against what others have just committed.
+ */
+uint64
+actor_query_latest(ActorQuery *query, Datum *values)
+{
+	CommandCounterIncrement();
+	return actor_query_read(query, values, NULL, GetLatestSnapshot());
+}
+
+/*
  * actor_query_write_one
  *		Runs a statement that must write exactly one row.
  */

@@ -71,6 +71,9 @@ executor_exit(int code, Datum arg)
 	}
 	LWLockRelease(actor_shared->lock);
 	ConditionVariableBroadcast(&actor_shared->worker_ended);
+
+	/* the postmaster tells the scheduler that started us, which may be gone */
+	actor_worker_report(start.database, GetCurrentTimestamp());
 }
 
 /*

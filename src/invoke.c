@@ -59,39 +59,53 @@ resolve(const text *type_name, const text *method_name, ActorType **type)
 /*
  * actor_check_method
  *		Raises what a call of that method by the current user would raise
- *		before anything runs.
+ *		before anything runs.  Returns the schema of the type.
  */
-void
+Oid
 actor_check_method(const text *type_name, const text *method_name)
 {
 	ActorType  *type;
 
 	(void) resolve(type_name, method_name, &type);
+	return type->schema_oid;
 }
 
 /*
- * Runs a method in a frame of its own.
+ * Runs a method in a frame that is filled in.
  */
 static Jsonb *
-run_in_frame(const ActorRef *actor, const text *method_name, ActorMethod *method,
-			 Jsonb *payload, const ActorCause *cause)
+run_in_frame(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
 {
-	ActorFrame	frame;
 	Jsonb	   *result = NULL;
 
-	actor_frame_push(&frame, actor, method_name, cause, actor_method_writes(method));
+	actor_frame_push(frame);
 	PG_TRY();
 	{
 		result = actor_method_call(method, payload);
 	}
 	PG_CATCH();
 	{
-		actor_frame_abandon(&frame);
+		actor_frame_abandon(frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	actor_frame_pop(&frame);
+	actor_frame_pop(frame);
 	return result;
+}
+
+/*
+ * Refuses a request id where it has no use.
+ */
+static void
+check_request(const ActorFrame *frame)
+{
+	if (frame->writing)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot use a request id with read-only method \"%s\" of actor type \"%s\"",
+					text_to_cstring(frame->method), text_to_cstring(frame->actor.type)),
+			 errhint("Read-only methods can be called again without harm.")));
 }
 
 /*
@@ -109,33 +123,35 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 {
 	ActorType  *type;
 	ActorMethod *method;
-	uint64		generation = actor_catalog_generation();
+	ActorFrame	frame;
 	Jsonb	   *result;
 
 	check_stack_depth();
+	frame.actor = *actor;
+	frame.method = method_name;
+	frame.cause = cause;
+	frame.generation = actor_catalog_generation();
+
 	method = resolve(actor->type, method_name, &type);
 	actor_turn_check_reentry(actor, type, method_name);
 	if (actor_method_writes(method))
 	{
 		check_can_write(actor, method_name);
 		/* what was true before the wait need not be true after it */
-		if (actor_turn_enter(actor, actor_type_call_timeout(type)))
+		if (actor_turn_enter(actor, method_name, actor_type_call_timeout(type)))
 			method = resolve(actor->type, method_name, &type);
 	}
+	frame.schema = type->schema_oid;
+	frame.writing = actor_method_writes(method);
 	if (request_id == NULL)
-		return run_in_frame(actor, method_name, method, payload, cause);
+		return run_in_frame(&frame, method, payload);
 
-	if (!actor_method_writes(method))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot use a request id with read-only method \"%s\" of actor type \"%s\"",
-						text_to_cstring(method_name), text_to_cstring(actor->type)),
-				 errhint("Read-only methods can be called again without harm.")));
+	check_request(&frame);
 	if (!actor_request_find(actor, request_id, method_name, payload, &result))
 	{
-		result = run_in_frame(actor, method_name, method, payload, cause);
+		result = run_in_frame(&frame, method, payload);
 		actor_request_store(actor, request_id, method_name, payload, result);
-		actor_type_check_exists(actor->type, generation);
+		actor_type_check_same(actor->type, frame.schema, frame.generation);
 	}
 	return result;
 }

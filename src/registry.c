@@ -9,14 +9,15 @@
  *
  * Every backend caches the types it has used, and under each type the methods
  * that method.c has found.  The whole cache is dropped when the generation of
- * catalog.c has grown.  Running frames may still use what they found before,
+ * catalog.c has grown, and is filled from the latest snapshot, whatever the
+ * isolation level, because it outlives the transaction.  Running frames may still use what they found before,
  * so while there are any the old cache is only put aside.
  *
  * Registering and unregistering lock actor.type against each other.
  * Unregistering also locks the tables of the actors' data against writers.  A
  * writer that comes too late has taken its table lock after that, has
  * therefore seen the invalidation, and refuses to leave a row without a type
- * (actor_type_check_exists).
+ * (actor_type_check_same).
  *
  * Lock order: actor.type, then the tables in the order of type_data.
  *
@@ -251,7 +252,7 @@ load_type(const text *name, const char *key)
 	strlcpy(loaded.name, key, NAMEDATALEN);
 
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_type, values, NULL) == 0)
+	if (actor_query_latest(&read_type, values) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("actor type \"%s\" does not exist", key),
@@ -372,26 +373,21 @@ actor_role_held(const NameData *role_name)
 }
 
 /*
- * actor_type_check_exists
- *		Called after a row of an actor was written, with the generation at
- *		which its type was found: refuses to leave a row without a type.
+ * actor_type_check_same
+ *		Called after a row of an actor was written, with the schema its type
+ *		had when it was found, and the generation then: refuses to leave a row
+ *		without a type, or to write into one that was registered anew.
  */
 void
-actor_type_check_exists(const text *name, uint64 generation)
+actor_type_check_same(const text *name, Oid schema, uint64 generation)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {PointerGetDatum(name)};
-
 	if (generation == actor_catalog_generation())
 		return;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_type, values, NULL) == 0)
+	if (actor_type_lookup(name)->schema_oid != schema)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("actor type \"%s\" does not exist any more",
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("actor type \"%s\" was registered over another schema meanwhile",
 						text_to_cstring(name))));
-	actor_bookkeeping_end(&bookkeeping);
 }
 
 /* registering ----------------------------------------------------------- */
@@ -489,7 +485,7 @@ read_owner(const text *type, NameData *owner)
 	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&read_type, values, NULL) > 0;
+	found = actor_query_latest(&read_type, values) > 0;
 	if (found)
 		*owner = *DatumGetName(actor_query_result(0, 2, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
@@ -536,7 +532,7 @@ actor_type_schema(const text *name, NameData *schema_name)
 
 	namestrcpy(schema_name, text_to_cstring(name));
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_type, values, NULL) > 0)
+	if (actor_query_latest(&read_type, values) > 0)
 		*schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
 }
@@ -561,7 +557,7 @@ check_schema_free(const text *type, const NameData *schema_name)
 	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_type_of_schema, values, NULL) > 0)
+	if (actor_query_latest(&read_type_of_schema, values) > 0)
 	{
 		text	   *other = DatumGetTextPP(actor_query_result(0, 1, &isnull));
 

@@ -283,13 +283,18 @@ static void
 check_role_can_connect(Oid role, NameData *name)
 {
 	const char *reason = actor_role_unusable(role);
+	char	   *role_name = GetUserNameFromId(role, true);
 
-	namestrcpy(name, GetUserNameFromId(role, false));
-	if (reason == NULL)
+	if (reason == NULL && role_name != NULL)
+	{
+		namestrcpy(name, role_name);
 		return;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-			 errmsg("role \"%s\" cannot run reminders", NameStr(*name)),
+			 role_name != NULL ?
+			 errmsg("role \"%s\" cannot run reminders", role_name) :
+			 errmsg("the current role cannot run reminders"),
 			 errdetail("%s", reason),
 			 errhint("Register the reminder as a role that can connect to database \"%s\".",
 					 get_database_name(MyDatabaseId))));
@@ -402,6 +407,7 @@ set_reminder(FunctionCallInfo fcinfo, const ActorRef *actor, ScheduleRequest *re
 	ActorSchedule schedule;
 	ActorRetryPolicy policy;
 	NameData	role_name;
+	Oid			schema;
 	Datum		values[COL_COUNT];
 	char		nulls[COL_COUNT];
 
@@ -419,7 +425,7 @@ set_reminder(FunctionCallInfo fcinfo, const ActorRef *actor, ScheduleRequest *re
 
 	PreventCommandIfReadOnly("actor_set_reminder()");
 	actor_require_preload();
-	actor_check_method(actor->type, method_name);
+	schema = actor_check_method(actor->type, method_name);
 	check_role_can_connect(GetUserId(), &role_name);
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -452,7 +458,7 @@ set_reminder(FunctionCallInfo fcinfo, const ActorRef *actor, ScheduleRequest *re
 	nulls[COL_REMAINING] = schedule.count == 0 ? 'n' : ' ';
 
 	upsert_reminder(actor, values, nulls, PG_GETARG_BOOL(ARG_OVERWRITE));
-	actor_type_check_exists(actor->type, generation);
+	actor_type_check_same(actor->type, schema, generation);
 	actor_wake_at(schedule.first_at);
 }
 

@@ -241,7 +241,7 @@ write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expire
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_key, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
-	actor_type_check_exists(frame->actor.type, frame->generation);
+	actor_type_check_same(frame->actor.type, frame->schema, frame->generation);
 }
 
 /*

@@ -280,7 +280,7 @@ lock_turn(const ActorRef *actor, bool wait)
  * most the caller's lock_timeout.
  */
 static void
-wait_for_turn(const ActorRef *actor, int timeout)
+wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 {
 	MemoryContext context = CurrentMemoryContext;
 	int			saved_timeout = LockTimeout;
@@ -309,7 +309,7 @@ wait_for_turn(const ActorRef *actor, int timeout)
 				 errmsg("turn of actor \"%s\" of type \"%s\" was not free within %d ms",
 						text_to_cstring(actor->id), text_to_cstring(actor->type),
 						timeout),
-				 errdetail("Call chain: %s.", actor_call_chain_text(actor, NULL)),
+				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
 				 errhint("Another transaction holds the actor. \"%s\" or the type's call_timeout limit the wait.",
 						 "actor.call_timeout")));
 	}
@@ -334,6 +334,7 @@ check_turn_limit(const ActorRef *actor)
  * actor_turn_enter
  *		Takes the turn of an actor until the end of the (sub)transaction,
  *		waiting for it up to timeout milliseconds, or for ever if that is 0.
+ *		The method is for messages only.
  *
  * Returns whether it had to wait, in which case what the caller knows about
  * the type and the method may be out of date.  Raises lock_not_available,
@@ -341,11 +342,11 @@ check_turn_limit(const ActorRef *actor)
  * the method reads with.
  */
 bool
-actor_turn_enter(const ActorRef *actor, int timeout)
+actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 {
 	if (actor_turn_try_enter(actor))
 		return false;
-	wait_for_turn(actor, timeout);
+	wait_for_turn(actor, method, timeout);
 	remember_held_turn(actor);
 	return true;
 }
@@ -516,21 +517,15 @@ frame_error_context(void *arg)
  * the snapshot of the outermost one.
  */
 void
-actor_frame_push(ActorFrame *frame, const ActorRef *actor, const text *method,
-				 const ActorCause *cause, bool writing)
+actor_frame_push(ActorFrame *frame)
 {
 	frame->caller = current_frame;
-	frame->actor = *actor;
-	frame->method = method;
-	frame->cause = cause;
-	frame->writing = writing;
 	frame->depth = current_frame != NULL ? current_frame->depth + 1 : 1;
-	frame->generation = actor_catalog_generation();
 	frame->subid = GetCurrentSubTransactionId();
 	frame->saved_read_only = XactReadOnly;
 	frame->snapshot = NULL;
 
-	if (!writing && current_frame != NULL && !current_frame->writing)
+	if (!frame->writing && current_frame != NULL && !current_frame->writing)
 	{
 		PushActiveSnapshot(current_frame->snapshot);
 		frame->snapshot = current_frame->snapshot;
@@ -539,10 +534,10 @@ actor_frame_push(ActorFrame *frame, const ActorRef *actor, const text *method,
 	{
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!writing)
+		if (!frame->writing)
 			frame->snapshot = GetActiveSnapshot();
 	}
-	if (!writing)
+	if (!frame->writing)
 		XactReadOnly = true;
 
 	if (current_frame == NULL)

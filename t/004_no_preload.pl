@@ -1,0 +1,90 @@
+# Without shared_preload_libraries: calls work, and what needs a worker says
+# exactly what to set.
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('no_preload');
+$node->init;
+$node->start;
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION actor;
+	CREATE SCHEMA account;
+	CREATE FUNCTION account.add(amount int) RETURNS int LANGUAGE plpgsql AS $$
+	DECLARE
+		n int := actor_get('n', 0) + amount;
+	BEGIN
+		PERFORM actor_set('n', n);
+		RETURN n;
+	END $$;
+	CREATE FUNCTION account.balance() RETURNS int STABLE LANGUAGE sql
+		AS $$ SELECT actor_get('n', 0) $$;
+	CREATE FUNCTION account.remind() RETURNS text LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_set('n', 0);
+		PERFORM actor_set_reminder('account', actor_id(), 'add', '1h', data => '[1]');
+		RETURN 'not refused';
+	EXCEPTION WHEN object_not_in_prerequisite_state THEN
+		RETURN 'refused';
+	END $$;
+	SELECT actor_register('account');
+});
+
+is( $node->safe_psql('postgres', q{
+		SELECT actor_invoke('account', 'a', 'add', '[1]');
+		SELECT actor_invoke('account', 'a', 'add', '[1]');
+		SELECT actor_invoke('account', 'a', 'balance')}),
+	"1\n2\n2", 'methods can be called');
+is( $node->safe_psql('postgres', q{
+		SET actor.call_timeout = '3s';
+		SELECT actor_invoke('account', 'a', 'balance');
+		SHOW actor.call_timeout}),
+	"2\n3s", 'settings work');
+is($node->safe_psql('postgres', "SELECT count(*) FROM actor_schedule_preview('1h', '1h', '')"),
+	'5', 'schedules can be looked at');
+
+foreach my $due ("'1h'::text", "interval '1 hour'", "now() + interval '1 hour'")
+{
+	my ($ret, $stdout, $stderr) = $node->psql('postgres',
+		"\\set VERBOSITY verbose\nSELECT actor_set_reminder('account', 'a', 'add', $due)");
+	isnt($ret, 0, "a reminder cannot be registered: $due");
+	like($stderr, qr/ERROR:  55000: /, 'with the right SQLSTATE');
+	like($stderr, qr/HINT:.*"?actor"?.*shared_preload_libraries/, 'and a hint what to set');
+}
+is( $node->safe_psql('postgres', q{
+		SELECT actor_invoke('account', 'a', 'remind');
+		SELECT actor_invoke('account', 'a', 'balance')}),
+	"\"refused\"\n2", 'the refusal rolls back what it must, and no more');
+is( $node->safe_psql('postgres', q{
+		SELECT actor_get_reminder('account', 'a', 'add') IS NULL,
+		       actor_delete_reminder('account', 'a', 'add')}),
+	't|f', 'reminders can be read and deleted');
+
+# rows that are there already, as after a restore, wait for better times
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'\nactor.enabled = off");
+$node->restart;
+$node->safe_psql('postgres', "SELECT actor_set_reminder('account', 'a', 'add', data => '[40]')");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''\nactor.enabled = on");
+$node->restart;
+is( $node->safe_psql('postgres', q{
+		SELECT count(*) FROM actor.reminder;
+		SELECT actor_invoke('account', 'a', 'balance')}),
+	"1\n2", 'a reminder stays when the library is not preloaded any more');
+is( $node->safe_psql('postgres', q{
+		SELECT actor_get_reminder('account', 'a', 'add') ->> 'method'}),
+	'add', 'it can be read');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
+$node->restart;
+ok( $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.reminder'),
+	'it fires when the library is preloaded again');
+is($node->safe_psql('postgres', "SELECT actor_invoke('account', 'a', 'balance')"), '42', 'once');
+$node->stop('fast');
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/,
+	'nothing has crashed');
+
+done_testing();

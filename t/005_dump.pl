@@ -1,0 +1,151 @@
+# pg_dump and pg_restore: types, state, reminders and failures come back as
+# they were, and the reminders fire.
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('dump');
+$node->init;
+$node->append_conf(
+	'postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+});
+$node->start;
+my $dir = $node->basedir;
+
+$node->safe_psql('postgres', 'CREATE ROLE regress_actor_one LOGIN');
+$node->safe_psql('postgres', 'CREATE DATABASE source');
+$node->safe_psql(
+	'source', q{
+	CREATE EXTENSION actor;
+	CREATE SCHEMA "odd ""name";
+	CREATE SCHEMA account;
+	GRANT USAGE ON SCHEMA account TO PUBLIC;
+	CREATE TABLE account.hit (id text, who text, cause jsonb);
+	GRANT INSERT ON account.hit TO PUBLIC;
+	CREATE FUNCTION account.add(amount int) RETURNS int LANGUAGE plpgsql AS $$
+	DECLARE
+		n int := actor_get('n', 0) + amount;
+	BEGIN
+		PERFORM actor_set('n', n);
+		PERFORM actor_set('text', E'tab\there, \\N, ''quoted'', "double", ä'::text);
+		PERFORM actor_set('big', 12345678901234567890.123456789::numeric);
+		PERFORM actor_set('null', NULL::text);
+		PERFORM actor_set('short', 'lived'::text, '1 day');
+		RETURN n;
+	END $$;
+	CREATE FUNCTION account.fire() RETURNS void LANGUAGE sql
+		AS $$ INSERT INTO account.hit VALUES (actor_id(), session_user, actor_cause()) $$;
+	CREATE FUNCTION account.fail() RETURNS void LANGUAGE plpgsql
+		AS $$ BEGIN RAISE 'failed on purpose'; END $$;
+	SELECT actor_register('account', call_timeout => '17 s', max_stack_depth => 5,
+			reentrancy => true);
+	SELECT actor_register('odd "type', 'odd "name');
+	SELECT actor_invoke('account', 'a', 'add', '[1]');
+	SELECT actor_invoke('account', E'odd \\ id\t'' ä', 'add', '[2]');
+	SELECT actor_set_reminder('account', 'f', 'fail', failure_policy => '{"drop": {}}');
+});
+ok( $node->poll_query_until('source', 'SELECT count(*) = 1 FROM actor.failure'),
+	'there is a failure');
+
+# from here on nothing fires in this database, and not in what is restored
+# before somebody says so
+$node->safe_psql('postgres', 'ALTER DATABASE source SET actor.enabled = off');
+ok( $node->poll_query_until('postgres', q{
+		SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity
+		 WHERE datname = 'source' AND backend_type LIKE 'actor%'}),
+	'its workers end');
+$node->safe_psql(
+	'source', q{
+	SET timezone = 'Europe/Berlin';
+	SELECT actor_set_reminder('account', 'later', 'fire', '8760h', 'P1M', data => '{}',
+			catch_up => 'all', failure_policy => '{"exponential": {"maxRetries": 2}}');
+	SET ROLE regress_actor_one;
+	SELECT actor_set_reminder('account', 'due', 'fire');
+	SELECT actor_set_reminder('account', 'series', 'fire',
+			to_char(now() - interval '1 hour', 'YYYY-MM-DD"T"HH24:MI:SSOF:00'), 'R3/PT1S',
+			catch_up => 'all');
+});
+is( $node->safe_psql('source',
+		'SELECT (SELECT count(*) FROM actor.reminder), (SELECT count(*) FROM account.hit)'),
+	'3|0', 'nothing fires in a database where actor.enabled is off');
+
+sub content
+{
+	my ($database) = @_;
+
+	return join "\n", map { $node->safe_psql($database, "SET timezone = 'UTC'; $_") } (
+		'SELECT to_jsonb(t) FROM actor.type t ORDER BY actor_type',
+		'SELECT to_jsonb(t) FROM actor.state t ORDER BY actor_type, actor_id, key',
+		'SELECT to_jsonb(t) FROM actor.reminder t ORDER BY actor_type, actor_id, name',
+		'SELECT to_jsonb(t) FROM actor.failure t ORDER BY failure_id',
+		'SELECT last_value, is_called FROM actor.failure_failure_id_seq',
+		"SELECT actor_invoke('account', 'a', 'add', '[0]')");
+}
+
+# the last query changes updated_at, so it is made before the dump too
+content('source');
+$node->command_ok(
+	[ 'pg_dump', '-d', $node->connstr('source'), '-f', "$dir/plain.sql" ],
+	'pg_dump, plain');
+$node->command_ok(
+	[ 'pg_dump', '-d', $node->connstr('source'), '-Fc', '-f', "$dir/custom.dump" ],
+	'pg_dump, custom');
+my $expected = content('source');
+
+foreach my $format ('plain', 'custom')
+{
+	$node->safe_psql('postgres', "CREATE DATABASE $format TEMPLATE template0");
+	$node->safe_psql('postgres', "ALTER DATABASE $format SET actor.enabled = off");
+	$format eq 'plain'
+	  ? $node->command_ok(
+		[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($format),
+			'-f', "$dir/plain.sql" ], 'psql')
+	  : $node->command_ok(
+		[ 'pg_restore', '--exit-on-error', '-d', $node->connstr($format),
+			"$dir/custom.dump" ], 'pg_restore');
+	is(content($format) =~ s/"updated_at": "[^"]*"/"updated_at": "?"/gr,
+		$expected =~ s/"updated_at": "[^"]*"/"updated_at": "?"/gr, "content is the same: $format");
+	is( $node->safe_psql($format,
+			"SELECT count(*) FROM account.hit"),
+		'0', 'and nothing has fired');
+	$node->safe_psql('postgres', "ALTER DATABASE $format RESET actor.enabled");
+}
+
+# one finds out by the next registration, the other one when the server starts
+$node->safe_psql('plain', "SELECT actor_set_reminder('account', 'next', 'fire')");
+ok( $node->poll_query_until('plain', 'SELECT count(*) = 5 FROM account.hit'),
+	'restored reminders fire after the next registration');
+is( $node->safe_psql('plain',
+		'SELECT id, who, count(*) FROM account.hit GROUP BY 1, 2 ORDER BY 1') =~
+	  s/(next\|)\w+/$1superuser/r,
+	"due|regress_actor_one|1\nnext|superuser|1\nseries|regress_actor_one|3",
+	'each as often as it should, as the role that had registered it');
+
+$node->restart;
+ok( $node->poll_query_until('custom', 'SELECT count(*) = 4 FROM account.hit'),
+	'restored reminders fire after a restart');
+foreach my $database ('plain', 'custom')
+{
+	is( $node->safe_psql($database, 'SELECT actor_id FROM actor.reminder'),
+		'later', "the one that is not due stays: $database");
+	is( $node->safe_psql($database, q{
+			SELECT actor_set_reminder('account', 'f', 'fail', failure_policy => '{"drop": {}}')}),
+		'', 'one more that fails');
+	ok( $node->poll_query_until($database,
+			'SELECT count(DISTINCT failure_id) = 2 FROM actor.failure'),
+		'gets a number of its own');
+}
+is($node->safe_psql('source', 'SELECT count(*) FROM account.hit'),
+	'0', 'nothing has fired in the database it came from');
+
+$node->stop('fast');
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/,
+	'nothing has crashed');
+
+done_testing();
