@@ -1,0 +1,206 @@
+# shellcheck shell=bash
+#
+# What script/demo and script/test share.
+#
+# Both leave the system's PostgreSQL as it is.  They copy its programs into a
+# folder of their own, link its libraries and data files beside them, and
+# install the extension there: PostgreSQL finds all its files relative to its
+# programs.  So neither needs root once the packages are there, no server that
+# runs on this machine meets a library that is being tested, and nothing is
+# left behind.
+#
+# PostgreSQL refuses to run as root.  Root therefore hands everything to the
+# account "postgres", or "nobody" where there is none.
+#
+# PG_CONFIG=/path/to/pg_config picks another PostgreSQL than Debian's 15.
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+debian_pg=/usr/lib/postgresql/15
+pg_config=${PG_CONFIG:-$debian_pg/bin/pg_config}
+
+die()
+{
+	echo "$(basename "$0"): $*" >&2
+	exit 1
+}
+
+have()
+{
+	command -v "$1" >/dev/null 2>&1
+}
+
+is_root()
+{
+	[ "$(id -u)" -eq 0 ]
+}
+
+# packages ------------------------------------------------------------------
+
+# The Debian packages that are missing, one a line; "test" asks for those that
+# only the test suites need, too.
+missing_packages()
+{
+	have make || echo make
+	have gcc || echo gcc
+	[ -e /usr/include/stdio.h ] || echo libc6-dev
+	if [ -z "${PG_CONFIG:-}" ]; then
+		[ -x $debian_pg/bin/postgres ] || echo postgresql-15
+		[ -e $debian_pg/lib/pgxs/src/makefiles/pgxs.mk ] &&
+			[ -e /usr/include/postgresql/15/server/postgres.h ] ||
+			echo postgresql-server-dev-15
+	fi
+	[ "${1:-}" = test ] || return 0
+	have prove || echo perl
+	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
+	if [ -z "${PG_CONFIG:-}" ]; then
+		[ -e $debian_pg/lib/plperl.so ] || echo postgresql-plperl-15
+		[ -e /usr/share/postgresql/15/extension/dblink.control ] || echo postgresql-contrib
+	fi
+}
+
+# Installs packages as root.  Debian would make and start a cluster "main"
+# when it installs a server: a file says no while this runs.
+# shellcheck disable=SC2016
+apt_install='
+	conf=/etc/postgresql-common/createcluster.d/actor-setup.conf
+	trap "rm -f $conf" EXIT
+	trap "exit 1" HUP INT TERM
+	mkdir -p "${conf%/*}"
+	echo "create_main_cluster = false" > $conf
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -qq -o DPkg::Lock::Timeout=300 update
+	apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+		install --no-install-recommends "$@"'
+
+install_missing()
+{
+	local missing as_root=() output
+
+	mapfile -t missing < <(missing_packages "${1:-}")
+	if [ ${#missing[@]} -gt 0 ]; then
+		have apt-get ||
+			die "please install what these Debian packages contain: ${missing[*]}"
+		if ! is_root; then
+			have sudo || die "please install as root: apt-get install ${missing[*]}"
+			as_root=(sudo)
+		fi
+		echo "Installing ${missing[*]} (this may take some minutes)"
+		output=$(mktemp)
+		if ! "${as_root[@]}" sh -ec "$apt_install" sh "${missing[@]}" \
+			</dev/null > "$output" 2>&1; then
+			cat "$output" >&2
+			rm -f "$output"
+			die "could not install ${missing[*]}"
+		fi
+		rm -f "$output"
+		mapfile -t missing < <(missing_packages "${1:-}")
+		[ ${#missing[@]} -eq 0 ] || die "still missing: ${missing[*]}"
+	fi
+	[ -x "$pg_config" ] || die "there is no program \"$pg_config\""
+}
+
+# accounts ------------------------------------------------------------------
+
+# The account that servers run as.
+if ! is_root; then
+	account=$(id -un)
+fi
+
+choose_account()
+{
+	if is_root; then
+		account=postgres
+		id "$account" >/dev/null 2>&1 || account=nobody
+	fi
+}
+
+# Runs a command as that account, in a folder that it may use as its home,
+# with none of the caller's settings.
+as_account()
+{
+	local home=$1
+
+	shift
+	(
+		cd "$home" || exit
+		set -- env -i PATH="$PATH" HOME="$home" LANG=C.UTF-8 "$@"
+		if is_root; then
+			exec runuser -u "$account" -- "$@"
+		else
+			exec "$@"
+		fi
+	)
+}
+
+# a private PostgreSQL ------------------------------------------------------
+
+# use_server DIR: where the programs of the PostgreSQL in DIR are.
+use_server()
+{
+	server_bin=$1/server$("$pg_config" --bindir)
+}
+
+# copy_postgres DIR: makes a PostgreSQL below DIR/server.
+copy_postgres()
+{
+	local root=$1/server bin lib share include include_server
+
+	bin=$("$pg_config" --bindir)
+	lib=$("$pg_config" --pkglibdir)
+	share=$("$pg_config" --sharedir)
+	include=$("$pg_config" --includedir)
+	include_server=$("$pg_config" --includedir-server)
+
+	mkdir -p "$root$bin" "$root$lib" "$root$share" "$root${include%/*}"
+	# programs look for the real place of themselves, so these are no links
+	cp -a "$bin/." "$root$bin"
+	cp -as "$lib/." "$root$lib"
+	cp -as "$share/." "$root$share"
+	ln -s "$include" "$root$include"
+	if [ ! -e "$root$include_server" ]; then
+		mkdir -p "$root${include_server%/*}"
+		ln -s "$include_server" "$root$include_server"
+	fi
+
+	# an installed actor is none of our business
+	rm -rf "$root$lib"/actor.so "$root$lib"/bitcode/actor*
+	rm -f "$root$share"/extension/actor.control "$root$share"/extension/actor--*.sql
+}
+
+# copy_tree DIR: copies the sources to DIR/tree, without what builds and tests
+# have made there.
+copy_tree()
+{
+	mkdir "$1/tree"
+	tar -C "$top" -cf - \
+		--exclude='./.git' --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
+		--exclude='./results' --exclude='./output_iso' --exclude='./tmp_*' \
+		--exclude='./log' --exclude='./regression.*' . |
+		tar -C "$1/tree" --no-same-owner -xf -
+}
+
+# private_make DIR ARGUMENT...: runs make on the copy, as the account.
+private_make()
+{
+	local dir=$1
+
+	shift
+	as_account "$dir" make -C "$dir/tree" --no-print-directory \
+		PG_CONFIG="$server_bin/pg_config" with_llvm=no "$@"
+}
+
+# build DIR ARGUMENT...: builds in DIR and installs into the private
+# PostgreSQL there.  DIR belongs to the account afterwards.
+build()
+{
+	local dir=$1
+
+	shift
+	copy_tree "$dir"
+	copy_postgres "$dir"
+	if is_root; then
+		chown -R "$account:" "$dir"
+	fi
+	private_make "$dir" -s -j"$(nproc)" "$@"
+	private_make "$dir" -s install "$@"
+}
