@@ -507,6 +507,21 @@ deferral_delay(int32 deferrals)
 }
 
 /*
+ * One line in the server's log; the rest is in the table.
+ */
+static void
+log_failure(const ActorDue *due, const ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("reminder \"%s\" of actor \"%s\" of type \"%s\" failed: %s",
+					text_to_cstring(due->name), text_to_cstring(due->actor.id),
+					text_to_cstring(due->actor.type),
+					error->message ? error->message : ""),
+			 errhidestmt(true)));
+}
+
+/*
  * Writes down that the claimed firing has failed.
  */
 static void
@@ -518,6 +533,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	Datum		values[8];
 	int64		delay;
 
+	log_failure(due, error);
 	key_values(due, values);
 	values[7] = PointerGetDatum(message);
 	if (is_innocent(error, started_at) && claimed->deferrals < DEFERRALS_MAX)

@@ -3,8 +3,7 @@
  * schedule.c
  *		When reminders, timers and delayed messages are due.
  *
- * Pure functions: they read no table, no clock, no setting and no shared
- * memory, and "now" is always an argument, so that month ends, summer time
+ * Pure functions: they read no table, no clock and no shared memory, and "now" is always an argument, so that month ends, summer time
  * and missed firings can be tested without waiting for them.
  *
  * actor_schedule_make checks the values that when.c has read, or that came as
@@ -30,6 +29,7 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "actor.h"
 #include "schedule.h"
 
 static bool span_is_absurd(const Interval *span);
@@ -247,8 +247,13 @@ refuse_span(const char *what, const Interval *span, const char *detail)
 	if (span_is_absurd(span))
 		value = psprintf(INT64_FORMAT " microseconds", span->time);
 	else
+	{
+		int			nestlevel = actor_conversion_begin();
+
 		value = DatumGetCString(DirectFunctionCall1(interval_out,
 													IntervalPGetDatum(span)));
+		actor_conversion_end(nestlevel);
+	}
 
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
