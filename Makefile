@@ -24,7 +24,8 @@ endif
 
 # the first one creates the extension, the last one drops it
 REGRESS        = setup registry configure method payload turn reentrancy state transact request \
-                 schedule reminder privilege teardown
+                 schedule reminder privilege plperl \
+                 teardown
 REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)
 ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(srcdir) $(temp_isolation)

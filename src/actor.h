@@ -212,7 +212,7 @@ typedef struct ActorFrame
 
 extern void actor_turn_init(void);
 extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
-extern bool actor_turn_try_enter(const ActorRef *actor);
+extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
 extern void actor_turn_check_isolation(const char *action);
 extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
 									 const text *method);

@@ -626,7 +626,7 @@ actor_fire(const ActorDue *due, const NameData *role)
 	int64		missed;
 	ErrorData  *error;
 
-	if (!actor_turn_try_enter(&due->actor) || !claim(due, role, &claimed))
+	if (!actor_turn_try_enter(&due->actor, NULL) || !claim(due, role, &claimed))
 		return FIRING_BUSY;
 
 	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,

@@ -321,7 +321,7 @@ refuse_binding(const ActorType *type)
 
 /*
  * Length of an interval in milliseconds, with months of 30 days; a part of a
- * millisecond counts as one.
+ * millisecond counts as one, below zero too.
  */
 static int64
 interval_ms(const Interval *interval)
@@ -331,7 +331,7 @@ interval_ms(const Interval *interval)
 
 	if (ms >= (double) INT_MAX + 1.0 || ms <= (double) INT_MIN)
 		return ms > 0 ? (int64) INT_MAX + 1 : INT_MIN;
-	return (int64) ceil(ms);
+	return (int64) (ms < 0 ? floor(ms) : ceil(ms));
 }
 
 bool

@@ -317,14 +317,14 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 }
 
 static void
-check_turn_limit(const ActorRef *actor)
+check_turn_limit(const ActorRef *actor, const text *method)
 {
 	if (held_count < actor_max_turns_per_transaction)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("transaction holds the turns of %d actors already", held_count),
-			 errdetail("Call chain: %s.", actor_call_chain_text(actor, NULL)),
+			 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
 			 errhint("Use several transactions, or raise \"%s\" and, if need be, \"%s\".",
 					 "actor.max_turns_per_transaction",
 					 "max_locks_per_transaction")));
@@ -344,7 +344,7 @@ check_turn_limit(const ActorRef *actor)
 bool
 actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 {
-	if (actor_turn_try_enter(actor))
+	if (actor_turn_try_enter(actor, method))
 		return false;
 	wait_for_turn(actor, method, timeout);
 	remember_held_turn(actor);
@@ -353,14 +353,15 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 
 /*
  * actor_turn_try_enter
- *		Takes the turn if this transaction has it or nobody does.
+ *		Takes the turn if this transaction has it or nobody does.  The method,
+ *		which can be NULL, is for messages only.
  */
 bool
-actor_turn_try_enter(const ActorRef *actor)
+actor_turn_try_enter(const ActorRef *actor, const text *method)
 {
 	if (turn_is_held(actor))
 		return true;
-	check_turn_limit(actor);
+	check_turn_limit(actor, method);
 	reserve_held_turn();
 	if (!lock_turn(actor, false))
 		return false;

@@ -1,0 +1,270 @@
+--
+-- Actor types: registering, registering again, unregistering, and who may.
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+
+-- the schema is that of the same name, which must exist
+SELECT actor_register('account');
+\echo :LAST_ERROR_SQLSTATE
+CREATE SCHEMA account;
+CREATE FUNCTION account.ping() RETURNS text STABLE LANGUAGE sql AS $$ SELECT 'account' $$;
+SELECT actor_register('account');
+SELECT * FROM actor.type ORDER BY actor_type;
+SELECT actor_invoke('account', '1', 'ping');
+
+-- all options, by name; registering again replaces all of them
+SELECT actor_register('account', idle_timeout => '1 minute', scan_interval => '10 seconds',
+                      reentrancy => true, max_stack_depth => 5, call_timeout => '2 seconds',
+                      drain_ongoing_call_timeout => '0', drain_rebalanced_actors => false,
+                      reminders_storage_partitions => 0);
+\x on
+SELECT * FROM actor.type ORDER BY actor_type;
+SELECT actor_register('account', call_timeout => '0');
+SELECT * FROM actor.type ORDER BY actor_type;
+\x off
+
+-- options out of range
+SELECT option, r.*
+  FROM (VALUES ('idle_timeout => ''0'''),
+               ('idle_timeout => ''-1 second'''),
+               ('idle_timeout => ''1000 years'''),
+               ('idle_timeout => ''1 microsecond'''),
+               ('scan_interval => ''0'''),
+               ('scan_interval => ''-1 month'''),
+               ('max_stack_depth => 0'),
+               ('max_stack_depth => -2147483648'),
+               ('call_timeout => ''-1 millisecond'''),
+               ('call_timeout => ''178000000 years'''),
+               ('drain_ongoing_call_timeout => ''-1 microsecond'''),
+               ('drain_ongoing_call_timeout => ''1000 years'''),
+               ('reminders_storage_partitions => -1')) AS o (option),
+       LATERAL refusal(format('SELECT actor_register(%L, %s)', 'account', option)) AS r
+ ORDER BY option COLLATE "C";
+SELECT actor_register('account', max_stack_depth => 0);
+SELECT actor_register('account', call_timeout => '-1 second');
+
+-- limits of the name, checked first
+SELECT actor_register(NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_register('');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_register(repeat('x', 64), max_stack_depth => 0);
+SELECT actor_register(repeat('x', 1000000), 'account');
+SELECT actor_register(repeat('x', 63));
+SELECT actor_unregister(NULL);
+SELECT actor_unregister('');
+SELECT actor_unregister(repeat('x', 1000000));
+SELECT actor_unregister('account', NULL);
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_unregister('nobody');
+\echo :LAST_ERROR_SQLSTATE
+
+-- one schema, one type
+SELECT actor_register('other', 'account');
+\echo :LAST_ERROR_SQLSTATE
+
+-- names are exact, whatever they contain
+CREATE SCHEMA "A quote "" and 'another'. Ünï";
+CREATE FUNCTION "A quote "" and 'another'. Ünï"."do ""it"" Ü"() RETURNS text
+STABLE LANGUAGE sql AS $$ SELECT concat_ws('|', actor_type(), actor_id(), actor_method()) $$;
+SELECT actor_register(E'two\nlines "and" \\ Ü', E'A quote " and ''another''. Ünï');
+\pset format unaligned
+SELECT actor_type, schema_name FROM actor.type ORDER BY actor_type;
+SELECT actor_invoke(E'two\nlines "and" \\ Ü', E'an "id"\nwith ''all'' \\ Ü', 'do "it" Ü');
+\pset format aligned
+SELECT actor_invoke(E'two\nlines "and" \\ Ü', E'an "id"\n', 'do it');
+SELECT actor_unregister(E'two\nlines "and" \\ Ü');
+DROP SCHEMA "A quote "" and 'another'. Ünï" CASCADE;
+
+-- a type is found by its exact name
+SELECT actor_invoke('Account', '1', 'ping');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_invoke('account ', '1', 'ping');
+
+-- limits of a call's arguments, checked first
+SELECT actor_invoke(NULL, '1', 'ping');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_invoke('account', NULL, 'ping');
+SELECT actor_invoke('account', '1', NULL);
+SELECT actor_invoke('', '1', 'ping');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_invoke(repeat('x', 64), '1', 'ping');
+SELECT actor_invoke('nobody', '', 'ping');
+SELECT actor_invoke('nobody', repeat('x', 513), 'ping');
+SELECT actor_invoke('nobody', repeat('x', 1000000), 'ping');
+SELECT actor_invoke('account', repeat('x', 512), 'ping');
+SELECT actor_invoke('account', repeat('Ü', 257), 'ping');
+SELECT actor_invoke('nobody', '1', 'ping');
+
+-- schemas of the system and of the extension
+SELECT name, r.*
+  FROM unnest(ARRAY['actor', 'information_schema', 'pg_catalog', 'pg_temp', 'pg_toast']) AS name,
+       LATERAL refusal(format('SELECT actor_register(%L)', name)) AS r
+ ORDER BY name;
+RESET SESSION AUTHORIZATION;
+SELECT actor_register('pg_catalog');
+\echo :LAST_ERROR_SQLSTATE
+
+-- another's schema, another's type
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_register('mine', 'account');
+\echo :LAST_ERROR_SQLSTATE
+CREATE SCHEMA mine;
+SELECT actor_register('account', 'mine');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_unregister('account');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_unregister('account', force => true);
+DROP SCHEMA mine;
+
+-- a superuser may, and leaves the type with the owner of the schema
+RESET SESSION AUTHORIZATION;
+SELECT actor_register('account');
+SELECT actor_type, schema_name, owner_name FROM actor.type ORDER BY actor_type;
+
+-- a member of the owner may
+GRANT regress_actor_owner TO regress_actor_granted;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor_register('account', reentrancy => true);
+SELECT actor_type, owner_name, reentrancy FROM actor.type ORDER BY actor_type;
+RESET SESSION AUTHORIZATION;
+REVOKE regress_actor_owner FROM regress_actor_granted;
+
+-- PUBLIC and the schema
+SET SESSION AUTHORIZATION regress_actor_owner;
+GRANT USAGE ON SCHEMA account TO PUBLIC;
+SELECT actor_register('account');
+REVOKE USAGE ON SCHEMA account FROM PUBLIC;
+SELECT actor_register('account');
+
+-- a type moves to another schema, also for a session that has used it
+CREATE SCHEMA account2;
+CREATE FUNCTION account2.ping() RETURNS text STABLE LANGUAGE sql AS $$ SELECT 'account2' $$;
+SELECT actor_invoke('account', '1', 'ping');
+SELECT actor_register('account', 'account2');
+SELECT actor_invoke('account', '1', 'ping');
+SELECT actor_register('account', 'account');
+SELECT actor_invoke('account', '1', 'ping');
+-- what was rolled back has not happened
+BEGIN;
+SELECT actor_register('account', 'account2');
+SELECT actor_invoke('account', '1', 'ping');
+ROLLBACK;
+SELECT actor_invoke('account', '1', 'ping');
+BEGIN;
+SAVEPOINT s;
+SELECT actor_unregister('account');
+SELECT actor_invoke('account', '1', 'ping');
+ROLLBACK TO s;
+SELECT actor_invoke('account', '1', 'ping');
+COMMIT;
+DROP SCHEMA account2 CASCADE;
+
+-- a type follows neither a rename of its schema nor one of its owner
+ALTER SCHEMA account RENAME TO ledger;
+SELECT actor_invoke('account', '1', 'ping');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_register('account', 'ledger');
+SELECT actor_invoke('account', '1', 'ping');
+ALTER SCHEMA ledger RENAME TO account;
+SELECT actor_register('account');
+RESET SESSION AUTHORIZATION;
+ALTER SCHEMA account OWNER TO regress_actor_stranger;
+SELECT actor_invoke('account', '1', 'ping');
+\echo :LAST_ERROR_SQLSTATE
+-- nor can the new owner of the schema take the type
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_invoke('account', '1', 'ping');
+SELECT actor_register('account');
+SELECT actor_unregister('account');
+-- or the old owner of the type the schema
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_register('account');
+-- a superuser can say whose it is now
+RESET SESSION AUTHORIZATION;
+SELECT actor_register('account');
+SELECT actor_type, owner_name FROM actor.type ORDER BY actor_type;
+SELECT actor_invoke('account', '1', 'ping');
+ALTER SCHEMA account OWNER TO regress_actor_owner;
+SELECT actor_register('account');
+
+-- the owner's name is gone
+CREATE ROLE regress_actor_gone;
+CREATE SCHEMA gone AUTHORIZATION regress_actor_gone;
+SELECT actor_register('gone');
+ALTER ROLE regress_actor_gone RENAME TO regress_actor_renamed;
+SELECT actor_invoke('gone', '1', 'ping');
+SET SESSION AUTHORIZATION regress_actor_renamed;
+SELECT actor_register('gone');
+\echo :LAST_ERROR_SQLSTATE
+RESET SESSION AUTHORIZATION;
+DROP SCHEMA gone;
+SELECT actor_invoke('gone', '1', 'ping');
+SELECT actor_unregister('gone');
+DROP ROLE regress_actor_renamed;
+
+-- unregistering while there is data
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE FUNCTION account.put(value int) RETURNS void LANGUAGE plpgsql
+AS $$ BEGIN PERFORM actor_set('value', value); END $$;
+SELECT actor_invoke('account', '1', 'put', '{"value": 1}');
+SELECT actor_unregister('account');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_set_reminder('account', '1', 'ping', '1h');
+SELECT actor_unregister('account');
+BEGIN;
+SELECT actor_unregister('account', force => true);
+SELECT count(*) FROM actor.state;
+SELECT count(*) FROM actor.reminder;
+SELECT actor_invoke('account', '1', 'ping');
+ROLLBACK;
+SELECT actor_invoke('account', '1', 'ping');
+-- data in a reminder alone
+CREATE FUNCTION account.forget() RETURNS boolean LANGUAGE plpgsql
+AS $$ BEGIN RETURN actor_remove('value'); END $$;
+SELECT actor_invoke('account', '1', 'forget');
+SELECT actor_unregister('account');
+SELECT actor_unregister('account', force => true);
+SELECT actor_invoke('account', '1', 'ping');
+SELECT actor_set_reminder('account', '1', 'ping', '1h');
+SELECT actor_get_reminder('account', '1', 'ping');
+\echo :LAST_ERROR_SQLSTATE
+
+-- not where nothing can be written, nor on a snapshot that may be old
+SELECT actor_register('account');
+BEGIN READ ONLY;
+SELECT actor_register('account');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT actor_unregister('account');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT actor_unregister('account');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT actor_register('account');
+COMMIT;
+
+-- a method that unregisters its own type leaves nothing behind
+CREATE FUNCTION account.suicide(write boolean) RETURNS text LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM actor_set('value', 1);
+    PERFORM actor_unregister('account', force => true);
+    IF write THEN
+        PERFORM actor_set('value', 2);
+    END IF;
+    RETURN concat_ws('/', actor_type(), actor_id(), actor_method());
+END
+$$;
+SELECT actor_invoke('account', '1', 'suicide', '{"write": true}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_invoke('account', '1', 'suicide', '{"write": false}');
+SELECT count(*) FROM actor.state;
+SELECT count(*) FROM actor.type;
+SELECT at_rest();
+DROP SCHEMA account CASCADE;
+RESET SESSION AUTHORIZATION;
