@@ -230,7 +230,7 @@ SELECT actor_set_reminder('clock', 'once', 'ring', data => '{"hello": "world"}')
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT id, method, role, data, cause - ARRAY['scheduled_at', 'fired_at', 'missed'] AS cause,
        (cause ->> 'scheduled_at')::timestamptz <= (cause ->> 'fired_at')::timestamptz AS not_early
-  FROM clock.fired ORDER BY number;
+  FROM clock.fired WHERE id = 'once' ORDER BY number;
 SELECT actor_invoke('clock', 'once', 'rung');
 -- data is the payload of the method
 SELECT actor_set_reminder('clock', 'data', 'named', data => '{"a": 1}'), actor_set_reminder('clock', 'data', 'two', data => '[2, "c"]', method => 'named'),
