@@ -255,11 +255,12 @@ check_started(void)
 }
 
 /*
- * Wakes the executor of a role; false if there is none.  Takes one that is
- * still starting for one that will look.
+ * Wakes the executor of a role; false if there is none.  It may sleep for
+ * longer than until the row that was just found, so it is woken whenever that
+ * is due.  Takes one that is still starting for one that will look.
  */
 static bool
-wake_executor(const RoleDue *due, bool wake)
+wake_executor(const RoleDue *due)
 {
 	bool		found = false;
 
@@ -271,7 +272,7 @@ wake_executor(const RoleDue *due, bool wake)
 		if (executor->database != my_database->oid || executor->role != due->oid)
 			continue;
 		found = true;
-		if (wake && executor->latch != NULL)
+		if (executor->latch != NULL)
 			SetLatch(executor->latch);
 	}
 	LWLockRelease(actor_shared->lock);
@@ -364,7 +365,7 @@ serve_role(const RoleDue *due)
 
 	if (TIMESTAMP_IS_NOEND(due->next))
 		return DT_NOEND;
-	if (wake_executor(due, due->next <= now))
+	if (wake_executor(due))
 		return DT_NOEND;
 	if (start_at > now)
 		return start_at;
