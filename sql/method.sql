@@ -176,6 +176,20 @@ ROLLBACK;
 SELECT actor_invoke('clerk', '1', 'drop_schema', '[true]');
 \echo :LAST_ERROR_SQLSTATE
 SELECT actor_invoke('clerk', '1', 'welcome');
+-- a method whose type is registered over another schema while it runs
+CREATE SCHEMA clerk2;
+CREATE FUNCTION clerk.move_type() RETURNS text LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM actor_register('clerk', 'clerk2');
+    PERFORM actor_set('schema', 'clerk2');
+    RETURN 'moved';
+END
+$$;
+SELECT actor_invoke('clerk', '1', 'move_type');
+\echo :LAST_ERROR_SQLSTATE
+SELECT schema_name FROM actor.type WHERE actor_type = 'clerk';
+DROP SCHEMA clerk2;
 -- a method whose caller is changed by what it calls
 CREATE FUNCTION clerk.outer_call() RETURNS SETOF text LANGUAGE plpgsql
 AS $$

@@ -54,10 +54,9 @@ SELECT jsonb_pretty(actor_get_reminder('clock', '1', 'all') - 'registered_at');
 -- the overloads with a timestamp and with an interval
 SELECT actor_set_reminder('clock', '1', 'at', timestamptz '2100-01-01 00:00+00', '1 day 02:00', '1 month', method => 'ring');
 SELECT actor_set_reminder('clock', '1', 'in', interval '1 month 2 days', interval '90 seconds', method => 'ring', data => '1');
-SELECT actor_set_reminder('clock', '1', 'null', NULL::interval, interval '1 day', method => 'ring');
+SELECT actor_set_reminder('clock', '1', 'null', NULL::interval, interval '1 day', method => 'rung');
 SELECT name, due_time, period, ttl, step, firings, scheduled_at = first_at AS at_first,
        CASE WHEN name = 'in' THEN first_at = registered_at + interval '1 month 2 days'
-            WHEN name = 'null' THEN first_at = registered_at
             ELSE first_at = '2100-01-01 00:00+00' END AS due,
        expires_at, remaining, catch_up, failure_policy, role_name, time_zone, attempt
   FROM actor.reminder WHERE name <> 'null' ORDER BY name;
@@ -66,7 +65,9 @@ SELECT actor_get_reminder('clock', '1', 'rin'), actor_get_reminder('clock', '1',
        actor_get_reminder('clock', '2', 'ring'), actor_get_reminder('clock', '1', 'RING');
 SELECT actor_delete_reminder('clock', '1', 'rin'), actor_delete_reminder('clock', '2', 'ring'), actor_delete_reminder('clock', '', 'x');
 SELECT actor_delete_reminder('clock', '1', 'rin'), actor_delete_reminder('clock', '2', 'ring');
-SELECT actor_delete_reminder('clock', '1', 'null') IS NOT NULL AS deleted_or_fired;
+-- (the one without a due time may have fired meanwhile, and goes on)
+SELECT first_at = registered_at AS at_once, step FROM actor.reminder WHERE name = 'null';
+SELECT actor_delete_reminder('clock', '1', 'null');
 -- replaced: everything of it is new; or refused
 SELECT generation AS old_generation FROM actor.reminder WHERE name = 'all' \gset
 SELECT actor_set_reminder('clock', '1', 'all', '2100-02-01T00:00:00Z', method => 'look');
@@ -230,7 +231,7 @@ SELECT actor_set_reminder('clock', 'once', 'ring', data => '{"hello": "world"}')
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT id, method, role, data, cause - ARRAY['scheduled_at', 'fired_at', 'missed'] AS cause,
        (cause ->> 'scheduled_at')::timestamptz <= (cause ->> 'fired_at')::timestamptz AS not_early
-  FROM clock.fired WHERE id = 'once' ORDER BY number;
+  FROM clock.fired ORDER BY number;
 SELECT actor_invoke('clock', 'once', 'rung');
 -- data is the payload of the method
 SELECT actor_set_reminder('clock', 'data', 'named', data => '{"a": 1}'), actor_set_reminder('clock', 'data', 'two', data => '[2, "c"]', method => 'named'),
@@ -277,7 +278,7 @@ SELECT actor_invoke('clock', 'again', 'rung');
 SELECT actor_set_reminder('clock', 'ttl', 'ring', '0s', '1h', '1s');
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT actor_invoke('clock', 'ttl', 'rung');
--- from a method, for its own actor and another
+-- from a method, for its own actor
 SELECT actor_invoke('clock', 'self', 'remind_me', '["wake up", "1ms"]');
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT actor_invoke('clock', 'self', 'rung');
@@ -323,14 +324,30 @@ SELECT count(*), count(DISTINCT id) FROM clock.fired WHERE id LIKE 'many%';
 SELECT count(actor_set_reminder('clock', 'busy', 'ring' || i, method => 'ring')) FROM generate_series(1, 50) AS i;
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT actor_invoke('clock', 'busy', 'rung');
--- while somebody has the turn it waits
+-- while somebody has the turn it waits, which is no failed attempt, and delays
+-- nobody else
 BEGIN;
-SELECT actor_invoke('clock', 'held', 'remind_me', '["held", "1ms"]');
+SELECT actor_invoke('clock', 'held', 'remind_me', '["not yet", "100h"]');
 PREPARE TRANSACTION 'regress_actor';
+SELECT actor_set_reminder('clock', 'held', 'ring');
+SELECT actor_set_reminder('clock', 'free', 'ring');
+CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder WHERE actor_id = 'free')$$);
+SELECT actor_id, name, attempt, last_error FROM actor.reminder ORDER BY actor_id, name;
+SELECT actor_invoke('clock', 'held', 'rung');
 COMMIT PREPARED 'regress_actor';
-SELECT actor_set_reminder('clock', 'fence', 'ring');
+SELECT actor_delete_reminder('clock', 'held', 'not yet');
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT actor_invoke('clock', 'held', 'rung');
+SELECT count(*) FROM actor.failure;
+
+-- one that is due soon fires then, also when the workers are idle meanwhile;
+-- the limit is generous, but less than the time they stay without work
+SELECT actor_set_reminder('clock', 'soon', 'rung');
+CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
+SELECT actor_set_reminder('clock', 'soon', 'ring', '50ms');
+CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
+SELECT (cause ->> 'fired_at')::timestamptz - (cause ->> 'scheduled_at')::timestamptz < interval '5 seconds' AS in_time
+  FROM clock.fired WHERE id = 'soon';
 
 --
 -- Failures

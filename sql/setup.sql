@@ -36,7 +36,6 @@ SELECT p.proname, p.proparallel
 SELECT name, setting, unit, context, vartype
   FROM pg_settings WHERE name LIKE 'actor.%' AND name <> 'actor.max_workers'
  ORDER BY name;
-SET actor.no_such_setting = 1;
 SET actor.call_timeout = '-1';
 SET actor.max_turns_per_transaction = 0;
 SET actor.reentrancy = on;

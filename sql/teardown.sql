@@ -22,6 +22,25 @@ DROP EXTENSION actor;
 SELECT actor_invoke('lamp', '1', 'switch');
 ROLLBACK;
 SELECT actor_invoke('lamp', '1', 'switch');
+-- by a method
+CREATE FUNCTION lamp.smash(again boolean) RETURNS text LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM actor_set('times', 100);
+    DROP EXTENSION actor;
+    IF again THEN
+        CREATE EXTENSION actor;
+        PERFORM actor_set('times', 101);
+    END IF;
+    RETURN 'smashed';
+END
+$$;
+BEGIN;
+SELECT actor_invoke('lamp', '1', 'smash', '[false]');
+ROLLBACK;
+SELECT actor_invoke('lamp', '1', 'smash', '[true]');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_invoke('lamp', '1', 'switch');
 DROP EXTENSION actor;
 SELECT count(*) FROM pg_namespace WHERE nspname = 'actor';
 SELECT count(*) FROM pg_proc WHERE proname LIKE 'actor\_%';

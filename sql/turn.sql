@@ -476,6 +476,14 @@ SELECT held_turns();
 ROLLBACK;
 SELECT at_rest();
 
+-- the server's own limit, reached before that of the transaction
+SET actor.max_turns_per_transaction = 1000000;
+CREATE FUNCTION cell.noop() RETURNS void LANGUAGE plpgsql AS $$ BEGIN END $$;
+SELECT state, message, regexp_replace(detail, '[0-9]+', 'many') AS detail, hint
+  FROM refusal($$SELECT count(actor_invoke('cell', i::text, 'noop')) FROM generate_series(1, 1000000) AS i$$);
+RESET actor.max_turns_per_transaction;
+SELECT at_rest();
+
 -- deep recursion ends in the server's own limit, and leaves nothing behind
 SET max_stack_depth = '200kB';
 CREATE FUNCTION cell.down(n int) RETURNS int LANGUAGE plpgsql

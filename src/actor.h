@@ -102,6 +102,7 @@ typedef struct ActorType
 	bool		reentrancy;
 	int			max_stack_depth;	/* -1: the setting */
 	int			call_timeout;	/* ms, -1: the setting */
+	Oid			allowed_role;	/* last role known to have USAGE */
 	HTAB	   *methods;		/* of method.c, in the registry's context */
 } ActorType;
 
@@ -123,6 +124,7 @@ extern void actor_type_register(text *type, const NameData *schema_name,
 extern void actor_type_schema(const text *name, NameData *schema_name);
 extern ActorType *actor_type_lookup(const text *name);
 extern MemoryContext actor_type_context(void);
+extern void actor_type_check_usage(ActorType *type);
 extern bool actor_type_reentrant(const ActorType *type);
 extern int	actor_type_max_stack_depth(const ActorType *type);
 extern int	actor_type_call_timeout(const ActorType *type);
@@ -171,7 +173,7 @@ extern int32 actor_document_integer(const ActorDocument *document, JsonbValue *v
 typedef struct ActorMethod ActorMethod;
 
 extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
-extern void actor_method_check_acl(ActorMethod *method, ActorType *type);
+extern void actor_method_check_acl(ActorMethod *method);
 extern bool actor_method_writes(const ActorMethod *method);
 extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
 
@@ -213,7 +215,6 @@ typedef struct ActorFrame
 extern void actor_turn_init(void);
 extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
 extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
-extern void actor_turn_check_isolation(const char *action);
 extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
 									 const text *method);
 extern void actor_frame_push(ActorFrame *frame);

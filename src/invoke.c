@@ -38,7 +38,15 @@ check_can_write(const ActorRef *actor, const text *method)
 						"in a read-only transaction"),
 				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
 				 errhint("Methods that do not write are declared STABLE or IMMUTABLE.")));
-	actor_turn_check_isolation("call a writing method");
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot call writing method \"%s\" of actor type \"%s\" in a transaction with isolation level %s",
+						text_to_cstring(method), text_to_cstring(actor->type),
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
+				 errhint("Use READ COMMITTED. The snapshot of the transaction is older than the turn, "
+						 "and turns are serial for each actor at every level.")));
 }
 
 /*
@@ -51,8 +59,9 @@ resolve(const text *type_name, const text *method_name, ActorType **type)
 
 	AcceptInvalidationMessages();
 	*type = actor_type_lookup(type_name);
+	actor_type_check_usage(*type);
 	method = actor_method_lookup(*type, method_name);
-	actor_method_check_acl(method, *type);
+	actor_method_check_acl(method);
 	return method;
 }
 

@@ -293,20 +293,17 @@ load_parameters(ActorMethod *method, HeapTuple tuple)
 
 /*
  * actor_method_check_acl
- *		Raises insufficient_privilege unless the current user could call the
- *		function directly: USAGE on its schema and EXECUTE.
+ *		Raises insufficient_privilege unless the current user, who has USAGE on
+ *		the schema, could call the function directly.
  */
 void
-actor_method_check_acl(ActorMethod *method, ActorType *type)
+actor_method_check_acl(ActorMethod *method)
 {
 	Oid			user = GetUserId();
 	AclResult	result;
 
 	if (method->allowed_role != user)
 	{
-		result = actor_schema_aclcheck(type->schema_oid, user);
-		if (result != ACLCHECK_OK)
-			aclcheck_error(result, OBJECT_SCHEMA, NameStr(type->schema_name));
 		result = actor_proc_aclcheck(method->function, user);
 		if (result != ACLCHECK_OK)
 			aclcheck_error(result, OBJECT_FUNCTION, method->name);
@@ -407,7 +404,7 @@ map_by_name(const ActorMethod *method, Jsonb *payload, JsonbValue *values, bool 
 		appendStringInfo(&surplus, " and %d more", nsurplus - MAX_NAMES_LISTED);
 	if (nsurplus > 0)
 		refuse_payload(method, "it has members that are no parameters",
-					   psprintf("No parameter has the name %s.", surplus.data));
+					   psprintf("Without a parameter: %s.", surplus.data));
 }
 
 /*
@@ -422,8 +419,8 @@ map_by_position(const ActorMethod *method, Jsonb *payload, JsonbValue *values, b
 
 	if (nelements > method->nparameters)
 		refuse_payload(method, "it has more elements than there are parameters",
-					   psprintf("It has %d elements, from element %d on without a parameter.",
-								nelements, method->nparameters + 1));
+					   psprintf("Without a parameter: the elements from number %d on, of %d.",
+								method->nparameters + 1, nelements));
 	(void) JsonbIteratorNext(&iterator, &item, true);	/* the array begins */
 	for (int i = 0; i < nelements; i++)
 	{

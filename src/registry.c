@@ -236,6 +236,25 @@ actor_type_lookup(const text *name)
 }
 
 /*
+ * actor_type_check_usage
+ *		Raises insufficient_privilege unless the current user may use the
+ *		schema.  Comes before any look at what is in it.
+ */
+void
+actor_type_check_usage(ActorType *type)
+{
+	Oid			user = GetUserId();
+	AclResult	result;
+
+	if (type->allowed_role == user)
+		return;
+	result = actor_schema_aclcheck(type->schema_oid, user);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_SCHEMA, NameStr(type->schema_name));
+	type->allowed_role = user;
+}
+
+/*
  * Loads a type from its table into the cache.
  */
 static ActorType *
@@ -735,7 +754,12 @@ actor_unregister(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("force must not be null")));
 	/* a snapshot from before the table locks would miss data */
-	actor_turn_check_isolation("unregister an actor type");
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot unregister an actor type in a transaction with isolation level %s",
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errhint("Use READ COMMITTED.")));
 	PreventCommandIfReadOnly("actor_unregister()");
 
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);

@@ -353,7 +353,8 @@ operation_expiry(JsonbValue *ttl, const char *path)
 
 		if (digits[0] == '\0' || strspn(digits, "0123456789") != strlen(digits) ||
 			strlen(digits) > 10)
-			actor_document_refuse(&operations_document, path, "is not a whole number");
+			actor_document_refuse(&operations_document, path,
+								  "is not a whole number from -1 to 2147483647");
 		ttl->type = jbvNumeric;
 		ttl->val.numeric = int64_to_numeric(strtoll(string, NULL, 10));
 	}

@@ -243,7 +243,9 @@ lock_error_context(void *arg)
 
 	if (geterrcode() == ERRCODE_OUT_OF_MEMORY)
 	{
-		errdetail("This transaction holds the turns of %d actors.", held_count);
+		errdetail_plural("This transaction holds the turn of %d actor.",
+						 "This transaction holds the turns of %d actors.",
+						 held_count, held_count);
 		errhint("Hold fewer actors in one transaction, or raise \"%s\".",
 				"max_locks_per_transaction");
 	}
@@ -323,7 +325,9 @@ check_turn_limit(const ActorRef *actor, const text *method)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("transaction holds the turns of %d actors already", held_count),
+			 errmsg_plural("transaction holds the turn of %d actor already",
+						   "transaction holds the turns of %d actors already",
+						   held_count, held_count),
 			 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
 			 errhint("Use several transactions, or raise \"%s\" and, if need be, \"%s\".",
 					 "actor.max_turns_per_transaction",
@@ -367,23 +371,6 @@ actor_turn_try_enter(const ActorRef *actor, const text *method)
 		return false;
 	remember_held_turn(actor);
 	return true;
-}
-
-/*
- * actor_turn_check_isolation
- *		Refuses isolation levels whose snapshot is older than the lock.
- */
-void
-actor_turn_check_isolation(const char *action)
-{
-	if (!IsolationUsesXactSnapshot())
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot %s in a transaction with isolation level %s", action,
-					IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
-			 errdetail("Its snapshot is older than the lock, and would miss what others have committed before they released it."),
-			 errhint("Use READ COMMITTED; turns are serial for each actor at every level.")));
 }
 
 /* call chain ------------------------------------------------------------ */
@@ -490,8 +477,11 @@ actor_turn_check_reentry(const ActorRef *actor, const ActorType *type, const tex
 	if (depth >= actor_type_max_stack_depth(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("actor \"%s\" of type \"%s\" is on the call stack %d times already",
-						text_to_cstring(actor->id), text_to_cstring(actor->type), depth),
+				 errmsg_plural("actor \"%s\" of type \"%s\" is on the call stack %d time already",
+							   "actor \"%s\" of type \"%s\" is on the call stack %d times already",
+							   depth,
+							   text_to_cstring(actor->id), text_to_cstring(actor->type),
+							   depth),
 				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
 				 errhint("The type's max_stack_depth or \"%s\" limit the depth.",
 						 "actor.max_stack_depth")));
