@@ -21,6 +21,7 @@
 
 #include "actor.h"
 #include "compat.h"
+#include "workers.h"
 
 PG_MODULE_MAGIC;
 
@@ -30,7 +31,12 @@ int			actor_max_turns_per_transaction = 1000;
 bool		actor_reentrancy_default = false;
 int			actor_max_stack_depth_default = 32;
 int			actor_call_timeout_default = 60000;
+int			actor_drain_timeout_default = 60000;
+bool		actor_drain_default = true;
+int			actor_partitions_default = 0;
 int			actor_callback_timeout = 300000;
+int			actor_batch_time = 10;
+int			actor_shutdown_timeout = 5000;
 int			actor_request_retention = 86400;
 int			actor_executor_linger = 10000;
 int			actor_max_executors = 4;
@@ -89,6 +95,21 @@ define_settings(void)
 							"Used for the types that do not say. 0 waits for ever.",
 							&actor_call_timeout_default, 60000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.drain_ongoing_call_timeout",
+							"Sets how long a running callback may go on when its worker is stopped.",
+							"Used for the types that do not say.",
+							&actor_drain_timeout_default, 60000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("actor.drain_rebalanced_actors",
+							 "Enables running callbacks to go on when their worker is stopped.",
+							 "Used for the types that do not say. Otherwise they are cancelled at once.",
+							 &actor_drain_default, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.reminders_storage_partitions",
+							"Sets the number of slices the due reminders of a type are drained in.",
+							"Used for the types that do not say. 0 leaves it to the executors.",
+							&actor_partitions_default, 0, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.callback_timeout",
 							"Sets the maximum time the method of a reminder may run.",
 							"0 lets it run for ever.",
@@ -99,6 +120,16 @@ define_settings(void)
 							NULL,
 							&actor_request_retention, 86400, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.batch_time",
+							"Sets how long several reminders may share one transaction.",
+							"0 gives each a transaction of its own.",
+							&actor_batch_time, 10, 0, 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.shutdown_timeout",
+							"Sets how long a running callback may hold up a shutdown of the server.",
+							NULL,
+							&actor_shutdown_timeout, 5000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.executor_linger",
 							"Sets how long an executor without work stays.",
 							NULL,
@@ -114,7 +145,8 @@ define_settings(void)
 								"Sets the maximum number of schedulers and executors of the server.",
 								"Each uses one of \"max_worker_processes\".",
 								&actor_max_workers,
-								Max(max_worker_processes - 3, 2), 2, 1024,
+								Max(max_worker_processes - 3, 2), 2,
+								ACTOR_MAX_WORKERS_LIMIT,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 

@@ -41,7 +41,12 @@ extern int	actor_max_turns_per_transaction;
 extern bool actor_reentrancy_default;
 extern int	actor_max_stack_depth_default;
 extern int	actor_call_timeout_default;
+extern int	actor_drain_timeout_default;
+extern bool actor_drain_default;
+extern int	actor_partitions_default;
 extern int	actor_callback_timeout;
+extern int	actor_batch_time;
+extern int	actor_shutdown_timeout;
 extern int	actor_request_retention;
 extern int	actor_executor_linger;
 extern int	actor_max_executors;
@@ -102,6 +107,10 @@ typedef struct ActorType
 	bool		reentrancy;
 	int			max_stack_depth;	/* -1: the setting */
 	int			call_timeout;	/* ms, -1: the setting */
+	int			drain_timeout;	/* ms, -1: the setting */
+	bool		drain_set;
+	bool		drain;
+	int			partitions;		/* -1: the setting */
 	Oid			allowed_role;	/* last role known to have USAGE */
 	HTAB	   *methods;		/* of method.c, in the registry's context */
 } ActorType;
@@ -122,12 +131,15 @@ typedef struct ActorTypeOptions
 extern void actor_type_register(text *type, const NameData *schema_name,
 								const ActorTypeOptions *options);
 extern void actor_type_schema(const text *name, NameData *schema_name);
+extern ActorType *actor_type_find(const text *name);
 extern ActorType *actor_type_lookup(const text *name);
 extern MemoryContext actor_type_context(void);
 extern void actor_type_check_usage(ActorType *type);
 extern bool actor_type_reentrant(const ActorType *type);
 extern int	actor_type_max_stack_depth(const ActorType *type);
 extern int	actor_type_call_timeout(const ActorType *type);
+extern int	actor_type_drain_timeout(const ActorType *type);
+extern int	actor_type_partitions(const ActorType *type);
 extern void actor_type_require(const text *name);
 extern bool actor_type_owned(const text *name);
 extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
@@ -215,6 +227,7 @@ typedef struct ActorFrame
 extern void actor_turn_init(void);
 extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
 extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
+extern void actor_turn_allow_waiting(bool allowed);
 extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
 									 const text *method);
 extern void actor_frame_push(ActorFrame *frame);
@@ -237,6 +250,10 @@ extern bool actor_request_find(const ActorRef *actor, text *request_id, const te
 							   Jsonb *payload, Jsonb **result);
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
+
+/* callback.c */
+
+extern void actor_callback_drain(const text *type);
 
 /* workers.c */
 

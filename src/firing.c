@@ -3,9 +3,10 @@
  * firing.c
  *		Turning due rows into turns, exactly once.
  *
- * A firing is one transaction: it takes the actor's turn, claims the row,
- * calls the method in a subtransaction, and writes what has become of the
- * reminder.  Effect and bookkeeping commit together or not at all.
+ * A firing takes the actor's turn, claims the row, calls the method in a
+ * subtransaction, and writes what has become of the reminder, all in one
+ * transaction, which several firings may share.  Effect and bookkeeping commit
+ * together or not at all.
  *
  * The scan that finds due rows takes no locks and proves nothing.  The claim
  * does: it locks the row if it still has the generation, the instant and the
@@ -25,7 +26,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
 #include "mb/pg_wchar.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
@@ -61,7 +61,7 @@ typedef struct Claim
 } Claim;
 
 static ActorQuery scan_due = {
-	"SELECT actor_type, actor_id, name, generation, scheduled_at, attempt"
+	"SELECT actor_type, actor_id, name, generation, scheduled_at, attempt, next_try_at"
 	"  FROM actor.reminder"
 	" WHERE role_name OPERATOR(pg_catalog.=) $1"
 	"   AND next_try_at OPERATOR(pg_catalog.<=) $2"
@@ -273,6 +273,7 @@ actor_due_scan(const NameData *role, TimestampTz until, int limit)
 		due->generation = DatumGetInt64(actor_query_result(i, 4, &isnull));
 		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 5, &isnull));
 		due->attempt = DatumGetInt32(actor_query_result(i, 6, &isnull));
+		due->next_try_at = DatumGetTimestampTz(actor_query_result(i, 7, &isnull));
 		result = lappend(result, due);
 		MemoryContextSwitchTo(old);
 	}
@@ -522,6 +523,22 @@ log_failure(const ActorDue *due, const ErrorData *error)
 }
 
 /*
+ * Parks the claimed firing, and goes on to the next one.
+ */
+static void
+give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error)
+{
+	TimestampTz at;
+	int64		missed;
+	int64		next = actor_schedule_next(&claimed->schedule, claimed->firing,
+										   claimed->catch_up, GetCurrentTimestamp(),
+										   &at, &missed);
+
+	park(due, claimed, role, error);
+	advance(due, &claimed->schedule, next, at, error_text(error->message));
+}
+
+/*
  * Writes down that the claimed firing has failed.
  */
 static void
@@ -529,14 +546,14 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, TimestampTz started_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	text	   *message = error_text(error->message ? error->message : "");
+	bool		innocent = is_innocent(error, started_at);
 	Datum		values[8];
 	int64		delay;
 
 	log_failure(due, error);
 	key_values(due, values);
-	values[7] = PointerGetDatum(message);
-	if (is_innocent(error, started_at) && claimed->deferrals < DEFERRALS_MAX)
+	values[7] = PointerGetDatum(error_text(error->message ? error->message : ""));
+	if (innocent && claimed->deferrals < DEFERRALS_MAX)
 	{
 		values[4] = TimestampTzGetDatum(now + deferral_delay(claimed->deferrals));
 		values[5] = Int32GetDatum(due->attempt);
@@ -550,22 +567,75 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	{
 		values[4] = TimestampTzGetDatum(now + delay);
 		values[5] = Int32GetDatum(due->attempt + 1);
-		values[6] = Int32GetDatum(0);
+		values[6] = Int32GetDatum(innocent ? claimed->deferrals : 0);
 		write_outcome(&retry_row, values, NULL);
 	}
 	else
-	{
-		TimestampTz at;
-		int64		missed;
-		int64		next = actor_schedule_next(&claimed->schedule, claimed->firing,
-											   claimed->catch_up, now, &at, &missed);
-
-		park(due, claimed, role, error);
-		advance(due, &claimed->schedule, next, at, message);
-	}
+		give_up(due, claimed, role, error);
 }
 
 /* firing ---------------------------------------------------------------- */
+
+/*
+ * Queues for the actor's turn.  Returns NULL, or the error that tells that it
+ * was not free in time, in the current memory context.
+ */
+static ErrorData *
+queue_for_turn(const ActorDue *due, int timeout)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		(void) actor_turn_enter(&due->actor, NULL, timeout);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	return error;
+}
+
+/*
+ * Takes the actor's turn as the mode says.  If it is not free, sets "error"
+ * only if a client would have got it: after the type's call_timeout.
+ */
+static bool
+take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
+{
+	ActorType  *type;
+	int			limit;
+	int			timeout;
+
+	*error = NULL;
+	if (actor_turn_try_enter(&due->actor, NULL))
+		return true;
+	if (mode->turn_wait == 0)
+		return false;
+
+	type = actor_type_find(due->actor.type);
+	limit = type != NULL ? actor_type_call_timeout(type) : 0;
+	timeout = limit > 0 ? Min(limit, mode->turn_wait) : mode->turn_wait;
+	*error = queue_for_turn(due, timeout);
+	if (*error == NULL)
+		return true;
+	if (timeout != limit)
+		*error = NULL;
+	return false;
+}
 
 /*
  * Calls the method in a subtransaction.  Returns NULL, or the error that has
@@ -582,14 +652,8 @@ call_method(const ActorDue *due, const Claim *claimed, const ActorCause *cause)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		ConstraintsSetStmt *constraints = makeNode(ConstraintsSetStmt);
-
 		(void) actor_call(&due->actor, claimed->method, claimed->data, NULL, cause);
-
-		/* what a deferred constraint has to say belongs to this firing */
-		constraints->deferred = false;
-		AfterTriggerSetState(constraints);
-
+		actor_callback_settle();
 		ReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
@@ -612,13 +676,14 @@ call_method(const ActorDue *due, const Claim *claimed, const ActorCause *cause)
  *		Fires a due reminder as the current user, which must be the role that
  *		registered it.
  *
- * Never waits for the actor or the row.  An error of the method is written
- * down; other errors are raised, and nothing has happened then.
+ * Never waits for the row, and for the actor as the mode says.  An error of
+ * the method is written down; other errors are raised, and nothing has
+ * happened then.
  */
 ActorFiringResult
-actor_fire(const ActorDue *due, const NameData *role)
+actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 {
-	TimestampTz started_at = GetCurrentTimestamp();
+	TimestampTz started_at;
 	Claim		claimed;
 	ActorCause	cause;
 	TimestampTz next_at = 0;
@@ -626,9 +691,13 @@ actor_fire(const ActorDue *due, const NameData *role)
 	int64		missed;
 	ErrorData  *error;
 
-	if (!actor_turn_try_enter(&due->actor, NULL) || !claim(due, role, &claimed))
+	if (!take_turn(due, mode, &error))
+		return error != NULL && actor_fire_failed(due, role, error, 0) ?
+			FIRING_FAILED : FIRING_BUSY;
+	if (!claim(due, role, &claimed))
 		return FIRING_BUSY;
 
+	started_at = GetCurrentTimestamp();
 	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
 							   started_at, &next_at, &missed);
 
@@ -648,7 +717,19 @@ actor_fire(const ActorDue *due, const NameData *role)
 	cause.missed = missed;
 	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
 
+	actor_callback_begin(due, mode);
 	error = call_method(due, &claimed, &cause);
+	switch (actor_callback_end(error != NULL))
+	{
+		case CALLBACK_STOPPED:
+			return FIRING_STOPPED;
+		case CALLBACK_WOULD_WAIT:
+			return FIRING_WOULD_WAIT;
+		case CALLBACK_SLOW:
+			return FIRING_SLOW;
+		case CALLBACK_RAN:
+			break;
+	}
 	if (error != NULL)
 	{
 		record_failure(due, &claimed, role, error, started_at);
@@ -673,5 +754,21 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 	if (!claim(due, role, &claimed))
 		return false;
 	record_failure(due, &claimed, role, error, started_at);
+	return true;
+}
+
+/*
+ * actor_fire_give_up
+ *		Parks a firing that must not be tried again.  False if the row is not as
+ *		it was any more.
+ */
+bool
+actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
+{
+	Claim		claimed;
+
+	if (!claim(due, role, &claimed))
+		return false;
+	give_up(due, &claimed, role, error);
 	return true;
 }

@@ -66,7 +66,8 @@ enum
 };
 
 static ActorQuery read_type = {
-	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout"
+	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions"
 	"  FROM actor.type"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
@@ -212,15 +213,13 @@ actor_type_context(void)
 }
 
 /*
- * actor_type_lookup
- *		Finds a type that can be used.
+ * actor_type_find
+ *		Finds a type, usable or not; NULL if there is none of that name.
  *
- * Raises undefined_object if there is none of that name, and
- * object_not_in_prerequisite_state if its schema is gone or has another owner.
  * The result is good until the next call of this function outside of a frame.
  */
 ActorType *
-actor_type_lookup(const text *name)
+actor_type_find(const text *name)
 {
 	char		key[NAMEDATALEN];
 	ActorType  *type;
@@ -228,8 +227,27 @@ actor_type_lookup(const text *name)
 	refresh_cache();
 	text_to_cstring_buffer(name, key, sizeof(key));
 	type = hash_search(cache, key, HASH_FIND, NULL);
+	return type != NULL ? type : load_type(name, key);
+}
+
+/*
+ * actor_type_lookup
+ *		Finds a type that can be used.
+ *
+ * Raises undefined_object if there is none of that name, and
+ * object_not_in_prerequisite_state if its schema is gone or has another owner.
+ * The result lives as long as that of actor_type_find.
+ */
+ActorType *
+actor_type_lookup(const text *name)
+{
+	ActorType  *type = actor_type_find(name);
+
 	if (type == NULL)
-		type = load_type(name, key);
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name)),
+				 errhint("Register it with actor_register().")));
 	if (!OidIsValid(type->schema_oid))
 		refuse_binding(type);
 	return type;
@@ -255,7 +273,7 @@ actor_type_check_usage(ActorType *type)
 }
 
 /*
- * Loads a type from its table into the cache.
+ * Loads a type from its table into the cache; NULL if it is not there.
  */
 static ActorType *
 load_type(const text *name, const char *key)
@@ -272,10 +290,10 @@ load_type(const text *name, const char *key)
 
 	actor_bookkeeping_begin(&bookkeeping);
 	if (actor_query_latest(&read_type, values) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("actor type \"%s\" does not exist", key),
-				 errhint("Register it with actor_register().")));
+	{
+		actor_bookkeeping_end(&bookkeeping);
+		return NULL;
+	}
 	loaded.schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
 	loaded.owner_name = *DatumGetName(actor_query_result(0, 2, &isnull));
 	loaded.reentrancy = DatumGetBool(actor_query_result(0, 3, &isnull));
@@ -284,6 +302,12 @@ load_type(const text *name, const char *key)
 	loaded.max_stack_depth = isnull ? -1 : DatumGetInt32(datum);
 	datum = actor_query_result(0, 5, &isnull);
 	loaded.call_timeout = isnull ? -1 : interval_ms(DatumGetIntervalP(datum));
+	datum = actor_query_result(0, 6, &isnull);
+	loaded.drain_timeout = isnull ? -1 : interval_ms(DatumGetIntervalP(datum));
+	loaded.drain = DatumGetBool(actor_query_result(0, 7, &isnull));
+	loaded.drain_set = !isnull;
+	datum = actor_query_result(0, 8, &isnull);
+	loaded.partitions = isnull ? -1 : DatumGetInt32(datum);
 	actor_bookkeeping_end(&bookkeeping);
 
 	bind_schema(&loaded);
@@ -372,6 +396,23 @@ actor_type_call_timeout(const ActorType *type)
 {
 	return type->call_timeout >= 0 ?
 		type->call_timeout : actor_call_timeout_default;
+}
+
+/* how long a running callback may go on when its worker is stopped, in ms */
+int
+actor_type_drain_timeout(const ActorType *type)
+{
+	if (!(type->drain_set ? type->drain : actor_drain_default))
+		return 0;
+	return type->drain_timeout >= 0 ?
+		type->drain_timeout : actor_drain_timeout_default;
+}
+
+/* in how many slices the type's due rows are drained; 0: as many as it takes */
+int
+actor_type_partitions(const ActorType *type)
+{
+	return type->partitions >= 0 ? type->partitions : actor_partitions_default;
 }
 
 /* rights ---------------------------------------------------------------- */
@@ -767,6 +808,9 @@ actor_unregister(PG_FUNCTION_ARGS)
 	(void) read_owner(type, &stored_owner);
 	check_stored_owner(type, &stored_owner);
 
+	/* running callbacks may be in our way for as long as they like otherwise */
+	if (PG_GETARG_BOOL(1))
+		actor_callback_drain(type);
 	for (int i = 0; i < lengthof(type_data); i++)
 		LockRelationOid(actor_catalog_relation(type_data[i].relation),
 						ShareRowExclusiveLock);

@@ -8,6 +8,16 @@
  * until the earliest row for which there is no executor yet, less the time it
  * takes to start one.  It leaves when no rows are pending at all.
  *
+ * A role gets another executor when all it has are held up by one transaction,
+ * or when more rows are due than those it has can deal with soon.  A role
+ * without any goes first, the one that has waited longest before the others:
+ * since its oldest row is due, or since an executor of its own has left for
+ * the sake of another role.
+ *
+ * It also writes down what has become of callbacks that have ended together
+ * with their process, and sees to it that running callbacks end when firing is
+ * disabled.
+ *
  * See workers.c for why no wake-up is lost.
  *
  * IDENTIFICATION
@@ -31,7 +41,13 @@
 
 #include "actor.h"
 #include "compat.h"
+#include "firing.h"
 #include "workers.h"
+
+/* how often roles whose rows are due are looked at, in milliseconds */
+#define WATCH_MS			100
+/* so many due rows keep an executor busy for a while */
+#define ROWS_PER_EXECUTOR	500
 
 /* a role that has rows pending */
 typedef struct RoleDue
@@ -39,6 +55,9 @@ typedef struct RoleDue
 	NameData	name;
 	Oid			oid;			/* invalid: no worker can connect as it */
 	TimestampTz next;
+	TimestampTz waits_since;
+	int64		backlog;		/* due rows, up to a limit */
+	ActorRoleSlots slots;
 } RoleDue;
 
 /* what is remembered of a role between two looks */
@@ -47,6 +66,7 @@ typedef struct RoleMemory
 	NameData	name;			/* hash key */
 	bool		complained;		/* that it cannot be used */
 	TimestampTz start_after;	/* no executor is started before */
+	TimestampTz yielded_at;		/* an executor has left for another role */
 } RoleMemory;
 
 /* the earliest row of each role, by skipping from role to role in the index */
@@ -61,6 +81,13 @@ static ActorQuery read_roles = {
 	"      ORDER BY m.role_name, m.next_try_at LIMIT 1) n)"
 	" SELECT role_name, next_try_at FROM r ORDER BY next_try_at",
 	0, {0}
+};
+
+static ActorQuery count_due = {
+	"SELECT pg_catalog.count(*) FROM (SELECT FROM actor.reminder"
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1"
+	"    AND next_try_at OPERATOR(pg_catalog.<=) $2 LIMIT $3) d",
+	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
 };
 
 static int	my_slot;
@@ -149,14 +176,31 @@ announce(void)
 /* looking --------------------------------------------------------------- */
 
 /*
- * Reads the roles that have rows pending, earliest first, into the current
- * memory context.
+ * Counts the due rows of a role, as far as that matters.
+ */
+static int64
+count_backlog(RoleDue *due, TimestampTz now)
+{
+	Datum		values[3];
+	bool		isnull;
+
+	values[0] = NameGetDatum(&due->name);
+	values[1] = TimestampTzGetDatum(now);
+	values[2] = Int64GetDatum((int64) ROWS_PER_EXECUTOR * actor_max_executors);
+	(void) actor_query_run(&count_due, values, NULL);
+	return DatumGetInt64(actor_query_result(0, 1, &isnull));
+}
+
+/*
+ * Reads the roles that have rows pending into the current memory context.
  */
 static List *
 look(void)
 {
 	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
 	List	   *result = NIL;
+	ListCell   *cell;
 
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, "looking for due reminders");
@@ -172,7 +216,7 @@ look(void)
 		for (uint64 i = 0; i < rows; i++)
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
-			RoleDue    *due = palloc(sizeof(RoleDue));
+			RoleDue    *due = palloc0(sizeof(RoleDue));
 			bool		isnull;
 
 			due->name = *DatumGetName(actor_query_result(i, 1, &isnull));
@@ -180,6 +224,13 @@ look(void)
 			due->oid = get_role_oid(NameStr(due->name), true);
 			result = lappend(result, due);
 			MemoryContextSwitchTo(old);
+		}
+		foreach(cell, result)
+		{
+			RoleDue    *due = lfirst(cell);
+
+			if (due->next <= now)
+				due->backlog = count_backlog(due, now);
 		}
 		actor_bookkeeping_end(&bookkeeping);
 	}
@@ -192,15 +243,16 @@ look(void)
 }
 
 static RoleMemory *
-remember(const RoleDue *due)
+remember(const NameData *name)
 {
 	bool		found;
-	RoleMemory *role = hash_search(memory, &due->name, HASH_ENTER, &found);
+	RoleMemory *role = hash_search(memory, name, HASH_ENTER, &found);
 
 	if (!found)
 	{
 		role->complained = false;
 		role->start_after = 0;
+		role->yielded_at = 0;
 	}
 	return role;
 }
@@ -212,7 +264,7 @@ static bool
 role_is_usable(const RoleDue *due)
 {
 	MemoryContext context = CurrentMemoryContext;
-	RoleMemory *role = remember(due);
+	RoleMemory *role = remember(&due->name);
 	const char *reason;
 
 	StartTransactionCommand();
@@ -255,67 +307,6 @@ check_started(void)
 }
 
 /*
- * Wakes the executor of a role; false if there is none.  It may sleep for
- * longer than until the row that was just found, so it is woken whenever that
- * is due.  Takes one that is still starting for one that will look.
- */
-static bool
-wake_executor(const RoleDue *due)
-{
-	bool		found = false;
-
-	LWLockAcquire(actor_shared->lock, LW_SHARED);
-	for (int slot = 0; slot < actor_shared->nslots; slot++)
-	{
-		ActorExecutor *executor = &actor_shared->executors[slot];
-
-		if (executor->database != my_database->oid || executor->role != due->oid)
-			continue;
-		found = true;
-		if (executor->latch != NULL)
-			SetLatch(executor->latch);
-	}
-	LWLockRelease(actor_shared->lock);
-	return found;
-}
-
-/*
- * Takes an executor's slot for a role; -1 if there is none.
- */
-static int
-take_slot(const RoleDue *due, uint32 *generation)
-{
-	int			mine = 0;
-	int			result = -1;
-
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	for (int slot = 0; slot < actor_shared->nslots; slot++)
-	{
-		ActorExecutor *executor = &actor_shared->executors[slot];
-
-		if (executor->database == my_database->oid)
-			mine++;
-		else if (!OidIsValid(executor->database) && result < 0)
-			result = slot;
-	}
-	if (mine >= actor_max_executors || actor_workers_in_use() >= actor_max_workers ||
-		actor_database_held(my_database->oid))
-		result = -1;
-	if (result >= 0)
-	{
-		ActorExecutor *executor = &actor_shared->executors[result];
-
-		executor->database = my_database->oid;
-		executor->role = due->oid;
-		executor->pid = 0;
-		executor->latch = NULL;
-		*generation = ++executor->generation;
-	}
-	LWLockRelease(actor_shared->lock);
-	return result;
-}
-
-/*
  * Starts an executor for a role; false if there is no slot for it.
  */
 static bool
@@ -324,10 +315,7 @@ start_executor(const RoleDue *due)
 	BackgroundWorker worker;
 	ActorExecutorStart start;
 
-	start.database = my_database->oid;
-	start.role = due->oid;
-	start.slot = take_slot(due, &start.generation);
-	if (start.slot < 0)
+	if (!actor_slot_take(due->oid, &start))
 		return false;
 
 	memset(&worker, 0, sizeof(worker));
@@ -342,40 +330,165 @@ start_executor(const RoleDue *due)
 	handles[start.slot] = NULL;
 	if (actor_worker_register(&worker, &handles[start.slot]))
 	{
-		remember(due)->start_after = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-																 ACTOR_RESTART_MS);
+		/* until it has connected, in case it cannot */
+		remember(&due->name)->start_after =
+			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_RESTART_MS);
 		return true;
 	}
-
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	actor_shared->executors[start.slot].database = InvalidOid;
-	LWLockRelease(actor_shared->lock);
+	actor_slot_free(&start);
 	return false;
 }
 
 /*
+ * Whether the executors of a role cannot cope.
+ */
+static bool
+needs_executor(const RoleDue *due, TimestampTz now)
+{
+	if (due->slots.executors == 0)
+		return due->next - ACTOR_START_AHEAD_US <= now;
+	return due->next <= now &&
+		(due->slots.free == 0 || due->backlog >= ROWS_PER_EXECUTOR * due->slots.executors);
+}
+
+/*
  * Sees to one role, and returns when it must be seen to again; DT_NOEND if its
- * executor does that by itself.
+ * executor does that by itself.  A role that needs a slot, and has none, is
+ * returned in "waiting", if no other is.
  */
 static TimestampTz
-serve_role(const RoleDue *due)
+serve_role(const RoleDue *due, Oid *waiting)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz start_at = due->next - ACTOR_START_AHEAD_US;
+	TimestampTz soon = TimestampTzPlusMilliseconds(now, WATCH_MS);
 
 	if (TIMESTAMP_IS_NOEND(due->next))
 		return DT_NOEND;
-	if (wake_executor(due))
-		return DT_NOEND;
-	if (start_at > now)
-		return start_at;
+	if (!needs_executor(due, now))
+	{
+		if (due->slots.executors == 0)
+			return due->next - ACTOR_START_AHEAD_US;
+		return due->next <= now ? soon : DT_NOEND;
+	}
 	if (!role_is_usable(due))
 		return DT_NOEND;
-	if (remember(due)->start_after > now)
-		return remember(due)->start_after;
-	if (!start_executor(due))
-		return TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS);
-	return DT_NOEND;
+	if (remember(&due->name)->start_after > now)
+		return Min(soon, remember(&due->name)->start_after);
+
+	/* others go before a role that has an executor */
+	if (due->slots.executors > 0 && OidIsValid(*waiting))
+		return soon;
+	if (!start_executor(due) && due->slots.executors == 0 && !OidIsValid(*waiting))
+		*waiting = due->oid;
+	return soon;
+}
+
+static int
+compare_roles(const ListCell *a, const ListCell *b)
+{
+	const RoleDue *first = lfirst(a);
+	const RoleDue *second = lfirst(b);
+
+	if ((first->slots.executors == 0) != (second->slots.executors == 0))
+		return first->slots.executors == 0 ? -1 : 1;
+	if (first->waits_since != second->waits_since)
+		return first->waits_since < second->waits_since ? -1 : 1;
+	return 0;
+}
+
+/*
+ * Finds out what executors the roles have, and brings them into the order in
+ * which they get slots.
+ */
+static void
+sort_roles(List *roles)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Oid			yielded;
+	ListCell   *cell;
+
+	while (OidIsValid(yielded = actor_slot_take_yielded()))
+		foreach(cell, roles)
+		{
+			RoleDue    *due = lfirst(cell);
+
+			if (due->oid == yielded)
+				remember(&due->name)->yielded_at = now;
+		}
+	foreach(cell, roles)
+	{
+		RoleDue    *due = lfirst(cell);
+		RoleMemory *role = remember(&due->name);
+
+		if (OidIsValid(due->oid))
+			actor_slots_of_role(due->oid, &due->slots);
+		if (due->slots.connected)
+			role->start_after = 0;
+		due->waits_since = Max(due->next, role->yielded_at);
+	}
+	list_sort(roles, compare_roles);
+}
+
+/*
+ * Sees to all roles, and returns when to do that again.
+ */
+static TimestampTz
+serve_roles(List *roles)
+{
+	TimestampTz wake = DT_NOEND;
+	Oid			waiting = InvalidOid;
+	ListCell   *cell;
+
+	sort_roles(roles);
+	foreach(cell, roles)
+		wake = Min(wake, serve_role(lfirst(cell), &waiting));
+	actor_slot_wish(my_database, waiting);
+	return wake;
+}
+
+/* deaths ---------------------------------------------------------------- */
+
+/*
+ * Writes down that a callback has ended together with its process.  If it has
+ * done that itself it has failed, and runs alone from then on.
+ */
+static void
+record_death(const ActorDue *due, Oid role, bool itself)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData	error;
+	char	   *role_name;
+	NameData	name;
+
+	if (itself)
+		actor_suspect_add(MyDatabaseId, due->generation);
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = itself ? ERRCODE_ADMIN_SHUTDOWN : ERRCODE_QUERY_CANCELED;
+	error.message = itself ? "method has ended its own process" :
+		"method was ended with its process";
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	role_name = GetUserNameFromId(role, true);
+	if (role_name != NULL && actor_catalog_installed())
+	{
+		namestrcpy(&name, role_name);
+		(void) actor_fire_failed(due, &name, &error, GetCurrentTimestamp());
+	}
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+}
+
+static void
+record_deaths(void)
+{
+	ActorDue	due;
+	Oid			role;
+	bool		itself;
+
+	while (actor_callback_take_death(&due, &role, &itself))
+		record_death(&due, role, itself);
 }
 
 /*
@@ -421,16 +534,25 @@ start_up(void)
 static TimestampTz
 run_once(void)
 {
-	List	   *roles = actor_enabled ? look() : NIL;
-	TimestampTz wake = DT_NOEND;
-	ListCell   *cell;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz wake;
+	List	   *roles;
 
 	check_started();
-	foreach(cell, roles)
-		wake = Min(wake, serve_role(lfirst(cell)));
+	record_deaths();
+	if (!actor_enabled)
+	{
+		/* executors leave by themselves, if their callback lets them */
+		actor_callback_drain(NULL);
+		actor_slot_wish(my_database, InvalidOid);
+		return have_executors() ? TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS) :
+			DT_NOEND;
+	}
+	roles = look();
+	wake = serve_roles(roles);
 	if (roles == NIL && !have_executors())
 		return DT_NOEND;
-	return Min(wake, TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_REREAD_MS));
+	return Min(wake, TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS));
 }
 
 /*

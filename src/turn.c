@@ -78,6 +78,9 @@ static HTAB *held_index = NULL; /* of the actors, when there are many */
 
 static ActorFrame *current_frame = NULL;
 
+/* whether a turn that is not free may be waited for */
+static bool waiting_allowed = true;
+
 /* the id of the running chain, made when first asked for */
 static pg_uuid_t chain_id;
 static bool chain_has_id = false;
@@ -278,6 +281,27 @@ lock_turn(const ActorRef *actor, bool wait)
 }
 
 /*
+ * actor_turn_allow_waiting
+ *		Whether turns are waited for from now on; if not, one that is not free
+ *		raises lock_not_available at once.  Lasts until it is changed again.
+ */
+void
+actor_turn_allow_waiting(bool allowed)
+{
+	waiting_allowed = allowed;
+}
+
+static void
+refuse_to_wait(const ActorRef *actor)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("turn of actor \"%s\" of type \"%s\" is not free",
+					text_to_cstring(actor->id), text_to_cstring(actor->type)),
+			 errdetail("Call chain: %s.", actor_call_chain_text(actor, NULL))));
+}
+
+/*
  * Waits for the turn, at most timeout milliseconds if that is not 0, and at
  * most the caller's lock_timeout.
  */
@@ -350,6 +374,8 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 {
 	if (actor_turn_try_enter(actor, method))
 		return false;
+	if (!waiting_allowed)
+		refuse_to_wait(actor);
 	wait_for_turn(actor, method, timeout);
 	remember_held_turn(actor);
 	return true;

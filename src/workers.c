@@ -56,8 +56,10 @@ shared_size(void)
 
 	Size		executors = mul_size(actor_max_workers, sizeof(ActorExecutor));
 	Size		holds = mul_size(actor_max_workers, sizeof(ActorHold));
+	Size		traces = mul_size(actor_max_workers, sizeof(ActorTrace));
 
-	return add_size(MAXALIGN(databases), add_size(MAXALIGN(executors), holds));
+	return add_size(add_size(MAXALIGN(databases), MAXALIGN(executors)),
+					add_size(MAXALIGN(holds), traces));
 }
 
 void
@@ -87,8 +89,18 @@ actor_shared_attach(void)
 		actor_shared->holds = (ActorHold *)
 			((char *) actor_shared->executors +
 			 MAXALIGN(actor_max_workers * sizeof(ActorExecutor)));
+		actor_shared->traces = (ActorTrace *)
+			((char *) actor_shared->holds +
+			 MAXALIGN(actor_max_workers * sizeof(ActorHold)));
 		for (int i = 0; i < actor_shared->nslots; i++)
+		{
 			pg_atomic_init_u64(&actor_shared->databases[i].next_look, DT_NOEND);
+			pg_atomic_init_u64(&actor_shared->executors[i].busy_since, 0);
+			pg_atomic_init_u64(&actor_shared->traces[i].cancel_run, 0);
+			pg_atomic_init_u64(&actor_shared->traces[i].cancel_at, 0);
+			SpinLockInit(&actor_shared->traces[i].mutex);
+		}
+		actor_suspects_attach();
 	}
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -216,6 +228,7 @@ actor_worker_report(Oid oid, TimestampTz due)
 			database->state = DATABASE_WAITING;
 			database->start_after = 0;
 			database->latch = NULL;
+			database->wish = InvalidOid;
 			pg_atomic_write_u64(&database->next_look, DT_NOEND);
 		}
 		if (database == NULL)
@@ -370,6 +383,21 @@ actor_wait_ms(TimestampTz now, TimestampTz until)
 }
 
 /*
+ * actor_worker_reload
+ *		Reads the configuration again if that was asked for; returns whether it
+ *		was.
+ */
+bool
+actor_worker_reload(void)
+{
+	if (!ConfigReloadPending)
+		return false;
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	return true;
+}
+
+/*
  * actor_worker_wait
  *		Waits for the latch, at most so many milliseconds (-1: for ever), and
  *		does what a worker has to do whenever it wakes up.  Returns whether the
@@ -383,9 +411,5 @@ actor_worker_wait(long ms, uint32 wait_event)
 					 ms, wait_event);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
-	if (!ConfigReloadPending)
-		return false;
-	ConfigReloadPending = false;
-	ProcessConfigFile(PGC_SIGHUP);
-	return true;
+	return actor_worker_reload();
 }

@@ -11,13 +11,17 @@
 #ifndef ACTOR_WORKERS_H
 #define ACTOR_WORKERS_H
 
+#include "actor.h"
 #include "port/atomics.h"
 #include "postmaster/bgworker.h"
 #include "storage/condition_variable.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
+#include "storage/spin.h"
 #include "utils/timestamp.h"
 
+/* highest possible value of actor.max_workers */
+#define ACTOR_MAX_WORKERS_LIMIT	1024
 /* safety: due rows are looked for at least this often while any are pending */
 #define ACTOR_REREAD_MS			60000
 /* a worker that failed is not started again sooner than this */
@@ -49,6 +53,7 @@ typedef struct ActorDatabase
 	TimestampTz start_after;	/* a scheduler is not started before */
 	pid_t		pid;			/* of the scheduler once it has begun */
 	Latch	   *latch;			/* of the running scheduler */
+	Oid			wish;			/* role that needs an executor's slot */
 
 	/*
 	 * The next time the scheduler looks for due rows, as a TimestampTz.
@@ -65,7 +70,51 @@ typedef struct ActorExecutor
 	uint32		generation;		/* grows when the slot is taken */
 	pid_t		pid;			/* once it has begun */
 	Latch	   *latch;			/* NULL: has not connected yet */
+
+	/* what is left when the executor has ended */
+	Oid			last_database;
+	bool		yielded;		/* it has left for the sake of another role */
+
+	/* begin of the transaction that fires, as a TimestampTz; 0: there is none */
+	pg_atomic_uint64 busy_since;
 } ActorExecutor;
+
+/* What an executor runs, or has run when its process ended; see callback.c. */
+typedef enum ActorTraceState
+{
+	TRACE_NONE,
+	TRACE_RUNNING,
+	TRACE_ENDED_ITSELF,			/* the callback has ended the process */
+	TRACE_WAS_ENDED				/* another process has */
+} ActorTraceState;
+
+/*
+ * By slot of the executor.  The mutex protects all but the atomic members,
+ * which are written under it and read without it by signal handlers.
+ */
+typedef struct ActorTrace
+{
+	slock_t		mutex;
+	ActorTraceState state;
+	uint64		run;			/* number of this run; only the executor
+								 * changes it */
+	Oid			database;
+	Oid			role;
+	int			drain_timeout;	/* ms the callback gets when it must end */
+	int64		generation;
+	TimestampTz scheduled_at;
+	int32		attempt;
+	int			type_len;
+	int			id_len;
+	int			name_len;
+	char		type[ACTOR_MAX_TYPE_LEN];
+	char		id[ACTOR_MAX_NAME_LEN];
+	char		name[ACTOR_MAX_NAME_LEN];
+
+	/* the run that must end, and when, as a TimestampTz */
+	pg_atomic_uint64 cancel_run;
+	pg_atomic_uint64 cancel_at;
+} ActorTrace;
 
 /* A command that needs a database without workers; see hold.c. */
 typedef struct ActorHold
@@ -83,6 +132,7 @@ typedef struct ActorShared
 	int			nslots;			/* of each array */
 	ActorExecutor *executors;	/* behind the databases */
 	ActorHold  *holds;			/* behind the executors */
+	ActorTrace *traces;			/* behind the holds */
 	ActorDatabase databases[FLEXIBLE_ARRAY_MEMBER];
 } ActorShared;
 
@@ -99,6 +149,7 @@ extern bool actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHand
 extern void actor_worker_prepare(void);
 extern void actor_worker_settings(void);
 extern long actor_wait_ms(TimestampTz now, TimestampTz until);
+extern bool actor_worker_reload(void);
 extern bool actor_worker_wait(long ms, uint32 wait_event);
 
 /* launcher.c, scheduler.c, executor.c: entry points */
@@ -114,5 +165,38 @@ typedef struct ActorExecutorStart
 	int			slot;
 	uint32		generation;
 } ActorExecutorStart;
+
+/* slots.c */
+
+/* the executors of one role in one database */
+typedef struct ActorRoleSlots
+{
+	int			executors;
+	int			free;			/* not held up by one transaction */
+	bool		connected;		/* one of them is */
+} ActorRoleSlots;
+
+extern bool actor_slot_take(Oid role, ActorExecutorStart *start);
+extern void actor_slot_free(const ActorExecutorStart *start);
+extern bool actor_slot_begin(const ActorExecutorStart *start);
+extern void actor_slot_announce(const ActorExecutorStart *start);
+extern void actor_slot_busy(const ActorExecutorStart *start, TimestampTz since);
+extern void actor_slots_of_role(Oid role, ActorRoleSlots *slots);
+extern bool actor_slot_rank(const ActorExecutorStart *start, int *rank, int *count);
+extern void actor_slot_wish(ActorDatabase *database, Oid role);
+extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle,
+							 TimestampTz working_since);
+extern Oid	actor_slot_take_yielded(void);
+
+/* suspect.c */
+
+/* a firing that was there when the server crashed so often is given up */
+#define ACTOR_MAX_CRASHES		3
+
+extern void actor_suspects_attach(void);
+extern void actor_suspect_running(int slot, Oid database, int64 generation);
+extern void actor_suspect_add(Oid database, int64 generation);
+extern int	actor_suspect_crashes(Oid database, int64 generation);
+extern void actor_suspect_clear(Oid database, int64 generation);
 
 #endif							/* ACTOR_WORKERS_H */

@@ -1,0 +1,729 @@
+/*-------------------------------------------------------------------------
+ *
+ * round.c
+ *		One round of an executor: what is due is fired, in batches or alone.
+ *
+ * A batch is one transaction for several firings, each in a subtransaction of
+ * its own, so that they share one flush of the WAL.  Inside a batch nothing
+ * waits, because the turns it has keep others waiting.  A firing that would
+ * have to, or that keeps the others from committing, is rolled back and runs
+ * alone later, when it may wait like a client.  When the transaction itself
+ * fails, all its members run alone: one of them is to blame, and then it can
+ * be told which.
+ *
+ * A reminder whose actor is busy is passed over and tried again soon, first
+ * after 5 ms, then twice as long each time, up to a second.  When it is a
+ * second late it queues for the turn, at first for a short time, so that the
+ * others need not wait for long, then twice as long each time.
+ *
+ * The executors of a role share its due rows: each prefers its own slice by
+ * the hash of the actor, and takes others when it has none of its own.  The
+ * rows of a type with partitions are fired under a lock of their partition, so
+ * that only one executor at a time drains it.
+ *
+ * IDENTIFICATION
+ *		src/round.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/lock.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "actor.h"
+#include "firing.h"
+#include "round.h"
+
+/* due rows read at once, and when many of them must be passed over */
+#define SCAN_LIMIT			100
+#define SCAN_LIMIT_MAX		6400
+/* firings that share a transaction */
+#define BATCH_MAX			50
+/* turns of a transaction that are set aside for each of them */
+#define TURNS_PER_FIRING	20
+/* how long one of them may take when others are in the batch, in milliseconds */
+#define COMPANY_MS			100
+/* firings that run alone are run in a row for so long, in milliseconds */
+#define LONERS_MS			10
+/* how long the last free executor of a role waits for a lock, in milliseconds */
+#define LAST_FREE_MS		1000
+/* pause before a busy actor is tried again, in microseconds */
+#define BUSY_MIN_US			(5 * INT64CONST(1000))
+#define BUSY_MAX_US			USECS_PER_SEC
+/* a busy actor is queued for when the firing is so late */
+#define LATE_MS				1000
+#define QUEUE_MIN_MS		100
+/* what is remembered is forgotten when it becomes too much */
+#define MEMORY_MAX			10000
+
+/* class of the locks of partitions; see turn.c for those in use */
+#define PARTITION_LOCK_CLASS	0x4AC8
+
+/* a due row, and what is to be done with it */
+typedef struct Candidate
+{
+	ActorDue   *due;
+	uint64		partition;		/* hash of type and partition, 0: has none */
+	uint64		busy_key;
+} Candidate;
+
+/*
+ * An actor or partition that was busy.  The key is its hash only: what shares
+ * it waits a little without need.
+ */
+typedef struct Busy
+{
+	uint64		key;
+	int64		pause;
+	TimestampTz retry_at;
+} Busy;
+
+/* a reminder that runs alone */
+typedef struct Loner
+{
+	int64		generation;		/* hash key */
+	bool		for_good;		/* also when it has run */
+	int			turn_wait;		/* ms it queues for the turn; 0: not yet */
+	TimestampTz tried_at;		/* 0: has not run alone yet */
+} Loner;
+
+static const ActorExecutorStart *start;
+static NameData role;
+static MemoryContext round_context;
+static HTAB *busy = NULL;
+static HTAB *loners = NULL;
+static int	scan_limit = SCAN_LIMIT;
+
+/* memory ---------------------------------------------------------------- */
+
+static void
+restart_memory(HTAB **memory, const char *name, Size keysize, Size entrysize)
+{
+	HASHCTL		ctl;
+
+	if (*memory != NULL)
+		hash_destroy(*memory);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = keysize;
+	ctl.entrysize = entrysize;
+	*memory = hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS);
+}
+
+static void
+restart_busy(void)
+{
+	restart_memory(&busy, "busy actors", sizeof(uint64), sizeof(Busy));
+}
+
+static void
+restart_loners(void)
+{
+	restart_memory(&loners, "lone reminders", sizeof(int64), sizeof(Loner));
+}
+
+static void
+note_busy(uint64 key)
+{
+	bool		found;
+	Busy	   *entry = hash_search(busy, &key, HASH_ENTER, &found);
+
+	entry->pause = found ? Min(entry->pause * 2, BUSY_MAX_US) : BUSY_MIN_US;
+	entry->retry_at = GetCurrentTimestamp() + entry->pause;
+}
+
+static Loner *
+note_loner(const ActorDue *due)
+{
+	bool		found;
+	Loner	   *loner = hash_search(loners, &due->generation, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		loner->for_good = false;
+		loner->turn_wait = 0;
+		loner->tried_at = 0;
+	}
+	return loner;
+}
+
+/* transactions ---------------------------------------------------------- */
+
+static void
+begin_transaction(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	debug_query_string = activity;
+	pgstat_report_activity(STATE_RUNNING, activity);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	actor_session_begin();
+}
+
+/*
+ * Commits.  If the server is being shut down, and only a callback was allowed
+ * to go on, the process must not wait any more, but commit it must.
+ */
+static void
+end_transaction(void)
+{
+	PopActiveSnapshot();
+	if (actor_callback_leaving())
+	{
+		HOLD_INTERRUPTS();
+		ProcDiePending = true;
+		InterruptPending = true;
+		CommitTransactionCommand();
+		RESUME_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
+	}
+	else
+		CommitTransactionCommand();
+	debug_query_string = NULL;
+	pgstat_report_stat(false);
+	MemoryContextSwitchTo(round_context);
+}
+
+/*
+ * Called in a PG_CATCH outside of any subtransaction: ends the transaction,
+ * and returns the error.
+ */
+static ErrorData *
+give_up_transaction(void)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	actor_callback_abandon();
+	MemoryContextSwitchTo(round_context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(round_context);
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+static void
+log_error(ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not commit the firing of reminders: %s", error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+/* partitions ------------------------------------------------------------ */
+
+/*
+ * The partition of an actor, if its type has a number of them.  Partitions are
+ * named by a hash of type and number.
+ */
+static uint64
+partition_of(const ActorDue *due)
+{
+	ActorType  *type = actor_type_find(due->actor.type);
+	int			count = type != NULL ? actor_type_partitions(type) : 0;
+
+	if (count == 0)
+		return 0;
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(due->actor.type),
+							   VARSIZE_ANY_EXHDR(due->actor.type),
+							   due->actor.hash % count + 1) | 1;
+}
+
+/*
+ * Takes the lock of a partition until the end of the transaction, if it is
+ * free.
+ */
+static bool
+lock_partition(uint64 partition)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (partition >> 32),
+						 (uint32) partition, PARTITION_LOCK_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* firing ---------------------------------------------------------------- */
+
+/*
+ * Fires one reminder in the current transaction.
+ */
+static ActorFiringResult
+fire(Candidate *candidate, const ActorFireMode *mode)
+{
+	candidate->busy_key = candidate->due->actor.hash;
+	if (candidate->partition != 0 && !lock_partition(candidate->partition))
+	{
+		candidate->busy_key = candidate->partition;
+		return FIRING_BUSY;
+	}
+	return actor_fire(candidate->due, &role, mode);
+}
+
+/*
+ * Takes note of the result of a firing that is committed.  Returns whether it
+ * has got on.
+ */
+static bool
+take_note(const Candidate *candidate, ActorFiringResult result)
+{
+	switch (result)
+	{
+		case FIRING_DONE:
+		case FIRING_FAILED:
+			hash_search(busy, &candidate->busy_key, HASH_REMOVE, NULL);
+			return true;
+		case FIRING_BUSY:
+		case FIRING_STOPPED:
+			note_busy(candidate->busy_key);
+			return false;
+		case FIRING_WOULD_WAIT:
+			(void) note_loner(candidate->due);
+			return true;
+		case FIRING_SLOW:
+			note_loner(candidate->due)->for_good = true;
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether the transaction should end although there is more to do.
+ */
+static bool
+must_end(void)
+{
+	return ProcDiePending || ConfigReloadPending || actor_callback_leaving() ||
+		actor_session_spoiled();
+}
+
+/*
+ * Most firings that share a transaction.  Their methods may enter other actors
+ * too, and all of these count against the limit of a transaction.
+ */
+static int
+batch_limit(void)
+{
+	return Min(BATCH_MAX, Max(actor_max_turns_per_transaction / TURNS_PER_FIRING, 1));
+}
+
+/*
+ * Fires the next candidates of a list, for a while, in the current
+ * transaction; counts them as it goes.
+ */
+static void
+fire_members(List *candidates, int first, ActorFiringResult *results, volatile int *count)
+{
+	int			limit = Min(list_length(candidates) - first, batch_limit());
+	TimestampTz end_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), actor_batch_time);
+
+	do
+	{
+		ActorFireMode mode;
+
+		memset(&mode, 0, sizeof(mode));
+		mode.in_batch = true;
+		mode.lock_wait = 1;
+		mode.time_limit = *count > 0 ? COMPANY_MS : 0;
+		(*count)++;
+		results[*count - 1] = fire(list_nth(candidates, first + *count - 1), &mode);
+	} while (*count < limit && GetCurrentTimestamp() < end_at && !must_end());
+}
+
+/*
+ * Fires the next candidates of a list in one transaction.  Returns how many
+ * there were, and adds to those that have got on.
+ */
+static int
+run_batch(List *candidates, int first, int *fired)
+{
+	ActorFiringResult results[BATCH_MAX];
+	volatile int count = 0;
+	ErrorData  *volatile error = NULL;
+
+	CHECK_FOR_INTERRUPTS();
+	actor_slot_busy(start, GetCurrentTimestamp());
+	PG_TRY();
+	{
+		begin_transaction("firing due reminders");
+		fire_members(candidates, first, results, &count);
+		end_transaction();
+	}
+	PG_CATCH();
+	{
+		error = give_up_transaction();
+	}
+	PG_END_TRY();
+	actor_slot_busy(start, 0);
+
+	if (error != NULL)
+		log_error(error);
+	for (int i = 0; i < count; i++)
+		if (take_note(list_nth(candidates, first + i),
+					  error == NULL ? results[i] : FIRING_WOULD_WAIT))
+			(*fired)++;
+	return count;
+}
+
+/*
+ * Writes down in a transaction of its own that a firing has failed for good or
+ * not; an error here ends the process.
+ */
+static void
+record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_good)
+{
+	begin_transaction("recording a failed reminder");
+	if (for_good)
+		(void) actor_fire_give_up(due, &role, error);
+	else
+		(void) actor_fire_failed(due, &role, error, started_at);
+	end_transaction();
+}
+
+/*
+ * A firing that was running too often when the server crashed is given up.
+ */
+static void
+give_up_suspect(const ActorDue *due, int crashes)
+{
+	ErrorData	error;
+
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = ERRCODE_CRASH_SHUTDOWN;
+	error.message = "server crashed while the method was running";
+	error.detail = psprintf("This has happened %d times.", crashes);
+	record(due, &error, 0, true);
+	actor_suspect_clear(MyDatabaseId, due->generation);
+}
+
+/*
+ * Fires one reminder in a transaction of its own.  An error that costs the
+ * transaction is written down in another one.
+ */
+static ActorFiringResult
+run_alone(Candidate *candidate, const ActorFireMode *mode)
+{
+	TimestampTz started_at = GetCurrentTimestamp();
+	int			crashes = actor_suspect_crashes(MyDatabaseId, candidate->due->generation);
+	ErrorData  *volatile error = NULL;
+	volatile ActorFiringResult result = FIRING_FAILED;
+
+	CHECK_FOR_INTERRUPTS();
+	if (crashes >= ACTOR_MAX_CRASHES)
+	{
+		give_up_suspect(candidate->due, crashes);
+		return FIRING_FAILED;
+	}
+
+	actor_slot_busy(start, started_at);
+	PG_TRY();
+	{
+		begin_transaction("firing a due reminder");
+		result = fire(candidate, mode);
+		end_transaction();
+	}
+	PG_CATCH();
+	{
+		error = give_up_transaction();
+	}
+	PG_END_TRY();
+	if (error != NULL)
+	{
+		log_error(error);
+		record(candidate->due, error, started_at, false);
+		result = FIRING_FAILED;
+	}
+	actor_slot_busy(start, 0);
+	return result;
+}
+
+/*
+ * Fires a reminder alone.  Returns whether it has got on; if its actor is busy
+ * it will queue longer the next time.
+ */
+static bool
+run_loner(Candidate *candidate, bool last_free)
+{
+	Loner	   *loner = note_loner(candidate->due);
+	ActorFireMode mode;
+	ActorFiringResult result;
+
+	memset(&mode, 0, sizeof(mode));
+	mode.turn_wait = loner->turn_wait;
+	mode.lock_wait = last_free ? LAST_FREE_MS : 0;
+	result = run_alone(candidate, &mode);
+
+	loner->tried_at = GetCurrentTimestamp();
+	if (result == FIRING_BUSY && mode.turn_wait > 0)
+	{
+		loner->turn_wait = Min(mode.turn_wait, PG_INT32_MAX / 2) * 2;
+		return true;
+	}
+	loner->turn_wait = 0;
+	if (!loner->for_good && result != FIRING_STOPPED && result != FIRING_BUSY)
+		hash_search(loners, &candidate->due->generation, HASH_REMOVE, NULL);
+	return take_note(candidate, result);
+}
+
+/* choosing -------------------------------------------------------------- */
+
+/*
+ * Reminders name their role: those of a role that was renamed or dropped are
+ * not ours any more.
+ */
+static bool
+role_is_as_before(void)
+{
+	char	   *name = GetUserNameFromId(start->role, true);
+
+	return name != NULL && strcmp(name, NameStr(role)) == 0;
+}
+
+/*
+ * Reads what is due, as a list of candidates.
+ */
+static List *
+scan(void)
+{
+	List	   *due_list = NIL;
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	begin_transaction("looking for due reminders");
+	MemoryContextSwitchTo(round_context);
+	if (!role_is_as_before())
+		proc_exit(0);
+	if (actor_catalog_installed())
+		due_list = actor_due_scan(&role, GetCurrentTimestamp(), scan_limit);
+	foreach(cell, due_list)
+	{
+		Candidate  *candidate = palloc(sizeof(Candidate));
+
+		candidate->due = lfirst(cell);
+		candidate->partition = partition_of(candidate->due);
+		candidate->busy_key = candidate->due->actor.hash;
+		result = lappend(result, candidate);
+	}
+	end_transaction();
+	return result;
+}
+
+/*
+ * Until when a candidate is left alone; 0: it is not.
+ */
+static TimestampTz
+busy_until(const Candidate *candidate, TimestampTz now)
+{
+	Busy	   *actor = hash_search(busy, &candidate->due->actor.hash, HASH_FIND, NULL);
+	Busy	   *partition = candidate->partition == 0 ? NULL :
+		hash_search(busy, &candidate->partition, HASH_FIND, NULL);
+	TimestampTz until = Max(actor != NULL ? actor->retry_at : 0,
+							partition != NULL ? partition->retry_at : 0);
+
+	return until > now ? until : 0;
+}
+
+/*
+ * Whether a candidate runs alone: because it has to, or because its actor has
+ * been busy for so long that it must queue.
+ */
+static bool
+runs_alone(const Candidate *candidate, TimestampTz now)
+{
+	ActorDue   *due = candidate->due;
+
+	if (hash_search(busy, &due->actor.hash, HASH_FIND, NULL) != NULL &&
+		TimestampDifferenceExceeds(due->next_try_at, now, LATE_MS))
+	{
+		Loner	   *loner = note_loner(due);
+
+		loner->turn_wait = Max(loner->turn_wait, QUEUE_MIN_MS);
+		return true;
+	}
+	return hash_search(loners, &due->generation, HASH_FIND, NULL) != NULL ||
+		actor_suspect_crashes(MyDatabaseId, due->generation) >= 0;
+}
+
+/*
+ * The loner that has waited longest for its next try.
+ */
+static Candidate *
+next_loner(List *candidates)
+{
+	Candidate  *result = NULL;
+	TimestampTz earliest = 0;
+	ListCell   *cell;
+
+	foreach(cell, candidates)
+	{
+		Candidate  *candidate = lfirst(cell);
+		TimestampTz tried_at = note_loner(candidate->due)->tried_at;
+
+		if (result == NULL || tried_at < earliest)
+		{
+			result = candidate;
+			earliest = tried_at;
+		}
+	}
+	return result;
+}
+
+/*
+ * Runs those that run alone for a little while, but at least one.
+ */
+static int
+run_loners(List *candidates, bool last_free)
+{
+	TimestampTz began_at = GetCurrentTimestamp();
+	int			fired = 0;
+
+	while (candidates != NIL && !must_end())
+	{
+		Candidate  *candidate = next_loner(candidates);
+
+		if (run_loner(candidate, last_free))
+			fired++;
+		candidates = list_delete_ptr(candidates, candidate);
+		if (TimestampDifferenceExceeds(began_at, GetCurrentTimestamp(), LONERS_MS))
+			break;
+	}
+	return fired;
+}
+
+/*
+ * Runs a list of candidates in batches; those that turn out to have to run
+ * alone are found by the next round.
+ */
+static int
+run_batches(List *candidates)
+{
+	int			fired = 0;
+	int			next = 0;
+
+	while (next < list_length(candidates) && !must_end())
+		next += run_batch(candidates, next, &fired);
+	return fired;
+}
+
+/*
+ * actor_round
+ *		Fires what is due, once.  Returns how many rows it has got on with, and
+ *		when the first busy actor is to be tried again.  Everything is allocated
+ *		in the current memory context.
+ */
+int
+actor_round(TimestampTz *retry_at)
+{
+	TimestampTz now;
+	List	   *candidates;
+	List	   *mine = NIL;
+	List	   *others = NIL;
+	List	   *alone = NIL;
+	int			passed_over = 0;
+	int			fired;
+	int			rank;
+	int			count;
+	bool		last_free;
+	bool		window_full;
+	ListCell   *cell;
+
+	round_context = CurrentMemoryContext;
+	candidates = scan();
+	last_free = actor_slot_rank(start, &rank, &count);
+	now = GetCurrentTimestamp();
+	*retry_at = DT_NOEND;
+	foreach(cell, candidates)
+	{
+		Candidate  *candidate = lfirst(cell);
+		uint64		share = candidate->partition != 0 ?
+			candidate->partition : candidate->due->actor.hash;
+		TimestampTz until = busy_until(candidate, now);
+
+		if (until != 0)
+		{
+			passed_over++;
+			*retry_at = Min(*retry_at, until);
+		}
+		else if (runs_alone(candidate, now))
+			alone = lappend(alone, candidate);
+		else if (count == 0 || share % count == rank)
+			mine = lappend(mine, candidate);
+		else
+			others = lappend(others, candidate);
+	}
+	window_full = list_length(candidates) >= scan_limit;
+	fired = run_batches(mine != NIL ? mine : others);
+
+	/* rows behind many that cannot be fired now must not have to wait for them */
+	if (window_full && mine == NIL && others == NIL && scan_limit < SCAN_LIMIT_MAX)
+	{
+		scan_limit *= 2;
+		return 1;
+	}
+	fired += run_loners(alone, last_free);
+	if (fired >= list_length(candidates))
+	{
+		scan_limit = SCAN_LIMIT;
+		if (hash_get_num_entries(busy) > 0)
+			restart_busy();
+	}
+	if (hash_get_num_entries(busy) > MEMORY_MAX)
+		restart_busy();
+	if (hash_get_num_entries(loners) > MEMORY_MAX)
+		restart_loners();
+
+	/* whoever was passed over in this round is looked at in the next one */
+	if (fired == 0 && *retry_at == DT_NOEND && candidates != NIL)
+		*retry_at = now + BUSY_MIN_US;
+	return fired;
+}
+
+/*
+ * actor_round_next_due
+ *		When the next row is due; DT_NOEND if none is.
+ */
+TimestampTz
+actor_round_next_due(void)
+{
+	TimestampTz next = DT_NOEND;
+
+	round_context = CurrentMemoryContext;
+	begin_transaction("looking for the next reminder");
+	if (actor_catalog_installed())
+		next = actor_due_next(&role);
+	end_transaction();
+	return next;
+}
+
+/*
+ * actor_rounds_start
+ *		Called once by an executor, after it has connected.
+ */
+void
+actor_rounds_start(const ActorExecutorStart *executor)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	start = executor;
+	StartTransactionCommand();
+	namestrcpy(&role, GetUserNameFromId(start->role, false));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	restart_busy();
+	restart_loners();
+}
