@@ -115,6 +115,25 @@ typedef struct ActorType
 	HTAB	   *methods;		/* of method.c, in the registry's context */
 } ActorType;
 
+extern void actor_type_schema(const text *name, NameData *schema_name);
+extern ActorType *actor_type_find(const text *name);
+extern ActorType *actor_type_lookup(const text *name);
+extern MemoryContext actor_type_context(void);
+extern void actor_type_check_usage(ActorType *type);
+extern bool actor_type_reentrant(const ActorType *type);
+extern int	actor_type_max_stack_depth(const ActorType *type);
+extern int	actor_type_call_timeout(const ActorType *type);
+extern int	actor_type_drain_timeout(const ActorType *type);
+extern int	actor_type_partitions(const ActorType *type);
+extern int64 actor_interval_ms(const Interval *interval);
+extern bool actor_type_read_owner(const text *type, NameData *owner);
+extern void actor_type_require(const text *name);
+extern bool actor_type_owned(const text *name);
+extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
+extern bool actor_role_held(const NameData *role_name);
+
+/* register.c */
+
 /* configuration of a type as it is registered; NULL: the setting of that name */
 typedef struct ActorTypeOptions
 {
@@ -130,20 +149,6 @@ typedef struct ActorTypeOptions
 
 extern void actor_type_register(text *type, const NameData *schema_name,
 								const ActorTypeOptions *options);
-extern void actor_type_schema(const text *name, NameData *schema_name);
-extern ActorType *actor_type_find(const text *name);
-extern ActorType *actor_type_lookup(const text *name);
-extern MemoryContext actor_type_context(void);
-extern void actor_type_check_usage(ActorType *type);
-extern bool actor_type_reentrant(const ActorType *type);
-extern int	actor_type_max_stack_depth(const ActorType *type);
-extern int	actor_type_call_timeout(const ActorType *type);
-extern int	actor_type_drain_timeout(const ActorType *type);
-extern int	actor_type_partitions(const ActorType *type);
-extern void actor_type_require(const text *name);
-extern bool actor_type_owned(const text *name);
-extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
-extern bool actor_role_held(const NameData *role_name);
 
 /* convert.c */
 

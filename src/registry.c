@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * registry.c
- *		Actor types: registering, configuring, and a cache of them.
+ *		Actor types: what a session knows of them.
  *
  * An actor type is a row of actor.type that binds a name to a schema.  The
  * type works only as long as the schema belongs to the role that owned it at
@@ -10,16 +10,9 @@
  * Every backend caches the types it has used, and under each type the methods
  * that method.c has found.  The whole cache is dropped when the generation of
  * catalog.c has grown, and is filled from the latest snapshot, whatever the
- * isolation level, because it outlives the transaction.  Running frames may still use what they found before,
- * so while there are any the old cache is only put aside.
- *
- * Registering and unregistering lock actor.type against each other.
- * Unregistering also locks the tables of the actors' data against writers.  A
- * writer that comes too late has taken its table lock after that, has
- * therefore seen the invalidation, and refuses to leave a row without a type
- * (actor_type_check_same).
- *
- * Lock order: actor.type, then the tables in the order of type_data.
+ * isolation level, because it outlives the transaction.  Running frames may
+ * still use what they found before, so while there are any the old cache is
+ * only put aside.
  *
  * IDENTIFICATION
  *		src/registry.c
@@ -47,100 +40,12 @@
 #include "actor.h"
 #include "compat.h"
 
-PG_FUNCTION_INFO_V1(actor_register);
-PG_FUNCTION_INFO_V1(actor_unregister);
-
-/* arguments of actor_register */
-enum
-{
-	ARG_TYPE,
-	ARG_SCHEMA,
-	ARG_IDLE_TIMEOUT,
-	ARG_SCAN_INTERVAL,
-	ARG_REENTRANCY,
-	ARG_MAX_STACK_DEPTH,
-	ARG_CALL_TIMEOUT,
-	ARG_DRAIN_TIMEOUT,
-	ARG_DRAIN,
-	ARG_PARTITIONS
-};
-
 static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions"
 	"  FROM actor.type"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
-};
-
-static ActorQuery read_type_of_schema = {
-	"SELECT actor_type FROM actor.type"
-	" WHERE schema_name OPERATOR(pg_catalog.=) $1",
-	1, {NAMEOID}
-};
-
-static ActorQuery write_type = {
-	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
-	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
-	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
-	"  reminders_storage_partitions)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-	" ON CONFLICT (actor_type) DO UPDATE SET"
-	"  schema_name = EXCLUDED.schema_name,"
-	"  owner_name = EXCLUDED.owner_name,"
-	"  idle_timeout = EXCLUDED.idle_timeout,"
-	"  scan_interval = EXCLUDED.scan_interval,"
-	"  reentrancy = EXCLUDED.reentrancy,"
-	"  max_stack_depth = EXCLUDED.max_stack_depth,"
-	"  call_timeout = EXCLUDED.call_timeout,"
-	"  drain_ongoing_call_timeout = EXCLUDED.drain_ongoing_call_timeout,"
-	"  drain_rebalanced_actors = EXCLUDED.drain_rebalanced_actors,"
-	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions",
-	11, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
-	INTERVALOID, INTERVALOID, BOOLOID, INT4OID}
-};
-
-static ActorQuery delete_type = {
-	"DELETE FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
-	1, {TEXTOID}
-};
-
-/* what unregistering looks at (if "exists" is set) and removes, in lock order */
-static struct TypeData
-{
-	const char *relation;
-	ActorQuery	exists;
-	ActorQuery	remove;
-}			type_data[] =
-{
-	{
-		"state",
-		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
-	},
-	{
-		"reminder",
-		{"SELECT 1 FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
-	},
-	{
-		/* remembered results keep nobody from unregistering */
-		"request",
-		{NULL},
-		{"DELETE FROM actor.request WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
-	},
-	{
-		"failure",
-		{"SELECT 1 FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
-	}
 };
 
 static MemoryContext cache_context = NULL;
@@ -150,7 +55,6 @@ static uint64 cache_generation = 0;
 /* caches that running frames may still use */
 static MemoryContext retired_context = NULL;
 
-static int64 interval_ms(const Interval *interval);
 static ActorType *load_type(const text *name, const char *key);
 static void bind_schema(ActorType *type);
 static void refuse_binding(const ActorType *type);
@@ -301,9 +205,9 @@ load_type(const text *name, const char *key)
 	datum = actor_query_result(0, 4, &isnull);
 	loaded.max_stack_depth = isnull ? -1 : DatumGetInt32(datum);
 	datum = actor_query_result(0, 5, &isnull);
-	loaded.call_timeout = isnull ? -1 : interval_ms(DatumGetIntervalP(datum));
+	loaded.call_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
 	datum = actor_query_result(0, 6, &isnull);
-	loaded.drain_timeout = isnull ? -1 : interval_ms(DatumGetIntervalP(datum));
+	loaded.drain_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
 	loaded.drain = DatumGetBool(actor_query_result(0, 7, &isnull));
 	loaded.drain_set = !isnull;
 	datum = actor_query_result(0, 8, &isnull);
@@ -363,11 +267,13 @@ refuse_binding(const ActorType *type)
 /* options --------------------------------------------------------------- */
 
 /*
- * Length of an interval in milliseconds, with months of 30 days; a part of a
- * millisecond counts as one, below zero too.
+ * actor_interval_ms
+ *		Length of an interval in milliseconds, with months of 30 days; a part of
+ *		a millisecond counts as one, below zero too.  What is out of the range
+ *		of an integer is one beyond it.
  */
-static int64
-interval_ms(const Interval *interval)
+int64
+actor_interval_ms(const Interval *interval)
 {
 	double		ms = ((double) interval->month * DAYS_PER_MONTH + interval->day) *
 		SECS_PER_DAY * 1000.0 + interval->time / 1000.0;
@@ -450,94 +356,15 @@ actor_type_check_same(const text *name, Oid schema, uint64 generation)
 						text_to_cstring(name))));
 }
 
-/* registering ----------------------------------------------------------- */
-
-static void
-check_interval_option(const Interval *interval, const char *name, int64 min, int64 max)
-{
-	int64		ms;
-
-	if (interval == NULL)
-		return;
-	ms = interval_ms(interval);
-	if (ms < min)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be %s", name,
-						min == 0 ? "zero or greater" : "greater than zero")));
-	if (ms > max)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s is too long", name),
-				 errdetail("It must be at most %lld milliseconds.", (long long) max)));
-}
-
-static void
-check_integer_option(const int32 *option, const char *name, int32 min)
-{
-	if (option != NULL && *option < min)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must be %d or greater", name, min)));
-}
+/* the table --------------------------------------------------------------- */
 
 /*
- * Refuses options that are out of range.
+ * actor_type_read_owner
+ *		Reads the stored owner of a type, usable or not; false if there is no
+ *		such type.
  */
-static void
-check_options(const ActorTypeOptions *options)
-{
-	check_interval_option(options->idle_timeout, "idle_timeout", 1, PG_INT64_MAX);
-	check_interval_option(options->scan_interval, "scan_interval", 1, PG_INT64_MAX);
-	check_integer_option(options->max_stack_depth, "max_stack_depth", 1);
-	check_interval_option(options->call_timeout, "call_timeout", 0, INT_MAX);
-	check_interval_option(options->drain_ongoing_call_timeout,
-						  "drain_ongoing_call_timeout", 0, INT_MAX);
-	check_integer_option(options->reminders_storage_partitions,
-						 "reminders_storage_partitions", 0);
-}
-
-/*
- * The schema that is to be registered: exists, may be used for a type, and
- * belongs to the current user.  Returns its owner in "owner".
- */
-static Oid
-check_schema(const char *name, NameData *owner)
-{
-	Oid			schema;
-	HeapTuple	tuple;
-	Oid			ownerid;
-
-	if (strncmp(name, "pg_", 3) == 0 || strcmp(name, "information_schema") == 0 ||
-		strcmp(name, "actor") == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_RESERVED_NAME),
-				 errmsg("schema \"%s\" cannot hold the methods of an actor type", name),
-				 errdetail("Schemas of the system and of the extension are reserved.")));
-
-	schema = get_namespace_oid(name, true);
-	if (!OidIsValid(schema))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_SCHEMA),
-				 errmsg("schema \"%s\" does not exist", name),
-				 errhint("Create the schema that holds the methods first.")));
-	if (!actor_schema_ownercheck(schema, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_SCHEMA, name);
-
-	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for schema %u", schema);
-	ownerid = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
-	ReleaseSysCache(tuple);
-	namestrcpy(owner, GetUserNameFromId(ownerid, false));
-	return schema;
-}
-
-/*
- * Reads the stored owner of a type; false if there is no such type.
- */
-static bool
-read_owner(const text *type, NameData *owner)
+bool
+actor_type_read_owner(const text *type, NameData *owner)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {PointerGetDatum(type)};
@@ -561,7 +388,7 @@ actor_type_require(const text *name)
 {
 	NameData	owner;
 
-	if (!read_owner(name, &owner))
+	if (!actor_type_read_owner(name, &owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name))));
@@ -576,7 +403,7 @@ actor_type_owned(const text *name)
 {
 	NameData	owner;
 
-	return read_owner(name, &owner) && actor_role_held(&owner);
+	return actor_type_read_owner(name, &owner) && actor_role_held(&owner);
 }
 
 /*
@@ -595,230 +422,4 @@ actor_type_schema(const text *name, NameData *schema_name)
 	if (actor_query_latest(&read_type, values) > 0)
 		*schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
-}
-
-static void
-check_stored_owner(const text *type, const NameData *owner)
-{
-	if (!actor_role_held(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(type))));
-}
-
-/*
- * Refuses to bind one schema to two types.
- */
-static void
-check_schema_free(const text *type, const NameData *schema_name)
-{
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {NameGetDatum(schema_name)};
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_latest(&read_type_of_schema, values) > 0)
-	{
-		text	   *other = DatumGetTextPP(actor_query_result(0, 1, &isnull));
-
-		if (!actor_text_equal(type, other))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("schema \"%s\" already holds the methods of actor type \"%s\"",
-							NameStr(*schema_name), text_to_cstring(other))));
-	}
-	actor_bookkeeping_end(&bookkeeping);
-}
-
-/*
- * Says so when every role may use the schema, because then every role may
- * call the methods that nobody thought of revoking.
- */
-static void
-notice_public_schema(Oid schema, const char *name)
-{
-	/* the public pseudo-role has the id 0 */
-	if (actor_schema_aclcheck(schema, ACL_ID_PUBLIC) == ACLCHECK_OK)
-		ereport(NOTICE,
-				(errmsg("schema \"%s\" can be used by PUBLIC", name),
-				 errdetail("Every role may call the methods it has EXECUTE on, "
-						   "which PUBLIC is granted for new functions.")));
-}
-
-/*
- * actor_type_register
- *		Registers a type over a schema, or replaces its whole configuration.
- *
- * Raises undefined_schema, insufficient_privilege, invalid_parameter_value,
- * duplicate_object, reserved_name.  Locks actor.type against other
- * registrations until the transaction ends.
- */
-void
-actor_type_register(text *type, const NameData *schema_name, const ActorTypeOptions *options)
-{
-	NameData	owner_name;
-	NameData	stored_owner;
-	Oid			schema;
-	ActorBookkeeping bookkeeping;
-	Datum		values[11];
-	char		nulls[11];
-
-	check_options(options);
-	schema = check_schema(NameStr(*schema_name), &owner_name);
-	PreventCommandIfReadOnly("actor_register()");
-
-	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
-	if (read_owner(type, &stored_owner))
-		check_stored_owner(type, &stored_owner);
-	check_schema_free(type, schema_name);
-
-#define OPTION(column, value, to_datum) \
-	nulls[column] = (value) == NULL ? 'n' : ' '; \
-	values[column] = (value) == NULL ? (Datum) 0 : (to_datum)
-
-	values[0] = PointerGetDatum(type);
-	values[1] = NameGetDatum(schema_name);
-	values[2] = NameGetDatum(&owner_name);
-	memset(nulls, ' ', 3);
-	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
-	OPTION(4, options->scan_interval, IntervalPGetDatum(options->scan_interval));
-	OPTION(5, options->reentrancy, BoolGetDatum(*options->reentrancy));
-	OPTION(6, options->max_stack_depth, Int32GetDatum(*options->max_stack_depth));
-	OPTION(7, options->call_timeout, IntervalPGetDatum(options->call_timeout));
-	OPTION(8, options->drain_ongoing_call_timeout,
-		   IntervalPGetDatum(options->drain_ongoing_call_timeout));
-	OPTION(9, options->drain_rebalanced_actors,
-		   BoolGetDatum(*options->drain_rebalanced_actors));
-	OPTION(10, options->reminders_storage_partitions,
-		   Int32GetDatum(*options->reminders_storage_partitions));
-#undef OPTION
-
-	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(&write_type, values, nulls);
-	actor_bookkeeping_end(&bookkeeping);
-
-	actor_catalog_invalidate_types();
-	notice_public_schema(schema, NameStr(*schema_name));
-}
-
-static Interval *
-interval_argument(FunctionCallInfo fcinfo, int number)
-{
-	return PG_ARGISNULL(number) ? NULL : PG_GETARG_INTERVAL_P(number);
-}
-
-static bool *
-boolean_argument(FunctionCallInfo fcinfo, int number)
-{
-	bool	   *value;
-
-	if (PG_ARGISNULL(number))
-		return NULL;
-	value = palloc(sizeof(bool));
-	*value = PG_GETARG_BOOL(number);
-	return value;
-}
-
-static int32 *
-integer_argument(FunctionCallInfo fcinfo, int number)
-{
-	int32	   *value;
-
-	if (PG_ARGISNULL(number))
-		return NULL;
-	value = palloc(sizeof(int32));
-	*value = PG_GETARG_INT32(number);
-	return value;
-}
-
-Datum
-actor_register(PG_FUNCTION_ARGS)
-{
-	text	   *type = actor_text_argument(fcinfo, ARG_TYPE, "actor type",
-										   ACTOR_MAX_TYPE_LEN);
-	NameData	schema_name;
-	ActorTypeOptions options;
-
-	if (PG_ARGISNULL(ARG_SCHEMA))
-		namestrcpy(&schema_name, text_to_cstring(type));
-	else
-		schema_name = *PG_GETARG_NAME(ARG_SCHEMA);
-	options.idle_timeout = interval_argument(fcinfo, ARG_IDLE_TIMEOUT);
-	options.scan_interval = interval_argument(fcinfo, ARG_SCAN_INTERVAL);
-	options.reentrancy = boolean_argument(fcinfo, ARG_REENTRANCY);
-	options.max_stack_depth = integer_argument(fcinfo, ARG_MAX_STACK_DEPTH);
-	options.call_timeout = interval_argument(fcinfo, ARG_CALL_TIMEOUT);
-	options.drain_ongoing_call_timeout = interval_argument(fcinfo, ARG_DRAIN_TIMEOUT);
-	options.drain_rebalanced_actors = boolean_argument(fcinfo, ARG_DRAIN);
-	options.reminders_storage_partitions = integer_argument(fcinfo, ARG_PARTITIONS);
-	actor_type_register(type, &schema_name, &options);
-	PG_RETURN_VOID();
-}
-
-/*
- * Removes the data of all actors of a type, or refuses because there is some.
- */
-static void
-clear_type_data(const text *type, bool force)
-{
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {PointerGetDatum(type)};
-
-	actor_bookkeeping_begin(&bookkeeping);
-	for (int i = 0; i < lengthof(type_data); i++)
-	{
-		struct TypeData *data = &type_data[i];
-
-		if (force || data->exists.sql == NULL)
-			(void) actor_query_run(&data->remove, values, NULL);
-		else if (actor_query_run(&data->exists, values, NULL) > 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-					 errmsg("cannot unregister actor type \"%s\" because its actors have data",
-							text_to_cstring(type)),
-					 errdetail("There are rows in actor.%s.", data->relation),
-					 errhint("Use force => true to remove the data too.")));
-	}
-	actor_bookkeeping_end(&bookkeeping);
-}
-
-Datum
-actor_unregister(PG_FUNCTION_ARGS)
-{
-	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
-	NameData	stored_owner;
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {PointerGetDatum(type)};
-
-	if (PG_ARGISNULL(1))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("force must not be null")));
-	/* a snapshot from before the table locks would miss data */
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot unregister an actor type in a transaction with isolation level %s",
-						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
-				 errhint("Use READ COMMITTED.")));
-	PreventCommandIfReadOnly("actor_unregister()");
-
-	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
-	actor_type_require(type);
-	(void) read_owner(type, &stored_owner);
-	check_stored_owner(type, &stored_owner);
-
-	/* running callbacks may be in our way for as long as they like otherwise */
-	if (PG_GETARG_BOOL(1))
-		actor_callback_drain(type);
-	for (int i = 0; i < lengthof(type_data); i++)
-		LockRelationOid(actor_catalog_relation(type_data[i].relation),
-						ShareRowExclusiveLock);
-	clear_type_data(type, PG_GETARG_BOOL(1));
-
-	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(&delete_type, values, NULL);
-	actor_bookkeeping_end(&bookkeeping);
-	actor_catalog_invalidate_types();
-	PG_RETURN_VOID();
 }
