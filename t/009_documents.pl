@@ -1,0 +1,63 @@
+# What the documents and examples say must run: every block of SQL of the README
+# and the reference, in order, and every file of examples/.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
+$node->start;
+
+# A new database for each text, so that none depends on another.
+my $number = 0;
+
+sub new_database
+{
+	my $name = 'documents' . $number++;
+
+	$node->safe_psql('postgres', "CREATE DATABASE $name");
+	$node->safe_psql($name, 'CREATE EXTENSION actor');
+	return $name;
+}
+
+for my $document ('README.md', 'doc/reference.md')
+{
+	my $database = new_database();
+	my @blocks = slurp_file($document) =~ /^```sql\n(.*?)^```/msg;
+
+	cmp_ok(scalar(@blocks), '>', 3, "$document has blocks of SQL");
+	@blocks = grep { !/CREATE EXTENSION/ } @blocks;
+	my ($status, $out, $err) =
+	  $node->psql($database, join("\n", @blocks), on_error_stop => 1);
+	is($status, 0, "the blocks of $document run") or diag($err);
+}
+
+# The examples show errors too, on purpose, and check themselves what they show
+# by the codes that the demo looks for.
+my %shows = (
+	'bank.sql' => qr/SQLSTATE: 23514/,
+	'call_cycle.sql' => qr/SQLSTATE: 55006/,
+	'cart.sql' => qr/actor executor/);
+my @examples = map { s{.*/}{}r } glob('examples/*.sql');
+is_deeply([ sort @examples ], [ sort keys %shows ], 'the examples are known');
+for my $example (sort keys %shows)
+{
+	my $database = new_database();
+
+	for my $time ('once', 'again')
+	{
+		my ($out, $err) = run_command(
+			[
+				'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d',
+				$node->connstr($database), '-f', "examples/$example"
+			]);
+		like($out, $shows{$example}, "example $example runs $time") or diag($err);
+	}
+}
+
+$node->stop;
+done_testing();
