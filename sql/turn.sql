@@ -510,6 +510,68 @@ AS $$ SELECT actor_reentrancy_id()::text = (actor_invoke('cell', 'other', 'chain
 SELECT actor_invoke('cell', '1', 'same_chain');
 SELECT actor_invoke('cell', '1', 'chain_id') <> actor_invoke('cell', '1', 'chain_id') AS differ;
 
+--
+-- A cursor that was opened before a savepoint and fails after it: whatever
+-- becomes of its portal, what this transaction takes for its turns are locked
+--
+CREATE FUNCTION cell.step(n int) RETURNS int LANGUAGE plpgsql
+AS $$ BEGIN PERFORM actor_set('n', n); IF n = 2 THEN RAISE EXCEPTION 'step 2'; END IF; RETURN n; END $$;
+BEGIN;
+DECLARE steps CURSOR FOR SELECT actor_invoke('cell', 'step' || n, 'step', jsonb_build_array(n)) FROM generate_series(1, 3) AS n;
+SAVEPOINT s1;
+FETCH 1 FROM steps;
+RELEASE s1;
+SELECT held_turns();
+SAVEPOINT s2;
+FETCH 1 FROM steps;
+ROLLBACK TO s2;
+SELECT held_turns();
+SELECT actor_invoke('cell', 'step1', 'step', '[5]');
+SELECT held_turns();
+COMMIT;
+DO $$
+DECLARE
+    c refcursor;
+    r jsonb;
+BEGIN
+    OPEN c FOR SELECT actor_invoke('cell', 'step' || n, 'step', jsonb_build_array(n)) FROM generate_series(1, 3) AS n;
+    FETCH c INTO r;
+    BEGIN
+        FETCH c INTO r;
+    EXCEPTION WHEN raise_exception THEN
+        RAISE NOTICE 'caught %', SQLERRM;
+    END;
+    IF held_turns() <> 1 THEN RAISE EXCEPTION '% turns are held', held_turns(); END IF;
+    PERFORM actor_invoke('cell', 'step1', 'step', '[7]');
+    IF held_turns() <> 1 THEN RAISE EXCEPTION '% turns are held', held_turns(); END IF;
+END
+$$;
+-- a read-only method that makes the transaction writable again, as the server
+-- allows before 16, still cannot write as the actor
+CREATE FUNCTION cell._reset_and_set() RETURNS text LANGUAGE plpgsql
+AS $$
+BEGIN
+    BEGIN
+        EXECUTE 'RESET transaction_read_only';
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+    PERFORM actor_set('sneaked', 1);
+    RETURN 'written';
+END
+$$;
+CREATE FUNCTION cell._reset_and_call() RETURNS jsonb LANGUAGE plpgsql
+AS $$
+BEGIN
+    BEGIN
+        EXECUTE 'RESET transaction_read_only';
+    EXCEPTION WHEN OTHERS THEN NULL;
+    END;
+    RETURN actor_invoke('cell', 'sneaked', 'put', '[1]');
+END
+$$;
+SELECT state FROM refusal($$SELECT actor_invoke('cell', '1', 'run', '["_reset_and_set"]')$$);
+SELECT state FROM refusal($$SELECT actor_invoke('cell', '1', 'run', '["_reset_and_call"]')$$);
+SELECT at_rest();
 RESET SESSION AUTHORIZATION;
 SELECT actor_unregister('cell', force => true);
 DROP SCHEMA cell CASCADE;

@@ -240,6 +240,7 @@ extern void actor_frame_pop(ActorFrame *frame);
 extern void actor_frame_abandon(ActorFrame *frame);
 extern ActorFrame *actor_frame_current(void);
 extern ActorFrame *actor_frame_required(void);
+extern void actor_frame_check_writing(const char *function);
 extern void actor_chain_join(const pg_uuid_t *id);
 extern char *actor_call_chain_text(const ActorRef *actor, const text *method);
 

@@ -28,7 +28,7 @@ check_can_write(const ActorRef *actor, const text *method)
 {
 	const ActorFrame *frame = actor_frame_current();
 
-	if (XactReadOnly)
+	if (XactReadOnly || (frame != NULL && !frame->writing))
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("cannot call writing method \"%s\" of actor type \"%s\" %s",

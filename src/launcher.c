@@ -19,6 +19,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/genam.h"
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -142,7 +144,9 @@ start_scheduler(int slot)
 	bool		allowed;
 
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	allowed = actor_workers_in_use() < actor_max_workers;
+	/* schedulers must leave slots for the executors they start */
+	allowed = actor_workers_in_use() < actor_max_workers &&
+		actor_schedulers_in_use() < Max(actor_max_workers / 2, 1);
 	if (allowed)
 	{
 		database->state = DATABASE_STARTING;
@@ -292,6 +296,7 @@ void
 actor_launcher_main(Datum arg)
 {
 	actor_worker_prepare();
+	pqsignal(SIGINT, SIG_IGN);
 	before_shmem_exit(launcher_exit, (Datum) 0);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("actor launcher");

@@ -606,6 +606,8 @@ push_tuplestore(const ActorMethod *method, JsonbParseState **state, ReturnSetInf
 							method->name)));
 		tupdesc = rsinfo->expectedDesc;
 	}
+	if (tupdesc == NULL)
+		elog(ERROR, "method \"%s\" does not say what its rows are", method->name);
 	if (is_row)
 		tupdesc = BlessTupleDesc(tupdesc);
 

@@ -424,6 +424,7 @@ set_reminder(FunctionCallInfo fcinfo, const ActorRef *actor, ScheduleRequest *re
 							 PG_GETARG_JSONB_P(ARG_FAILURE_POLICY), &policy);
 
 	PreventCommandIfReadOnly("actor_set_reminder()");
+	actor_frame_check_writing("actor_set_reminder()");
 	actor_require_preload();
 	schema = actor_check_method(actor->type, method_name);
 	check_role_can_connect(GetUserId(), &role_name);
@@ -576,6 +577,7 @@ actor_delete_reminder(PG_FUNCTION_ARGS)
 
 	reminder_key(fcinfo, &actor, values);
 	PreventCommandIfReadOnly("actor_delete_reminder()");
+	actor_frame_check_writing("actor_delete_reminder()");
 
 	actor_bookkeeping_begin(&bookkeeping);
 	found = actor_query_run(&lock_reminder, values, NULL) > 0;

@@ -27,6 +27,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -583,6 +585,7 @@ actor_scheduler_main(Datum arg)
 	my_slot = DatumGetInt32(arg);
 	my_database = &actor_shared->databases[my_slot];
 	actor_worker_prepare();
+	pqsignal(SIGINT, SIG_IGN);
 	before_shmem_exit(scheduler_exit, (Datum) 0);
 	start_up();
 

@@ -219,6 +219,7 @@ writing_frame(const char *function)
 	ActorFrame *frame = actor_frame_required();
 
 	PreventCommandIfReadOnly(function);
+	actor_frame_check_writing(function);
 	return frame;
 }
 

@@ -42,6 +42,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "actor.h"
@@ -264,6 +265,7 @@ static bool
 lock_turn(const ActorRef *actor, bool wait)
 {
 	LOCKTAG		tag;
+	ResourceOwner owner = CurrentResourceOwner;
 	ErrorContextCallback errcallback;
 	LockAcquireResult result;
 
@@ -274,7 +276,15 @@ lock_turn(const ActorRef *actor, bool wait)
 
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (actor->hash >> 32),
 						 (uint32) actor->hash, ACTOR_LOCK_CLASS);
+
+	/*
+	 * The lock belongs to the subtransaction, as held turns do.  In a cursor
+	 * the current owner is that of its portal, which can end with an inner
+	 * subtransaction although the cursor was opened in an outer one.
+	 */
+	CurrentResourceOwner = CurTransactionResourceOwner;
 	result = LockAcquire(&tag, ExclusiveLock, false, !wait);
+	CurrentResourceOwner = owner;
 
 	error_context_stack = errcallback.previous;
 	return result != LOCKACQUIRE_NOT_AVAIL;
@@ -309,6 +319,7 @@ static void
 wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 {
 	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
 	int			saved_timeout = LockTimeout;
 	bool		ours = timeout > 0 && (LockTimeout == 0 || timeout < LockTimeout);
 
@@ -325,6 +336,7 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 		ErrorData  *error;
 
 		LockTimeout = saved_timeout;
+		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		if (!ours || error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
@@ -618,6 +630,22 @@ actor_frame_required(void)
 				 errdetail("The state of an actor can only be used by its methods."),
 				 errhint("Call the method with actor_invoke().")));
 	return current_frame;
+}
+
+/*
+ * actor_frame_check_writing
+ *		Raises read_only_sql_transaction in a read-only method.  The server does
+ *		so too, but before 16 a method can reset transaction_read_only.
+ */
+void
+actor_frame_check_writing(const char *function)
+{
+	if (current_frame == NULL || current_frame->writing)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot execute %s in a read-only method", function),
+			 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
 }
 
 /* SQL functions --------------------------------------------------------- */

@@ -270,6 +270,21 @@ actor_role_unusable(Oid role)
 /* workers --------------------------------------------------------------- */
 
 /*
+ * actor_schedulers_in_use
+ *		Number of schedulers.  The caller has the lock.
+ */
+int
+actor_schedulers_in_use(void)
+{
+	int			count = 0;
+
+	for (int i = 0; i < actor_shared->nslots; i++)
+		if (actor_shared->databases[i].state >= DATABASE_STARTING)
+			count++;
+	return count;
+}
+
+/*
  * actor_workers_in_use
  *		Number of schedulers and executors.  The caller has the lock.
  */
@@ -362,6 +377,9 @@ actor_worker_settings(void)
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
+#if PG_VERSION_NUM >= 170000
+		{"transaction_timeout", "0"},
+#endif
 	};
 
 	for (int i = 0; i < lengthof(settings); i++)

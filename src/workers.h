@@ -143,6 +143,7 @@ extern const char *actor_role_unusable(Oid role);
 extern void actor_wake_at(TimestampTz due);
 extern bool actor_lower_next_look(ActorDatabase *database, TimestampTz due);
 extern void actor_worker_report(Oid database, TimestampTz due);
+extern int	actor_schedulers_in_use(void);
 extern int	actor_workers_in_use(void);
 extern bool actor_database_held(Oid database);
 extern bool actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
