@@ -13,8 +13,8 @@
  *
  * A reminder whose actor is busy is passed over and tried again soon, first
  * after 5 ms, then twice as long each time, up to a second.  When it is a
- * second late it queues for the turn, at first for a short time, so that the
- * others need not wait for long, then twice as long each time.
+ * second late it queues for the turn, but only for a short time, so that the
+ * others need not wait for long: all executors may queue for one actor.
  *
  * The executors of a role share its due rows: each prefers its own slice by
  * the hash of the actor, and takes others when it has none of its own.  The
@@ -66,6 +66,7 @@
 /* a busy actor is queued for when the firing is so late */
 #define LATE_MS				1000
 #define QUEUE_MIN_MS		100
+#define QUEUE_MAX_MS		250
 /* what is remembered is forgotten when it becomes too much */
 #define MEMORY_MAX			10000
 
@@ -471,7 +472,7 @@ run_loner(Candidate *candidate, bool last_free)
 	loner->tried_at = GetCurrentTimestamp();
 	if (result == FIRING_BUSY && mode.turn_wait > 0)
 	{
-		loner->turn_wait = Min(mode.turn_wait, PG_INT32_MAX / 2) * 2;
+		loner->turn_wait = Min(mode.turn_wait * 2, QUEUE_MAX_MS);
 		return true;
 	}
 	loner->turn_wait = 0;
