@@ -53,6 +53,7 @@ CREATE TABLE actor.state (
     expires_at timestamptz,
     PRIMARY KEY (actor_type, actor_id, key)
 ) WITH (fillfactor = 80);
+CREATE INDEX state_expiry ON actor.state (expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON TABLE actor.state IS 'state of the actors, one row a key';
 COMMENT ON COLUMN actor.state.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.state.actor_id IS 'id of the actor';
@@ -60,7 +61,33 @@ COMMENT ON COLUMN actor.state.key IS 'key, chosen by the methods';
 COMMENT ON COLUMN actor.state.value IS 'value, any JSON';
 COMMENT ON COLUMN actor.state.updated_at IS 'when the key was last set';
 COMMENT ON COLUMN actor.state.expires_at IS 'when the key stops existing; NULL: never';
+COMMENT ON INDEX actor.state_expiry IS 'finds the keys that have expired';
 SELECT pg_catalog.pg_extension_config_dump('actor.state', '');
+
+/*
+ * Not dumped, and emptied by a crash or a failover: that an actor is active
+ * ends with the server.
+ */
+CREATE UNLOGGED TABLE actor.activation (
+    actor_type      text COLLATE "C" NOT NULL,
+    actor_id        text COLLATE "C" NOT NULL,
+    server_start    timestamptz NOT NULL,
+    activated_at    timestamptz NOT NULL,
+    last_used_at    timestamptz NOT NULL,
+    reentrancy_id   uuid,
+    turn_expires_at timestamptz,
+    PRIMARY KEY (actor_type, actor_id)
+);
+CREATE INDEX activation_idle ON actor.activation (server_start, actor_type, last_used_at);
+COMMENT ON TABLE actor.activation IS 'active actors';
+COMMENT ON INDEX actor.activation_idle IS 'finds the actors of a type that have been idle for longest';
+COMMENT ON COLUMN actor.activation.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.activation.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.activation.server_start IS 'start of the server the actor is active in; with another one it is not';
+COMMENT ON COLUMN actor.activation.activated_at IS 'when the actor was activated';
+COMMENT ON COLUMN actor.activation.last_used_at IS 'when the actor was last used, late by at most half of scan_interval';
+COMMENT ON COLUMN actor.activation.reentrancy_id IS 'id of the chain that has opened the turn; NULL: none has';
+COMMENT ON COLUMN actor.activation.turn_expires_at IS 'when the open turn ends by itself';
 
 CREATE TABLE actor.reminder (
     actor_type     text COLLATE "C" NOT NULL,
@@ -162,12 +189,12 @@ CREATE TABLE actor.failure (
     role_name    name NOT NULL,
     PRIMARY KEY (actor_type, actor_id, failure_id)
 );
-COMMENT ON TABLE actor.failure IS 'firings given up after their last retry';
+COMMENT ON TABLE actor.failure IS 'firings given up after their last retry, and hooks that failed';
 COMMENT ON COLUMN actor.failure.failure_id IS 'number of the failure';
 COMMENT ON COLUMN actor.failure.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.failure.actor_id IS 'id of the actor';
-COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder';
-COMMENT ON COLUMN actor.failure.name IS 'name of the reminder';
+COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder or deactivate';
+COMMENT ON COLUMN actor.failure.name IS 'name of the reminder, or of the hook';
 COMMENT ON COLUMN actor.failure.method IS 'method that was called';
 COMMENT ON COLUMN actor.failure.payload IS 'its payload';
 COMMENT ON COLUMN actor.failure.scheduled_at IS 'instant the firing was scheduled at';
@@ -207,6 +234,11 @@ CREATE POLICY owner ON actor.state FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t));
 GRANT SELECT ON actor.state TO PUBLIC;
 
+ALTER TABLE actor.activation ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.activation FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t));
+GRANT SELECT ON actor.activation TO PUBLIC;
+
 ALTER TABLE actor.reminder ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.reminder FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
@@ -224,6 +256,40 @@ CREATE POLICY owner ON actor.failure FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
            OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
 GRANT SELECT ON actor.failure TO PUBLIC;
+
+/*
+ * Monitoring, without payloads
+ */
+
+CREATE VIEW actor.instance WITH (security_barrier) AS
+    SELECT i.actor_type,
+           i.actor_id,
+           pg_catalog.sum(i.keys) AS keys,
+           pg_catalog.sum(i.bytes) AS bytes,
+           pg_catalog.max(i.activated_at) AS activated_at,
+           pg_catalog.max(i.last_used_at) AS last_used_at
+      FROM (SELECT s.actor_type, s.actor_id, 1 AS keys,
+                   pg_catalog.pg_column_size(s.value) AS bytes,
+                   NULL::pg_catalog.timestamptz AS activated_at,
+                   NULL::pg_catalog.timestamptz AS last_used_at
+              FROM actor.state s
+             WHERE s.expires_at IS NULL
+                OR s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
+            UNION ALL
+            SELECT a.actor_type, a.actor_id, 0, 0, a.activated_at, a.last_used_at
+              FROM actor.activation a
+             WHERE a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()) i
+     WHERE i.actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+     GROUP BY i.actor_type, i.actor_id;
+COMMENT ON VIEW actor.instance IS 'actors that have state or are active';
+COMMENT ON COLUMN actor.instance.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.instance.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.instance.keys IS 'number of keys of its state';
+COMMENT ON COLUMN actor.instance.bytes IS 'bytes that their values take';
+COMMENT ON COLUMN actor.instance.activated_at IS 'when it was activated; NULL: it is not active';
+COMMENT ON COLUMN actor.instance.last_used_at IS 'when it was last used, late by at most half of scan_interval; NULL: it is not active';
+GRANT SELECT ON actor.instance TO PUBLIC;
 
 /*
  * Actor types
@@ -384,6 +450,28 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_transact';
 COMMENT ON FUNCTION @extschema@.actor_transact(jsonb)
     IS 'applies an array of upsert and delete operations to the running actor, all or none';
+
+/*
+ * Life of an actor
+ */
+
+CREATE FUNCTION @extschema@.actor_deactivate(
+    actor_type text,
+    actor_id   text)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_deactivate';
+COMMENT ON FUNCTION @extschema@.actor_deactivate(text, text)
+    IS 'deactivates an actor, which keeps its state; true if it was active';
+
+CREATE FUNCTION @extschema@.actor_delete(
+    actor_type text,
+    actor_id   text)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_delete';
+COMMENT ON FUNCTION @extschema@.actor_delete(text, text)
+    IS 'removes an actor with its state; true if there was anything of it';
 
 /*
  * Reminders

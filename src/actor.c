@@ -38,6 +38,8 @@ int			actor_callback_timeout = 300000;
 int			actor_batch_time = 10;
 int			actor_shutdown_timeout = 5000;
 int			actor_request_retention = 86400;
+int			actor_idle_timeout_default = 3600000;
+int			actor_scan_interval_default = 30000;
 int			actor_executor_linger = 10000;
 int			actor_max_executors = 4;
 int			actor_max_workers = 0;
@@ -129,6 +131,16 @@ define_settings(void)
 							"Sets how long a running callback may hold up a shutdown of the server.",
 							NULL,
 							&actor_shutdown_timeout, 5000, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.idle_timeout",
+							"Sets the time without use after which an actor is deactivated.",
+							"Used for the types that do not say.",
+							&actor_idle_timeout_default, 3600000, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.scan_interval",
+							"Sets the time between two looks for idle actors and expired state.",
+							"For idle actors, used for the types that do not say.",
+							&actor_scan_interval_default, 30000, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.executor_linger",
 							"Sets how long an executor without work stays.",

@@ -48,6 +48,8 @@ extern int	actor_callback_timeout;
 extern int	actor_batch_time;
 extern int	actor_shutdown_timeout;
 extern int	actor_request_retention;
+extern int	actor_idle_timeout_default;
+extern int	actor_scan_interval_default;
 extern int	actor_executor_linger;
 extern int	actor_max_executors;
 extern int	actor_max_workers;
@@ -96,6 +98,19 @@ extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 /* registry.c */
 
+/* functions of a type that the library calls by itself; see lifecycle.c */
+typedef enum ActorHookKind
+{
+	HOOK_ACTIVATE,
+	HOOK_DEACTIVATE
+} ActorHookKind;
+
+typedef struct ActorHook
+{
+	bool		known;			/* has been looked for */
+	struct ActorMethod *method; /* NULL: the type has none */
+} ActorHook;
+
 /* a registered type as this backend knows it; NULL options are resolved at use */
 typedef struct ActorType
 {
@@ -111,12 +126,16 @@ typedef struct ActorType
 	bool		drain_set;
 	bool		drain;
 	int			partitions;		/* -1: the setting */
+	int64		idle_timeout;	/* us, -1: the setting */
+	int64		scan_interval;	/* us, -1: the setting */
 	Oid			allowed_role;	/* last role known to have USAGE */
 	HTAB	   *methods;		/* of method.c, in the registry's context */
+	ActorHook	hooks[2];		/* of method.c, too */
 } ActorType;
 
 extern void actor_type_schema(const text *name, NameData *schema_name);
 extern ActorType *actor_type_find(const text *name);
+extern ActorType *actor_type_get(const text *name);
 extern ActorType *actor_type_lookup(const text *name);
 extern MemoryContext actor_type_context(void);
 extern void actor_type_check_usage(ActorType *type);
@@ -125,9 +144,12 @@ extern int	actor_type_max_stack_depth(const ActorType *type);
 extern int	actor_type_call_timeout(const ActorType *type);
 extern int	actor_type_drain_timeout(const ActorType *type);
 extern int	actor_type_partitions(const ActorType *type);
+extern int64 actor_type_idle_timeout(const ActorType *type);
+extern int64 actor_type_scan_interval(const ActorType *type);
 extern int64 actor_interval_ms(const Interval *interval);
 extern bool actor_type_read_owner(const text *type, NameData *owner);
 extern void actor_type_require(const text *name);
+extern void actor_type_require_owner(const text *name);
 extern bool actor_type_owned(const text *name);
 extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
 extern bool actor_role_held(const NameData *role_name);
@@ -192,6 +214,8 @@ typedef struct ActorMethod ActorMethod;
 extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
 extern void actor_method_check_acl(ActorMethod *method);
 extern bool actor_method_writes(const ActorMethod *method);
+extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
+extern const char *actor_hook_name(ActorHookKind kind);
 extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
 
 /* turn.c */
@@ -199,8 +223,8 @@ extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
 /* why a frame runs, shown by actor_cause(); a plain call has no cause */
 typedef struct ActorCause
 {
-	const char *kind;			/* "reminder" */
-	text	   *name;
+	const char *kind;			/* "reminder", "timer", "activate", "deactivate" */
+	text	   *name;			/* NULL: a hook, to which the rest does not apply */
 	TimestampTz scheduled_at;
 	TimestampTz fired_at;
 	int32		attempt;
@@ -233,6 +257,9 @@ extern void actor_turn_init(void);
 extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
 extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
 extern void actor_turn_allow_waiting(bool allowed);
+extern bool actor_turn_is_active(const ActorRef *actor);
+extern void actor_turn_set_active(const ActorRef *actor, bool active);
+extern void actor_turn_check_isolation(const char *action);
 extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
 									 const text *method);
 extern void actor_frame_push(ActorFrame *frame);
@@ -249,6 +276,39 @@ extern char *actor_call_chain_text(const ActorRef *actor, const text *method);
 extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
 						 Jsonb *payload, text *request_id, const ActorCause *cause);
 extern Oid	actor_check_method(const text *type_name, const text *method_name);
+extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);
+
+/* attempt.c */
+
+extern ErrorData *actor_attempt(void (*body) (void *arg), void *arg);
+
+/* failure.c */
+
+/* something that was given up, for the record */
+typedef struct ActorFailure
+{
+	const char *kind;			/* "reminder", "timer", "deactivate" */
+	const text *name;
+	const text *method;
+	const Jsonb *payload;		/* NULL: none */
+	TimestampTz scheduled_at;
+	int32		attempts;
+} ActorFailure;
+
+extern text *actor_error_text(const char *string);
+extern void actor_failure_log(int elevel, const ActorRef *actor, const char *what,
+							  const text *name, const ErrorData *error);
+extern void actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
+								const NameData *role, const ErrorData *error);
+
+/* lifecycle.c */
+
+extern bool actor_activate(const ActorRef *actor, ActorType *type, uint64 generation);
+extern bool actor_is_active(const ActorRef *actor);
+extern void actor_hook_run(const ActorRef *actor, ActorHookKind kind);
+extern bool actor_hook_exists(const ActorRef *actor, ActorHookKind kind);
+extern void actor_deactivated(const ActorRef *actor, const NameData *role,
+							  TimestampTz scheduled_at, const ErrorData *error);
 
 /* request.c */
 
@@ -256,6 +316,10 @@ extern bool actor_request_find(const ActorRef *actor, text *request_id, const te
 							   Jsonb *payload, Jsonb **result);
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
+
+/* state.c */
+
+extern TimestampTz actor_state_purge(void);
 
 /* callback.c */
 

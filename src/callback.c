@@ -82,6 +82,18 @@ static volatile sig_atomic_t ended_by = ENDED_BY_ITSELF;
 static volatile TimestampTz quick_until = 0;
 static volatile TimestampTz die_at = 0;
 
+/*
+ * actor_due_word
+ *		What the name of something due belongs to.
+ */
+const char *
+actor_due_word(ActorDueKind kind)
+{
+	static const char *const words[] = {"reminder", "hook"};
+
+	return words[kind];
+}
+
 /* signals --------------------------------------------------------------- */
 
 static void
@@ -187,6 +199,7 @@ leave_trace(const ActorDue *due)
 	trace->database = MyDatabaseId;
 	trace->role = GetUserId();
 	trace->drain_timeout = drain_timeout;
+	trace->kind = due->kind;
 	trace->generation = due->generation;
 	trace->scheduled_at = due->scheduled_at;
 	trace->attempt = due->attempt;
@@ -252,6 +265,7 @@ actor_callback_take_death(ActorDue *due, Oid *role, bool *itself)
 					   cstring_to_text_with_len(copy.type, copy.type_len),
 					   cstring_to_text_with_len(copy.id, copy.id_len));
 		due->name = cstring_to_text_with_len(copy.name, copy.name_len);
+		due->kind = copy.kind;
 		due->generation = copy.generation;
 		due->scheduled_at = copy.scheduled_at;
 		due->attempt = copy.attempt;
@@ -350,11 +364,10 @@ stop_timers(void)
 }
 
 /*
- * actor_callback_begin
- *		Called before the subtransaction of a callback.
+ * Called before the subtransaction of a callback.
  */
-void
-actor_callback_begin(const ActorDue *due, const ActorFireMode *mode)
+static void
+begin(const ActorDue *due, const ActorFireMode *mode)
 {
 	if (trace == NULL)
 		return;
@@ -366,8 +379,8 @@ actor_callback_begin(const ActorDue *due, const ActorFireMode *mode)
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), mode->time_limit);
 
 	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("reminder \"%s\" of actor \"%s\" of type \"%s\"",
-									text_to_cstring(due->name),
+						   psprintf("%s \"%s\" of actor \"%s\" of type \"%s\"",
+									actor_due_word(due->kind), text_to_cstring(due->name),
 									text_to_cstring(due->actor.id),
 									text_to_cstring(due->actor.type)));
 	leave_trace(due);
@@ -410,7 +423,7 @@ actor_callback_settle(void)
 }
 
 /*
- * Undoes actor_callback_begin, as far as the end of the transaction does not.
+ * Undoes begin, as far as the end of the transaction does not.
  */
 static void
 clean_up(void)
@@ -424,25 +437,38 @@ clean_up(void)
 }
 
 /*
- * actor_callback_end
- *		Called after the subtransaction, with whether it was rolled back.
- *		Returns what that means.
+ * Called after the subtransaction, with whether it was rolled back.  Returns
+ * what that means.
  */
-ActorCallbackEnd
-actor_callback_end(bool failed)
+static ActorFiringResult
+end(bool failed)
 {
 	if (trace == NULL)
-		return CALLBACK_RAN;
+		return failed ? FIRING_FAILED : FIRING_DONE;
 	clean_up();
 	AtEOXact_GUC(false, guc_nestlevel);
 	LockTimeout = saved_lock_timeout;
 	if (!failed)
-		return CALLBACK_RAN;
+		return FIRING_DONE;
 	if (cut == CUT_STOPPED)
-		return CALLBACK_STOPPED;
+		return FIRING_STOPPED;
 	if (cut == CUT_SLOW)
-		return CALLBACK_SLOW;
-	return in_batch && would_wait ? CALLBACK_WOULD_WAIT : CALLBACK_RAN;
+		return FIRING_SLOW;
+	return in_batch && would_wait ? FIRING_WOULD_WAIT : FIRING_FAILED;
+}
+
+/*
+ * actor_callback_run
+ *		Runs a callback in a subtransaction.  Sets the error if that has failed,
+ *		and returns FIRING_FAILED if the callback is to blame for it.
+ */
+ActorFiringResult
+actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
+				   void (*body) (void *arg), void *arg, ErrorData **error)
+{
+	begin(due, mode);
+	*error = actor_attempt(body, arg);
+	return end(*error != NULL);
 }
 
 /*

@@ -26,20 +26,16 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "actor.h"
 #include "compat.h"
 #include "firing.h"
 
-/* longest error texts that are kept */
-#define MAX_ERROR_LEN		8192
 /* errors that are nobody's fault: first and longest pause, and how many */
 #define DEFERRAL_MIN_US		(10 * INT64CONST(1000))
 #define DEFERRAL_MAX_US		(10 * USECS_PER_SEC)
@@ -118,14 +114,6 @@ static ActorQuery retry_row = {
 	"   AND name OPERATOR(pg_catalog.=) $3"
 	"   AND generation OPERATOR(pg_catalog.=) $4",
 	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}
-};
-
-static ActorQuery park_firing = {
-	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
-	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name)"
-	" VALUES ($1, $2, 'reminder', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-	13, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID,
-	INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID}
 };
 
 /* policies -------------------------------------------------------------- */
@@ -269,6 +257,7 @@ actor_due_scan(const NameData *role, TimestampTz until, int limit)
 		actor_ref_init(&due->actor,
 					   DatumGetTextPCopy(actor_query_result(i, 1, &isnull)),
 					   DatumGetTextPCopy(actor_query_result(i, 2, &isnull)));
+		due->kind = DUE_REMINDER;
 		due->name = DatumGetTextPCopy(actor_query_result(i, 3, &isnull));
 		due->generation = DatumGetInt64(actor_query_result(i, 4, &isnull));
 		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 5, &isnull));
@@ -429,46 +418,18 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	write_outcome(&advance_row, values, nulls);
 }
 
-/*
- * Text of an error, clipped to what is kept.
- */
-static text *
-error_text(const char *string)
-{
-	if (string == NULL)
-		return NULL;
-	return cstring_to_text_with_len(string,
-									pg_mbcliplen(string, strlen(string), MAX_ERROR_LEN));
-}
-
 static void
 park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[13];
-	char		nulls[13];
+	ActorFailure failure;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = PointerGetDatum(due->actor.type);
-	values[1] = PointerGetDatum(due->actor.id);
-	values[2] = PointerGetDatum(due->name);
-	values[3] = PointerGetDatum(claimed->method);
-	values[4] = PointerGetDatum(claimed->data);
-	nulls[4] = claimed->data == NULL ? 'n' : ' ';
-	values[5] = TimestampTzGetDatum(due->scheduled_at);
-	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[7] = Int32GetDatum(due->attempt);
-	values[8] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-	values[9] = PointerGetDatum(error_text(error->message ? error->message : ""));
-	values[10] = PointerGetDatum(error_text(error->detail));
-	nulls[10] = error->detail == NULL ? 'n' : ' ';
-	values[11] = PointerGetDatum(error_text(error->context));
-	nulls[11] = error->context == NULL ? 'n' : ' ';
-	values[12] = NameGetDatum(role);
-
-	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(&park_firing, values, nulls);
-	actor_bookkeeping_end(&bookkeeping);
+	failure.kind = "reminder";
+	failure.name = due->name;
+	failure.method = claimed->method;
+	failure.payload = claimed->data;
+	failure.scheduled_at = due->scheduled_at;
+	failure.attempts = due->attempt;
+	actor_failure_write(&due->actor, &failure, role, error);
 }
 
 /*
@@ -508,21 +469,6 @@ deferral_delay(int32 deferrals)
 }
 
 /*
- * One line in the server's log; the rest is in the table.
- */
-static void
-log_failure(const ActorDue *due, const ErrorData *error)
-{
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 errmsg("reminder \"%s\" of actor \"%s\" of type \"%s\" failed: %s",
-					text_to_cstring(due->name), text_to_cstring(due->actor.id),
-					text_to_cstring(due->actor.type),
-					error->message ? error->message : ""),
-			 errhidestmt(true)));
-}
-
-/*
  * Parks the claimed firing, and goes on to the next one.
  */
 static void
@@ -535,7 +481,7 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
 										   &at, &missed);
 
 	park(due, claimed, role, error);
-	advance(due, &claimed->schedule, next, at, error_text(error->message));
+	advance(due, &claimed->schedule, next, at, actor_error_text(error->message));
 }
 
 /*
@@ -550,9 +496,9 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	Datum		values[8];
 	int64		delay;
 
-	log_failure(due, error);
+	actor_failure_log(LOG, &due->actor, "reminder", due->name, error);
 	key_values(due, values);
-	values[7] = PointerGetDatum(error_text(error->message ? error->message : ""));
+	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
 	if (innocent && claimed->deferrals < DEFERRALS_MAX)
 	{
 		values[4] = TimestampTzGetDatum(now + deferral_delay(claimed->deferrals));
@@ -576,37 +522,31 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 
 /* firing ---------------------------------------------------------------- */
 
-/*
- * Queues for the actor's turn.  Returns NULL, or the error that tells that it
- * was not free in time, in the current memory context.
- */
-static ErrorData *
-queue_for_turn(const ActorDue *due, int timeout)
+/* what is attempted in a subtransaction */
+typedef struct Attempt
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	const ActorDue *due;
+	int			turn_wait;
+	const Claim *claimed;
+	const ActorCause *cause;
+} Attempt;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) actor_turn_enter(&due->actor, NULL, timeout);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-		ReThrowError(error);
-	return error;
+static void
+queue_for_turn(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	(void) actor_turn_enter(&attempt->due->actor, NULL, attempt->turn_wait);
+}
+
+static void
+call_method(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	(void) actor_call(&attempt->due->actor, attempt->claimed->method,
+					  attempt->claimed->data, NULL, attempt->cause);
+	actor_callback_settle();
 }
 
 /*
@@ -617,6 +557,7 @@ static bool
 take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
 {
 	ActorType  *type;
+	Attempt		attempt;
 	int			limit;
 	int			timeout;
 
@@ -629,7 +570,11 @@ take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
 	type = actor_type_find(due->actor.type);
 	limit = type != NULL ? actor_type_call_timeout(type) : 0;
 	timeout = limit > 0 ? Min(limit, mode->turn_wait) : mode->turn_wait;
-	*error = queue_for_turn(due, timeout);
+	attempt.due = due;
+	attempt.turn_wait = timeout;
+	*error = actor_attempt(queue_for_turn, &attempt);
+	if (*error != NULL && (*error)->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(*error);
 	if (*error == NULL)
 		return true;
 	if (timeout != limit)
@@ -638,43 +583,9 @@ take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
 }
 
 /*
- * Calls the method in a subtransaction.  Returns NULL, or the error that has
- * rolled it back, in the current memory context.
- */
-static ErrorData *
-call_method(const ActorDue *due, const Claim *claimed, const ActorCause *cause)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		(void) actor_call(&due->actor, claimed->method, claimed->data, NULL, cause);
-		actor_callback_settle();
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-	return error;
-}
-
-/*
  * actor_fire
- *		Fires a due reminder as the current user, which must be the role that
- *		registered it.
+ *		Fires what is due as the current user, which must be the role that
+ *		registered it, or the owner of the type of an idle actor.
  *
  * Never waits for the row, and for the actor as the mode says.  An error of
  * the method is written down; other errors are raised, and nothing has
@@ -687,10 +598,14 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	Claim		claimed;
 	ActorCause	cause;
 	TimestampTz next_at = 0;
+	Attempt		attempt;
+	ActorFiringResult result;
 	int64		next;
 	int64		missed;
 	ErrorData  *error;
 
+	if (due->kind == DUE_DEACTIVATE)
+		return actor_idle_fire(due, mode);
 	if (!take_turn(due, mode, &error))
 		return error != NULL && actor_fire_failed(due, role, error, 0) ?
 			FIRING_FAILED : FIRING_BUSY;
@@ -717,26 +632,15 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	cause.missed = missed;
 	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
 
-	actor_callback_begin(due, mode);
-	error = call_method(due, &claimed, &cause);
-	switch (actor_callback_end(error != NULL))
-	{
-		case CALLBACK_STOPPED:
-			return FIRING_STOPPED;
-		case CALLBACK_WOULD_WAIT:
-			return FIRING_WOULD_WAIT;
-		case CALLBACK_SLOW:
-			return FIRING_SLOW;
-		case CALLBACK_RAN:
-			break;
-	}
-	if (error != NULL)
-	{
+	attempt.due = due;
+	attempt.claimed = &claimed;
+	attempt.cause = &cause;
+	result = actor_callback_run(due, mode, call_method, &attempt, &error);
+	if (result == FIRING_FAILED)
 		record_failure(due, &claimed, role, error, started_at);
-		return FIRING_FAILED;
-	}
-	advance(due, &claimed.schedule, next, next_at, NULL);
-	return FIRING_DONE;
+	else if (result == FIRING_DONE)
+		advance(due, &claimed.schedule, next, next_at, NULL);
+	return result;
 }
 
 /*
@@ -751,6 +655,8 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 {
 	Claim		claimed;
 
+	if (due->kind == DUE_DEACTIVATE)
+		return actor_idle_deactivate(due, role, error);
 	if (!claim(due, role, &claimed))
 		return false;
 	record_failure(due, &claimed, role, error, started_at);
@@ -767,6 +673,8 @@ actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 {
 	Claim		claimed;
 
+	if (due->kind == DUE_DEACTIVATE)
+		return actor_idle_deactivate(due, role, error);
 	if (!claim(due, role, &claimed))
 		return false;
 	give_up(due, &claimed, role, error);

@@ -14,9 +14,21 @@
 #include "actor.h"
 #include "schedule.h"
 
-/* A due row as it was seen; whether it still is like that shows the claim. */
+/* What is due */
+typedef enum ActorDueKind
+{
+	DUE_REMINDER,
+	DUE_DEACTIVATE				/* an actor that has been idle for too long */
+} ActorDueKind;
+
+/*
+ * A due row as it was seen; whether it still is like that shows the claim.  An
+ * idle actor has the name of its hook, the time of its last use as the instant
+ * it is scheduled at, and a generation that is always the same.
+ */
 typedef struct ActorDue
 {
+	ActorDueKind kind;
 	ActorRef	actor;
 	text	   *name;
 	int64		generation;
@@ -56,23 +68,37 @@ extern bool actor_fire_failed(const ActorDue *due, const NameData *role, ErrorDa
 							  TimestampTz started_at);
 extern bool actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error);
 
+/* idle.c */
+
+/* somebody who has actors that may become idle */
+typedef struct ActorIdleOwner
+{
+	NameData	name;
+	TimestampTz next;			/* when to look for idle ones */
+} ActorIdleOwner;
+
+extern TimestampTz actor_grid_point(TimestampTz time, int64 step);
+extern TimestampTz actor_idle_deadline(const ActorType *type, TimestampTz last_used_at);
+extern List *actor_idle_owners(void);
+extern List *actor_idle_scan(const NameData *owner, int limit);
+extern TimestampTz actor_idle_next(const NameData *owner);
+extern void actor_idle_looked(const NameData *owner);
+extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMode *mode);
+extern bool actor_idle_deactivate(const ActorDue *due, const NameData *role,
+								  const ErrorData *error);
+extern void actor_idle_forget_starts(void);
+
 /* callback.c */
 
-typedef enum ActorCallbackEnd
-{
-	CALLBACK_RAN,				/* to its end or to an error of its own */
-	CALLBACK_STOPPED,			/* was made to end */
-	CALLBACK_WOULD_WAIT,		/* for a lock, and must not */
-	CALLBACK_SLOW				/* for its batch */
-} ActorCallbackEnd;
-
+extern const char *actor_due_word(ActorDueKind kind);
 extern void actor_callback_start(int slot);
 extern bool actor_callback_leaving(void);
 extern void actor_callback_exit(void);
 extern bool actor_callback_take_death(ActorDue *due, Oid *role, bool *itself);
-extern void actor_callback_begin(const ActorDue *due, const ActorFireMode *mode);
+extern ActorFiringResult actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
+											void (*body) (void *arg), void *arg,
+											ErrorData **error);
 extern void actor_callback_settle(void);
-extern ActorCallbackEnd actor_callback_end(bool failed);
 extern void actor_callback_abandon(void);
 
 /* session.c */

@@ -80,10 +80,12 @@ actor_check_method(const text *type_name, const text *method_name)
 }
 
 /*
- * Runs a method in a frame that is filled in.
+ * actor_frame_run
+ *		Runs a method, or a hook, in a frame that is filled in.  The result is
+ *		NULL for SQL NULL.
  */
-static Jsonb *
-run_in_frame(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
+Jsonb *
+actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
 {
 	Jsonb	   *result = NULL;
 
@@ -119,8 +121,9 @@ check_request(const ActorFrame *frame)
 
 /*
  * actor_call
- *		Calls a method of an actor, in its turn if it writes, and returns the
- *		result, NULL for SQL NULL, in the current memory context.
+ *		Calls a method of an actor, in its turn if it writes or if there is a
+ *		cause, and returns the result, NULL for SQL NULL, in the current memory
+ *		context.
  *
  * Rights are checked before any lock, so that a stranger cannot hold up an
  * actor.  The request id is NULL for a call that is not repeatable, the cause
@@ -143,22 +146,24 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 
 	method = resolve(actor->type, method_name, &type);
 	actor_turn_check_reentry(actor, type, method_name);
-	if (actor_method_writes(method))
+	if (actor_method_writes(method) || cause != NULL)
 	{
 		check_can_write(actor, method_name);
-		/* what was true before the wait need not be true after it */
+		/* what was true before the wait, or the hook, need not be true after it */
 		if (actor_turn_enter(actor, method_name, actor_type_call_timeout(type)))
+			method = resolve(actor->type, method_name, &type);
+		if (actor_activate(actor, type, frame.generation))
 			method = resolve(actor->type, method_name, &type);
 	}
 	frame.schema = type->schema_oid;
 	frame.writing = actor_method_writes(method);
 	if (request_id == NULL)
-		return run_in_frame(&frame, method, payload);
+		return actor_frame_run(&frame, method, payload);
 
 	check_request(&frame);
 	if (!actor_request_find(actor, request_id, method_name, payload, &result))
 	{
-		result = run_in_frame(&frame, method, payload);
+		result = actor_frame_run(&frame, method, payload);
 		actor_request_store(actor, request_id, method_name, payload, result);
 		actor_type_check_same(actor->type, frame.schema, frame.generation);
 	}

@@ -72,9 +72,12 @@ typedef struct ConversionContext
 	int			parameter;
 } ConversionContext;
 
+static const char *const hook_names[] = {"on_activate", "on_deactivate"};
+
 static ActorMethod *load_method(ActorType *type, const char *name);
 static void check_is_method(ActorType *type, HeapTuple tuple);
 static void refuse_method(const ActorType *type, const char *name, const char *detail);
+static void fill_method(ActorMethod *method, HeapTuple tuple);
 static void load_parameters(ActorMethod *method, HeapTuple tuple);
 
 /* finding --------------------------------------------------------------- */
@@ -139,11 +142,11 @@ load_method(ActorType *type, const char *name)
 	int			found = 0;
 	ActorMethod loaded;
 	ActorMethod *method;
-	Form_pg_proc proc;
 
 	if (name[0] == '_')
 		refuse_method(type, name, "Functions whose name starts with an underscore are private.");
-	if (strcmp(name, "on_activate") == 0 || strcmp(name, "on_deactivate") == 0)
+	if (strcmp(name, hook_names[HOOK_ACTIVATE]) == 0 ||
+		strcmp(name, hook_names[HOOK_DEACTIVATE]) == 0)
 		refuse_method(type, name, "Hooks cannot be called.");
 
 	candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
@@ -169,20 +172,72 @@ load_method(ActorType *type, const char *name)
 						   NameStr(type->schema_name), found),
 				 errhint("Methods cannot be overloaded.")));
 	check_is_method(type, tuple);
-
-	proc = (Form_pg_proc) GETSTRUCT(tuple);
-	memset(&loaded, 0, sizeof(loaded));
-	strlcpy(loaded.name, name, NAMEDATALEN);
-	loaded.function = proc->oid;
-	loaded.result_type = proc->prorettype;
-	loaded.writes = proc->provolatile == PROVOLATILE_VOLATILE;
-	loaded.strict = proc->proisstrict;
-	loaded.returns_set = proc->proretset;
-	load_parameters(&loaded, tuple);
+	fill_method(&loaded, tuple);
 
 	method = hash_search(type->methods, name, HASH_ENTER, NULL);
 	*method = loaded;
 	return method;
+}
+
+/*
+ * actor_hook_lookup
+ *		Finds a hook of a type; NULL if it has none.
+ *
+ * Only a function without parameters that belongs to the type's owner is a
+ * hook.  EXECUTE on it is not asked for: it is a part of every call that makes
+ * it run.  The result lives as long as the type does.
+ */
+ActorMethod *
+actor_hook_lookup(ActorType *type, ActorHookKind kind)
+{
+	ActorHook  *hook = &type->hooks[kind];
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+
+	if (hook->known || !OidIsValid(type->schema_oid))
+		return hook->method;
+	tuple = SearchSysCache3(PROCNAMEARGSNSP, CStringGetDatum(hook_names[kind]),
+							PointerGetDatum(buildoidvector(NULL, 0)),
+							ObjectIdGetDatum(type->schema_oid));
+	if (HeapTupleIsValid(tuple))
+	{
+		proc = (Form_pg_proc) GETSTRUCT(tuple);
+		if (proc->prokind == PROKIND_FUNCTION && proc->prorettype != TRIGGEROID &&
+			proc->prorettype != EVENT_TRIGGEROID &&
+			proc->proowner == get_role_oid(NameStr(type->owner_name), true))
+		{
+			hook->method = MemoryContextAlloc(actor_type_context(), sizeof(ActorMethod));
+			fill_method(hook->method, tuple);
+		}
+		ReleaseSysCache(tuple);
+	}
+	hook->known = true;
+	return hook->method;
+}
+
+/*
+ * actor_hook_name
+ *		Name of the function that is a hook.
+ */
+const char *
+actor_hook_name(ActorHookKind kind)
+{
+	return hook_names[kind];
+}
+
+static void
+fill_method(ActorMethod *method, HeapTuple tuple)
+{
+	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
+
+	memset(method, 0, sizeof(*method));
+	strlcpy(method->name, NameStr(proc->proname), NAMEDATALEN);
+	method->function = proc->oid;
+	method->result_type = proc->prorettype;
+	method->writes = proc->provolatile == PROVOLATILE_VOLATILE;
+	method->strict = proc->proisstrict;
+	method->returns_set = proc->proretset;
+	load_parameters(method, tuple);
 }
 
 /*

@@ -92,6 +92,13 @@ static struct TypeData
 }			type_data[] =
 {
 	{
+		/* that an actor is active keeps nobody from unregistering */
+		"activation",
+		{NULL},
+		{"DELETE FROM actor.activation WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
 		"state",
 		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
@@ -204,15 +211,6 @@ check_schema(const char *name, NameData *owner)
 	return schema;
 }
 
-static void
-check_stored_owner(const text *type, const NameData *owner)
-{
-	if (!actor_role_held(owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(type))));
-}
-
 /*
  * Refuses to bind one schema to two types.
  */
@@ -276,7 +274,7 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
 	if (actor_type_read_owner(type, &stored_owner))
-		check_stored_owner(type, &stored_owner);
+		actor_type_require_owner(type);
 	check_schema_free(type, schema_name);
 
 #define OPTION(column, value, to_datum) \
@@ -393,7 +391,6 @@ Datum
 actor_unregister(PG_FUNCTION_ARGS)
 {
 	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
-	NameData	stored_owner;
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {PointerGetDatum(type)};
 
@@ -411,9 +408,7 @@ actor_unregister(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("actor_unregister()");
 
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
-	actor_type_require(type);
-	(void) actor_type_read_owner(type, &stored_owner);
-	check_stored_owner(type, &stored_owner);
+	actor_type_require_owner(type);
 
 	/* running callbacks may be in our way for as long as they like otherwise */
 	if (PG_GETARG_BOOL(1))

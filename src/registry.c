@@ -42,7 +42,8 @@
 
 static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
-	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
+	"  idle_timeout, scan_interval"
 	"  FROM actor.type"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
@@ -55,6 +56,7 @@ static uint64 cache_generation = 0;
 /* caches that running frames may still use */
 static MemoryContext retired_context = NULL;
 
+static int64 interval_us(const Interval *interval);
 static ActorType *load_type(const text *name, const char *key);
 static void bind_schema(ActorType *type);
 static void refuse_binding(const ActorType *type);
@@ -135,6 +137,23 @@ actor_type_find(const text *name)
 }
 
 /*
+ * actor_type_get
+ *		The same, but raises undefined_object if there is none of that name.
+ */
+ActorType *
+actor_type_get(const text *name)
+{
+	ActorType  *type = actor_type_find(name);
+
+	if (type == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name)),
+				 errhint("Register it with actor_register().")));
+	return type;
+}
+
+/*
  * actor_type_lookup
  *		Finds a type that can be used.
  *
@@ -145,13 +164,8 @@ actor_type_find(const text *name)
 ActorType *
 actor_type_lookup(const text *name)
 {
-	ActorType  *type = actor_type_find(name);
+	ActorType  *type = actor_type_get(name);
 
-	if (type == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name)),
-				 errhint("Register it with actor_register().")));
 	if (!OidIsValid(type->schema_oid))
 		refuse_binding(type);
 	return type;
@@ -212,6 +226,10 @@ load_type(const text *name, const char *key)
 	loaded.drain_set = !isnull;
 	datum = actor_query_result(0, 8, &isnull);
 	loaded.partitions = isnull ? -1 : DatumGetInt32(datum);
+	datum = actor_query_result(0, 9, &isnull);
+	loaded.idle_timeout = isnull ? -1 : interval_us(DatumGetIntervalP(datum));
+	datum = actor_query_result(0, 10, &isnull);
+	loaded.scan_interval = isnull ? -1 : interval_us(DatumGetIntervalP(datum));
 	actor_bookkeeping_end(&bookkeeping);
 
 	bind_schema(&loaded);
@@ -267,6 +285,16 @@ refuse_binding(const ActorType *type)
 /* options --------------------------------------------------------------- */
 
 /*
+ * Length of an interval in microseconds, with months of 30 days.
+ */
+static double
+interval_length(const Interval *interval)
+{
+	return ((double) interval->month * DAYS_PER_MONTH + interval->day) *
+		USECS_PER_DAY + (double) interval->time;
+}
+
+/*
  * actor_interval_ms
  *		Length of an interval in milliseconds, with months of 30 days; a part of
  *		a millisecond counts as one, below zero too.  What is out of the range
@@ -275,12 +303,21 @@ refuse_binding(const ActorType *type)
 int64
 actor_interval_ms(const Interval *interval)
 {
-	double		ms = ((double) interval->month * DAYS_PER_MONTH + interval->day) *
-		SECS_PER_DAY * 1000.0 + interval->time / 1000.0;
+	double		ms = interval_length(interval) / 1000.0;
 
 	if (ms >= (double) INT_MAX + 1.0 || ms <= (double) INT_MIN)
 		return ms > 0 ? (int64) INT_MAX + 1 : INT_MIN;
 	return (int64) (ms < 0 ? floor(ms) : ceil(ms));
+}
+
+/*
+ * The same in microseconds, but not more than can be added to any instant.
+ */
+static int64
+interval_us(const Interval *interval)
+{
+	return (int64) Min(interval_length(interval),
+					   1000.0 * DAYS_PER_YEAR * USECS_PER_DAY);
 }
 
 bool
@@ -319,6 +356,22 @@ int
 actor_type_partitions(const ActorType *type)
 {
 	return type->partitions >= 0 ? type->partitions : actor_partitions_default;
+}
+
+/* after how long without use an actor is deactivated, in microseconds */
+int64
+actor_type_idle_timeout(const ActorType *type)
+{
+	return type->idle_timeout >= 0 ?
+		type->idle_timeout : actor_idle_timeout_default * INT64CONST(1000);
+}
+
+/* how often idle actors of the type are looked for, in microseconds */
+int64
+actor_type_scan_interval(const ActorType *type)
+{
+	return type->scan_interval >= 0 ?
+		type->scan_interval : actor_scan_interval_default * INT64CONST(1000);
 }
 
 /* rights ---------------------------------------------------------------- */
@@ -422,4 +475,23 @@ actor_type_schema(const text *name, NameData *schema_name)
 	if (actor_query_latest(&read_type, values) > 0)
 		*schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_type_require_owner
+ *		Raises undefined_object if there is no such type, usable or not, and
+ *		insufficient_privilege if the current user does not have the rights of
+ *		its owner.
+ */
+void
+actor_type_require_owner(const text *name)
+{
+	NameData	owner;
+
+	actor_type_require(name);
+	(void) actor_type_read_owner(name, &owner);
+	if (!actor_role_held(&owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(name))));
 }

@@ -510,7 +510,10 @@ scan(void)
 	if (!role_is_as_before())
 		proc_exit(0);
 	if (actor_catalog_installed())
+	{
 		due_list = actor_due_scan(&role, GetCurrentTimestamp(), scan_limit);
+		due_list = list_concat(due_list, actor_idle_scan(&role, scan_limit));
+	}
 	foreach(cell, due_list)
 	{
 		Candidate  *candidate = palloc(sizeof(Candidate));
@@ -706,7 +709,7 @@ actor_round_next_due(void)
 	round_context = CurrentMemoryContext;
 	begin_transaction("looking for the next reminder");
 	if (actor_catalog_installed())
-		next = actor_due_next(&role);
+		next = Min(actor_due_next(&role), actor_idle_next(&role));
 	end_transaction();
 	return next;
 }

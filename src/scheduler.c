@@ -15,8 +15,8 @@
  * the sake of another role.
  *
  * It also writes down what has become of callbacks that have ended together
- * with their process, and sees to it that running callbacks end when firing is
- * disabled.
+ * with their process, sees to it that running callbacks end when firing is
+ * disabled, and removes what has expired.
  *
  * See workers.c for why no wake-up is lost.
  *
@@ -50,6 +50,8 @@
 #define WATCH_MS			100
 /* so many due rows keep an executor busy for a while */
 #define ROWS_PER_EXECUTOR	500
+/* most actors that are deactivated in one transaction */
+#define DEACTIVATE_MAX		100
 
 /* a role that has rows pending */
 typedef struct RoleDue
@@ -57,6 +59,7 @@ typedef struct RoleDue
 	NameData	name;
 	Oid			oid;			/* invalid: no worker can connect as it */
 	TimestampTz next;
+	TimestampTz idle_next;		/* when to deactivate idle actors */
 	TimestampTz waits_since;
 	int64		backlog;		/* due rows, up to a limit */
 	ActorRoleSlots slots;
@@ -194,53 +197,125 @@ count_backlog(RoleDue *due, TimestampTz now)
 }
 
 /*
- * Reads the roles that have rows pending into the current memory context.
+ * Adds a role to a list, unless it is there.
  */
-static List *
-look(void)
+static RoleDue *
+add_role(List **roles, const NameData *name)
 {
-	MemoryContext context = CurrentMemoryContext;
-	TimestampTz now = GetCurrentTimestamp();
-	List	   *result = NIL;
+	RoleDue    *due;
 	ListCell   *cell;
 
+	foreach(cell, *roles)
+	{
+		due = lfirst(cell);
+		if (strcmp(NameStr(due->name), NameStr(*name)) == 0)
+			return due;
+	}
+	due = palloc0(sizeof(RoleDue));
+	due->name = *name;
+	due->oid = get_role_oid(NameStr(*name), true);
+	due->next = due->idle_next = DT_NOEND;
+	*roles = lappend(*roles, due);
+	return due;
+}
+
+/*
+ * Reads the roles that have rows pending into a memory context.
+ */
+static List *
+look_for_rows(MemoryContext context)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ActorBookkeeping bookkeeping;
+	List	   *result = NIL;
+	ListCell   *cell;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&read_roles, NULL, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		bool		isnull;
+		NameData   *name = DatumGetName(actor_query_result(i, 1, &isnull));
+
+		add_role(&result, name)->next = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
+		MemoryContextSwitchTo(old);
+	}
+	foreach(cell, result)
+	{
+		RoleDue    *due = lfirst(cell);
+
+		if (due->next <= now)
+			due->backlog = count_backlog(due, now);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
+}
+
+/*
+ * Adds the roles that own actors which become idle.
+ */
+static List *
+look_for_idle(List *roles, MemoryContext context)
+{
+	List	   *owners = actor_idle_owners();
+	MemoryContext old = MemoryContextSwitchTo(context);
+	ListCell   *cell;
+
+	foreach(cell, owners)
+	{
+		ActorIdleOwner *owner = lfirst(cell);
+		RoleDue    *due = add_role(&roles, &owner->name);
+
+		due->idle_next = Min(due->idle_next, owner->next);
+		due->next = Min(due->next, owner->next);
+	}
+	MemoryContextSwitchTo(old);
+	return roles;
+}
+
+static void
+begin_transaction(const char *activity)
+{
 	SetCurrentStatementStartTimestamp();
-	pgstat_report_activity(STATE_RUNNING, "looking for due reminders");
+	pgstat_report_activity(STATE_RUNNING, activity);
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (actor_catalog_installed())
-	{
-		ActorBookkeeping bookkeeping;
-		uint64		rows;
+}
 
-		actor_bookkeeping_begin(&bookkeeping);
-		rows = actor_query_run(&read_roles, NULL, NULL);
-		for (uint64 i = 0; i < rows; i++)
-		{
-			MemoryContext old = MemoryContextSwitchTo(context);
-			RoleDue    *due = palloc0(sizeof(RoleDue));
-			bool		isnull;
-
-			due->name = *DatumGetName(actor_query_result(i, 1, &isnull));
-			due->next = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
-			due->oid = get_role_oid(NameStr(due->name), true);
-			result = lappend(result, due);
-			MemoryContextSwitchTo(old);
-		}
-		foreach(cell, result)
-		{
-			RoleDue    *due = lfirst(cell);
-
-			if (due->next <= now)
-				due->backlog = count_backlog(due, now);
-		}
-		actor_bookkeeping_end(&bookkeeping);
-	}
+static void
+end_transaction(MemoryContext context)
+{
 	PopActiveSnapshot();
 	CommitTransactionCommand();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(context);
+}
+
+/*
+ * Reads the roles that have something to do into the current memory context,
+ * and removes what has expired; "expiry" is when that is to be done again.
+ */
+static List *
+look(TimestampTz *expiry)
+{
+	static bool forgotten = false;
+	MemoryContext context = CurrentMemoryContext;
+	List	   *result = NIL;
+
+	*expiry = DT_NOEND;
+	begin_transaction("looking for due reminders");
+	if (actor_catalog_installed())
+	{
+		if (!forgotten)
+			actor_idle_forget_starts();
+		forgotten = true;
+		result = look_for_idle(look_for_rows(context), context);
+		*expiry = actor_state_purge();
+	}
+	end_transaction(context);
 	return result;
 }
 
@@ -276,7 +351,7 @@ role_is_usable(const RoleDue *due)
 
 	if (reason != NULL && !role->complained)
 		ereport(LOG,
-				(errmsg("reminders of role \"%s\" cannot fire", NameStr(due->name)),
+				(errmsg("reminders and hooks of role \"%s\" cannot run", NameStr(due->name)),
 				 errdetail("%s", reason)));
 	role->complained = (reason != NULL);
 	return reason == NULL;
@@ -342,6 +417,33 @@ start_executor(const RoleDue *due)
 }
 
 /*
+ * Deactivates the idle actors of a role that no worker can connect as, without
+ * their hooks.  Returns when to do that again.
+ */
+static TimestampTz
+deactivate_for(const RoleDue *due)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData	error;
+	List	   *idle;
+	ListCell   *cell;
+
+	if (due->idle_next > GetCurrentTimestamp())
+		return due->idle_next;
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+	error.message = psprintf("role \"%s\" cannot run hooks", NameStr(due->name));
+
+	begin_transaction("deactivating idle actors");
+	error.detail = unconstify(char *, actor_role_unusable(due->oid));
+	idle = actor_idle_scan(&due->name, DEACTIVATE_MAX);
+	foreach(cell, idle)
+		(void) actor_idle_deactivate(lfirst(cell), &due->name, &error);
+	end_transaction(context);
+	return idle != NIL ? GetCurrentTimestamp() : DT_NOEND;
+}
+
+/*
  * Whether the executors of a role cannot cope.
  */
 static bool
@@ -359,7 +461,7 @@ needs_executor(const RoleDue *due, TimestampTz now)
  * returned in "waiting", if no other is.
  */
 static TimestampTz
-serve_role(const RoleDue *due, Oid *waiting)
+serve_role(RoleDue *due, Oid *waiting)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, WATCH_MS);
@@ -373,7 +475,7 @@ serve_role(const RoleDue *due, Oid *waiting)
 		return due->next <= now ? soon : DT_NOEND;
 	}
 	if (!role_is_usable(due))
-		return DT_NOEND;
+		return deactivate_for(due);
 	if (remember(&due->name)->start_after > now)
 		return Min(soon, remember(&due->name)->start_after);
 
@@ -426,6 +528,9 @@ sort_roles(List *roles)
 			actor_slots_of_role(due->oid, &due->slots);
 		if (due->slots.connected)
 			role->start_after = 0;
+		/* who has been woken will look */
+		if (due->slots.connected && due->idle_next <= now)
+			actor_idle_looked(&due->name);
 		due->waits_since = Max(due->next, role->yielded_at);
 	}
 	list_sort(roles, compare_roles);
@@ -469,17 +574,14 @@ record_death(const ActorDue *due, Oid role, bool itself)
 	error.message = itself ? "method has ended its own process" :
 		"method was ended with its process";
 
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	begin_transaction("recording a failed reminder");
 	role_name = GetUserNameFromId(role, true);
 	if (role_name != NULL && actor_catalog_installed())
 	{
 		namestrcpy(&name, role_name);
 		(void) actor_fire_failed(due, &name, &error, GetCurrentTimestamp());
 	}
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	MemoryContextSwitchTo(context);
+	end_transaction(context);
 }
 
 static void
@@ -538,6 +640,7 @@ run_once(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake;
+	TimestampTz expiry;
 	List	   *roles;
 
 	check_started();
@@ -550,9 +653,9 @@ run_once(void)
 		return have_executors() ? TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS) :
 			DT_NOEND;
 	}
-	roles = look();
-	wake = serve_roles(roles);
-	if (roles == NIL && !have_executors())
+	roles = look(&expiry);
+	wake = Min(serve_roles(roles), expiry);
+	if (roles == NIL && expiry == DT_NOEND && !have_executors())
 		return DT_NOEND;
 	return Min(wake, TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS));
 }

@@ -68,9 +68,19 @@ PG_FUNCTION_INFO_V1(actor_cause);
 
 typedef struct HeldTurn
 {
-	ActorRef	actor;			/* hash key; texts in TopTransactionContext */
+	ActorRef	actor;			/* texts in TopTransactionContext */
 	SubTransactionId subid;
+
+	/* that has seen or made the actor active; invalid: none has */
+	SubTransactionId active_subid;
 } HeldTurn;
+
+/* where a held turn is */
+typedef struct HeldIndexEntry
+{
+	ActorRef	actor;			/* hash key */
+	int			position;
+} HeldIndexEntry;
 
 static HeldTurn *held = NULL;	/* in TopMemoryContext */
 static int	held_count = 0;
@@ -111,6 +121,14 @@ compare_refs(const void *a, const void *b, Size keysize)
 	return actor_ref_equal(a, b) ? 0 : 1;
 }
 
+static void
+index_held_turn(int position)
+{
+	HeldIndexEntry *entry = hash_search(held_index, &held[position].actor, HASH_ENTER, NULL);
+
+	entry->position = position;
+}
+
 /*
  * Starts the index of the held turns.
  */
@@ -121,28 +139,32 @@ build_held_index(void)
 
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(ActorRef);
-	ctl.entrysize = sizeof(ActorRef);
+	ctl.entrysize = sizeof(HeldIndexEntry);
 	ctl.hash = hash_ref;
 	ctl.match = compare_refs;
 	ctl.hcxt = TopTransactionContext;
 	held_index = hash_create("held turns", 4 * LINEAR_SEARCH_MAX, &ctl,
 							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
 	for (int i = 0; i < held_count; i++)
-		hash_search(held_index, &held[i].actor, HASH_ENTER, NULL);
+		index_held_turn(i);
 }
 
 /*
- * Whether this transaction has the turn of an actor.
+ * The turn of an actor, if this transaction has it; otherwise NULL.
  */
-static bool
-turn_is_held(const ActorRef *actor)
+static HeldTurn *
+find_held_turn(const ActorRef *actor)
 {
 	if (held_index != NULL)
-		return hash_search(held_index, actor, HASH_FIND, NULL) != NULL;
+	{
+		HeldIndexEntry *entry = hash_search(held_index, actor, HASH_FIND, NULL);
+
+		return entry != NULL ? &held[entry->position] : NULL;
+	}
 	for (int i = held_count - 1; i >= 0; i--)
 		if (actor_ref_equal(&held[i].actor, actor))
-			return true;
-	return false;
+			return &held[i];
+	return NULL;
 }
 
 /*
@@ -175,8 +197,9 @@ remember_held_turn(const ActorRef *actor)
 	turn->actor.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
 	turn->actor.hash = actor->hash;
 	turn->subid = GetCurrentSubTransactionId();
+	turn->active_subid = InvalidSubTransactionId;
 	if (held_index != NULL)
-		hash_search(held_index, &turn->actor, HASH_ENTER, NULL);
+		index_held_turn(held_count);
 	held_count++;
 	if (held_index == NULL && held_count > LINEAR_SEARCH_MAX)
 		build_held_index();
@@ -401,7 +424,7 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 bool
 actor_turn_try_enter(const ActorRef *actor, const text *method)
 {
-	if (turn_is_held(actor))
+	if (find_held_turn(actor) != NULL)
 		return true;
 	check_turn_limit(actor, method);
 	reserve_held_turn();
@@ -409,6 +432,55 @@ actor_turn_try_enter(const ActorRef *actor, const text *method)
 		return false;
 	remember_held_turn(actor);
 	return true;
+}
+
+/*
+ * actor_turn_is_active
+ *		Whether this transaction, which has the turn of the actor, knows that
+ *		the actor is active.
+ *
+ * Only what has been seen or done in a subtransaction that is still open
+ * counts: it may have been undone with another one.  That one was released
+ * perhaps, and then the actor is looked at once more than would be needed.
+ */
+bool
+actor_turn_is_active(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	return turn != NULL && turn->active_subid != InvalidSubTransactionId &&
+		SubTransactionIsActive(turn->active_subid);
+}
+
+/*
+ * actor_turn_set_active
+ *		Takes note that an actor whose turn is held is active, or (false) that
+ *		it may not be.
+ */
+void
+actor_turn_set_active(const ActorRef *actor, bool active)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	Assert(turn != NULL);
+	turn->active_subid = active ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
+}
+
+/*
+ * actor_turn_check_isolation
+ *		Refuses to do what needs a turn at isolation levels whose snapshot is
+ *		older than the turn.
+ */
+void
+actor_turn_check_isolation(const char *action)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s in a transaction with isolation level %s", action,
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errhint("Use READ COMMITTED. The snapshot of the transaction is older than the turn, "
+						 "and turns are serial for each actor at every level.")));
 }
 
 /* call chain ------------------------------------------------------------ */
@@ -775,9 +847,10 @@ actor_cause(PG_FUNCTION_ARGS)
 	if (cause == NULL)
 		push_text_member(&state, "kind", "call", strlen("call"));
 	else
-	{
 		push_text_member(&state, "kind", unconstify(char *, cause->kind),
 						 strlen(cause->kind));
+	if (cause != NULL && cause->name != NULL)
+	{
 		push_text_member(&state, "name", VARDATA_ANY(cause->name),
 						 VARSIZE_ANY_EXHDR(cause->name));
 		push_time_member(&state, "scheduled_at", cause->scheduled_at);

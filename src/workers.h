@@ -101,6 +101,7 @@ typedef struct ActorTrace
 	Oid			database;
 	Oid			role;
 	int			drain_timeout;	/* ms the callback gets when it must end */
+	int			kind;			/* an ActorDueKind */
 	int64		generation;
 	TimestampTz scheduled_at;
 	int32		attempt;

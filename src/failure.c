@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ *
+ * failure.c
+ *		Failures of callbacks and hooks: the log, and the rows of
+ *		actor.failure for those that are given up.
+ *
+ * IDENTIFICATION
+ *		src/failure.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+
+#include "actor.h"
+
+/* longest error texts that are kept */
+#define MAX_ERROR_LEN		8192
+
+static ActorQuery write_failure = {
+	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
+	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+	14, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID}
+};
+
+/*
+ * actor_error_text
+ *		Text of an error, clipped to what is kept; NULL for NULL.
+ */
+text *
+actor_error_text(const char *string)
+{
+	if (string == NULL)
+		return NULL;
+	return cstring_to_text_with_len(string,
+									pg_mbcliplen(string, strlen(string), MAX_ERROR_LEN));
+}
+
+/*
+ * actor_failure_log
+ *		One line in the server's log; "what" says what kind of thing the name
+ *		belongs to.
+ */
+void
+actor_failure_log(int elevel, const ActorRef *actor, const char *what, const text *name,
+				  const ErrorData *error)
+{
+	ereport(elevel,
+			(errcode(error->sqlerrcode),
+			 errmsg("%s \"%s\" of actor \"%s\" of type \"%s\" failed: %s",
+					what, text_to_cstring(name), text_to_cstring(actor->id),
+					text_to_cstring(actor->type), error->message ? error->message : ""),
+			 errhidestmt(true)));
+}
+
+/*
+ * actor_failure_write
+ *		Writes down that something has been given up, which ran as a role.
+ */
+void
+actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
+					const NameData *role, const ErrorData *error)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[14];
+	char		nulls[14];
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	values[2] = CStringGetTextDatum(failure->kind);
+	values[3] = PointerGetDatum(failure->name);
+	values[4] = PointerGetDatum(failure->method);
+	values[5] = PointerGetDatum(failure->payload);
+	nulls[5] = failure->payload == NULL ? 'n' : ' ';
+	values[6] = TimestampTzGetDatum(failure->scheduled_at);
+	values[7] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[8] = Int32GetDatum(failure->attempts);
+	values[9] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+	values[10] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
+	values[11] = PointerGetDatum(actor_error_text(error->detail));
+	nulls[11] = error->detail == NULL ? 'n' : ' ';
+	values[12] = PointerGetDatum(actor_error_text(error->context));
+	nulls[12] = error->context == NULL ? 'n' : ' ';
+	values[13] = NameGetDatum(role);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_failure, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+}

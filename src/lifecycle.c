@@ -1,0 +1,356 @@
+/*-------------------------------------------------------------------------
+ *
+ * lifecycle.c
+ *		Life of an actor: activation, hooks, deactivation, deletion.
+ *
+ * An actor is active while it has a row in actor.activation that was made
+ * since this server was started.  The table is unlogged, so a crash or a
+ * failover empties it; rows that have survived an orderly restart show by the
+ * start of the server they carry, which is compared for equality only.
+ *
+ *	 none --first call that takes the turn--> active (on_activate runs)
+ *	 active --idle, actor_deactivate, actor_delete--> none (on_deactivate runs)
+ *	 active --crash, restart, failover--> none
+ *
+ * Both ways are gone in the actor's turn, in the transaction of whoever takes
+ * it, and are undone with it.  So what is known of a held turn is enough to
+ * look at the row only once in a transaction; see actor_turn_is_active.
+ *
+ * The time of the last use is written lazily: not more often than twice in an
+ * interval of the scan for idle actors, which allows for that; see idle.c.
+ *
+ * Lock order: the actor's turn, then its rows.
+ *
+ * IDENTIFICATION
+ *		src/lifecycle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+
+#include "actor.h"
+#include "firing.h"
+#include "workers.h"
+
+PG_FUNCTION_INFO_V1(actor_deactivate);
+PG_FUNCTION_INFO_V1(actor_delete);
+
+static ActorQuery read_activation = {
+	"SELECT last_used_at FROM actor.activation"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery write_activation = {
+	"INSERT INTO actor.activation"
+	"  (actor_type, actor_id, server_start, activated_at, last_used_at)"
+	" VALUES ($1, $2, pg_catalog.pg_postmaster_start_time(), $3, $3)"
+	" ON CONFLICT (actor_type, actor_id) DO UPDATE SET"
+	"  server_start = EXCLUDED.server_start,"
+	"  activated_at = EXCLUDED.activated_at,"
+	"  last_used_at = EXCLUDED.last_used_at,"
+	"  reentrancy_id = NULL,"
+	"  turn_expires_at = NULL",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery touch_activation = {
+	"UPDATE actor.activation SET last_used_at = $3"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+#define DELETE_FROM(table) \
+	{"DELETE FROM " table \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2", \
+	2, {TEXTOID, TEXTOID}}
+
+/* what ends with the activation, and what only with the actor */
+static ActorQuery delete_transient[] = {
+	DELETE_FROM("actor.activation")
+};
+
+static ActorQuery delete_lasting[] = {
+	DELETE_FROM("actor.state"),
+	DELETE_FROM("actor.reminder")
+};
+
+/* hooks ----------------------------------------------------------------- */
+
+/*
+ * actor_hook_run
+ *		Runs a hook as the current user, in a frame of its own; nothing happens
+ *		if the type has none.  The turn is held.
+ */
+void
+actor_hook_run(const ActorRef *actor, ActorHookKind kind)
+{
+	static const ActorCause causes[] = {{"activate"}, {"deactivate"}};
+	ActorFrame	frame;
+	ActorType  *type;
+	ActorMethod *hook;
+
+	frame.generation = actor_catalog_generation();
+	type = actor_type_lookup(actor->type);
+	hook = actor_hook_lookup(type, kind);
+	if (hook == NULL)
+		return;
+	frame.actor = *actor;
+	frame.method = cstring_to_text(actor_hook_name(kind));
+	frame.writing = actor_method_writes(hook);
+	frame.cause = &causes[kind];
+	frame.schema = type->schema_oid;
+	(void) actor_frame_run(&frame, hook, NULL);
+}
+
+/*
+ * actor_hook_exists
+ *		Whether the type of an actor has a hook that can be run.
+ */
+bool
+actor_hook_exists(const ActorRef *actor, ActorHookKind kind)
+{
+	ActorType  *type = actor_type_find(actor->type);
+
+	return type != NULL && actor_hook_lookup(type, kind) != NULL;
+}
+
+/* activation ------------------------------------------------------------ */
+
+/*
+ * Runs a statement about an actor, whose other values are filled in.
+ */
+static uint64
+run_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
+{
+	ActorBookkeeping bookkeeping;
+	uint64		rows;
+
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	return rows;
+}
+
+/*
+ * Reads when an active actor was last used; false if it is not active.
+ */
+static bool
+read_last_use(const ActorRef *actor, TimestampTz *last_used_at)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+	bool		found;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&read_activation, values, NULL) > 0;
+	if (found)
+		*last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+/*
+ * actor_is_active
+ *		Whether an actor, whose turn is held, is active.
+ */
+bool
+actor_is_active(const ActorRef *actor)
+{
+	TimestampTz last_used_at;
+
+	return actor_turn_is_active(actor) || read_last_use(actor, &last_used_at);
+}
+
+/*
+ * Resets the idle clock of an active actor, if that is worth a write.
+ */
+static void
+touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[3];
+
+	if (now - last_used_at < actor_type_scan_interval(type) / 2)
+		return;
+	values[2] = TimestampTzGetDatum(now);
+	/* nobody else writes the row, but the type may have been unregistered */
+	if (run_for_actor(&touch_activation, actor, values) == 0)
+		actor_type_require(actor->type);
+}
+
+/*
+ * actor_activate
+ *		Makes sure that an actor, whose turn is held, is active, and that this
+ *		counts as a use of it.
+ *
+ * The type was found at the generation.  Returns whether the actor has been
+ * activated by that, in which case what the caller knows about the type and
+ * its methods may be out of date.  Raises what on_activate raises.
+ */
+bool
+actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
+{
+	TimestampTz last_used_at;
+	TimestampTz now;
+	Datum		values[3];
+
+	if (actor_turn_is_active(actor))
+		return false;
+	if (read_last_use(actor, &last_used_at))
+	{
+		touch(actor, type, last_used_at);
+		actor_turn_set_active(actor, true);
+		return false;
+	}
+
+	now = GetCurrentTimestamp();
+	values[2] = TimestampTzGetDatum(now);
+	(void) run_for_actor(&write_activation, actor, values);
+	/* before the hook, which may call methods of the actor itself */
+	actor_turn_set_active(actor, true);
+	actor_wake_at(actor_idle_deadline(type, now));
+	actor_type_check_same(actor->type, type->schema_oid, generation);
+	actor_hook_run(actor, HOOK_ACTIVATE);
+	return true;
+}
+
+/* deactivation ---------------------------------------------------------- */
+
+/*
+ * actor_deactivated
+ *		Ends the activation of an actor, whose turn is held, after its hook has
+ *		run as a role, if it has one.  An error of the hook is logged and
+ *		written down.
+ */
+void
+actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz scheduled_at,
+				  const ErrorData *error)
+{
+	Datum		values[2];
+
+	for (int i = 0; i < lengthof(delete_transient); i++)
+		(void) run_for_actor(&delete_transient[i], actor, values);
+	actor_turn_set_active(actor, false);
+	if (error != NULL)
+	{
+		ActorFailure failure;
+
+		memset(&failure, 0, sizeof(failure));
+		failure.kind = "deactivate";
+		failure.name = failure.method = cstring_to_text(actor_hook_name(HOOK_DEACTIVATE));
+		failure.scheduled_at = scheduled_at;
+		failure.attempts = 1;
+		/* a client gets it too */
+		actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, actor,
+						  actor_due_word(DUE_DEACTIVATE), failure.name, error);
+		actor_failure_write(actor, &failure, role, error);
+	}
+}
+
+static void
+run_on_deactivate(void *arg)
+{
+	actor_hook_run(arg, HOOK_DEACTIVATE);
+}
+
+/*
+ * Deactivates an actor, whose turn is held, as the current user; false if it
+ * is not active.
+ */
+static bool
+deactivate(ActorRef *actor)
+{
+	ErrorData  *error = NULL;
+	NameData	role;
+
+	if (!actor_is_active(actor))
+		return false;
+	if (actor_hook_exists(actor, HOOK_DEACTIVATE))
+		error = actor_attempt(run_on_deactivate, actor);
+	/* whoever cancels the statement means all of it */
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
+	actor_deactivated(actor, &role, GetCurrentTimestamp(), error);
+	return true;
+}
+
+/*
+ * Refuses to end the life of an actor while that begins or ends.
+ */
+static void
+check_not_in_hook(const ActorRef *actor)
+{
+	for (ActorFrame *frame = actor_frame_current(); frame != NULL; frame = frame->caller)
+		if (frame->cause != NULL && frame->cause->name == NULL &&
+			actor_ref_equal(&frame->actor, actor))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("actor \"%s\" of type \"%s\" is being activated or deactivated",
+							text_to_cstring(actor->id), text_to_cstring(actor->type)),
+					 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
+}
+
+/*
+ * Takes the turn of the actor that the arguments name, for somebody who may
+ * end its life: the owner of the type, or a method of the actor itself.
+ */
+static void
+enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
+{
+	ActorFrame *frame = actor_frame_current();
+	ActorType  *type;
+	bool		own_turn;
+
+	actor_ref_arguments(actor, fcinfo);
+	AcceptInvalidationMessages();
+	own_turn = frame != NULL && actor_ref_equal(&frame->actor, actor);
+	if (!own_turn)
+		actor_type_require_owner(actor->type);
+	check_not_in_hook(actor);
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	actor_turn_check_isolation("end the life of an actor");
+
+	type = actor_type_get(actor->type);
+	if (!own_turn)
+		actor_turn_check_reentry(actor, type, NULL);
+	(void) actor_turn_enter(actor, NULL, actor_type_call_timeout(type));
+}
+
+Datum
+actor_deactivate(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+
+	enter_to_end(&actor, fcinfo, "actor_deactivate()");
+	PG_RETURN_BOOL(deactivate(&actor));
+}
+
+Datum
+actor_delete(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	Datum		values[2];
+	bool		found;
+
+	enter_to_end(&actor, fcinfo, "actor_delete()");
+	found = deactivate(&actor);
+	for (int i = 0; i < lengthof(delete_lasting); i++)
+		found |= run_for_actor(&delete_lasting[i], &actor, values) > 0;
+	PG_RETURN_BOOL(found);
+}
