@@ -171,6 +171,62 @@ COMMENT ON COLUMN actor.request.result IS 'what the method returned';
 COMMENT ON COLUMN actor.request.created_at IS 'when the method returned';
 SELECT pg_catalog.pg_extension_config_dump('actor.request', '');
 
+/*
+ * Timers end with the activation of their actor, so this is not dumped either.
+ */
+CREATE UNLOGGED TABLE actor.timer (
+    actor_type     text COLLATE "C" NOT NULL,
+    actor_id       text COLLATE "C" NOT NULL,
+    name           text COLLATE "C" NOT NULL,
+    method         text NOT NULL,
+    data           jsonb,
+    due_time       text,
+    period         text,
+    ttl            text,
+    role_name      name NOT NULL,
+    generation     bigint NOT NULL,
+    registered_at  timestamptz NOT NULL,
+    first_at       timestamptz NOT NULL,
+    step           interval,
+    firings        integer NOT NULL,
+    time_zone      text NOT NULL,
+    expires_at     timestamptz,
+    firing         bigint NOT NULL,
+    scheduled_at   timestamptz NOT NULL,
+    next_try_at    timestamptz NOT NULL,
+    remaining      bigint,
+    attempt        integer NOT NULL,
+    deferrals      integer NOT NULL,
+    last_error     text,
+    PRIMARY KEY (actor_type, actor_id, name)
+) WITH (fillfactor = 80);
+CREATE INDEX timer_due ON actor.timer (role_name, next_try_at);
+COMMENT ON TABLE actor.timer IS 'callbacks of active actors, one row a timer';
+COMMENT ON INDEX actor.timer_due IS 'finds the due timers of a role';
+COMMENT ON COLUMN actor.timer.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.timer.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.timer.name IS 'name of the timer, unique for the actor';
+COMMENT ON COLUMN actor.timer.method IS 'method that is called';
+COMMENT ON COLUMN actor.timer.data IS 'payload of the method';
+COMMENT ON COLUMN actor.timer.due_time IS 'due time as given';
+COMMENT ON COLUMN actor.timer.period IS 'period as given';
+COMMENT ON COLUMN actor.timer.ttl IS 'time to live as given';
+COMMENT ON COLUMN actor.timer.role_name IS 'role that registered the timer and runs the method';
+COMMENT ON COLUMN actor.timer.generation IS 'random number of this registration';
+COMMENT ON COLUMN actor.timer.registered_at IS 'when the timer was registered';
+COMMENT ON COLUMN actor.timer.first_at IS 'instant of the first firing, origin of the grid';
+COMMENT ON COLUMN actor.timer.step IS 'period as an interval; NULL: one firing only';
+COMMENT ON COLUMN actor.timer.firings IS 'total number of firings; 0: no limit';
+COMMENT ON COLUMN actor.timer.time_zone IS 'time zone of calendar steps';
+COMMENT ON COLUMN actor.timer.expires_at IS 'firings scheduled at or after this do not happen; NULL: never';
+COMMENT ON COLUMN actor.timer.firing IS 'number of the pending firing, from 0';
+COMMENT ON COLUMN actor.timer.scheduled_at IS 'instant the pending firing is scheduled at';
+COMMENT ON COLUMN actor.timer.next_try_at IS 'when the pending firing is tried; infinity: never';
+COMMENT ON COLUMN actor.timer.remaining IS 'firings left, the pending one included; NULL: no limit';
+COMMENT ON COLUMN actor.timer.attempt IS 'number of the next attempt of the pending firing, from 1';
+COMMENT ON COLUMN actor.timer.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
+COMMENT ON COLUMN actor.timer.last_error IS 'message of the last failed attempt';
+
 CREATE TABLE actor.failure (
     failure_id   bigint GENERATED ALWAYS AS IDENTITY,
     actor_type   text COLLATE "C" NOT NULL,
@@ -193,8 +249,8 @@ COMMENT ON TABLE actor.failure IS 'firings given up after their last retry, and 
 COMMENT ON COLUMN actor.failure.failure_id IS 'number of the failure';
 COMMENT ON COLUMN actor.failure.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.failure.actor_id IS 'id of the actor';
-COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder or deactivate';
-COMMENT ON COLUMN actor.failure.name IS 'name of the reminder, or of the hook';
+COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder, timer or deactivate';
+COMMENT ON COLUMN actor.failure.name IS 'name of the reminder or timer, or of the hook';
 COMMENT ON COLUMN actor.failure.method IS 'method that was called';
 COMMENT ON COLUMN actor.failure.payload IS 'its payload';
 COMMENT ON COLUMN actor.failure.scheduled_at IS 'instant the firing was scheduled at';
@@ -210,7 +266,7 @@ SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
 
 /*
  * Who sees what: the owner of a type sees the rows of its actors, a role sees
- * the reminders and failures it registered itself, nobody else sees any.
+ * the reminders, timers and failures it registered itself, nobody else sees any.
  */
 
 CREATE VIEW actor.owned_type WITH (security_barrier) AS
@@ -250,6 +306,12 @@ CREATE POLICY owner ON actor.request FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
            OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
 GRANT SELECT ON actor.request TO PUBLIC;
+
+ALTER TABLE actor.timer ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.timer FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
+GRANT SELECT ON actor.timer TO PUBLIC;
 
 ALTER TABLE actor.failure ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.failure FOR SELECT
@@ -550,6 +612,82 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_delete_reminder';
 COMMENT ON FUNCTION @extschema@.actor_delete_reminder(text, text, text)
     IS 'removes a reminder; true if there was one';
+
+/*
+ * Timers
+ */
+
+CREATE FUNCTION @extschema@.actor_set_timer(
+    actor_type text,
+    actor_id   text,
+    name       text,
+    due_time   text DEFAULT NULL,
+    period     text DEFAULT NULL,
+    ttl        text DEFAULT NULL,
+    data       jsonb DEFAULT NULL,
+    method     text DEFAULT NULL,
+    overwrite  boolean DEFAULT true)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_timer';
+COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, text, text, text, jsonb, text, boolean)
+    IS 'activates an actor and registers or replaces a timer; due time, period and ttl as Dapr writes them';
+
+CREATE FUNCTION @extschema@.actor_set_timer(
+    actor_type text,
+    actor_id   text,
+    name       text,
+    due_time   timestamptz,
+    period     interval DEFAULT NULL,
+    ttl        interval DEFAULT NULL,
+    data       jsonb DEFAULT NULL,
+    method     text DEFAULT NULL,
+    overwrite  boolean DEFAULT true)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_timer_at';
+COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, timestamptz, interval, interval, jsonb, text, boolean)
+    IS 'activates an actor and registers or replaces a timer that is due at an instant';
+
+CREATE FUNCTION @extschema@.actor_set_timer(
+    actor_type text,
+    actor_id   text,
+    name       text,
+    due_time   interval,
+    period     interval DEFAULT NULL,
+    ttl        interval DEFAULT NULL,
+    data       jsonb DEFAULT NULL,
+    method     text DEFAULT NULL,
+    overwrite  boolean DEFAULT true)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_timer_in';
+COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, interval, interval, interval, jsonb, text, boolean)
+    IS 'activates an actor and registers or replaces a timer that is due after a time';
+
+CREATE FUNCTION @extschema@.actor_get_timer(
+    actor_type text,
+    actor_id   text,
+    name       text)
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_timer';
+COMMENT ON FUNCTION @extschema@.actor_get_timer(text, text, text)
+    IS 'a timer as registered, and its next firing; NULL when absent';
+
+CREATE FUNCTION @extschema@.actor_delete_timer(
+    actor_type text,
+    actor_id   text,
+    name       text)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_delete_timer';
+COMMENT ON FUNCTION @extschema@.actor_delete_timer(text, text, text)
+    IS 'removes a timer; true if there was one';
+
+/*
+ * Schedules
+ */
 
 CREATE FUNCTION @extschema@.actor_schedule_preview(
     due_time      text,

@@ -89,7 +89,7 @@ static volatile TimestampTz die_at = 0;
 const char *
 actor_due_word(ActorDueKind kind)
 {
-	static const char *const words[] = {"reminder", "hook"};
+	static const char *const words[] = {"reminder", "timer", "hook"};
 
 	return words[kind];
 }

@@ -4,7 +4,7 @@
  *		Turning due rows into turns, exactly once.
  *
  * A firing takes the actor's turn, claims the row, calls the method in a
- * subtransaction, and writes what has become of the reminder, all in one
+ * subtransaction, and writes what has become of the row, all in one
  * transaction, which several firings may share.  Effect and bookkeeping commit
  * together or not at all.
  *
@@ -56,64 +56,81 @@ typedef struct Claim
 	int32		deferrals;
 } Claim;
 
+/*
+ * Reminders and timers are alike, but for what they do not do: timers have
+ * neither a policy for missed firings nor one for failures.
+ */
+#define SCAN_DUE(kind, table) \
+	"(SELECT " kind "::pg_catalog.int4, actor_type, actor_id, name, generation," \
+	"  scheduled_at, attempt, next_try_at" \
+	"   FROM " table \
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"    AND next_try_at OPERATOR(pg_catalog.<=) $2" \
+	"  ORDER BY next_try_at LIMIT $3)"
+
 static ActorQuery scan_due = {
-	"SELECT actor_type, actor_id, name, generation, scheduled_at, attempt, next_try_at"
-	"  FROM actor.reminder"
-	" WHERE role_name OPERATOR(pg_catalog.=) $1"
-	"   AND next_try_at OPERATOR(pg_catalog.<=) $2"
+	SCAN_DUE("0", "actor.reminder") " UNION ALL " SCAN_DUE("1", "actor.timer")
 	" ORDER BY next_try_at LIMIT $3",
 	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
 };
 
+#define READ_NEXT(table) \
+	"(SELECT next_try_at FROM " table \
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1 ORDER BY next_try_at LIMIT 1)"
+
 static ActorQuery read_next = {
-	"SELECT next_try_at FROM actor.reminder"
-	" WHERE role_name OPERATOR(pg_catalog.=) $1"
-	" ORDER BY next_try_at LIMIT 1",
+	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ")",
 	1, {NAMEOID}
 };
 
-static ActorQuery claim_row = {
-	"SELECT method, data, first_at, step, firings, expires_at, time_zone,"
-	"  firing, catch_up, failure_policy, deferrals"
-	"  FROM actor.reminder"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3"
+#define WHERE_KEY \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND name OPERATOR(pg_catalog.=) $3" \
 	"   AND generation OPERATOR(pg_catalog.=) $4"
-	"   AND scheduled_at OPERATOR(pg_catalog.=) $5"
-	"   AND attempt OPERATOR(pg_catalog.=) $6"
-	"   AND role_name OPERATOR(pg_catalog.=) $7"
-	"   FOR UPDATE SKIP LOCKED",
-	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}
+
+#define CLAIM_ROW(table, policies) \
+	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
+	"  firing, " policies ", deferrals" \
+	"  FROM " table WHERE_KEY \
+	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
+	"   AND attempt OPERATOR(pg_catalog.=) $6" \
+	"   AND role_name OPERATOR(pg_catalog.=) $7" \
+	"   FOR UPDATE SKIP LOCKED", \
+	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}}
+
+static ActorQuery claim_row[] = {
+	CLAIM_ROW("actor.reminder", "catch_up, failure_policy"),
+	CLAIM_ROW("actor.timer", "'one'::pg_catalog.text, NULL::pg_catalog.jsonb")
 };
 
-static ActorQuery finish_row = {
-	"DELETE FROM actor.reminder"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3"
-	"   AND generation OPERATOR(pg_catalog.=) $4",
-	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}
+#define FINISH_ROW(table) \
+	{"DELETE FROM " table WHERE_KEY, \
+	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}
+
+static ActorQuery finish_row[] = {
+	FINISH_ROW("actor.reminder"),
+	FINISH_ROW("actor.timer")
 };
 
-static ActorQuery advance_row = {
-	"UPDATE actor.reminder SET firing = $5, scheduled_at = $6, next_try_at = $6,"
-	"  remaining = $7, attempt = 1, deferrals = 0, last_error = $8"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3"
-	"   AND generation OPERATOR(pg_catalog.=) $4",
-	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID}
+#define ADVANCE_ROW(table) \
+	{"UPDATE " table " SET firing = $5, scheduled_at = $6, next_try_at = $6," \
+	"  remaining = $7, attempt = 1, deferrals = 0, last_error = $8" WHERE_KEY, \
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID}}
+
+static ActorQuery advance_row[] = {
+	ADVANCE_ROW("actor.reminder"),
+	ADVANCE_ROW("actor.timer")
 };
 
-static ActorQuery retry_row = {
-	"UPDATE actor.reminder SET next_try_at = $5, attempt = $6, deferrals = $7,"
-	"  last_error = $8"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3"
-	"   AND generation OPERATOR(pg_catalog.=) $4",
-	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}
+#define RETRY_ROW(table) \
+	{"UPDATE " table " SET next_try_at = $5, attempt = $6, deferrals = $7," \
+	"  last_error = $8" WHERE_KEY, \
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}}
+
+static ActorQuery retry_row[] = {
+	RETRY_ROW("actor.reminder"),
+	RETRY_ROW("actor.timer")
 };
 
 /* policies -------------------------------------------------------------- */
@@ -254,15 +271,15 @@ actor_due_scan(const NameData *role, TimestampTz until, int limit)
 		ActorDue   *due = palloc(sizeof(ActorDue));
 		bool		isnull;
 
+		due->kind = DatumGetInt32(actor_query_result(i, 1, &isnull));
 		actor_ref_init(&due->actor,
-					   DatumGetTextPCopy(actor_query_result(i, 1, &isnull)),
-					   DatumGetTextPCopy(actor_query_result(i, 2, &isnull)));
-		due->kind = DUE_REMINDER;
-		due->name = DatumGetTextPCopy(actor_query_result(i, 3, &isnull));
-		due->generation = DatumGetInt64(actor_query_result(i, 4, &isnull));
-		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 5, &isnull));
-		due->attempt = DatumGetInt32(actor_query_result(i, 6, &isnull));
-		due->next_try_at = DatumGetTimestampTz(actor_query_result(i, 7, &isnull));
+					   DatumGetTextPCopy(actor_query_result(i, 2, &isnull)),
+					   DatumGetTextPCopy(actor_query_result(i, 3, &isnull)));
+		due->name = DatumGetTextPCopy(actor_query_result(i, 4, &isnull));
+		due->generation = DatumGetInt64(actor_query_result(i, 5, &isnull));
+		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 6, &isnull));
+		due->attempt = DatumGetInt32(actor_query_result(i, 7, &isnull));
+		due->next_try_at = DatumGetTimestampTz(actor_query_result(i, 8, &isnull));
 		result = lappend(result, due);
 		MemoryContextSwitchTo(old);
 	}
@@ -279,14 +296,14 @@ actor_due_next(const NameData *role)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {NameGetDatum(role)};
-	TimestampTz next = DT_NOEND;
+	Datum		next;
 	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_next, values, NULL) > 0)
-		next = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	(void) actor_query_run(&read_next, values, NULL);
+	next = actor_query_result(0, 1, &isnull);
 	actor_bookkeeping_end(&bookkeeping);
-	return next;
+	return isnull ? DT_NOEND : DatumGetTimestampTz(next);
 }
 
 /* claiming -------------------------------------------------------------- */
@@ -324,7 +341,7 @@ claim(const ActorDue *due, const NameData *role, Claim *claimed)
 	values[6] = NameGetDatum(role);
 
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&claim_row, values, NULL) == 1;
+	found = actor_query_run(&claim_row[due->kind], values, NULL) == 1;
 	if (found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -406,7 +423,7 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	key_values(due, values);
 	if (firing < 0)
 	{
-		write_outcome(&finish_row, values, NULL);
+		write_outcome(&finish_row[due->kind], values, NULL);
 		return;
 	}
 	values[4] = Int64GetDatum(firing);
@@ -415,7 +432,7 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	nulls[6] = left < 0 ? 'n' : ' ';
 	values[7] = PointerGetDatum(last_error);
 	nulls[7] = last_error == NULL ? 'n' : ' ';
-	write_outcome(&advance_row, values, nulls);
+	write_outcome(&advance_row[due->kind], values, nulls);
 }
 
 static void
@@ -423,7 +440,7 @@ park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData 
 {
 	ActorFailure failure;
 
-	failure.kind = "reminder";
+	failure.kind = actor_due_word(due->kind);
 	failure.name = due->name;
 	failure.method = claimed->method;
 	failure.payload = claimed->data;
@@ -496,7 +513,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	Datum		values[8];
 	int64		delay;
 
-	actor_failure_log(LOG, &due->actor, "reminder", due->name, error);
+	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, error);
 	key_values(due, values);
 	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
 	if (innocent && claimed->deferrals < DEFERRALS_MAX)
@@ -504,7 +521,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 		values[4] = TimestampTzGetDatum(now + deferral_delay(claimed->deferrals));
 		values[5] = Int32GetDatum(due->attempt);
 		values[6] = Int32GetDatum(claimed->deferrals + 1);
-		write_outcome(&retry_row, values, NULL);
+		write_outcome(&retry_row[due->kind], values, NULL);
 		return;
 	}
 
@@ -514,7 +531,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 		values[4] = TimestampTzGetDatum(now + delay);
 		values[5] = Int32GetDatum(due->attempt + 1);
 		values[6] = Int32GetDatum(innocent ? claimed->deferrals : 0);
-		write_outcome(&retry_row, values, NULL);
+		write_outcome(&retry_row[due->kind], values, NULL);
 	}
 	else
 		give_up(due, claimed, role, error);
@@ -612,6 +629,13 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	if (!claim(due, role, &claimed))
 		return FIRING_BUSY;
 
+	/* left by an earlier start of the server, in a transaction that was prepared */
+	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
+	{
+		advance(due, &claimed.schedule, -1, 0, NULL);
+		return FIRING_DONE;
+	}
+
 	started_at = GetCurrentTimestamp();
 	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
 							   started_at, &next_at, &missed);
@@ -624,7 +648,7 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 		return FIRING_DONE;
 	}
 
-	cause.kind = "reminder";
+	cause.kind = actor_due_word(due->kind);
 	cause.name = due->name;
 	cause.scheduled_at = due->scheduled_at;
 	cause.fired_at = started_at;

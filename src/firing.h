@@ -17,7 +17,8 @@
 /* What is due */
 typedef enum ActorDueKind
 {
-	DUE_REMINDER,
+	DUE_REMINDER,				/* these two are indexes, too */
+	DUE_TIMER,
 	DUE_DEACTIVATE				/* an actor that has been idle for too long */
 } ActorDueKind;
 

@@ -31,6 +31,9 @@
 #include "firing.h"
 #include "workers.h"
 
+/* smallest step of a grid, in microseconds */
+#define STEP_MIN			(100 * INT64CONST(1000))
+
 /* the longest unused actor of each type, by skipping from type to type */
 static ActorQuery read_types = {
 	"WITH RECURSIVE r AS ("
@@ -66,6 +69,36 @@ static ActorQuery claim_idle = {
 	"   AND (turn_expires_at IS NULL OR turn_expires_at OPERATOR(pg_catalog.<=) $4)"
 	"   FOR UPDATE SKIP LOCKED",
 	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery read_timers = {
+	"SELECT FROM actor.timer"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2",
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery lock_timers = {
+	"SELECT FROM actor.timer"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, TEXTOID}
+};
+
+/* timers without an activation of this start of the server */
+static ActorQuery forget_timers = {
+	"DELETE FROM actor.timer d USING"
+	"  (SELECT t.actor_type, t.actor_id, t.name FROM actor.timer t"
+	"    WHERE NOT EXISTS (SELECT FROM actor.activation a"
+	"      WHERE a.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"        AND a.actor_id OPERATOR(pg_catalog.=) t.actor_id"
+	"        AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())"
+	"      FOR UPDATE OF t SKIP LOCKED) s"
+	" WHERE d.actor_type OPERATOR(pg_catalog.=) s.actor_type"
+	"   AND d.actor_id OPERATOR(pg_catalog.=) s.actor_id"
+	"   AND d.name OPERATOR(pg_catalog.=) s.name",
+	0, {0}
 };
 
 static ActorQuery forget_activations = {
@@ -109,13 +142,16 @@ deadline(const ActorType *type, TimestampTz last_used_at)
 
 /*
  * actor_grid_point
- *		The first multiple of a step that is not before a time.
+ *		The first multiple of a step, which is not taken too small, that is not
+ *		before a time.
  */
 TimestampTz
 actor_grid_point(TimestampTz time, int64 step)
 {
-	int64		past = time % step;
+	int64		past;
 
+	step = Max(step, STEP_MIN);
+	past = time % step;
 	return past == 0 ? time : time - past + (time > 0 ? step : 0);
 }
 
@@ -345,8 +381,8 @@ pass_over(const ActorRef *actor)
 }
 
 /*
- * Takes the turn of an actor and locks its row, if the turn is free and the
- * actor has not been used since it was seen.
+ * Takes the turn of an actor and locks its rows, if the turn and all of them
+ * are free and the actor has not been used since it was seen.
  */
 static bool
 claim(const ActorDue *due)
@@ -362,7 +398,9 @@ claim(const ActorDue *due)
 	values[2] = TimestampTzGetDatum(due->scheduled_at);
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
 	actor_bookkeeping_begin(&bookkeeping);
-	claimed = actor_query_run(&claim_idle, values, NULL) == 1;
+	claimed = actor_query_run(&claim_idle, values, NULL) == 1 &&
+		actor_query_run(&read_timers, values, NULL) ==
+		actor_query_run(&lock_timers, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	return claimed;
 }
@@ -437,6 +475,7 @@ actor_idle_forget_starts(void)
 	ActorBookkeeping bookkeeping;
 
 	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&forget_timers, NULL, NULL);
 	(void) actor_query_run(&forget_activations, NULL, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 }

@@ -6,7 +6,9 @@
  * An actor is active while it has a row in actor.activation that was made
  * since this server was started.  The table is unlogged, so a crash or a
  * failover empties it; rows that have survived an orderly restart show by the
- * start of the server they carry, which is compared for equality only.
+ * start of the server they carry, which is compared for equality only.  Timers
+ * live in another unlogged table, and only as long as their actor is active:
+ * whoever writes one has the turn, and has activated the actor in it.
  *
  *	 none --first call that takes the turn--> active (on_activate runs)
  *	 active --idle, actor_deactivate, actor_delete--> none (on_deactivate runs)
@@ -76,9 +78,8 @@ static ActorQuery touch_activation = {
 	2, {TEXTOID, TEXTOID}}
 
 /* what ends with the activation, and what only with the actor */
-static ActorQuery delete_transient[] = {
-	DELETE_FROM("actor.activation")
-};
+static ActorQuery delete_timers = DELETE_FROM("actor.timer");
+static ActorQuery delete_activation = DELETE_FROM("actor.activation");
 
 static ActorQuery delete_lasting[] = {
 	DELETE_FROM("actor.state"),
@@ -220,6 +221,8 @@ actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 	now = GetCurrentTimestamp();
 	values[2] = TimestampTzGetDatum(now);
 	(void) run_for_actor(&write_activation, actor, values);
+	/* those of an earlier start of the server must not come to life again */
+	(void) run_for_actor(&delete_timers, actor, values);
 	/* before the hook, which may call methods of the actor itself */
 	actor_turn_set_active(actor, true);
 	actor_wake_at(actor_idle_deadline(type, now));
@@ -242,8 +245,8 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 {
 	Datum		values[2];
 
-	for (int i = 0; i < lengthof(delete_transient); i++)
-		(void) run_for_actor(&delete_transient[i], actor, values);
+	(void) run_for_actor(&delete_timers, actor, values);
+	(void) run_for_actor(&delete_activation, actor, values);
 	actor_turn_set_active(actor, false);
 	if (error != NULL)
 	{

@@ -113,6 +113,13 @@ static struct TypeData
 		1, {TEXTOID}}
 	},
 	{
+		"timer",
+		{"SELECT 1 FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
 		/* remembered results keep nobody from unregistering */
 		"request",
 		{NULL},

@@ -1,12 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * reminder.c
- *		SQL functions of reminders: registering, reading, deleting, preview.
+ *		SQL functions of reminders and timers: registering, reading, deleting,
+ *		preview.
  *
  * A reminder is a row of actor.reminder.  Registering one is an upsert that
  * commits or rolls back with its transaction; the workers find it after the
  * commit.  The generation of a row is a random number of the registration, so
  * that a firing under way never mistakes a replaced reminder for its own.
+ *
+ * A timer is the same in actor.timer, but lives only as long as its actor is
+ * active: registering one takes the turn and activates.
  *
  * Lock order: the row is locked last, after any turn.
  *
@@ -28,6 +32,7 @@
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -43,9 +48,14 @@ PG_FUNCTION_INFO_V1(actor_set_reminder_at);
 PG_FUNCTION_INFO_V1(actor_set_reminder_in);
 PG_FUNCTION_INFO_V1(actor_get_reminder);
 PG_FUNCTION_INFO_V1(actor_delete_reminder);
+PG_FUNCTION_INFO_V1(actor_set_timer);
+PG_FUNCTION_INFO_V1(actor_set_timer_at);
+PG_FUNCTION_INFO_V1(actor_set_timer_in);
+PG_FUNCTION_INFO_V1(actor_get_timer);
+PG_FUNCTION_INFO_V1(actor_delete_timer);
 PG_FUNCTION_INFO_V1(actor_schedule_preview);
 
-/* arguments of actor_set_reminder, after type and id */
+/* arguments of actor_set_reminder and actor_set_timer, after type and id */
 enum
 {
 	ARG_NAME = 2,
@@ -56,7 +66,8 @@ enum
 	ARG_METHOD,
 	ARG_FAILURE_POLICY,
 	ARG_CATCH_UP,
-	ARG_OVERWRITE
+	ARG_OVERWRITE,
+	ARG_TIMER_OVERWRITE = ARG_FAILURE_POLICY
 };
 
 /* the parts of a schedule as somebody asked for them */
@@ -100,66 +111,86 @@ enum
 	TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
 	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID}
 
-static ActorQuery insert_reminder = {
-	"INSERT INTO actor.reminder (actor_type, actor_id, name, method, data,"
-	"  due_time, period, ttl, catch_up, failure_policy, role_name, generation,"
-	"  registered_at, first_at, step, firings, time_zone, expires_at, remaining,"
-	"  firing, scheduled_at, next_try_at, attempt, deferrals)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-	"  $16, $17, $18, $19, 0, $14, $14, 1, 0)"
-	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING",
-	COL_COUNT, COLUMN_TYPES
+#define WHERE_KEY \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND name OPERATOR(pg_catalog.=) $3"
+
+/* by ActorDueKind; a timer has no policies, whose values are ignored then */
+#define INSERT_ROW(table, policies, policy_values) \
+	{"INSERT INTO " table " (actor_type, actor_id, name, method, data," \
+	"  due_time, period, ttl, " policies "role_name, generation," \
+	"  registered_at, first_at, step, firings, time_zone, expires_at, remaining," \
+	"  firing, scheduled_at, next_try_at, attempt, deferrals)" \
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, " policy_values "$11, $12, $13, $14," \
+	"  $15, $16, $17, $18, $19, 0, $14, $14, 1, 0)" \
+	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING", \
+	COL_COUNT, COLUMN_TYPES}
+
+static ActorQuery insert_row[] = {
+	INSERT_ROW("actor.reminder", "catch_up, failure_policy, ", "$9, $10, "),
+	INSERT_ROW("actor.timer", "", "")
 };
 
-static ActorQuery replace_reminder = {
-	"UPDATE actor.reminder SET method = $4, data = $5, due_time = $6, period = $7,"
-	"  ttl = $8, catch_up = $9, failure_policy = $10, role_name = $11,"
-	"  generation = $12, registered_at = $13, first_at = $14, step = $15,"
-	"  firings = $16, time_zone = $17, expires_at = $18, remaining = $19,"
-	"  firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1,"
-	"  deferrals = 0, last_error = NULL"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3",
-	COL_COUNT, COLUMN_TYPES
+#define REPLACE_ROW(table, policies) \
+	{"UPDATE " table " SET method = $4, data = $5, due_time = $6, period = $7," \
+	"  ttl = $8, " policies "role_name = $11," \
+	"  generation = $12, registered_at = $13, first_at = $14, step = $15," \
+	"  firings = $16, time_zone = $17, expires_at = $18, remaining = $19," \
+	"  firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1," \
+	"  deferrals = 0, last_error = NULL" WHERE_KEY, \
+	COL_COUNT, COLUMN_TYPES}
+
+static ActorQuery replace_row[] = {
+	REPLACE_ROW("actor.reminder", "catch_up = $9, failure_policy = $10, "),
+	REPLACE_ROW("actor.timer", "")
 };
 
-static ActorQuery lock_reminder = {
-	"SELECT role_name FROM actor.reminder"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3 FOR UPDATE",
-	3, {TEXTOID, TEXTOID, TEXTOID}
+#define LOCK_ROW(table) \
+	{"SELECT role_name FROM " table WHERE_KEY " FOR UPDATE", \
+	3, {TEXTOID, TEXTOID, TEXTOID}}
+
+static ActorQuery lock_row[] = {
+	LOCK_ROW("actor.reminder"),
+	LOCK_ROW("actor.timer")
 };
 
-static ActorQuery delete_reminder = {
-	"DELETE FROM actor.reminder"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3",
-	3, {TEXTOID, TEXTOID, TEXTOID}
+#define DELETE_ROW(table) \
+	{"DELETE FROM " table WHERE_KEY, \
+	3, {TEXTOID, TEXTOID, TEXTOID}}
+
+static ActorQuery delete_row[] = {
+	DELETE_ROW("actor.reminder"),
+	DELETE_ROW("actor.timer")
 };
 
-static ActorQuery read_reminder = {
-	"SELECT role_name, pg_catalog.jsonb_build_object("
-	"  'actor_type'::pg_catalog.text, actor_type, 'actor_id'::pg_catalog.text, actor_id,"
-	"  'name'::pg_catalog.text, name, 'method'::pg_catalog.text, method,"
-	"  'data'::pg_catalog.text, data, 'due_time'::pg_catalog.text, due_time,"
-	"  'period'::pg_catalog.text, period, 'ttl'::pg_catalog.text, ttl,"
-	"  'catch_up'::pg_catalog.text, catch_up,"
-	"  'failure_policy'::pg_catalog.text, failure_policy,"
-	"  'role_name'::pg_catalog.text, role_name,"
-	"  'registered_at'::pg_catalog.text, registered_at,"
-	"  'scheduled_at'::pg_catalog.text, scheduled_at,"
-	"  'next_try_at'::pg_catalog.text, next_try_at,"
-	"  'expires_at'::pg_catalog.text, expires_at,"
-	"  'remaining'::pg_catalog.text, remaining, 'attempt'::pg_catalog.text, attempt,"
-	"  'last_error'::pg_catalog.text, last_error)"
-	"  FROM actor.reminder"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND name OPERATOR(pg_catalog.=) $3",
-	3, {TEXTOID, TEXTOID, TEXTOID}
+#define READ_ROW(table, policies, condition) \
+	{"SELECT role_name, pg_catalog.jsonb_build_object(" \
+	"  'actor_type'::pg_catalog.text, actor_type, 'actor_id'::pg_catalog.text, actor_id," \
+	"  'name'::pg_catalog.text, name, 'method'::pg_catalog.text, method," \
+	"  'data'::pg_catalog.text, data, 'due_time'::pg_catalog.text, due_time," \
+	"  'period'::pg_catalog.text, period, 'ttl'::pg_catalog.text, ttl," \
+	policies \
+	"  'role_name'::pg_catalog.text, role_name," \
+	"  'registered_at'::pg_catalog.text, registered_at," \
+	"  'scheduled_at'::pg_catalog.text, scheduled_at," \
+	"  'next_try_at'::pg_catalog.text, next_try_at," \
+	"  'expires_at'::pg_catalog.text, expires_at," \
+	"  'remaining'::pg_catalog.text, remaining, 'attempt'::pg_catalog.text, attempt," \
+	"  'last_error'::pg_catalog.text, last_error)" \
+	"  FROM " table WHERE_KEY condition, \
+	3, {TEXTOID, TEXTOID, TEXTOID}}
+
+static ActorQuery read_row[] = {
+	READ_ROW("actor.reminder",
+			 "  'catch_up'::pg_catalog.text, catch_up,"
+			 "  'failure_policy'::pg_catalog.text, failure_policy,",
+			 ""),
+	READ_ROW("actor.timer", "",
+			 " AND EXISTS (SELECT FROM actor.activation a"
+			 "  WHERE a.actor_type OPERATOR(pg_catalog.=) $1"
+			 "    AND a.actor_id OPERATOR(pg_catalog.=) $2"
+			 "    AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())")
 };
 
 /* schedules ------------------------------------------------------------- */
@@ -274,14 +305,22 @@ actor_schedule_preview(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+static void
+check_can_write(const char *function)
+{
+	PreventCommandIfReadOnly(function);
+	actor_frame_check_writing(function);
+}
+
 /* rights ---------------------------------------------------------------- */
 
 /*
  * Refuses a role that no worker could connect as.
  */
 static void
-check_role_can_connect(Oid role, NameData *name)
+check_role_can_connect(ActorDueKind kind, Oid role, NameData *name)
 {
+	const char *word = actor_due_word(kind);
 	const char *reason = actor_role_unusable(role);
 	char	   *role_name = GetUserNameFromId(role, true);
 
@@ -293,19 +332,19 @@ check_role_can_connect(Oid role, NameData *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 role_name != NULL ?
-			 errmsg("role \"%s\" cannot run reminders", role_name) :
-			 errmsg("the current role cannot run reminders"),
+			 errmsg("role \"%s\" cannot run %ss", role_name, word) :
+			 errmsg("the current role cannot run %ss", word),
 			 errdetail("%s", reason),
-			 errhint("Register the reminder as a role that can connect to database \"%s\".",
-					 get_database_name(MyDatabaseId))));
+			 errhint("Register the %s as a role that can connect to database \"%s\".",
+					 word, get_database_name(MyDatabaseId))));
 }
 
 /*
- * Refuses to touch a reminder unless the current user registered it, owns the
- * type, or runs in a turn of the actor.
+ * Refuses to touch a row unless the current user registered it, owns the type,
+ * or runs in a turn of the actor.
  */
 static void
-check_reminder_right(const ActorRef *actor, const NameData *role_name)
+check_right(ActorDueKind kind, const ActorRef *actor, const NameData *role_name)
 {
 	ActorFrame *frame = actor_frame_current();
 
@@ -315,8 +354,8 @@ check_reminder_right(const ActorRef *actor, const NameData *role_name)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("permission denied for reminder of actor \"%s\" of type \"%s\"",
-					text_to_cstring(actor->id), text_to_cstring(actor->type)),
+			 errmsg("permission denied for %s of actor \"%s\" of type \"%s\"",
+					actor_due_word(kind), text_to_cstring(actor->id), text_to_cstring(actor->type)),
 			 errdetail("It belongs to the role that registered it and to the owner of the type.")));
 }
 
@@ -334,10 +373,10 @@ check_catch_up(const text *catch_up)
 }
 
 /*
- * Inserts the reminder, or replaces the one of that name if its owner lets us.
+ * Inserts the row, or replaces the one of that name if its owner lets us.
  */
 static void
-upsert_reminder(const ActorRef *actor, Datum *values, const char *nulls, bool overwrite)
+upsert(ActorDueKind kind, const ActorRef *actor, Datum *values, const char *nulls, bool overwrite)
 {
 	for (;;)
 	{
@@ -349,10 +388,10 @@ upsert_reminder(const ActorRef *actor, Datum *values, const char *nulls, bool ov
 
 		CHECK_FOR_INTERRUPTS();
 		actor_bookkeeping_begin(&bookkeeping);
-		inserted = actor_query_run(&insert_reminder, values, nulls) > 0;
+		inserted = actor_query_run(&insert_row[kind], values, nulls) > 0;
 		if (!inserted)
 		{
-			found = actor_query_run(&lock_reminder, values, NULL) > 0;
+			found = actor_query_run(&lock_row[kind], values, NULL) > 0;
 			if (found)
 				registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
 		}
@@ -365,13 +404,13 @@ upsert_reminder(const ActorRef *actor, Datum *values, const char *nulls, bool ov
 		if (!overwrite)
 			ereport(ERROR,
 					(errcode(ERRCODE_DUPLICATE_OBJECT),
-					 errmsg("reminder \"%s\" of actor \"%s\" of type \"%s\" already exists",
-							TextDatumGetCString(values[COL_NAME]),
+					 errmsg("%s \"%s\" of actor \"%s\" of type \"%s\" already exists",
+							actor_due_word(kind), TextDatumGetCString(values[COL_NAME]),
 							text_to_cstring(actor->id), text_to_cstring(actor->type)),
 					 errhint("Use overwrite => true to replace it.")));
-		check_reminder_right(actor, &registrant);
+		check_right(kind, actor, &registrant);
 		actor_bookkeeping_begin(&bookkeeping);
-		actor_query_write_one(&replace_reminder, values, nulls);
+		actor_query_write_one(&replace_row[kind], values, nulls);
 		actor_bookkeeping_end(&bookkeeping);
 		return;
 	}
@@ -393,90 +432,136 @@ new_generation(void)
 }
 
 /*
- * Registers a reminder; everything but the schedule is in the arguments.
+ * Takes the turn of the actor that a timer is for, and activates it.  What the
+ * caller has found out about the type and the method, at the generation, may
+ * be out of date after that.
  */
 static void
-set_reminder(FunctionCallInfo fcinfo, const ActorRef *actor, ScheduleRequest *request)
+enter_for_timer(const ActorRef *actor, uint64 generation)
 {
-	text	   *name = actor_text_argument(fcinfo, ARG_NAME, "reminder name",
+	ActorType  *type = actor_type_lookup(actor->type);
+
+	actor_turn_check_isolation("register a timer");
+	if (actor_turn_enter(actor, NULL, actor_type_call_timeout(type)))
+	{
+		AcceptInvalidationMessages();
+		type = actor_type_lookup(actor->type);
+	}
+	(void) actor_activate(actor, type, generation);
+}
+
+/*
+ * Checks the arguments that only reminders have, and makes values of them.
+ */
+static void
+policy_values(FunctionCallInfo fcinfo, Datum *values, char *nulls)
+{
+	ActorRetryPolicy policy;
+
+	if (PG_ARGISNULL(ARG_CATCH_UP))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", "catch_up")));
+	check_catch_up(PG_GETARG_TEXT_PP(ARG_CATCH_UP));
+	actor_retry_policy_parse(PG_ARGISNULL(ARG_FAILURE_POLICY) ? NULL :
+							 PG_GETARG_JSONB_P(ARG_FAILURE_POLICY), &policy);
+	values[COL_CATCH_UP] = PG_GETARG_DATUM(ARG_CATCH_UP);
+	nulls[COL_CATCH_UP] = ' ';
+	values[COL_FAILURE_POLICY] = PG_GETARG_DATUM(ARG_FAILURE_POLICY);
+	nulls[COL_FAILURE_POLICY] = PG_ARGISNULL(ARG_FAILURE_POLICY) ? 'n' : ' ';
+}
+
+/*
+ * Registers a reminder or timer; everything but the schedule is in the
+ * arguments.
+ */
+static void
+set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
+		ScheduleRequest *request)
+{
+	const char *word = actor_due_word(kind);
+	int			overwrite = kind == DUE_TIMER ? ARG_TIMER_OVERWRITE : ARG_OVERWRITE;
+	text	   *name = actor_text_argument(fcinfo, ARG_NAME, psprintf("%s name", word),
 										   ACTOR_MAX_NAME_LEN);
 	text	   *method_name = PG_ARGISNULL(ARG_METHOD) ? name : PG_GETARG_TEXT_PP(ARG_METHOD);
-	text	   *catch_up;
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
 	ActorSchedule schedule;
-	ActorRetryPolicy policy;
 	NameData	role_name;
 	Oid			schema;
 	Datum		values[COL_COUNT];
 	char		nulls[COL_COUNT];
 
-	if (PG_ARGISNULL(ARG_CATCH_UP) || PG_ARGISNULL(ARG_OVERWRITE))
+	memset(values, 0, sizeof(values));
+	memset(nulls, 'n', sizeof(nulls));
+	if (kind == DUE_REMINDER)
+		policy_values(fcinfo, values, nulls);
+	if (PG_ARGISNULL(overwrite))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null",
-						PG_ARGISNULL(ARG_CATCH_UP) ? "catch_up" : "overwrite")));
-	catch_up = PG_GETARG_TEXT_PP(ARG_CATCH_UP);
-	check_catch_up(catch_up);
+				 errmsg("%s must not be null", "overwrite")));
 	actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 						now, session_timezone);
-	actor_retry_policy_parse(PG_ARGISNULL(ARG_FAILURE_POLICY) ? NULL :
-							 PG_GETARG_JSONB_P(ARG_FAILURE_POLICY), &policy);
 
-	PreventCommandIfReadOnly("actor_set_reminder()");
-	actor_frame_check_writing("actor_set_reminder()");
-	actor_require_preload();
+	check_can_write(psprintf("actor_set_%s()", word));
+	actor_require_preload(psprintf("%ss", word));
 	schema = actor_check_method(actor->type, method_name);
-	check_role_can_connect(GetUserId(), &role_name);
+	check_role_can_connect(kind, GetUserId(), &role_name);
+	if (kind == DUE_TIMER)
+	{
+		enter_for_timer(actor, generation);
+		/* that may have taken its time */
+		schema = actor_check_method(actor->type, method_name);
+		now = GetCurrentTimestamp();
+		actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
+							now, session_timezone);
+	}
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[COL_TYPE] = PointerGetDatum(actor->type);
-	values[COL_ID] = PointerGetDatum(actor->id);
-	values[COL_NAME] = PointerGetDatum(name);
-	values[COL_METHOD] = PointerGetDatum(method_name);
-	values[COL_DATA] = PG_GETARG_DATUM(ARG_DATA);
-	nulls[COL_DATA] = PG_ARGISNULL(ARG_DATA) ? 'n' : ' ';
-	values[COL_DUE_TIME] = PointerGetDatum(request->due_text);
-	nulls[COL_DUE_TIME] = request->due_text == NULL ? 'n' : ' ';
-	values[COL_PERIOD] = PointerGetDatum(request->period_text);
-	nulls[COL_PERIOD] = request->period_text == NULL ? 'n' : ' ';
-	values[COL_TTL] = PointerGetDatum(request->ttl_text);
-	nulls[COL_TTL] = request->ttl_text == NULL ? 'n' : ' ';
-	values[COL_CATCH_UP] = PointerGetDatum(catch_up);
-	values[COL_FAILURE_POLICY] = PG_GETARG_DATUM(ARG_FAILURE_POLICY);
-	nulls[COL_FAILURE_POLICY] = PG_ARGISNULL(ARG_FAILURE_POLICY) ? 'n' : ' ';
-	values[COL_ROLE_NAME] = NameGetDatum(&role_name);
-	values[COL_GENERATION] = Int64GetDatum(new_generation());
-	values[COL_REGISTERED_AT] = TimestampTzGetDatum(now);
-	values[COL_FIRST_AT] = TimestampTzGetDatum(schedule.first_at);
-	values[COL_STEP] = IntervalPGetDatum(&schedule.period);
-	nulls[COL_STEP] = schedule.periodic ? ' ' : 'n';
-	values[COL_FIRINGS] = Int32GetDatum(schedule.count);
-	values[COL_TIME_ZONE] = CStringGetTextDatum(pg_get_timezone_name(session_timezone));
-	values[COL_EXPIRES_AT] = TimestampTzGetDatum(schedule.expires_at);
-	nulls[COL_EXPIRES_AT] = TIMESTAMP_IS_NOEND(schedule.expires_at) ? 'n' : ' ';
-	values[COL_REMAINING] = Int64GetDatum(schedule.count);
-	nulls[COL_REMAINING] = schedule.count == 0 ? 'n' : ' ';
+#define SET(column, value, is_null) \
+	values[column] = (value); \
+	nulls[column] = (is_null) ? 'n' : ' '
 
-	upsert_reminder(actor, values, nulls, PG_GETARG_BOOL(ARG_OVERWRITE));
+	SET(COL_TYPE, PointerGetDatum(actor->type), false);
+	SET(COL_ID, PointerGetDatum(actor->id), false);
+	SET(COL_NAME, PointerGetDatum(name), false);
+	SET(COL_METHOD, PointerGetDatum(method_name), false);
+	SET(COL_DATA, PG_GETARG_DATUM(ARG_DATA), PG_ARGISNULL(ARG_DATA));
+	SET(COL_DUE_TIME, PointerGetDatum(request->due_text), request->due_text == NULL);
+	SET(COL_PERIOD, PointerGetDatum(request->period_text), request->period_text == NULL);
+	SET(COL_TTL, PointerGetDatum(request->ttl_text), request->ttl_text == NULL);
+	SET(COL_ROLE_NAME, NameGetDatum(&role_name), false);
+	SET(COL_GENERATION, Int64GetDatum(new_generation()), false);
+	SET(COL_REGISTERED_AT, TimestampTzGetDatum(now), false);
+	SET(COL_FIRST_AT, TimestampTzGetDatum(schedule.first_at), false);
+	SET(COL_STEP, IntervalPGetDatum(&schedule.period), !schedule.periodic);
+	SET(COL_FIRINGS, Int32GetDatum(schedule.count), false);
+	SET(COL_TIME_ZONE, CStringGetTextDatum(pg_get_timezone_name(session_timezone)), false);
+	SET(COL_EXPIRES_AT, TimestampTzGetDatum(schedule.expires_at),
+		TIMESTAMP_IS_NOEND(schedule.expires_at));
+	SET(COL_REMAINING, Int64GetDatum(schedule.count), schedule.count == 0);
+#undef SET
+
+	upsert(kind, actor, values, nulls, PG_GETARG_BOOL(overwrite));
 	actor_type_check_same(actor->type, schema, generation);
 	actor_wake_at(schedule.first_at);
 }
 
-Datum
-actor_set_reminder(PG_FUNCTION_ARGS)
+/* each form of a due time, for reminders and timers */
+
+static Datum
+set_from_texts(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
 	ScheduleRequest request;
 
 	actor_ref_arguments(&actor, fcinfo);
 	request_from_texts(&request, fcinfo, ARG_DUE_TIME);
-	set_reminder(fcinfo, &actor, &request);
+	set_row(fcinfo, kind, &actor, &request);
 	PG_RETURN_VOID();
 }
 
-Datum
-actor_set_reminder_at(PG_FUNCTION_ARGS)
+static Datum
+set_at(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
 	ScheduleRequest request;
@@ -495,12 +580,12 @@ actor_set_reminder_at(PG_FUNCTION_ARGS)
 			strlcpy(buf, "infinity", sizeof(buf));	/* refused later */
 		request.due_text = cstring_to_text(buf);
 	}
-	set_reminder(fcinfo, &actor, &request);
+	set_row(fcinfo, kind, &actor, &request);
 	PG_RETURN_VOID();
 }
 
-Datum
-actor_set_reminder_in(PG_FUNCTION_ARGS)
+static Datum
+set_in(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
 	ScheduleRequest request;
@@ -513,8 +598,44 @@ actor_set_reminder_in(PG_FUNCTION_ARGS)
 		request.due.span = *PG_GETARG_INTERVAL_P(ARG_DUE_TIME);
 		request.due_text = interval_text(&request.due.span);
 	}
-	set_reminder(fcinfo, &actor, &request);
+	set_row(fcinfo, kind, &actor, &request);
 	PG_RETURN_VOID();
+}
+
+Datum
+actor_set_reminder(PG_FUNCTION_ARGS)
+{
+	return set_from_texts(fcinfo, DUE_REMINDER);
+}
+
+Datum
+actor_set_reminder_at(PG_FUNCTION_ARGS)
+{
+	return set_at(fcinfo, DUE_REMINDER);
+}
+
+Datum
+actor_set_reminder_in(PG_FUNCTION_ARGS)
+{
+	return set_in(fcinfo, DUE_REMINDER);
+}
+
+Datum
+actor_set_timer(PG_FUNCTION_ARGS)
+{
+	return set_from_texts(fcinfo, DUE_TIMER);
+}
+
+Datum
+actor_set_timer_at(PG_FUNCTION_ARGS)
+{
+	return set_at(fcinfo, DUE_TIMER);
+}
+
+Datum
+actor_set_timer_in(PG_FUNCTION_ARGS)
+{
+	return set_in(fcinfo, DUE_TIMER);
 }
 
 /* reading and deleting -------------------------------------------------- */
@@ -523,18 +644,19 @@ actor_set_reminder_in(PG_FUNCTION_ARGS)
  * The key that the arguments name; the type must exist.
  */
 static void
-reminder_key(FunctionCallInfo fcinfo, ActorRef *actor, Datum *values)
+row_key(FunctionCallInfo fcinfo, ActorDueKind kind, ActorRef *actor, Datum *values)
 {
 	actor_ref_arguments(actor, fcinfo);
-	values[2] = PointerGetDatum(actor_text_argument(fcinfo, ARG_NAME, "reminder name",
+	values[2] = PointerGetDatum(actor_text_argument(fcinfo, ARG_NAME,
+													psprintf("%s name", actor_due_word(kind)),
 													ACTOR_MAX_NAME_LEN));
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
 	actor_type_require(actor->type);
 }
 
-Datum
-actor_get_reminder(PG_FUNCTION_ARGS)
+static Datum
+get_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ActorFrame *frame = actor_frame_current();
@@ -542,11 +664,11 @@ actor_get_reminder(PG_FUNCTION_ARGS)
 	ActorBookkeeping bookkeeping;
 	NameData	registrant;
 	Datum		values[3];
-	Jsonb	   *reminder = NULL;
+	Jsonb	   *document = NULL;
 
-	reminder_key(fcinfo, &actor, values);
+	row_key(fcinfo, kind, &actor, values);
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_read(&read_reminder, values, NULL,
+	if (actor_query_read(&read_row[kind], values, NULL,
 						 frame != NULL ? frame->snapshot : NULL) > 0)
 	{
 		bool		isnull;
@@ -554,19 +676,19 @@ actor_get_reminder(PG_FUNCTION_ARGS)
 		MemoryContext old = MemoryContextSwitchTo(context);
 
 		registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
-		reminder = DatumGetJsonbPCopy(datum);
+		document = DatumGetJsonbPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
 
-	if (reminder == NULL)
+	if (document == NULL)
 		PG_RETURN_NULL();
-	check_reminder_right(&actor, &registrant);
-	PG_RETURN_JSONB_P(reminder);
+	check_right(kind, &actor, &registrant);
+	PG_RETURN_JSONB_P(document);
 }
 
-Datum
-actor_delete_reminder(PG_FUNCTION_ARGS)
+static Datum
+remove_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
 	ActorBookkeeping bookkeeping;
@@ -575,21 +697,44 @@ actor_delete_reminder(PG_FUNCTION_ARGS)
 	bool		found;
 	bool		isnull;
 
-	reminder_key(fcinfo, &actor, values);
-	PreventCommandIfReadOnly("actor_delete_reminder()");
-	actor_frame_check_writing("actor_delete_reminder()");
+	row_key(fcinfo, kind, &actor, values);
+	check_can_write(psprintf("actor_delete_%s()", actor_due_word(kind)));
 
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&lock_reminder, values, NULL) > 0;
+	found = actor_query_run(&lock_row[kind], values, NULL) > 0;
 	if (found)
 		registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
 	if (!found)
 		PG_RETURN_BOOL(false);
 
-	check_reminder_right(&actor, &registrant);
+	check_right(kind, &actor, &registrant);
 	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(&delete_reminder, values, NULL);
+	actor_query_write_one(&delete_row[kind], values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	PG_RETURN_BOOL(true);
+}
+
+Datum
+actor_get_reminder(PG_FUNCTION_ARGS)
+{
+	return get_row(fcinfo, DUE_REMINDER);
+}
+
+Datum
+actor_get_timer(PG_FUNCTION_ARGS)
+{
+	return get_row(fcinfo, DUE_TIMER);
+}
+
+Datum
+actor_delete_reminder(PG_FUNCTION_ARGS)
+{
+	return remove_row(fcinfo, DUE_REMINDER);
+}
+
+Datum
+actor_delete_timer(PG_FUNCTION_ARGS)
+{
+	return remove_row(fcinfo, DUE_TIMER);
 }

@@ -75,23 +75,33 @@ typedef struct RoleMemory
 } RoleMemory;
 
 /* the earliest row of each role, by skipping from role to role in the index */
-static ActorQuery read_roles = {
-	"WITH RECURSIVE r AS ("
-	"  (SELECT role_name, next_try_at FROM actor.reminder"
-	"    ORDER BY role_name, next_try_at LIMIT 1)"
-	"  UNION ALL"
-	"  SELECT n.role_name, n.next_try_at FROM r CROSS JOIN LATERAL"
-	"    (SELECT m.role_name, m.next_try_at FROM actor.reminder m"
-	"      WHERE m.role_name OPERATOR(pg_catalog.>) r.role_name"
+#define ROLES_OF(table, name) \
+	name " AS (" \
+	"  (SELECT role_name, next_try_at FROM " table \
+	"    ORDER BY role_name, next_try_at LIMIT 1)" \
+	"  UNION ALL" \
+	"  SELECT n.role_name, n.next_try_at FROM " name " r CROSS JOIN LATERAL" \
+	"    (SELECT m.role_name, m.next_try_at FROM " table " m" \
+	"      WHERE m.role_name OPERATOR(pg_catalog.>) r.role_name" \
 	"      ORDER BY m.role_name, m.next_try_at LIMIT 1) n)"
-	" SELECT role_name, next_try_at FROM r ORDER BY next_try_at",
+
+static ActorQuery read_roles = {
+	"WITH RECURSIVE " ROLES_OF("actor.reminder", "reminders") ", "
+	ROLES_OF("actor.timer", "timers")
+	" SELECT role_name, pg_catalog.min(next_try_at)"
+	"   FROM (SELECT * FROM reminders UNION ALL SELECT * FROM timers) u"
+	"  GROUP BY role_name",
 	0, {0}
 };
 
+#define DUE_IN(table) \
+	"(SELECT 1 FROM " table \
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"    AND next_try_at OPERATOR(pg_catalog.<=) $2 LIMIT $3)"
+
 static ActorQuery count_due = {
-	"SELECT pg_catalog.count(*) FROM (SELECT FROM actor.reminder"
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1"
-	"    AND next_try_at OPERATOR(pg_catalog.<=) $2 LIMIT $3) d",
+	"SELECT pg_catalog.count(*) FROM"
+	" (" DUE_IN("actor.reminder") " UNION ALL " DUE_IN("actor.timer") ") d",
 	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
 };
 

@@ -113,16 +113,17 @@ actor_workers_init(void)
 
 /*
  * actor_require_preload
- *		Raises object_not_in_prerequisite_state when nothing could fire here.
+ *		Raises object_not_in_prerequisite_state when nothing could fire here;
+ *		"what" says what needs that.
  */
 void
-actor_require_preload(void)
+actor_require_preload(const char *what)
 {
 	if (actor_shared != NULL)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("reminders need the library \"%s\" to be preloaded", "actor"),
+			 errmsg("%s need the library \"%s\" to be preloaded", what, "actor"),
 			 errdetail("Without it no background worker fires them."),
 			 errhint("Add \"%s\" to \"%s\" and restart the server.",
 					 "actor", "shared_preload_libraries")));

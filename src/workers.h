@@ -139,7 +139,7 @@ typedef struct ActorShared
 
 extern ActorShared *actor_shared;
 
-extern void actor_require_preload(void);
+extern void actor_require_preload(const char *what);
 extern const char *actor_role_unusable(Oid role);
 extern void actor_wake_at(TimestampTz due);
 extern bool actor_lower_next_look(ActorDatabase *database, TimestampTz due);
