@@ -475,7 +475,7 @@ actor_idle_forget_starts(void)
 	ActorBookkeeping bookkeeping;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(&forget_timers, NULL, NULL);
 	(void) actor_query_run(&forget_activations, NULL, NULL);
+	(void) actor_query_run(&forget_timers, NULL, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 }

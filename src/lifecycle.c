@@ -77,6 +77,13 @@ static ActorQuery touch_activation = {
 	"   AND actor_id OPERATOR(pg_catalog.=) $2", \
 	2, {TEXTOID, TEXTOID}}
 
+static ActorQuery read_timers = {
+	"SELECT FROM actor.timer"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2 LIMIT 1",
+	2, {TEXTOID, TEXTOID}
+};
+
 /* what ends with the activation, and what only with the actor */
 static ActorQuery delete_timers = DELETE_FROM("actor.timer");
 static ActorQuery delete_activation = DELETE_FROM("actor.activation");
@@ -146,6 +153,19 @@ run_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
 }
 
 /*
+ * Removes the timers of an actor.  The lock on the table that comes with that
+ * would hold up whoever unregisters a type, so it is only taken if need be.
+ */
+static void
+remove_timers(const ActorRef *actor)
+{
+	Datum		values[2];
+
+	if (run_for_actor(&read_timers, actor, values) > 0)
+		(void) run_for_actor(&delete_timers, actor, values);
+}
+
+/*
  * Reads when an active actor was last used; false if it is not active.
  */
 static bool
@@ -177,20 +197,19 @@ actor_is_active(const ActorRef *actor)
 }
 
 /*
- * Resets the idle clock of an active actor, if that is worth a write.
+ * Resets the idle clock of an active actor, if that is worth a write; false if
+ * the actor is not active any more, because its type was unregistered.
  */
-static void
+static bool
 touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[3];
 
 	if (now - last_used_at < actor_type_scan_interval(type) / 2)
-		return;
+		return true;
 	values[2] = TimestampTzGetDatum(now);
-	/* nobody else writes the row, but the type may have been unregistered */
-	if (run_for_actor(&touch_activation, actor, values) == 0)
-		actor_type_require(actor->type);
+	return run_for_actor(&touch_activation, actor, values) > 0;
 }
 
 /*
@@ -211,9 +230,8 @@ actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 
 	if (actor_turn_is_active(actor))
 		return false;
-	if (read_last_use(actor, &last_used_at))
+	if (read_last_use(actor, &last_used_at) && touch(actor, type, last_used_at))
 	{
-		touch(actor, type, last_used_at);
 		actor_turn_set_active(actor, true);
 		return false;
 	}
@@ -222,7 +240,7 @@ actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 	values[2] = TimestampTzGetDatum(now);
 	(void) run_for_actor(&write_activation, actor, values);
 	/* those of an earlier start of the server must not come to life again */
-	(void) run_for_actor(&delete_timers, actor, values);
+	remove_timers(actor);
 	/* before the hook, which may call methods of the actor itself */
 	actor_turn_set_active(actor, true);
 	actor_wake_at(actor_idle_deadline(type, now));
@@ -245,8 +263,8 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 {
 	Datum		values[2];
 
-	(void) run_for_actor(&delete_timers, actor, values);
 	(void) run_for_actor(&delete_activation, actor, values);
+	remove_timers(actor);
 	actor_turn_set_active(actor, false);
 	if (error != NULL)
 	{

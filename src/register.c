@@ -83,6 +83,20 @@ static ActorQuery delete_type = {
 	1, {TEXTOID}
 };
 
+/*
+ * That actors are active keeps nobody from unregistering.  Turns that are under
+ * way are not waited for; what they leave is removed when a type of that name
+ * is registered again, and has no meaning until then.
+ */
+static ActorQuery delete_activations = {
+	"DELETE FROM actor.activation d USING"
+	"  (SELECT actor_type, actor_id FROM actor.activation"
+	"    WHERE actor_type OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED) s"
+	" WHERE d.actor_type OPERATOR(pg_catalog.=) s.actor_type"
+	"   AND d.actor_id OPERATOR(pg_catalog.=) s.actor_id",
+	1, {TEXTOID}
+};
+
 /* what unregistering looks at (if "exists" is set) and removes, in lock order */
 static struct TypeData
 {
@@ -91,13 +105,6 @@ static struct TypeData
 	ActorQuery	remove;
 }			type_data[] =
 {
-	{
-		/* that an actor is active keeps nobody from unregistering */
-		"activation",
-		{NULL},
-		{"DELETE FROM actor.activation WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
-	},
 	{
 		"state",
 		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
@@ -271,6 +278,7 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	NameData	owner_name;
 	NameData	stored_owner;
 	Oid			schema;
+	bool		exists;
 	ActorBookkeeping bookkeeping;
 	Datum		values[11];
 	char		nulls[11];
@@ -280,7 +288,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	PreventCommandIfReadOnly("actor_register()");
 
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
-	if (actor_type_read_owner(type, &stored_owner))
+	exists = actor_type_read_owner(type, &stored_owner);
+	if (exists)
 		actor_type_require_owner(type);
 	check_schema_free(type, schema_name);
 
@@ -307,6 +316,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_type, values, nulls);
+	if (!exists)
+		(void) actor_query_run(&delete_activations, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 
 	actor_catalog_invalidate_types();
@@ -426,6 +437,7 @@ actor_unregister(PG_FUNCTION_ARGS)
 	clear_type_data(type, PG_GETARG_BOOL(1));
 
 	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&delete_activations, values, NULL);
 	actor_query_write_one(&delete_type, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	actor_catalog_invalidate_types();

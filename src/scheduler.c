@@ -305,28 +305,46 @@ end_transaction(MemoryContext context)
 }
 
 /*
- * Reads the roles that have something to do into the current memory context,
- * and removes what has expired; "expiry" is when that is to be done again.
+ * Reads the roles that have something to do into the current memory context.
  */
 static List *
-look(TimestampTz *expiry)
+look(void)
 {
-	static bool forgotten = false;
 	MemoryContext context = CurrentMemoryContext;
 	List	   *result = NIL;
 
-	*expiry = DT_NOEND;
 	begin_transaction("looking for due reminders");
 	if (actor_catalog_installed())
-	{
-		if (!forgotten)
-			actor_idle_forget_starts();
-		forgotten = true;
 		result = look_for_idle(look_for_rows(context), context);
-		*expiry = actor_state_purge();
-	}
 	end_transaction(context);
 	return result;
+}
+
+/*
+ * Removes what earlier starts of the server have left, and what has expired;
+ * returns when there is more.  Each is a transaction of its own, so that no
+ * locks of tables add up.
+ */
+static TimestampTz
+clean(void)
+{
+	static bool forgotten = false;
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz again = DT_NOEND;
+
+	if (!forgotten)
+	{
+		begin_transaction("forgetting earlier starts of the server");
+		if (actor_catalog_installed())
+			actor_idle_forget_starts();
+		end_transaction(context);
+		forgotten = true;
+	}
+	begin_transaction("removing expired state");
+	if (actor_catalog_installed())
+		again = actor_state_purge();
+	end_transaction(context);
+	return again;
 }
 
 static RoleMemory *
@@ -663,7 +681,8 @@ run_once(void)
 		return have_executors() ? TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS) :
 			DT_NOEND;
 	}
-	roles = look(&expiry);
+	expiry = clean();
+	roles = look();
 	wake = Min(serve_roles(roles), expiry);
 	if (roles == NIL && expiry == DT_NOEND && !have_executors())
 		return DT_NOEND;
