@@ -344,6 +344,7 @@ enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
 		actor_type_require_owner(actor->type);
 	check_not_in_hook(actor);
 	PreventCommandIfReadOnly(function);
+	actor_frame_check_writing(function);
 	PreventCommandIfParallelMode(function);
 	actor_turn_check_isolation("end the life of an actor");
 
