@@ -5,16 +5,16 @@
 --
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
-CREATE ROLE regress_actor_owner;
-CREATE ROLE regress_actor_caller;
-CREATE ROLE regress_actor_stranger;
-GRANT CREATE ON DATABASE :"DBNAME" TO regress_actor_owner;
+CREATE ROLE regress_actor_life_owner;
+CREATE ROLE regress_actor_life_caller;
+CREATE ROLE regress_actor_life_other;
+GRANT CREATE ON DATABASE :"DBNAME" TO regress_actor_life_owner;
 
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 CREATE SCHEMA life;
-GRANT USAGE ON SCHEMA life TO regress_actor_caller;
+GRANT USAGE ON SCHEMA life TO regress_actor_life_caller;
 CREATE TABLE life.log (n int GENERATED ALWAYS AS IDENTITY, what text);
-GRANT INSERT ON life.log TO regress_actor_caller;
+GRANT INSERT ON life.log TO regress_actor_life_caller;
 CREATE FUNCTION life._note(what text) RETURNS void
 LANGUAGE sql AS $$ INSERT INTO life.log (what) VALUES (what) $$;
 CREATE FUNCTION life.on_activate() RETURNS void
@@ -63,10 +63,10 @@ SELECT count(*) FROM actor.activation;
 
 -- the first writing call activates, as the caller, who needs no right to that
 RESET SESSION AUTHORIZATION;
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_invoke('life', 'a', 'put', '[1]');
 SELECT actor_invoke('life', 'a', 'put', '[2]');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 CALL life._show();
 SELECT actor_type, actor_id, activated_at = last_used_at AS not_touched,
        server_start = pg_postmaster_start_time() AS of_this_start
@@ -150,17 +150,17 @@ CALL life._show();
 
 -- who may
 SELECT actor_invoke('life', 'a', 'put', '[1]');
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_deactivate('life', 'a');
 SELECT actor_delete('life', 'a');
 SELECT * FROM actor.activation;
 SELECT * FROM actor.instance;
-SET SESSION AUTHORIZATION regress_actor_stranger;
+SET SESSION AUTHORIZATION regress_actor_life_other;
 SELECT actor_deactivate('life', 'a');
 SELECT actor_deactivate('nothing', 'a');
 SELECT actor_deactivate(NULL, 'a');
 SELECT actor_deactivate('life', '');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT actor_deactivate('life', 'a');
 ROLLBACK;
@@ -188,18 +188,18 @@ LANGUAGE sql AS $$ SELECT actor_deactivate('life', other) $$;
 CREATE FUNCTION life.push_back() RETURNS jsonb
 LANGUAGE sql AS $$ SELECT actor_invoke('life', 'pusher', 'push', jsonb_build_array(actor_id())) $$;
 TRUNCATE life.log;
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_invoke('life', 'leaver', 'leave', '[false]');
 SELECT actor_invoke('life', 'leaver', 'leave', '[true]');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 CALL life._show();
 SELECT actor_id, key, value FROM actor.state WHERE actor_id = 'leaver';
 SELECT actor_id FROM actor.activation WHERE actor_id = 'leaver';
 -- but not from the inside of another one that is in a call of the chain
 SELECT actor_invoke('life', 'pushed', 'push_back');
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_invoke('life', 'pusher', 'push', '["a"]');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 SELECT actor_invoke('life', 'pusher', 'push', '["a"]');
 
 -- deletion
@@ -258,21 +258,21 @@ RESET SESSION AUTHORIZATION;
 CREATE FUNCTION life.on_activate() RETURNS void
 LANGUAGE plpgsql AS $$ BEGIN RAISE 'called'; END $$;
 SELECT actor_invoke('life', 'g', 'put', '[1]');
-ALTER FUNCTION life.on_activate() OWNER TO regress_actor_owner;
+ALTER FUNCTION life.on_activate() OWNER TO regress_actor_life_owner;
 SELECT actor_invoke('life', 'h', 'put', '[1]');
 DROP FUNCTION life.on_activate();
 
 -- a type that has lost its schema can still be cleaned up
-ALTER SCHEMA life OWNER TO regress_actor_stranger;
+ALTER SCHEMA life OWNER TO regress_actor_life_other;
 SELECT actor_invoke('life', 'g', 'put', '[1]');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 SELECT actor_deactivate('life', 'g');
 SELECT actor_delete('life', 'g');
 RESET SESSION AUTHORIZATION;
-ALTER SCHEMA life OWNER TO regress_actor_owner;
+ALTER SCHEMA life OWNER TO regress_actor_life_owner;
 
 -- that actors are active keeps nobody from unregistering
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 CREATE SCHEMA idle;
 CREATE FUNCTION idle.nothing() RETURNS void LANGUAGE sql AS '';
 SELECT actor_register('idle');
@@ -284,7 +284,7 @@ SELECT actor_unregister('life', true);
 SELECT count(*) FROM actor.activation;
 
 -- expired keys do not count
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 CREATE FUNCTION idle.spend() RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -297,5 +297,5 @@ SELECT actor_id, keys FROM actor.instance;
 SELECT actor_unregister('idle', true);
 
 RESET SESSION AUTHORIZATION;
-DROP OWNED BY regress_actor_owner CASCADE;
-DROP ROLE regress_actor_owner, regress_actor_caller, regress_actor_stranger;
+DROP OWNED BY regress_actor_life_owner CASCADE;
+DROP ROLE regress_actor_life_owner, regress_actor_life_caller, regress_actor_life_other;

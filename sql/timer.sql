@@ -5,16 +5,16 @@
 --
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
-CREATE ROLE regress_actor_owner LOGIN;
-CREATE ROLE regress_actor_caller LOGIN;
-CREATE ROLE regress_actor_stranger LOGIN;
-GRANT CREATE ON DATABASE :"DBNAME" TO regress_actor_owner;
+CREATE ROLE regress_actor_life_owner LOGIN;
+CREATE ROLE regress_actor_life_caller LOGIN;
+CREATE ROLE regress_actor_life_other LOGIN;
+GRANT CREATE ON DATABASE :"DBNAME" TO regress_actor_life_owner;
 
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 CREATE SCHEMA clock;
-GRANT USAGE ON SCHEMA clock TO regress_actor_caller;
+GRANT USAGE ON SCHEMA clock TO regress_actor_life_caller;
 CREATE TABLE clock.log (n int GENERATED ALWAYS AS IDENTITY, what text);
-GRANT INSERT ON clock.log TO regress_actor_caller;
+GRANT INSERT ON clock.log TO regress_actor_life_caller;
 CREATE FUNCTION clock.on_activate() RETURNS void
 LANGUAGE sql AS $$ INSERT INTO clock.log (what) VALUES ('activate ' || actor_id()) $$;
 CREATE FUNCTION clock.tick(note text DEFAULT '') RETURNS void
@@ -64,20 +64,20 @@ ROLLBACK;
 BEGIN READ ONLY;
 SELECT actor_set_timer('clock', 'b', 'tick', '1h');
 ROLLBACK;
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_set_timer('clock', 'b', 'hidden', '1h');
-SET SESSION AUTHORIZATION regress_actor_stranger;
+SET SESSION AUTHORIZATION regress_actor_life_other;
 SELECT actor_set_timer('clock', 'b', 'tick', '1h');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 \set VERBOSITY terse
 SELECT count(*) FROM actor.activation WHERE actor_id = 'b';
 RESET SESSION AUTHORIZATION;
 REVOKE CONNECT ON DATABASE :"DBNAME" FROM PUBLIC;
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_set_timer('clock', 'b', 'tick', '1h');
 RESET SESSION AUTHORIZATION;
 GRANT CONNECT ON DATABASE :"DBNAME" TO PUBLIC;
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 
 -- an error of the hook is that of the registration
 CREATE OR REPLACE FUNCTION clock.on_activate() RETURNS void
@@ -87,27 +87,27 @@ DROP FUNCTION clock.on_activate();
 SELECT count(*) FROM actor.timer WHERE actor_id = 'b';
 
 -- who may read, replace and delete
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_set_timer('clock', 'a', 'mine', '1h', method => 'tick');
 SELECT actor_get_timer('clock', 'a', 'mine') ->> 'role_name';
 SELECT name FROM actor.timer;
 SELECT actor_get_timer('clock', 'a', 'tick');
 SELECT actor_set_timer('clock', 'a', 'tick', '1h');
 SELECT actor_delete_timer('clock', 'a', 'tick');
-SET SESSION AUTHORIZATION regress_actor_stranger;
+SET SESSION AUTHORIZATION regress_actor_life_other;
 SELECT actor_get_timer('clock', 'a', 'mine');
 SELECT actor_delete_timer('clock', 'a', 'mine');
 SELECT name FROM actor.timer;
 SELECT actor_delete_timer('clock', 'a', 'no such');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 SELECT actor_get_timer('clock', 'a', 'mine') ->> 'name';
 CREATE FUNCTION clock.drop_timer(name text) RETURNS boolean
 LANGUAGE sql AS $$ SELECT actor_delete_timer(actor_type(), actor_id(), name) $$;
-SET SESSION AUTHORIZATION regress_actor_caller;
+SET SESSION AUTHORIZATION regress_actor_life_caller;
 SELECT actor_invoke('clock', 'a', 'drop_timer', '["tick"]');
 SELECT actor_delete_timer('clock', 'a', 'mine');
 SELECT actor_delete_timer('clock', 'a', 'mine');
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 SELECT name FROM actor.timer ORDER BY name;
 
 -- timers end with the activation, reminders do not
@@ -150,7 +150,7 @@ SELECT count(*) FROM actor.timer WHERE actor_id = 'c';
 RESET SESSION AUTHORIZATION;
 UPDATE actor.activation SET server_start = server_start - interval '1 day', last_used_at = now()
  WHERE actor_id = 'c';
-SET SESSION AUTHORIZATION regress_actor_owner;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
 SELECT actor_get_timer('clock', 'c', 'tick');
 SELECT actor_deactivate('clock', 'c');
 SELECT actor_id FROM actor.instance;
@@ -172,5 +172,5 @@ SELECT actor_unregister('clock', true);
 SELECT count(*) FROM actor.timer;
 
 RESET SESSION AUTHORIZATION;
-DROP OWNED BY regress_actor_owner CASCADE;
-DROP ROLE regress_actor_owner, regress_actor_caller, regress_actor_stranger;
+DROP OWNED BY regress_actor_life_owner CASCADE;
+DROP ROLE regress_actor_life_owner, regress_actor_life_caller, regress_actor_life_other;

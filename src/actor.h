@@ -257,6 +257,7 @@ extern void actor_turn_init(void);
 extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
 extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
 extern void actor_turn_allow_waiting(bool allowed);
+extern void actor_turn_explain_error(void);
 extern bool actor_turn_is_active(const ActorRef *actor);
 extern void actor_turn_set_active(const ActorRef *actor, bool active);
 extern void actor_turn_check_isolation(const char *action);

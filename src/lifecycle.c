@@ -212,6 +212,47 @@ touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
 	return run_for_actor(&touch_activation, actor, values) > 0;
 }
 
+static void
+activation_error_context(void *arg)
+{
+	const ActorRef *actor = arg;
+
+	actor_turn_explain_error();
+	errcontext("activating actor \"%s\" of type \"%s\"",
+			   text_to_cstring(actor->id), text_to_cstring(actor->type));
+}
+
+/*
+ * Makes an actor active, or resets its idle clock.  Returns whether it was not
+ * active before.
+ */
+static bool
+enter_life(const ActorRef *actor, const ActorType *type)
+{
+	TimestampTz last_used_at;
+	TimestampTz now;
+	Datum		values[3];
+	ErrorContextCallback errcallback;
+	bool		active;
+
+	errcallback.callback = activation_error_context;
+	errcallback.arg = unconstify(ActorRef *, actor);
+	errcallback.previous = error_context_stack;
+	error_context_stack = &errcallback;
+	active = read_last_use(actor, &last_used_at) && touch(actor, type, last_used_at);
+	if (!active)
+	{
+		now = GetCurrentTimestamp();
+		values[2] = TimestampTzGetDatum(now);
+		(void) run_for_actor(&write_activation, actor, values);
+		/* those of an earlier start of the server must not come to life again */
+		remove_timers(actor);
+		actor_wake_at(actor_idle_deadline(type, now));
+	}
+	error_context_stack = errcallback.previous;
+	return !active;
+}
+
 /*
  * actor_activate
  *		Makes sure that an actor, whose turn is held, is active, and that this
@@ -224,26 +265,15 @@ touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
 bool
 actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 {
-	TimestampTz last_used_at;
-	TimestampTz now;
-	Datum		values[3];
+	bool		activated;
 
 	if (actor_turn_is_active(actor))
 		return false;
-	if (read_last_use(actor, &last_used_at) && touch(actor, type, last_used_at))
-	{
-		actor_turn_set_active(actor, true);
-		return false;
-	}
-
-	now = GetCurrentTimestamp();
-	values[2] = TimestampTzGetDatum(now);
-	(void) run_for_actor(&write_activation, actor, values);
-	/* those of an earlier start of the server must not come to life again */
-	remove_timers(actor);
+	activated = enter_life(actor, type);
 	/* before the hook, which may call methods of the actor itself */
 	actor_turn_set_active(actor, true);
-	actor_wake_at(actor_idle_deadline(type, now));
+	if (!activated)
+		return false;
 	actor_type_check_same(actor->type, type->schema_oid, generation);
 	actor_hook_run(actor, HOOK_ACTIVATE);
 	return true;

@@ -263,19 +263,29 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 
 /* taking a turn --------------------------------------------------------- */
 
+/*
+ * actor_turn_explain_error
+ *		Called in an error context: if shared memory has run out, says what this
+ *		transaction has to do with it.
+ */
+void
+actor_turn_explain_error(void)
+{
+	if (geterrcode() != ERRCODE_OUT_OF_MEMORY)
+		return;
+	errdetail_plural("This transaction holds the turn of %d actor.",
+					 "This transaction holds the turns of %d actors.",
+					 held_count, held_count);
+	errhint("Hold fewer actors in one transaction, or raise \"%s\".",
+			"max_locks_per_transaction");
+}
+
 static void
 lock_error_context(void *arg)
 {
 	const ActorRef *actor = arg;
 
-	if (geterrcode() == ERRCODE_OUT_OF_MEMORY)
-	{
-		errdetail_plural("This transaction holds the turn of %d actor.",
-						 "This transaction holds the turns of %d actors.",
-						 held_count, held_count);
-		errhint("Hold fewer actors in one transaction, or raise \"%s\".",
-				"max_locks_per_transaction");
-	}
+	actor_turn_explain_error();
 	errcontext("taking the turn of actor \"%s\" of type \"%s\"",
 			   text_to_cstring(actor->id), text_to_cstring(actor->type));
 }
