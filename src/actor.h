@@ -325,6 +325,7 @@ extern TimestampTz actor_state_purge(void);
 /* callback.c */
 
 extern void actor_callback_drain(const text *type);
+extern void actor_callback_end_type(const text *type);
 
 /* workers.c */
 

@@ -76,11 +76,13 @@ static ActorQuery scan_due = {
 
 #define READ_NEXT(table) \
 	"(SELECT next_try_at FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1 ORDER BY next_try_at LIMIT 1)"
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"    AND next_try_at OPERATOR(pg_catalog.>) $2" \
+	"  ORDER BY next_try_at LIMIT 1)"
 
 static ActorQuery read_next = {
 	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ")",
-	1, {NAMEOID}
+	2, {NAMEOID, TIMESTAMPTZOID}
 };
 
 #define WHERE_KEY \
@@ -289,13 +291,14 @@ actor_due_scan(const NameData *role, TimestampTz until, int limit)
 
 /*
  * actor_due_next
- *		When the next row of a role is due; DT_NOEND if none is.
+ *		When the next row of a role is due after that time; DT_NOEND if none
+ *		is.
  */
 TimestampTz
-actor_due_next(const NameData *role)
+actor_due_next(const NameData *role, TimestampTz after)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {NameGetDatum(role)};
+	Datum		values[2] = {NameGetDatum(role), TimestampTzGetDatum(after)};
 	Datum		next;
 	bool		isnull;
 

@@ -62,7 +62,7 @@ extern bool actor_catch_up_from_text(const text *word, ActorCatchUp *policy);
 extern void actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy);
 
 extern List *actor_due_scan(const NameData *role, TimestampTz until, int limit);
-extern TimestampTz actor_due_next(const NameData *role);
+extern TimestampTz actor_due_next(const NameData *role, TimestampTz after);
 extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
 									const ActorFireMode *mode);
 extern bool actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
@@ -96,6 +96,7 @@ extern void actor_callback_start(int slot);
 extern bool actor_callback_leaving(void);
 extern void actor_callback_exit(void);
 extern bool actor_callback_take_death(ActorDue *due, Oid *role, bool *itself);
+extern bool actor_callback_share_type(const text *type);
 extern ActorFiringResult actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
 											void (*body) (void *arg), void *arg,
 											ErrorData **error);

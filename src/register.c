@@ -430,7 +430,7 @@ actor_unregister(PG_FUNCTION_ARGS)
 
 	/* running callbacks may be in our way for as long as they like otherwise */
 	if (PG_GETARG_BOOL(1))
-		actor_callback_drain(type);
+		actor_callback_end_type(type);
 	for (int i = 0; i < lengthof(type_data); i++)
 		LockRelationOid(actor_catalog_relation(type_data[i].relation),
 						ShareRowExclusiveLock);

@@ -58,7 +58,7 @@
 #define COMPANY_MS			100
 /* firings that run alone are run in a row for so long, in milliseconds */
 #define LONERS_MS			10
-/* how long the last free executor of a role waits for a lock, in milliseconds */
+/* how long the last free executor of a role waits for anything, in milliseconds */
 #define LAST_FREE_MS		1000
 /* pause before a busy actor is tried again, in microseconds */
 #define BUSY_MIN_US			(5 * INT64CONST(1000))
@@ -70,8 +70,12 @@
 /* what is remembered is forgotten when it becomes too much */
 #define MEMORY_MAX			10000
 
-/* class of the locks of partitions; see turn.c for those in use */
+/*
+ * Classes of the locks of partitions, and of queueing for an actor; see turn.c
+ * for those in use.
+ */
 #define PARTITION_LOCK_CLASS	0x4AC8
+#define QUEUE_LOCK_CLASS		0x4ACA
 
 /* a due row, and what is to be done with it */
 typedef struct Candidate
@@ -79,6 +83,7 @@ typedef struct Candidate
 	ActorDue   *due;
 	uint64		partition;		/* hash of type and partition, 0: has none */
 	uint64		busy_key;
+	bool		queued;			/* it has queued for its actor */
 } Candidate;
 
 /*
@@ -107,6 +112,10 @@ static MemoryContext round_context;
 static HTAB *busy = NULL;
 static HTAB *loners = NULL;
 static int	scan_limit = SCAN_LIMIT;
+
+/* the last round: up to when it has looked, and when to try again who was busy */
+static TimestampTz scanned_at;
+static TimestampTz earliest_retry;
 
 /* memory ---------------------------------------------------------------- */
 
@@ -143,6 +152,7 @@ note_busy(uint64 key)
 
 	entry->pause = found ? Min(entry->pause * 2, BUSY_MAX_US) : BUSY_MIN_US;
 	entry->retry_at = GetCurrentTimestamp() + entry->pause;
+	earliest_retry = Min(earliest_retry, entry->retry_at);
 }
 
 static Loner *
@@ -246,34 +256,41 @@ partition_of(const ActorDue *due)
 }
 
 /*
- * Takes the lock of a partition until the end of the transaction, if it is
- * free.
+ * Takes a lock until the end of the transaction, if it is free.
  */
 static bool
-lock_partition(uint64 partition)
+try_lock(uint64 key, uint16 class)
 {
 	LOCKTAG		tag;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (partition >> 32),
-						 (uint32) partition, PARTITION_LOCK_CLASS);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, class);
 	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 /* firing ---------------------------------------------------------------- */
 
 /*
- * Fires one reminder in the current transaction.
+ * Fires one reminder in the current transaction.  Only one executor at a time
+ * queues for an actor; the others have better things to do.
  */
 static ActorFiringResult
 fire(Candidate *candidate, const ActorFireMode *mode)
 {
+	ActorFireMode actual = *mode;
+
 	candidate->busy_key = candidate->due->actor.hash;
-	if (candidate->partition != 0 && !lock_partition(candidate->partition))
+	if (!actor_callback_share_type(candidate->due->actor.type))
+		return FIRING_BUSY;
+	if (candidate->partition != 0 && !try_lock(candidate->partition, PARTITION_LOCK_CLASS))
 	{
 		candidate->busy_key = candidate->partition;
 		return FIRING_BUSY;
 	}
-	return actor_fire(candidate->due, &role, mode);
+	candidate->queued = mode->turn_wait > 0 &&
+		try_lock(candidate->due->actor.hash, QUEUE_LOCK_CLASS);
+	if (!candidate->queued)
+		actual.turn_wait = 0;
+	return actor_fire(candidate->due, &role, &actual);
 }
 
 /*
@@ -465,14 +482,14 @@ run_loner(Candidate *candidate, bool last_free)
 	ActorFiringResult result;
 
 	memset(&mode, 0, sizeof(mode));
-	mode.turn_wait = loner->turn_wait;
+	mode.turn_wait = last_free ? Min(loner->turn_wait, LAST_FREE_MS) : loner->turn_wait;
 	mode.lock_wait = last_free ? LAST_FREE_MS : 0;
 	result = run_alone(candidate, &mode);
 
 	loner->tried_at = GetCurrentTimestamp();
-	if (result == FIRING_BUSY && mode.turn_wait > 0)
+	if (result == FIRING_BUSY && candidate->queued)
 	{
-		loner->turn_wait = Min(mode.turn_wait * 2, QUEUE_MAX_MS);
+		loner->turn_wait = Min(loner->turn_wait * 2, QUEUE_MAX_MS);
 		return true;
 	}
 	loner->turn_wait = 0;
@@ -505,13 +522,14 @@ scan(void)
 	List	   *result = NIL;
 	ListCell   *cell;
 
+	scanned_at = GetCurrentTimestamp();
 	begin_transaction("looking for due reminders");
 	MemoryContextSwitchTo(round_context);
 	if (!role_is_as_before())
 		proc_exit(0);
 	if (actor_catalog_installed())
 	{
-		due_list = actor_due_scan(&role, GetCurrentTimestamp(), scan_limit);
+		due_list = actor_due_scan(&role, scanned_at, scan_limit);
 		due_list = list_concat(due_list, actor_idle_scan(&role, scan_limit));
 	}
 	foreach(cell, due_list)
@@ -521,6 +539,7 @@ scan(void)
 		candidate->due = lfirst(cell);
 		candidate->partition = partition_of(candidate->due);
 		candidate->busy_key = candidate->due->actor.hash;
+		candidate->queued = false;
 		result = lappend(result, candidate);
 	}
 	end_transaction();
@@ -625,6 +644,17 @@ run_batches(List *candidates)
 }
 
 /*
+ * Nothing was passed over: starts afresh.
+ */
+static void
+forget_passed_over(void)
+{
+	scan_limit = SCAN_LIMIT;
+	if (hash_get_num_entries(busy) > 0)
+		restart_busy();
+}
+
+/*
  * actor_round
  *		Fires what is due, once.  Returns how many rows it has got on with, and
  *		when the first busy actor is to be tried again.  Everything is allocated
@@ -638,7 +668,6 @@ actor_round(TimestampTz *retry_at)
 	List	   *mine = NIL;
 	List	   *others = NIL;
 	List	   *alone = NIL;
-	int			passed_over = 0;
 	int			fired;
 	int			rank;
 	int			count;
@@ -650,7 +679,7 @@ actor_round(TimestampTz *retry_at)
 	candidates = scan();
 	last_free = actor_slot_rank(start, &rank, &count);
 	now = GetCurrentTimestamp();
-	*retry_at = DT_NOEND;
+	earliest_retry = DT_NOEND;
 	foreach(cell, candidates)
 	{
 		Candidate  *candidate = lfirst(cell);
@@ -659,10 +688,7 @@ actor_round(TimestampTz *retry_at)
 		TimestampTz until = busy_until(candidate, now);
 
 		if (until != 0)
-		{
-			passed_over++;
-			*retry_at = Min(*retry_at, until);
-		}
+			earliest_retry = Min(earliest_retry, until);
 		else if (runs_alone(candidate, now))
 			alone = lappend(alone, candidate);
 		else if (count == 0 || share % count == rank)
@@ -680,26 +706,20 @@ actor_round(TimestampTz *retry_at)
 		return 1;
 	}
 	fired += run_loners(alone, last_free);
-	if (fired >= list_length(candidates))
-	{
-		scan_limit = SCAN_LIMIT;
-		if (hash_get_num_entries(busy) > 0)
-			restart_busy();
-	}
+	if (earliest_retry == DT_NOEND && alone == NIL)
+		forget_passed_over();
 	if (hash_get_num_entries(busy) > MEMORY_MAX)
 		restart_busy();
 	if (hash_get_num_entries(loners) > MEMORY_MAX)
 		restart_loners();
-
-	/* whoever was passed over in this round is looked at in the next one */
-	if (fired == 0 && *retry_at == DT_NOEND && candidates != NIL)
-		*retry_at = now + BUSY_MIN_US;
+	*retry_at = earliest_retry;
 	return fired;
 }
 
 /*
  * actor_round_next_due
- *		When the next row is due; DT_NOEND if none is.
+ *		When the next row is due; DT_NOEND if none is.  Rows that the last
+ *		round has passed over do not count.
  */
 TimestampTz
 actor_round_next_due(void)
@@ -709,7 +729,8 @@ actor_round_next_due(void)
 	round_context = CurrentMemoryContext;
 	begin_transaction("looking for the next reminder");
 	if (actor_catalog_installed())
-		next = Min(actor_due_next(&role), actor_idle_next(&role));
+		next = Min(actor_due_next(&role, earliest_retry == DT_NOEND ? DT_NOBEGIN : scanned_at),
+				   actor_idle_next(&role));
 	end_transaction();
 	return next;
 }

@@ -165,6 +165,10 @@ for my $method ('nest', 'nest_caught', 'row_lock', 'row_lock_patient')
 		'a late one queues for the turn');
 	fire_together($node, 'later', 'plain');
 	ok(done("actor_id = 'later'"), 'others do not wait for that');
+	cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks l
+			JOIN pg_stat_activity a USING (pid)
+			WHERE a.backend_type = 'actor executor' AND NOT l.granted}),
+		'<=', 1, 'only one executor queues');
 	$client->query_safe('COMMIT');
 	$client->quit;
 	ok(done('true'), 'it fires when the actor is free');

@@ -1,0 +1,132 @@
+# When a worker is stopped its running callback gets the time it was promised,
+# and not more; what is cut short stays due.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+});
+$node->start;
+
+# A callback waits until it is released, so that nothing depends on speed.
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION actor;
+	CREATE TABLE log (note text);
+	CREATE TABLE release (id text);
+	CREATE SCHEMA t;
+	CREATE FUNCTION t.wait() RETURNS void LANGUAGE plpgsql AS $$
+		BEGIN
+			LOOP
+				EXIT WHEN EXISTS (SELECT FROM release WHERE id = actor_id());
+				PERFORM pg_sleep(0.05);
+			END LOOP;
+			INSERT INTO log VALUES (actor_id());
+		END $$;
+	SELECT actor_register('t')});
+
+my $running = q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'};
+my $executors = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'actor executor'};
+
+sub start_callback
+{
+	my ($id) = @_;
+	$node->safe_psql('postgres', "SELECT actor_set_reminder('t', '$id', 'wait')");
+	ok($node->poll_query_until('postgres', $running), "$id: the callback runs");
+	return;
+}
+
+sub set
+{
+	my ($name, $value) = @_;
+	$node->safe_psql('postgres', "ALTER SYSTEM SET $name = $value");
+	$node->reload;
+	return;
+}
+
+sub due
+{
+	my ($id) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT attempt || ' ' || deferrals FROM actor.reminder WHERE actor_id = '$id'");
+}
+
+# disabled: the callback may go on to its end
+start_callback('patient');
+set('actor.enabled', 'off');
+$node->safe_psql('postgres', q{SELECT actor_set_reminder('t', 'later', 'wait')});
+is($node->safe_psql('postgres', $running), 't', 'a running callback goes on');
+$node->safe_psql('postgres', q{INSERT INTO release VALUES ('patient'), ('later')});
+ok($node->poll_query_until('postgres', "$executors HAVING count(*) = 0", '0'),
+	'its executor leaves after it');
+is($node->safe_psql('postgres', 'SELECT * FROM log'), 'patient',
+	'it has come to its end, and nothing else was fired');
+set('actor.enabled', 'on');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM log}),
+	'what was due meanwhile fires when firing is enabled again');
+
+# disabled: the time of the type is over
+$node->safe_psql('postgres',
+	q{SELECT actor_register('t', drain_ongoing_call_timeout => interval '1 s')});
+start_callback('slow');
+set('actor.enabled', 'off');
+ok($node->poll_query_until('postgres', "$executors HAVING count(*) = 0", '0'),
+	'a callback that takes too long is cancelled');
+is(due('slow'), '1 0', 'it stays due, and has lost no attempt');
+set('actor.enabled', 'on');
+ok($node->poll_query_until('postgres', $running), 'it is run again');
+
+# disabled: no time at all
+set('actor.drain_rebalanced_actors', 'off');
+set('actor.enabled', 'off');
+ok($node->poll_query_until('postgres', "$executors HAVING count(*) = 0", '0'),
+	'without draining it is cancelled at once');
+is(due('slow'), '1 0', 'and stays due');
+set('actor.drain_rebalanced_actors', 'on');
+set('actor.enabled', 'on');
+ok($node->poll_query_until('postgres', $running), 'it is run again');
+
+# a type that is removed takes its callbacks with it
+$node->safe_psql('postgres', q{SELECT actor_unregister('t', force => true)});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'}),
+	'a callback of a type that is unregistered is cancelled');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.reminder'), '0', 'it is gone');
+
+# shutdown of the server: the callback gets some time
+$node->safe_psql('postgres', q{SELECT actor_register('t')});
+set('actor.shutdown_timeout', "'1 s'");
+start_callback('stubborn');
+my $log = -s $node->logfile;
+$node->stop('fast');
+$node->start;
+is(due('stubborn'), '1 0', 'a callback that is too slow for a shutdown stays due');
+ok($node->poll_query_until('postgres', $running), 'and is run again');
+
+set('actor.shutdown_timeout', "'1 h'");
+ok($node->poll_query_until('postgres', $running), 'it still runs');
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION t.finish() RETURNS void LANGUAGE plpgsql AS $$
+		BEGIN PERFORM pg_sleep(3); INSERT INTO log VALUES (actor_id()); END $$;
+	INSERT INTO release VALUES ('stubborn')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.reminder}), 'it ends');
+$node->safe_psql('postgres', q{SELECT actor_set_reminder('t', 'finisher', 'finish')});
+ok($node->poll_query_until('postgres', $running), 'a callback runs');
+$node->stop('fast');
+$node->start;
+is( $node->safe_psql('postgres', q{SELECT count(*) FROM log WHERE note = 'finisher'}),
+	'1', 'one that ends in time is committed before the server goes down');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM actor.reminder}), '0', 'and is over');
+
+# outside of a callback nothing holds up a shutdown
+$node->safe_psql('postgres', q{SELECT actor_set_reminder('t', 'idle', 'finish', '1h')});
+$node->stop('fast');
+pass('idle workers end at once');
+done_testing();
