@@ -135,6 +135,8 @@ is( $node->safe_psql('postgres',
 
 set_config('actor.executor_linger', '10ms');
 wait_for(workers('executor') . ' = 0', 'executors leave when they have nothing to do');
+$node->safe_psql('postgres',
+	q{SELECT actor_deactivate(actor_type, actor_id) FROM actor.activation});
 wait_for(workers('scheduler') . ' = 0', 'then the scheduler does too');
 remind('regress_actor_one', 'again', 'fire');
 wait_for(hits('again') . ' = 1', 'both come back when there is something to do');
