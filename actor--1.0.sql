@@ -115,6 +115,7 @@ CREATE TABLE actor.reminder (
     attempt        integer NOT NULL,
     deferrals      integer NOT NULL,
     last_error     text,
+    retry_of       text,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
 CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at);
@@ -145,6 +146,7 @@ COMMENT ON COLUMN actor.reminder.remaining IS 'firings left, the pending one inc
 COMMENT ON COLUMN actor.reminder.attempt IS 'number of the next attempt of the pending firing, from 1';
 COMMENT ON COLUMN actor.reminder.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
 COMMENT ON COLUMN actor.reminder.last_error IS 'message of the last failed attempt';
+COMMENT ON COLUMN actor.reminder.retry_of IS 'name of what has failed and is retried by actor_retry; NULL: not a retry';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
 CREATE TABLE actor.request (
@@ -227,6 +229,20 @@ COMMENT ON COLUMN actor.timer.attempt IS 'number of the next attempt of the pend
 COMMENT ON COLUMN actor.timer.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
 COMMENT ON COLUMN actor.timer.last_error IS 'message of the last failed attempt';
 
+CREATE TABLE actor.pause (
+    actor_type text COLLATE "C" NOT NULL,
+    actor_id   text COLLATE "C" NOT NULL,
+    paused_at  timestamptz NOT NULL,
+    role_name  name NOT NULL,
+    PRIMARY KEY (actor_type, actor_id)
+);
+COMMENT ON TABLE actor.pause IS 'paused actors and types';
+COMMENT ON COLUMN actor.pause.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.pause.actor_id IS 'id of the actor; empty: all actors of the type';
+COMMENT ON COLUMN actor.pause.paused_at IS 'when it was paused';
+COMMENT ON COLUMN actor.pause.role_name IS 'role that paused it';
+SELECT pg_catalog.pg_extension_config_dump('actor.pause', '');
+
 CREATE TABLE actor.failure (
     failure_id   bigint GENERATED ALWAYS AS IDENTITY,
     actor_type   text COLLATE "C" NOT NULL,
@@ -245,6 +261,8 @@ CREATE TABLE actor.failure (
     role_name    name NOT NULL,
     PRIMARY KEY (actor_type, actor_id, failure_id)
 );
+CREATE INDEX failure_number ON actor.failure (failure_id);
+COMMENT ON INDEX actor.failure_number IS 'finds a failure by its number';
 COMMENT ON TABLE actor.failure IS 'firings given up after their last retry, and hooks that failed';
 COMMENT ON COLUMN actor.failure.failure_id IS 'number of the failure';
 COMMENT ON COLUMN actor.failure.actor_type IS 'type of the actor';
@@ -312,6 +330,12 @@ CREATE POLICY owner ON actor.timer FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
            OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
 GRANT SELECT ON actor.timer TO PUBLIC;
+
+ALTER TABLE actor.pause ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.pause FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+           OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+GRANT SELECT ON actor.pause TO PUBLIC;
 
 ALTER TABLE actor.failure ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.failure FOR SELECT
@@ -535,6 +559,24 @@ AS 'MODULE_PATHNAME', 'actor_delete';
 COMMENT ON FUNCTION @extschema@.actor_delete(text, text)
     IS 'removes an actor with its state; true if there was anything of it';
 
+CREATE FUNCTION @extschema@.actor_pause(
+    actor_type text,
+    actor_id   text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_pause';
+COMMENT ON FUNCTION @extschema@.actor_pause(text, text)
+    IS 'keeps callbacks and writing calls from an actor, or from all of a type; true if it was not paused';
+
+CREATE FUNCTION @extschema@.actor_resume(
+    actor_type text,
+    actor_id   text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_resume';
+COMMENT ON FUNCTION @extschema@.actor_resume(text, text)
+    IS 'ends what actor_pause of the same arguments has begun; true if it was paused';
+
 /*
  * Reminders
  */
@@ -612,6 +654,43 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_delete_reminder';
 COMMENT ON FUNCTION @extschema@.actor_delete_reminder(text, text, text)
     IS 'removes a reminder; true if there was one';
+
+CREATE FUNCTION @extschema@.actor_delete_reminders(
+    actor_type text,
+    actor_id   text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_delete_reminders';
+COMMENT ON FUNCTION @extschema@.actor_delete_reminders(text, text)
+    IS 'removes all reminders of an actor or, without an id, of a type; the number removed';
+
+CREATE FUNCTION @extschema@.actor_run_due(until timestamptz DEFAULT clock_timestamp())
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_run_due';
+COMMENT ON FUNCTION @extschema@.actor_run_due(timestamptz)
+    IS 'for tests: fires in this session and transaction what is due until then and belongs to the current user; the number of firings';
+
+CREATE FUNCTION @extschema@.actor_retry(failure_id bigint)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_retry';
+COMMENT ON FUNCTION @extschema@.actor_retry(bigint)
+    IS 'makes a call once more that was given up; true if there is such a failure';
+
+CREATE FUNCTION @extschema@.actor_discard(failure_id bigint)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_discard';
+COMMENT ON FUNCTION @extschema@.actor_discard(bigint)
+    IS 'removes the record of a failure; true if there was one';
+
+CREATE FUNCTION @extschema@.actor_reassign(old_role name, new_role name)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_reassign';
+COMMENT ON FUNCTION @extschema@.actor_reassign(name, name)
+    IS 'moves the reminders and timers of a role to another one; the number moved';
 
 /*
  * Timers

@@ -60,6 +60,7 @@ _PG_init(void)
 	define_settings();
 	actor_catalog_init();
 	actor_turn_init();
+	actor_pause_init();
 	actor_workers_init();
 
 	/* pg_upgrade's servers run no workers */

@@ -105,6 +105,14 @@ typedef enum ActorHookKind
 	HOOK_DEACTIVATE
 } ActorHookKind;
 
+/* what of a type is paused; see pause.c */
+typedef enum ActorTypePause
+{
+	PAUSE_NONE,
+	PAUSE_SOME,					/* some of its actors */
+	PAUSE_TYPE					/* all of it */
+} ActorTypePause;
+
 typedef struct ActorHook
 {
 	bool		known;			/* has been looked for */
@@ -128,6 +136,7 @@ typedef struct ActorType
 	int			partitions;		/* -1: the setting */
 	int64		idle_timeout;	/* us, -1: the setting */
 	int64		scan_interval;	/* us, -1: the setting */
+	ActorTypePause pause;
 	Oid			allowed_role;	/* last role known to have USAGE */
 	HTAB	   *methods;		/* of method.c, in the registry's context */
 	ActorHook	hooks[2];		/* of method.c, too */
@@ -310,6 +319,23 @@ extern void actor_hook_run(const ActorRef *actor, ActorHookKind kind);
 extern bool actor_hook_exists(const ActorRef *actor, ActorHookKind kind);
 extern void actor_deactivated(const ActorRef *actor, const NameData *role,
 							  TimestampTz scheduled_at, const ErrorData *error);
+
+/* reminder.c */
+
+extern int64 actor_random_generation(void);
+
+/* pause.c */
+
+typedef enum ActorPaused
+{
+	ACTOR_NOT_PAUSED,
+	ACTOR_PAUSED,
+	ACTOR_PAUSE_CHANGING		/* somebody is about to resume it */
+} ActorPaused;
+
+extern void actor_pause_init(void);
+extern void actor_pause_check(const ActorRef *actor, const text *method);
+extern ActorPaused actor_pause_share(const ActorRef *actor);
 
 /* request.c */
 

@@ -512,6 +512,9 @@ actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
 {
 	begin(due, mode);
 	*error = actor_attempt(body, arg);
+	/* whoever cancels the statement of a session means all of it */
+	if (trace == NULL && *error != NULL && (*error)->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(*error);
 	return end(*error != NULL);
 }
 

@@ -26,6 +26,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -47,6 +48,7 @@
 /* a claimed row */
 typedef struct Claim
 {
+	text	   *name;			/* of what a retry was registered for, or its own */
 	text	   *method;
 	Jsonb	   *data;			/* NULL: none */
 	ActorSchedule schedule;
@@ -93,7 +95,7 @@ static ActorQuery read_next = {
 
 #define CLAIM_ROW(table, policies) \
 	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
-	"  firing, " policies ", deferrals" \
+	"  firing, deferrals, " policies \
 	"  FROM " table WHERE_KEY \
 	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
 	"   AND attempt OPERATOR(pg_catalog.=) $6" \
@@ -102,8 +104,8 @@ static ActorQuery read_next = {
 	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}}
 
 static ActorQuery claim_row[] = {
-	CLAIM_ROW("actor.reminder", "catch_up, failure_policy"),
-	CLAIM_ROW("actor.timer", "'one'::pg_catalog.text, NULL::pg_catalog.jsonb")
+	CLAIM_ROW("actor.reminder", "catch_up, failure_policy, COALESCE(retry_of, name)"),
+	CLAIM_ROW("actor.timer", "'one'::pg_catalog.text, NULL::pg_catalog.jsonb, name")
 };
 
 #define FINISH_ROW(table) \
@@ -133,6 +135,15 @@ static ActorQuery advance_row[] = {
 static ActorQuery retry_row[] = {
 	RETRY_ROW("actor.reminder"),
 	RETRY_ROW("actor.timer")
+};
+
+#define PUT_OFF_ROW(table) \
+	{"UPDATE " table " SET next_try_at = 'infinity'" WHERE_KEY, \
+	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}
+
+static ActorQuery put_off_row[] = {
+	PUT_OFF_ROW("actor.reminder"),
+	PUT_OFF_ROW("actor.timer")
 };
 
 /* policies -------------------------------------------------------------- */
@@ -366,11 +377,12 @@ claim(const ActorDue *due, const NameData *role, Claim *claimed)
 		schedule->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
 		schedule->zone = zone_from_text(DatumGetTextPP(actor_query_result(0, 7, &isnull)));
 		claimed->firing = DatumGetInt64(actor_query_result(0, 8, &isnull));
-		(void) actor_catch_up_from_text(DatumGetTextPP(actor_query_result(0, 9, &isnull)),
+		claimed->deferrals = DatumGetInt32(actor_query_result(0, 9, &isnull));
+		(void) actor_catch_up_from_text(DatumGetTextPP(actor_query_result(0, 10, &isnull)),
 										&claimed->catch_up);
-		datum = actor_query_result(0, 10, &isnull);
+		datum = actor_query_result(0, 11, &isnull);
 		actor_retry_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy);
-		claimed->deferrals = DatumGetInt32(actor_query_result(0, 11, &isnull));
+		claimed->name = DatumGetTextPCopy(actor_query_result(0, 12, &isnull));
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -438,13 +450,25 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	write_outcome(&advance_row[due->kind], values, nulls);
 }
 
+/*
+ * Leaves the row where no scan comes by, until its actor is resumed.
+ */
+static void
+put_off(const ActorDue *due)
+{
+	Datum		values[4];
+
+	key_values(due, values);
+	write_outcome(&put_off_row[due->kind], values, NULL);
+}
+
 static void
 park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error)
 {
 	ActorFailure failure;
 
 	failure.kind = actor_due_word(due->kind);
-	failure.name = due->name;
+	failure.name = claimed->name;
 	failure.method = claimed->method;
 	failure.payload = claimed->data;
 	failure.scheduled_at = due->scheduled_at;
@@ -492,12 +516,13 @@ deferral_delay(int32 deferrals)
  * Parks the claimed firing, and goes on to the next one.
  */
 static void
-give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error)
+give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error,
+		TimestampTz now)
 {
 	TimestampTz at;
 	int64		missed;
 	int64		next = actor_schedule_next(&claimed->schedule, claimed->firing,
-										   claimed->catch_up, GetCurrentTimestamp(),
+										   claimed->catch_up, now,
 										   &at, &missed);
 
 	park(due, claimed, role, error);
@@ -509,14 +534,13 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
  */
 static void
 record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
-			   ErrorData *error, TimestampTz started_at)
+			   ErrorData *error, TimestampTz started_at, TimestampTz now)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	bool		innocent = is_innocent(error, started_at);
 	Datum		values[8];
 	int64		delay;
 
-	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, error);
+	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor, actor_due_word(due->kind), due->name, error);
 	key_values(due, values);
 	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
 	if (innocent && claimed->deferrals < DEFERRALS_MAX)
@@ -537,7 +561,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 		write_outcome(&retry_row[due->kind], values, NULL);
 	}
 	else
-		give_up(due, claimed, role, error);
+		give_up(due, claimed, role, error, now);
 }
 
 /* firing ---------------------------------------------------------------- */
@@ -615,11 +639,13 @@ ActorFiringResult
 actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 {
 	TimestampTz started_at;
+	TimestampTz now;
 	Claim		claimed;
 	ActorCause	cause;
 	TimestampTz next_at = 0;
 	Attempt		attempt;
 	ActorFiringResult result;
+	ActorPaused paused;
 	int64		next;
 	int64		missed;
 	ErrorData  *error;
@@ -631,30 +657,39 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 			FIRING_FAILED : FIRING_BUSY;
 	if (!claim(due, role, &claimed))
 		return FIRING_BUSY;
+	paused = actor_pause_share(&due->actor);
+	if (paused == ACTOR_PAUSE_CHANGING)
+		return FIRING_BUSY;
+	if (paused == ACTOR_PAUSED)
+	{
+		put_off(due);
+		return FIRING_SKIPPED;
+	}
 
 	/* left by an earlier start of the server, in a transaction that was prepared */
 	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
 	{
 		advance(due, &claimed.schedule, -1, 0, NULL);
-		return FIRING_DONE;
+		return FIRING_SKIPPED;
 	}
 
 	started_at = GetCurrentTimestamp();
+	now = mode->clock != 0 ? mode->clock : started_at;
 	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
-							   started_at, &next_at, &missed);
+							   now, &next_at, &missed);
 
 	/* only what is on the grid: a firing late by a period is left out */
 	if (claimed.catch_up == ACTOR_CATCH_UP_SKIP && claimed.schedule.periodic &&
 		missed > 0 && due->attempt == 1)
 	{
 		advance(due, &claimed.schedule, next, next_at, NULL);
-		return FIRING_DONE;
+		return FIRING_SKIPPED;
 	}
 
 	cause.kind = actor_due_word(due->kind);
-	cause.name = due->name;
+	cause.name = claimed.name;
 	cause.scheduled_at = due->scheduled_at;
-	cause.fired_at = started_at;
+	cause.fired_at = now;
 	cause.attempt = due->attempt;
 	cause.missed = missed;
 	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
@@ -664,7 +699,8 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	attempt.cause = &cause;
 	result = actor_callback_run(due, mode, call_method, &attempt, &error);
 	if (result == FIRING_FAILED)
-		record_failure(due, &claimed, role, error, started_at);
+		record_failure(due, &claimed, role, error, started_at,
+					   mode->clock != 0 ? now : GetCurrentTimestamp());
 	else if (result == FIRING_DONE)
 		advance(due, &claimed.schedule, next, next_at, NULL);
 	return result;
@@ -686,7 +722,7 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 		return actor_idle_deactivate(due, role, error);
 	if (!claim(due, role, &claimed))
 		return false;
-	record_failure(due, &claimed, role, error, started_at);
+	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
 	return true;
 }
 
@@ -704,6 +740,6 @@ actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 		return actor_idle_deactivate(due, role, error);
 	if (!claim(due, role, &claimed))
 		return false;
-	give_up(due, &claimed, role, error);
+	give_up(due, &claimed, role, error, GetCurrentTimestamp());
 	return true;
 }

@@ -45,11 +45,13 @@ typedef struct ActorFireMode
 	int			turn_wait;		/* ms to queue for the turn, 0: not at all */
 	int			lock_wait;		/* ms the method waits for a lock, 0: for ever */
 	int			time_limit;		/* ms the method may take, 0: no limit */
+	TimestampTz clock;			/* what to take for the current time, 0: that */
 } ActorFireMode;
 
 typedef enum ActorFiringResult
 {
-	FIRING_DONE,				/* the method ran, or the firing was skipped */
+	FIRING_DONE,				/* the method ran */
+	FIRING_SKIPPED,				/* it did not have to run, or must not now */
 	FIRING_FAILED,				/* the method failed, which is written down */
 	FIRING_BUSY,				/* somebody else has the actor or the row, or
 								 * the row is not as it was seen */

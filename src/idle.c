@@ -10,8 +10,8 @@
  *
  * Idle actors are due to the owner of their type, whose executors deactivate
  * them between reminders: see round.c.  An actor whose turn is not free, or
- * that has been used after all, is passed over until the next point of the
- * grid.  The scheduler deactivates what belongs to an owner that cannot
+ * that has been used after all or is paused, is passed over until the next
+ * point of the grid.  The scheduler deactivates what belongs to an owner that cannot
  * connect, without running anything.
  *
  * Lock order: the actor's turn, then its rows, which are never waited for.
@@ -264,7 +264,7 @@ actor_idle_owners(void)
 		ActorType  *type = actor_type_find(active->name);
 		ActorIdleOwner *owner;
 
-		if (type == NULL)
+		if (type == NULL || type->pause == PAUSE_TYPE)
 			continue;
 		owner = palloc(sizeof(ActorIdleOwner));
 		owner->name = type->owner_name;
@@ -356,7 +356,7 @@ actor_idle_scan(const NameData *owner, int limit)
 		IdleType   *active = lfirst(cell);
 		ActorType  *type = actor_type_find(active->name);
 
-		if (type == NULL || strcmp(NameStr(type->owner_name), NameStr(*owner)) != 0 ||
+		if (type == NULL || type->pause == PAUSE_TYPE || strcmp(NameStr(type->owner_name), NameStr(*owner)) != 0 ||
 			next_look(type, active->oldest) > now)
 			continue;
 		looked = true;
@@ -391,7 +391,8 @@ claim(const ActorDue *due)
 	Datum		values[4];
 	bool		claimed;
 
-	if (!actor_turn_try_enter(&due->actor, due->name))
+	if (!actor_turn_try_enter(&due->actor, due->name) ||
+		actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED)
 		return false;
 	values[0] = PointerGetDatum(due->actor.type);
 	values[1] = PointerGetDatum(due->actor.id);

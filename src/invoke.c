@@ -152,6 +152,9 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 		/* what was true before the wait, or the hook, need not be true after it */
 		if (actor_turn_enter(actor, method_name, actor_type_call_timeout(type)))
 			method = resolve(actor->type, method_name, &type);
+		/* whoever fires has asked before, see firing.c */
+		if (cause == NULL && !actor_turn_is_active(actor))
+			actor_pause_check(actor, method_name);
 		if (actor_activate(actor, type, frame.generation))
 			method = resolve(actor->type, method_name, &type);
 	}

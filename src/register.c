@@ -134,6 +134,12 @@ static struct TypeData
 		1, {TEXTOID}}
 	},
 	{
+		"pause",
+		{NULL},
+		{"DELETE FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
 		"failure",
 		{"SELECT 1 FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},

@@ -43,7 +43,10 @@
 static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
-	"  idle_timeout, scan_interval"
+	"  idle_timeout, scan_interval,"
+	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1),"
+	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"    AND actor_id OPERATOR(pg_catalog.=) '')"
 	"  FROM actor.type"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
@@ -230,6 +233,8 @@ load_type(const text *name, const char *key)
 	loaded.idle_timeout = isnull ? -1 : interval_us(DatumGetIntervalP(datum));
 	datum = actor_query_result(0, 10, &isnull);
 	loaded.scan_interval = isnull ? -1 : interval_us(DatumGetIntervalP(datum));
+	loaded.pause = DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_TYPE :
+		DatumGetBool(actor_query_result(0, 11, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
 	actor_bookkeeping_end(&bookkeeping);
 
 	bind_schema(&loaded);

@@ -142,7 +142,7 @@ static ActorQuery insert_row[] = {
 	COL_COUNT, COLUMN_TYPES}
 
 static ActorQuery replace_row[] = {
-	REPLACE_ROW("actor.reminder", "catch_up = $9, failure_policy = $10, "),
+	REPLACE_ROW("actor.reminder", "catch_up = $9, failure_policy = $10, retry_of = NULL, "),
 	REPLACE_ROW("actor.timer", "")
 };
 
@@ -361,6 +361,22 @@ check_right(ActorDueKind kind, const ActorRef *actor, const NameData *role_name)
 
 /* registering ----------------------------------------------------------- */
 
+/*
+ * actor_random_generation
+ *		A random number that no earlier registration had.
+ */
+int64
+actor_random_generation(void)
+{
+	int64		generation;
+
+	if (!pg_strong_random(&generation, sizeof(generation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random number")));
+	return generation & PG_INT64_MAX;
+}
+
 static void
 check_catch_up(const text *catch_up)
 {
@@ -417,21 +433,6 @@ upsert(ActorDueKind kind, const ActorRef *actor, Datum *values, const char *null
 }
 
 /*
- * A random number that no earlier registration had.
- */
-static int64
-new_generation(void)
-{
-	int64		generation;
-
-	if (!pg_strong_random(&generation, sizeof(generation)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate a random number")));
-	return generation & PG_INT64_MAX;
-}
-
-/*
  * Takes the turn of the actor that a timer is for, and activates it.  What the
  * caller has found out about the type and the method, at the generation, may
  * be out of date after that.
@@ -447,6 +448,8 @@ enter_for_timer(const ActorRef *actor, uint64 generation)
 		AcceptInvalidationMessages();
 		type = actor_type_lookup(actor->type);
 	}
+	if (!actor_turn_is_active(actor))
+		actor_pause_check(actor, NULL);
 	(void) actor_activate(actor, type, generation);
 }
 
@@ -530,7 +533,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	SET(COL_PERIOD, PointerGetDatum(request->period_text), request->period_text == NULL);
 	SET(COL_TTL, PointerGetDatum(request->ttl_text), request->ttl_text == NULL);
 	SET(COL_ROLE_NAME, NameGetDatum(&role_name), false);
-	SET(COL_GENERATION, Int64GetDatum(new_generation()), false);
+	SET(COL_GENERATION, Int64GetDatum(actor_random_generation()), false);
 	SET(COL_REGISTERED_AT, TimestampTzGetDatum(now), false);
 	SET(COL_FIRST_AT, TimestampTzGetDatum(schedule.first_at), false);
 	SET(COL_STEP, IntervalPGetDatum(&schedule.period), !schedule.periodic);

@@ -303,6 +303,7 @@ take_note(const Candidate *candidate, ActorFiringResult result)
 	switch (result)
 	{
 		case FIRING_DONE:
+		case FIRING_SKIPPED:
 		case FIRING_FAILED:
 			hash_search(busy, &candidate->busy_key, HASH_REMOVE, NULL);
 			return true;

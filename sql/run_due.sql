@@ -1,0 +1,126 @@
+--
+-- Firing without workers: everything happens in one transaction, which is
+-- rolled back, so that no worker ever sees it.
+--
+\set VERBOSITY terse
+\set SHOW_CONTEXT never
+CREATE ROLE regress_actor_due_owner LOGIN;
+CREATE ROLE regress_actor_due_other LOGIN;
+GRANT CREATE ON DATABASE :"DBNAME" TO regress_actor_due_owner;
+
+SET SESSION AUTHORIZATION regress_actor_due_owner;
+CREATE SCHEMA due;
+GRANT USAGE ON SCHEMA due TO regress_actor_due_other;
+CREATE TABLE due.log (n int GENERATED ALWAYS AS IDENTITY, what text, cause jsonb, payload jsonb);
+GRANT INSERT ON due.log TO regress_actor_due_other;
+CREATE TABLE due.parent (id int PRIMARY KEY);
+CREATE TABLE due.child (id int REFERENCES due.parent DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION due.tick(payload jsonb) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO due.log (what, cause, payload) VALUES (actor_id(), actor_cause(), payload) $$;
+CREATE FUNCTION due.fail() RETURNS void
+LANGUAGE plpgsql AS $$ BEGIN RAISE 'no luck' USING ERRCODE = 'P1234', DETAIL = 'as ever'; END $$;
+CREATE FUNCTION due.defer() RETURNS void
+LANGUAGE sql AS 'INSERT INTO due.child VALUES (1)';
+CREATE FUNCTION due.again() RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO due.log (what) VALUES ('again');
+    PERFORM actor_run_due();
+END $$;
+CREATE FUNCTION due.nap() RETURNS void
+LANGUAGE sql AS 'SELECT pg_sleep(3600)';
+SELECT actor_register('due');
+
+-- at once, later, and never until then
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'now', method => 'tick', data => '1');
+SELECT actor_set_reminder('due', 'b', 'hour', '1h', method => 'tick');
+SELECT actor_set_reminder('due', 'c', 'day', '24h', method => 'tick');
+SELECT actor_set_timer('due', 'd', 'timer', '30m', method => 'tick');
+SELECT actor_run_due();
+SELECT what, payload, cause - '{scheduled_at, fired_at}'::text[] AS cause
+  FROM due.log ORDER BY n;
+SELECT actor_run_due();
+SELECT actor_run_due(clock_timestamp() + interval '2 hours');
+SELECT what, cause ->> 'kind' AS kind,
+       cause ->> 'scheduled_at' = cause ->> 'fired_at' AS on_time
+  FROM due.log ORDER BY n OFFSET 1;
+SELECT name FROM actor.reminder UNION ALL SELECT name FROM actor.timer;
+ROLLBACK;
+
+-- time passes: each firing of a period at its instant
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'series', timestamptz '2100-01-01 00:00Z',
+                          interval '10 minutes', method => 'tick');
+SELECT actor_run_due('2100-01-01 01:00Z');
+SELECT (cause ->> 'scheduled_at')::timestamptz AT TIME ZONE 'UTC' AS scheduled_at,
+       cause ->> 'missed' AS missed
+  FROM due.log ORDER BY n;
+SELECT actor_run_due('2100-01-01 01:09:59.999999Z');
+SELECT actor_run_due('2100-01-01 01:10Z');
+ROLLBACK;
+
+-- a failure is retried and given up as its policy says, and costs nothing else
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'fail', '1h', failure_policy =>
+                          '{"constant": {"interval": "10s", "maxRetries": 2}}', data => '{}');
+SELECT actor_set_reminder('due', 'b', 'tick', '1h');
+SELECT actor_run_due(clock_timestamp() + interval '1 hour 15 seconds');
+SELECT name, attempt, next_try_at - scheduled_at AS pause, last_error FROM actor.reminder;
+SELECT actor_run_due(clock_timestamp() + interval '2 hours');
+SELECT kind, name, method, payload, attempts, sqlstate, message, detail FROM actor.failure;
+SELECT count(*) FROM actor.reminder;
+SELECT count(*) FROM due.log;
+ROLLBACK;
+
+-- what a deferred constraint has to say belongs to the callback
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'defer', failure_policy => '{"drop": {}}');
+SELECT actor_run_due();
+SELECT sqlstate FROM actor.failure;
+SELECT count(*) FROM due.child;
+COMMIT;
+DELETE FROM due.log;
+SELECT actor_discard(failure_id) FROM actor.failure;
+
+-- of the current user only
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'tick');
+SET LOCAL SESSION AUTHORIZATION regress_actor_due_other;
+SELECT actor_run_due();
+SELECT actor_set_reminder('due', 'b', 'tick');
+SELECT actor_run_due();
+SET LOCAL SESSION AUTHORIZATION regress_actor_due_owner;
+SELECT what, cause ->> 'name' FROM due.log;
+ROLLBACK;
+
+-- a cancelled statement is cancelled as a whole
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'nap');
+SET LOCAL statement_timeout = '100ms';
+SELECT actor_run_due();
+ROLLBACK;
+
+-- refused
+\set VERBOSITY default
+SELECT actor_run_due(NULL);
+SELECT actor_run_due('infinity');
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'again', failure_policy => '{"drop": {}}');
+SELECT actor_run_due();
+SELECT sqlstate, message, detail FROM actor.failure;
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT actor_run_due();
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT actor_run_due();
+ROLLBACK;
+
+SELECT actor_unregister('due', true);
+DROP SCHEMA due CASCADE;
+RESET SESSION AUTHORIZATION;
+DROP ROLE regress_actor_due_other;
+REVOKE CREATE ON DATABASE :"DBNAME" FROM regress_actor_due_owner;
+DROP ROLE regress_actor_due_owner;
