@@ -146,11 +146,20 @@ static ActorQuery replace_row[] = {
 	REPLACE_ROW("actor.timer", "")
 };
 
+#define READ_ROLE(table) \
+	{"SELECT role_name FROM " table WHERE_KEY, \
+	3, {TEXTOID, TEXTOID, TEXTOID}}
+
+static ActorQuery read_role[] = {
+	READ_ROLE("actor.reminder"),
+	READ_ROLE("actor.timer")
+};
+
 #define LOCK_ROW(table) \
 	{"SELECT role_name FROM " table WHERE_KEY " FOR UPDATE", \
 	3, {TEXTOID, TEXTOID, TEXTOID}}
 
-static ActorQuery lock_row[] = {
+static ActorQuery read_and_lock[] = {
 	LOCK_ROW("actor.reminder"),
 	LOCK_ROW("actor.timer")
 };
@@ -340,17 +349,25 @@ check_role_can_connect(ActorDueKind kind, Oid role, NameData *name)
 }
 
 /*
- * Refuses to touch a row unless the current user registered it, owns the type,
- * or runs in a turn of the actor.
+ * Whether the current user may read and change what that role registered, or
+ * owns the type, or runs in a turn of the actor.
+ */
+static bool
+has_right(const ActorRef *actor, const NameData *role_name)
+{
+	ActorFrame *frame = actor_frame_current();
+
+	return (frame != NULL && actor_ref_equal(&frame->actor, actor)) ||
+		actor_role_held(role_name) || actor_type_owned(actor->type);
+}
+
+/*
+ * Refuses to touch a row without the right to.
  */
 static void
 check_right(ActorDueKind kind, const ActorRef *actor, const NameData *role_name)
 {
-	ActorFrame *frame = actor_frame_current();
-
-	if (frame != NULL && actor_ref_equal(&frame->actor, actor))
-		return;
-	if (actor_role_held(role_name) || actor_type_owned(actor->type))
+	if (has_right(actor, role_name))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -389,6 +406,46 @@ check_catch_up(const text *catch_up)
 }
 
 /*
+ * Runs a statement that returns the role of a row; false if there is none.
+ */
+static bool
+read_registrant(ActorQuery *query, Datum *values, NameData *registrant)
+{
+	ActorBookkeeping bookkeeping;
+	bool		found;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(query, values, NULL) > 0;
+	if (found)
+		*registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+/*
+ * Locks the row that has the key; false if there is none.  Somebody without
+ * the right to change it does not get as far as the lock: he is refused, or
+ * told that there is one if "exists_matters" is set.
+ */
+static bool
+lock_row(ActorDueKind kind, const ActorRef *actor, Datum *values, bool exists_matters)
+{
+	NameData	registrant;
+
+	if (!read_registrant(&read_role[kind], values, &registrant))
+		return false;
+	if (exists_matters && !has_right(actor, &registrant))
+		return true;
+	check_right(kind, actor, &registrant);
+	if (!read_registrant(&read_and_lock[kind], values, &registrant))
+		return false;
+	if (!exists_matters)
+		check_right(kind, actor, &registrant);
+	return true;
+}
+
+/*
  * Inserts the row, or replaces the one of that name if its owner lets us.
  */
 static void
@@ -397,25 +454,15 @@ upsert(ActorDueKind kind, const ActorRef *actor, Datum *values, const char *null
 	for (;;)
 	{
 		ActorBookkeeping bookkeeping;
-		NameData	registrant;
-		bool		isnull;
 		bool		inserted;
-		bool		found = false;
 
 		CHECK_FOR_INTERRUPTS();
 		actor_bookkeeping_begin(&bookkeeping);
 		inserted = actor_query_run(&insert_row[kind], values, nulls) > 0;
-		if (!inserted)
-		{
-			found = actor_query_run(&lock_row[kind], values, NULL) > 0;
-			if (found)
-				registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
-		}
 		actor_bookkeeping_end(&bookkeeping);
-
 		if (inserted)
 			return;
-		if (!found)
+		if (!lock_row(kind, actor, values, !overwrite))
 			continue;			/* gone meanwhile */
 		if (!overwrite)
 			ereport(ERROR,
@@ -424,7 +471,6 @@ upsert(ActorDueKind kind, const ActorRef *actor, Datum *values, const char *null
 							actor_due_word(kind), TextDatumGetCString(values[COL_NAME]),
 							text_to_cstring(actor->id), text_to_cstring(actor->type)),
 					 errhint("Use overwrite => true to replace it.")));
-		check_right(kind, actor, &registrant);
 		actor_bookkeeping_begin(&bookkeeping);
 		actor_query_write_one(&replace_row[kind], values, nulls);
 		actor_bookkeeping_end(&bookkeeping);
@@ -695,23 +741,12 @@ remove_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
 	ActorBookkeeping bookkeeping;
-	NameData	registrant;
 	Datum		values[3];
-	bool		found;
-	bool		isnull;
 
 	row_key(fcinfo, kind, &actor, values);
 	check_can_write(psprintf("actor_delete_%s()", actor_due_word(kind)));
-
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&lock_row[kind], values, NULL) > 0;
-	if (found)
-		registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
-	if (!found)
+	if (!lock_row(kind, &actor, values, false))
 		PG_RETURN_BOOL(false);
-
-	check_right(kind, &actor, &registrant);
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&delete_row[kind], values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
