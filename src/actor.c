@@ -198,6 +198,7 @@ start_preloaded(void)
 	previous_shmem_startup = shmem_startup_hook;
 	shmem_startup_hook = shmem_startup;
 	actor_hold_init();
+	actor_commands_init();
 	actor_launcher_register();
 }
 

@@ -363,6 +363,10 @@ extern void actor_shared_attach(void);
 
 extern void actor_hold_init(void);
 
+/* commands.c */
+
+extern void actor_commands_init(void);
+
 /* launcher.c */
 
 extern void actor_launcher_register(void);

@@ -18,6 +18,9 @@
  *	 none --begin--> running --end--> none
  *					 running --the process ends--> ended --scheduler--> none
  *
+ * Others can only cancel a running callback: what they cancel is not the one
+ * that happens to be next.
+ *
  * In other processes, which fire for somebody who waits for it, none of this
  * happens.
  *
@@ -166,17 +169,11 @@ handle_sigterm(int signo, siginfo_t *info, void *context)
 void
 actor_callback_start(int slot)
 {
-	struct sigaction action;
-
 	trace_slot = slot;
 	trace = &actor_shared->traces[slot];
 	watch_timeout = RegisterTimeout(USER_TIMEOUT, watch);
 
-	memset(&action, 0, sizeof(action));
-	action.sa_sigaction = handle_sigterm;
-	action.sa_flags = SA_SIGINFO | SA_RESTART;
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGTERM, &action, NULL);
+	actor_worker_signal(SIGTERM, handle_sigterm);
 	actor_session_start();
 }
 
@@ -239,7 +236,7 @@ actor_callback_exit(void)
 
 	if (!running)
 		return;
-	running = false;
+	running = actor_worker_cancellable = false;
 	end_trace(!blame ? TRACE_NONE :
 			  ended_by == ENDED_BY_ITSELF ? TRACE_ENDED_ITSELF : TRACE_WAS_ENDED);
 }
@@ -403,8 +400,6 @@ stop_timers(void)
 	timers[1].id = STATEMENT_TIMEOUT;
 	timers[1].keep_indicator = false;
 	disable_timeouts(timers, 2);
-	/* whatever was to be cancelled is over */
-	QueryCancelPending = false;
 }
 
 /*
@@ -428,7 +423,7 @@ begin(const ActorDue *due, const ActorFireMode *mode)
 									text_to_cstring(due->actor.id),
 									text_to_cstring(due->actor.type)));
 	leave_trace(due);
-	running = true;
+	running = actor_worker_cancellable = true;
 	guc_nestlevel = NewGUCNestLevel();
 	saved_lock_timeout = LockTimeout;
 	LockTimeout = mode->lock_wait;
@@ -472,8 +467,10 @@ actor_callback_settle(void)
 static void
 clean_up(void)
 {
+	/* from now on nobody can cancel; what was to be cancelled is over */
+	running = actor_worker_cancellable = false;
 	stop_timers();
-	running = false;
+	QueryCancelPending = false;
 	error_context_stack = errcallback.previous;
 	actor_turn_allow_waiting(true);
 	actor_session_forget();

@@ -41,8 +41,12 @@ static Oid	extension_owner = InvalidOid;
 
 static uint64 generation = 1;
 
+/* names this database in invalidations; 0: not computed yet */
+static uint32 database_hash = 0;
+
 static void relcache_callback(Datum arg, Oid relation);
 static void syscache_callback(Datum arg, int cacheid, uint32 hashvalue);
+static void database_callback(Datum arg, int cacheid, uint32 hashvalue);
 static void lookup_extension(void);
 
 /*
@@ -57,6 +61,7 @@ actor_catalog_init(void)
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, database_callback, (Datum) 0);
 }
 
 /*
@@ -77,6 +82,17 @@ static void
 syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
 	generation++;
+}
+
+/*
+ * Who owns this database is the only member of pg_database_owner.  What happens
+ * to other databases is of no interest.
+ */
+static void
+database_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	if (hashvalue == 0 || database_hash == 0 || hashvalue == database_hash)
+		generation++;
 }
 
 /*
@@ -135,6 +151,8 @@ lookup_extension(void)
 
 	if (OidIsValid(type_relation))
 		return;
+	if (database_hash == 0)
+		database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
 
 	relation = actor_catalog_relation("type");
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));

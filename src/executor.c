@@ -105,7 +105,9 @@ actor_executor_main(Datum arg)
 	loop_context = AllocSetContextCreate(TopMemoryContext, "actor executor",
 										 ALLOCSET_DEFAULT_SIZES);
 	working_since = idle_since = GetCurrentTimestamp();
-	while (actor_enabled)
+	if (!actor_enabled)
+		actor_slot_disable(&start);
+	while (actor_enabled && !actor_slot_must_renew(&start))
 	{
 		TimestampTz retry_at;
 

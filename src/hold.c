@@ -243,10 +243,9 @@ end_workers(Oid database)
 			actor_shared->holds[i].database = database;
 			held_database = database;
 		}
-	for (int i = 0; i < actor_shared->nslots; i++)
+	for (int i = 0; i < actor_shared->ndatabases; i++)
 	{
 		ActorDatabase *scheduler = &actor_shared->databases[i];
-		ActorExecutor *executor = &actor_shared->executors[i];
 
 		if (scheduler->oid == database && scheduler->state >= DATABASE_STARTING)
 		{
@@ -254,6 +253,11 @@ end_workers(Oid database)
 			if (scheduler->pid != 0)
 				kill(scheduler->pid, SIGTERM);
 		}
+	}
+	for (int i = 0; i < actor_shared->nslots; i++)
+	{
+		ActorExecutor *executor = &actor_shared->executors[i];
+
 		if (executor->database == database)
 		{
 			any = true;

@@ -28,17 +28,27 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "actor.h"
 #include "compat.h"
 #include "workers.h"
+
+/* how long one database may hold up the look into the others, in milliseconds */
+#define LOOK_MS				5000
+
+/* a database that needs a scheduler */
+typedef struct Waiting
+{
+	int			slot;
+	TimestampTz left_at;
+} Waiting;
 
 /* the schedulers this launcher has started, by slot */
 static BackgroundWorkerHandle **handles;
@@ -109,77 +119,61 @@ list_databases(void)
 }
 
 /*
- * Whether a database that was reported still is there.
+ * Whether there still is a database, and if so, whether one can connect to it.
  */
 static bool
-database_exists(Oid oid)
+database_exists(Oid oid, bool *connectable)
 {
 	MemoryContext context = CurrentMemoryContext;
+	HeapTuple	tuple;
 	bool		exists;
 
 	StartTransactionCommand();
-	exists = get_database_name(oid) != NULL;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
+	exists = HeapTupleIsValid(tuple);
+	*connectable = exists && ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+	if (exists)
+		ReleaseSysCache(tuple);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 	return exists;
 }
 
-static void
-free_slot(ActorDatabase *database)
-{
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	database->oid = InvalidOid;
-	database->state = DATABASE_FREE;
-	LWLockRelease(actor_shared->lock);
-}
-
 /*
- * Starts the scheduler of a waiting database, if there is a slot.
+ * Starts the scheduler of a waiting database.  False if too many workers run.
  */
 static bool
 start_scheduler(int slot)
 {
 	ActorDatabase *database = &actor_shared->databases[slot];
 	BackgroundWorker worker;
-	bool		allowed;
+	ActorSchedulerStart start;
 
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	/* schedulers must leave slots for the executors they start */
-	allowed = actor_workers_in_use() < actor_max_workers &&
-		actor_schedulers_in_use() < Max(actor_max_workers / 2, 1);
-	if (allowed)
-	{
-		database->state = DATABASE_STARTING;
-		database->pid = 0;
-	}
-	LWLockRelease(actor_shared->lock);
-	if (!allowed)
+	if (!actor_database_begin_start(database))
 		return false;
 
 	memset(&worker, 0, sizeof(worker));
 	strlcpy(worker.bgw_function_name, "actor_scheduler_main", BGW_MAXLEN);
 	snprintf(worker.bgw_name, BGW_MAXLEN, "actor scheduler for database %u", database->oid);
 	strlcpy(worker.bgw_type, "actor scheduler", BGW_MAXLEN);
-	worker.bgw_main_arg = Int32GetDatum(slot);
+	start.slot = slot;
+	start.generation = database->generation;
+	StaticAssertStmt(sizeof(start) <= BGW_EXTRALEN, "scheduler's arguments do not fit");
+	memcpy(worker.bgw_extra, &start, sizeof(start));
 	if (handles[slot] != NULL)
 		pfree(handles[slot]);
 	handles[slot] = NULL;
-	if (actor_worker_register(&worker, &handles[slot]))
-		return true;
-
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	database->state = DATABASE_WAITING;
-	LWLockRelease(actor_shared->lock);
-	return false;
+	if (!actor_worker_register(&worker, &handles[slot]))
+		actor_database_start_failed(database);
+	return true;
 }
 
 /*
- * Takes note of schedulers that have ended without having started.
+ * Takes note of a scheduler that has ended without having started.
  */
 static void
 check_started(int slot)
 {
-	ActorDatabase *database = &actor_shared->databases[slot];
 	pid_t		pid;
 
 	if (handles[slot] == NULL ||
@@ -187,87 +181,125 @@ check_started(int slot)
 		return;
 	pfree(handles[slot]);
 	handles[slot] = NULL;
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	if (database->state == DATABASE_STARTING)
-	{
-		database->state = DATABASE_WAITING;
-		database->pid = 0;
-		database->start_after = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-															ACTOR_RESTART_MS);
-	}
-	LWLockRelease(actor_shared->lock);
+	actor_database_start_failed(&actor_shared->databases[slot]);
 	ConditionVariableBroadcast(&actor_shared->worker_ended);
 }
 
-/*
- * Starts what waits, and returns the milliseconds after which to try again,
- * or -1 if that is not needed.
- */
-static long
-start_waiting(void)
+static int
+compare_waiting(const ListCell *a, const ListCell *b)
 {
-	long		wait = -1;
+	const Waiting *first = lfirst(a);
+	const Waiting *second = lfirst(b);
 
-	for (int slot = 0; slot < actor_shared->nslots; slot++)
-	{
-		ActorDatabase *database = &actor_shared->databases[slot];
-		TimestampTz now = GetCurrentTimestamp();
-		ActorDatabaseState state;
-		TimestampTz start_after;
-		bool		held;
-		long		retry = -1;
-
-		check_started(slot);
-		LWLockAcquire(actor_shared->lock, LW_SHARED);
-		state = database->state;
-		start_after = database->start_after;
-		held = actor_database_held(database->oid);
-		LWLockRelease(actor_shared->lock);
-
-		/* whoever holds a database sets our latch at the end */
-		if (state != DATABASE_WAITING || held)
-			continue;
-
-		if (!database_exists(database->oid))
-			free_slot(database);
-		else if (start_after > now)
-			retry = actor_wait_ms(now, start_after);
-		else if (!start_scheduler(slot))
-			retry = ACTOR_RESTART_MS;
-		if (retry >= 0)
-			wait = wait < 0 ? retry : Min(wait, retry);
-	}
-	return wait;
+	if (first->left_at != second->left_at)
+		return first->left_at < second->left_at ? -1 : 1;
+	return first->slot - second->slot;
 }
 
 /*
- * Whether the scheduler of a database has not had its first look yet.
+ * The databases that need a scheduler now, in the order in which they get one;
+ * lowers "next" to the time when another one will.
  */
-static bool
-is_looking(Oid oid)
+static List *
+find_waiting(TimestampTz *next)
 {
-	bool		looking = false;
+	List	   *result = NIL;
 
-	LWLockAcquire(actor_shared->lock, LW_SHARED);
-	for (int slot = 0; slot < actor_shared->nslots; slot++)
+	for (int slot = 0; slot < actor_shared->ndatabases; slot++)
 	{
 		ActorDatabase *database = &actor_shared->databases[slot];
+		TimestampTz start_at;
+		TimestampTz left_at;
+		bool		connectable;
 
-		if (database->oid == oid)
-			looking = database->state == DATABASE_STARTING ||
-				(database->state == DATABASE_RUNNING &&
-				 pg_atomic_read_u64(&database->next_look) == (uint64) DT_NOEND);
+		check_started(slot);
+		start_at = actor_database_start_time(database, &left_at);
+		if (start_at > GetCurrentTimestamp())
+			*next = Min(*next, start_at);
+		else if (!database_exists(database->oid, &connectable))
+			actor_database_forget(database);
+		else if (!connectable)
+		{
+			/* whoever allows connections sets our latch */
+			actor_database_postpone(database,
+									TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+																ACTOR_REREAD_MS));
+			*next = Min(*next, database->start_after);
+		}
+		else
+		{
+			Waiting    *waiting = palloc(sizeof(Waiting));
+
+			waiting->slot = slot;
+			waiting->left_at = left_at;
+			result = lappend(result, waiting);
+		}
 	}
-	LWLockRelease(actor_shared->lock);
-	return looking;
+	list_sort(result, compare_waiting);
+	return result;
+}
+
+/*
+ * Starts what waits, and returns when to try again, or DT_NOEND.
+ */
+static TimestampTz
+start_waiting(void)
+{
+	TimestampTz next = DT_NOEND;
+	List	   *waiting = find_waiting(&next);
+	int			count = list_length(waiting);
+	ListCell   *cell;
+
+	foreach(cell, waiting)
+	{
+		if (!start_scheduler(((Waiting *) lfirst(cell))->slot))
+			break;
+		count--;
+	}
+	actor_databases_want(count);
+	if (count > 0 && actor_complain_again(&actor_shared->complained_workers))
+		ereport(LOG,
+				(errmsg("not all databases with pending reminders can have a scheduler at once"),
+				 errdetail("They take turns."),
+				 errhint("Raise \"%s\".", "actor.max_workers")));
+
+	/* those that could not be registered, or found too many workers */
+	foreach(cell, waiting)
+	{
+		Waiting    *other = lfirst(cell);
+		TimestampTz start_at =
+			actor_database_start_time(&actor_shared->databases[other->slot], &other->left_at);
+
+		if (start_at != DT_NOEND)
+			next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														 ACTOR_RESTART_MS));
+	}
+	list_free_deep(waiting);
+	return next;
+}
+
+/*
+ * Waits until then, or for the latch.
+ */
+static void
+wait_until(TimestampTz until)
+{
+	long		ms = until == DT_NOEND ? -1 : actor_wait_ms(GetCurrentTimestamp(), until);
+
+	if (actor_worker_wait(ms, ACTOR_WAIT_EVENT("ActorLauncherMain")))
+		actor_databases_enable();
 }
 
 /*
  * Has a look into every database, one after the other, so that this never
- * needs more than one worker that turns out to have nothing to do.
+ * needs more than one worker that turns out to have nothing to do.  One that
+ * cannot be looked into, because somebody has locked its tables for instance,
+ * does not hold up the others for long.
+ *
+ * When there was no slot for some, only those are looked into.
  */
 static void
-look_everywhere(void)
+look_everywhere(bool known)
 {
 	List	   *databases = list_databases();
 	ListCell   *cell;
@@ -275,17 +307,36 @@ look_everywhere(void)
 	foreach(cell, databases)
 	{
 		Oid			oid = lfirst_oid(cell);
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz until = TimestampTzPlusMilliseconds(now, LOOK_MS);
 
-		actor_worker_report(oid, GetCurrentTimestamp());
+		if (!known && actor_database_has_slot(oid))
+			continue;
+		actor_worker_report(oid, now);
 		(void) start_waiting();
-		while (is_looking(oid))
+		while (actor_database_is_looked_into(oid) && GetCurrentTimestamp() < until)
 		{
 			/* schedulers set our latch when they have looked */
-			(void) actor_worker_wait(ACTOR_RESTART_MS, ACTOR_WAIT_EVENT("ActorLauncherLook"));
+			wait_until(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_RESTART_MS));
 			(void) start_waiting();
 		}
 	}
 	list_free(databases);
+}
+
+/*
+ * Takes the order to look everywhere, if there is one.
+ */
+static bool
+take_look(void)
+{
+	bool		look;
+
+	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
+	look = actor_shared->look_everywhere;
+	actor_shared->look_everywhere = false;
+	LWLockRelease(actor_shared->lock);
+	return look;
 }
 
 /*
@@ -295,45 +346,51 @@ look_everywhere(void)
 void
 actor_launcher_main(Datum arg)
 {
+	MemoryContext loop_context;
+	TimestampTz enabled_at = 0;
+	TimestampTz look_at = 0;
+	bool		known = true;
+
 	actor_worker_prepare();
 	pqsignal(SIGINT, SIG_IGN);
 	before_shmem_exit(launcher_exit, (Datum) 0);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("actor launcher");
 	handles = MemoryContextAllocZero(TopMemoryContext,
-									 sizeof(BackgroundWorkerHandle *) * actor_shared->nslots);
+									 sizeof(BackgroundWorkerHandle *) * ACTOR_MAX_DATABASES);
+	loop_context = AllocSetContextCreate(TopMemoryContext, "actor launcher",
+										 ALLOCSET_DEFAULT_SIZES);
 
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
 	actor_shared->launcher_latch = MyLatch;
-	actor_shared->look_everywhere = true;
 	LWLockRelease(actor_shared->lock);
+	actor_databases_recover();
+	actor_databases_enable();
 	ereport(LOG, (errmsg("actor launcher started")));
 
 	for (;;)
 	{
-		bool		look;
-		long		wait;
+		TimestampTz now = GetCurrentTimestamp();
+		TimestampTz next;
 
-		LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-		look = actor_shared->look_everywhere;
-		actor_shared->look_everywhere = false;
-		LWLockRelease(actor_shared->lock);
-		if (look)
-			look_everywhere();
-
-		wait = start_waiting();
-
-		/* a database that found no slot is looked for again */
-		LWLockAcquire(actor_shared->lock, LW_SHARED);
-		if (actor_shared->look_everywhere)
-			wait = ACTOR_RESTART_MS;
-		LWLockRelease(actor_shared->lock);
-		if (actor_worker_wait(wait, ACTOR_WAIT_EVENT("ActorLauncherMain")))
+		MemoryContextSwitchTo(loop_context);
+		MemoryContextReset(loop_context);
+		if (enabled_at != actor_shared->reloaded_at)
 		{
-			/* firing may have been enabled */
-			LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-			actor_shared->look_everywhere = true;
-			LWLockRelease(actor_shared->lock);
+			enabled_at = actor_shared->reloaded_at;
+			look_at = 0;
+			known = true;
 		}
+		if (look_at <= now && take_look())
+		{
+			look_everywhere(known);
+			/* a database that found no slot is looked for again */
+			look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_REREAD_MS);
+			known = false;
+		}
+		next = start_waiting();
+		if (actor_shared->look_everywhere)
+			next = Min(next, look_at);
+		wait_until(next);
 	}
 }

@@ -63,6 +63,8 @@
 /* pause before a busy actor is tried again, in microseconds */
 #define BUSY_MIN_US			(5 * INT64CONST(1000))
 #define BUSY_MAX_US			USECS_PER_SEC
+/* longest pause of a row whose outcome cannot be written, in microseconds */
+#define BROKEN_MAX_US		(60 * USECS_PER_SEC)
 /* a busy actor is queued for when the firing is so late */
 #define LATE_MS				1000
 #define QUEUE_MIN_MS		100
@@ -87,8 +89,9 @@ typedef struct Candidate
 } Candidate;
 
 /*
- * An actor or partition that was busy.  The key is its hash only: what shares
- * it waits a little without need.
+ * An actor or partition that was busy, or a row that is broken.  The key is a
+ * hash, or the generation of the row, only: what shares it waits a little
+ * without need.
  */
 typedef struct Busy
 {
@@ -144,13 +147,17 @@ restart_loners(void)
 	restart_memory(&loners, "lone reminders", sizeof(int64), sizeof(Loner));
 }
 
+/*
+ * Leaves an actor, a partition or a registration alone for a while, each time
+ * for longer, up to a limit.
+ */
 static void
-note_busy(uint64 key)
+note_busy(uint64 key, int64 limit)
 {
 	bool		found;
 	Busy	   *entry = hash_search(busy, &key, HASH_ENTER, &found);
 
-	entry->pause = found ? Min(entry->pause * 2, BUSY_MAX_US) : BUSY_MIN_US;
+	entry->pause = found ? Min(entry->pause * 2, limit) : BUSY_MIN_US;
 	entry->retry_at = GetCurrentTimestamp() + entry->pause;
 	earliest_retry = Min(earliest_retry, entry->retry_at);
 }
@@ -309,7 +316,7 @@ take_note(const Candidate *candidate, ActorFiringResult result)
 			return true;
 		case FIRING_BUSY:
 		case FIRING_STOPPED:
-			note_busy(candidate->busy_key);
+			note_busy(candidate->busy_key, BUSY_MAX_US);
 			return false;
 		case FIRING_WOULD_WAIT:
 			(void) note_loner(candidate->due);
@@ -400,18 +407,35 @@ run_batch(List *candidates, int first, int *fired)
 }
 
 /*
- * Writes down in a transaction of its own that a firing has failed for good or
- * not; an error here ends the process.
+ * Writes down in a transaction of its own that a firing has failed, for good or
+ * not.  When that fails, too, the row itself is broken: it is left alone for a
+ * while, so that it does not keep others from firing.
  */
-static void
+static bool
 record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_good)
 {
-	begin_transaction("recording a failed reminder");
-	if (for_good)
-		(void) actor_fire_give_up(due, &role, error);
-	else
-		(void) actor_fire_failed(due, &role, error, started_at);
-	end_transaction();
+	ErrorData  *volatile second = NULL;
+
+	PG_TRY();
+	{
+		begin_transaction("recording a failed reminder");
+		if (for_good)
+			(void) actor_fire_give_up(due, &role, error);
+		else
+			(void) actor_fire_failed(due, &role, error, started_at);
+		end_transaction();
+	}
+	PG_CATCH();
+	{
+		second = give_up_transaction();
+	}
+	PG_END_TRY();
+	if (second == NULL)
+		return true;
+	note_loner(due)->for_good = true;
+	note_busy((uint64) due->generation, BROKEN_MAX_US);
+	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, second);
+	return false;
 }
 
 /*
@@ -426,8 +450,8 @@ give_up_suspect(const ActorDue *due, int crashes)
 	error.sqlerrcode = ERRCODE_CRASH_SHUTDOWN;
 	error.message = "server crashed while the method was running";
 	error.detail = psprintf("This has happened %d times.", crashes);
-	record(due, &error, 0, true);
-	actor_suspect_clear(MyDatabaseId, due->generation);
+	if (record(due, &error, 0, true))
+		actor_suspect_clear(MyDatabaseId, due->generation);
 }
 
 /*
@@ -464,7 +488,7 @@ run_alone(Candidate *candidate, const ActorFireMode *mode)
 	if (error != NULL)
 	{
 		log_error(error);
-		record(candidate->due, error, started_at, false);
+		(void) record(candidate->due, error, started_at, false);
 		result = FIRING_FAILED;
 	}
 	actor_slot_busy(start, 0);
@@ -556,8 +580,12 @@ busy_until(const Candidate *candidate, TimestampTz now)
 	Busy	   *actor = hash_search(busy, &candidate->due->actor.hash, HASH_FIND, NULL);
 	Busy	   *partition = candidate->partition == 0 ? NULL :
 		hash_search(busy, &candidate->partition, HASH_FIND, NULL);
+	Busy	   *row = hash_search(busy, &candidate->due->generation, HASH_FIND, NULL);
 	TimestampTz until = Max(actor != NULL ? actor->retry_at : 0,
 							partition != NULL ? partition->retry_at : 0);
+
+	if (row != NULL)
+		until = Max(until, row->retry_at);
 
 	return until > now ? until : 0;
 }

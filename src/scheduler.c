@@ -30,9 +30,12 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -40,16 +43,24 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "actor.h"
 #include "compat.h"
 #include "firing.h"
 #include "workers.h"
 
-/* how often roles whose rows are due are looked at, in milliseconds */
+/* how soon roles whose rows are due are looked at again, in milliseconds */
 #define WATCH_MS			100
+#define WATCH_MAX_MS		500
 /* so many due rows keep an executor busy for a while */
 #define ROWS_PER_EXECUTOR	500
+/* when other databases wait for a scheduler: how long this one stays that has
+ * something to do, and that needs the slot of an executor, in milliseconds */
+#define TERM_MS				1000
+#define PATIENCE_MS			5000
+/* how long the lock of a table is waited for at once */
+#define LOCK_WAIT			"5s"
 /* most actors that are deactivated in one transaction */
 #define DEACTIVATE_MAX		100
 
@@ -69,9 +80,12 @@ typedef struct RoleDue
 typedef struct RoleMemory
 {
 	NameData	name;			/* hash key */
-	bool		complained;		/* that it cannot be used */
 	TimestampTz start_after;	/* no executor is started before */
 	TimestampTz yielded_at;		/* an executor has left for another role */
+	TimestampTz disabled_until; /* firing is disabled for it */
+	TimestampTz watched;		/* the row that was due at the last look */
+	int			watched_free;	/* and how many executors were free */
+	int			watch_pause;	/* ms until the next one */
 } RoleMemory;
 
 /* the earliest row of each role, by skipping from role to role in the index */
@@ -105,87 +119,97 @@ static ActorQuery count_due = {
 	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
 };
 
-static int	my_slot;
 static ActorDatabase *my_database;
+static TimestampTz started_at;
+static TimestampTz configured_at;	/* the configuration was read after this */
 static HTAB *memory;
 static BackgroundWorkerHandle **handles;	/* of executors, by slot */
 
 /* coming and going ------------------------------------------------------ */
 
-/*
- * However the process ends: unless it has left in order, the launcher starts
- * another one after a while.
- */
 static void
 scheduler_exit(int code, Datum arg)
 {
-	Latch	   *launcher;
-
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	if (my_database->state == DATABASE_STARTING ||
-		(my_database->state == DATABASE_RUNNING && my_database->latch == MyLatch))
-	{
-		my_database->state = DATABASE_WAITING;
-		my_database->pid = 0;
-		my_database->latch = NULL;
-		my_database->start_after = actor_database_held(my_database->oid) ? 0 :
-			TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_RESTART_MS);
-	}
-	launcher = actor_shared->launcher_latch;
-	LWLockRelease(actor_shared->lock);
-	ConditionVariableBroadcast(&actor_shared->worker_ended);
-	if (launcher != NULL)
-		SetLatch(launcher);
+	actor_database_exit(my_database);
 }
 
 /*
- * Leaves for good, unless something has been reported meanwhile.
+ * Whether a command needs the database without us.
+ */
+static bool
+database_held(void)
+{
+	bool		held;
+
+	LWLockAcquire(actor_shared->lock, LW_SHARED);
+	held = actor_database_held(my_database->oid);
+	LWLockRelease(actor_shared->lock);
+	return held;
+}
+
+/*
+ * Ends the process, and leaves the slot in another state, if that is allowed.
  */
 static void
-leave_if_idle(void)
+leave(ActorDatabaseState state)
 {
-	bool		idle;
-
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	idle = pg_atomic_read_u64(&my_database->next_look) == (uint64) DT_NOEND;
-	if (idle)
-	{
-		my_database->oid = InvalidOid;
-		my_database->state = DATABASE_FREE;
-		my_database->pid = 0;
-		my_database->latch = NULL;
-	}
-	LWLockRelease(actor_shared->lock);
-	if (idle)
+	if (actor_database_leave(my_database, state))
 		proc_exit(0);
 }
 
 /*
- * Tells who we are, unless the database is being held.
+ * Firing is disabled here, and nothing runs any more.  What is registered from
+ * now on is nothing to come back for, but when the configuration was reloaded
+ * after this process has read it, it may be wrong about that.
  */
-static Oid
-begin(void)
+static void
+leave_disabled(void)
 {
-	Oid			oid;
-	bool		held;
+	bool		current;
 
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	oid = my_database->oid;
-	held = actor_database_held(oid);
-	my_database->pid = MyProcPid;
+	LWLockAcquire(actor_shared->lock, LW_SHARED);
+	current = !ConfigReloadPending && configured_at > actor_shared->reloaded_at;
 	LWLockRelease(actor_shared->lock);
-	if (held)
-		proc_exit(1);
-	return oid;
+	leave(current ? DATABASE_OFF : DATABASE_WAITING);
 }
 
+/*
+ * Leaves if another database waits for that, and this one can spare us: it has
+ * nothing to do soon, or has had us for a while.
+ */
 static void
-announce(void)
+leave_for_other(TimestampTz wake)
 {
-	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	my_database->state = DATABASE_RUNNING;
-	my_database->latch = MyLatch;
-	LWLockRelease(actor_shared->lock);
+	TimestampTz now = GetCurrentTimestamp();
+	int			term = OidIsValid(my_database->wish) ? PATIENCE_MS : TERM_MS;
+
+	if ((wake > TimestampTzPlusMilliseconds(now, TERM_MS) ||
+		 TimestampDifferenceExceeds(started_at, now, term)) &&
+		actor_database_leave_for_other(my_database))
+		proc_exit(0);
+}
+
+/*
+ * Whether one can still connect to this database; otherwise executors could
+ * not.
+ */
+static bool
+database_connectable(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	HeapTuple	tuple;
+	bool		connectable = false;
+
+	StartTransactionCommand();
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+	if (HeapTupleIsValid(tuple))
+	{
+		connectable = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+		ReleaseSysCache(tuple);
+	}
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	return connectable;
 }
 
 /* looking --------------------------------------------------------------- */
@@ -355,9 +379,7 @@ remember(const NameData *name)
 
 	if (!found)
 	{
-		role->complained = false;
-		role->start_after = 0;
-		role->yielded_at = 0;
+		memset((char *) role + sizeof(NameData), 0, sizeof(RoleMemory) - sizeof(NameData));
 	}
 	return role;
 }
@@ -369,7 +391,6 @@ static bool
 role_is_usable(const RoleDue *due)
 {
 	MemoryContext context = CurrentMemoryContext;
-	RoleMemory *role = remember(&due->name);
 	const char *reason;
 
 	StartTransactionCommand();
@@ -377,11 +398,13 @@ role_is_usable(const RoleDue *due)
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 
-	if (reason != NULL && !role->complained)
+	if (actor_database_complain(my_database,
+								hash_bytes((const unsigned char *) NameStr(due->name),
+										   strlen(NameStr(due->name))),
+								reason != NULL))
 		ereport(LOG,
 				(errmsg("reminders and hooks of role \"%s\" cannot run", NameStr(due->name)),
 				 errdetail("%s", reason)));
-	role->complained = (reason != NULL);
 	return reason == NULL;
 }
 
@@ -484,6 +507,24 @@ needs_executor(const RoleDue *due, TimestampTz now)
 }
 
 /*
+ * When to look again at a role whose executors work on what is due: the longer
+ * nothing changes, the later.
+ */
+static TimestampTz
+watch_at(const RoleDue *due, TimestampTz now)
+{
+	RoleMemory *role = remember(&due->name);
+
+	if (role->watched == due->next && role->watched_free == due->slots.free)
+		role->watch_pause = Min(role->watch_pause * 2, WATCH_MAX_MS);
+	else
+		role->watch_pause = WATCH_MS;
+	role->watched = due->next;
+	role->watched_free = due->slots.free;
+	return TimestampTzPlusMilliseconds(now, role->watch_pause);
+}
+
+/*
  * Sees to one role, and returns when it must be seen to again; DT_NOEND if its
  * executor does that by itself.  A role that needs a slot, and has none, is
  * returned in "waiting", if no other is.
@@ -493,6 +534,7 @@ serve_role(RoleDue *due, Oid *waiting)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, WATCH_MS);
+	bool		first = due->slots.executors == 0;
 
 	if (TIMESTAMP_IS_NOEND(due->next))
 		return DT_NOEND;
@@ -500,19 +542,24 @@ serve_role(RoleDue *due, Oid *waiting)
 	{
 		if (due->slots.executors == 0)
 			return due->next - ACTOR_START_AHEAD_US;
-		return due->next <= now ? soon : DT_NOEND;
+		return due->next <= now ? watch_at(due, now) : DT_NOEND;
 	}
 	if (!role_is_usable(due))
 		return deactivate_for(due);
+	if (remember(&due->name)->disabled_until > now)
+		return remember(&due->name)->disabled_until;
 	if (remember(&due->name)->start_after > now)
 		return Min(soon, remember(&due->name)->start_after);
 
 	/* others go before a role that has an executor */
 	if (due->slots.executors > 0 && OidIsValid(*waiting))
 		return soon;
-	if (!start_executor(due) && due->slots.executors == 0 && !OidIsValid(*waiting))
+	if (start_executor(due) || !first)
+		return soon;
+	if (!OidIsValid(*waiting))
 		*waiting = due->oid;
-	return soon;
+	/* whoever gives up a slot wakes us */
+	return TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS);
 }
 
 static int
@@ -537,14 +584,20 @@ sort_roles(List *roles)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	Oid			yielded;
+	bool		disabled;
 	ListCell   *cell;
 
-	while (OidIsValid(yielded = actor_slot_take_yielded()))
+	while (OidIsValid(yielded = actor_slot_take_yielded(&disabled)))
 		foreach(cell, roles)
 		{
 			RoleDue    *due = lfirst(cell);
 
-			if (due->oid == yielded)
+			if (due->oid != yielded)
+				continue;
+			if (disabled)
+				remember(&due->name)->disabled_until =
+					TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS);
+			else
 				remember(&due->name)->yielded_at = now;
 		}
 	foreach(cell, roles)
@@ -581,7 +634,41 @@ serve_roles(List *roles)
 	return wake;
 }
 
+/*
+ * The configuration was reloaded: roles for which firing was disabled may have
+ * it enabled now.
+ */
+static void
+forget_disabled(void)
+{
+	HASH_SEQ_STATUS status;
+	RoleMemory *role;
+	bool		disabled;
+
+	hash_seq_init(&status, memory);
+	while ((role = hash_seq_search(&status)) != NULL)
+		role->disabled_until = 0;
+	while (OidIsValid(actor_slot_take_yielded(&disabled)))
+		continue;
+}
+
 /* deaths ---------------------------------------------------------------- */
+
+/* a callback that has ended together with its process */
+typedef struct Death
+{
+	const ActorDue *due;
+	ErrorData  *error;
+	NameData	role;
+} Death;
+
+static void
+write_death(void *arg)
+{
+	Death	   *death = arg;
+
+	(void) actor_fire_failed(death->due, &death->role, death->error, GetCurrentTimestamp());
+}
 
 /*
  * Writes down that a callback has ended together with its process.  If it has
@@ -593,7 +680,6 @@ record_death(const ActorDue *due, Oid role, bool itself)
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData	error;
 	char	   *role_name;
-	NameData	name;
 
 	if (itself)
 		actor_suspect_add(MyDatabaseId, due->generation);
@@ -606,8 +692,13 @@ record_death(const ActorDue *due, Oid role, bool itself)
 	role_name = GetUserNameFromId(role, true);
 	if (role_name != NULL && actor_catalog_installed())
 	{
-		namestrcpy(&name, role_name);
-		(void) actor_fire_failed(due, &name, &error, GetCurrentTimestamp());
+		Death		death = {due, &error};
+		ErrorData  *failure;
+
+		namestrcpy(&death.role, role_name);
+		failure = actor_attempt(write_death, &death);
+		if (failure != NULL)
+			actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, failure);
 	}
 	end_transaction(context);
 }
@@ -645,9 +736,11 @@ start_up(void)
 {
 	HASHCTL		ctl;
 
-	BackgroundWorkerInitializeConnectionByOid(begin(), InvalidOid, 0);
+	BackgroundWorkerInitializeConnectionByOid(my_database->oid, InvalidOid, 0);
 	actor_worker_settings();
 	SetConfigOption("search_path", "", PGC_SUSET, PGC_S_OVERRIDE);
+	/* who locks our tables for long must not keep us from leaving */
+	SetConfigOption("lock_timeout", LOCK_WAIT, PGC_SUSET, PGC_S_OVERRIDE);
 	pgstat_report_appname("actor scheduler");
 
 	memset(&ctl, 0, sizeof(ctl));
@@ -656,7 +749,7 @@ start_up(void)
 	memory = hash_create("actor roles", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 	handles = MemoryContextAllocZero(TopMemoryContext,
 									 sizeof(BackgroundWorkerHandle *) * actor_shared->nslots);
-	announce();
+	actor_database_announce(my_database);
 }
 
 /*
@@ -672,12 +765,19 @@ run_once(void)
 	List	   *roles;
 
 	check_started();
+	if (!database_connectable())
+	{
+		actor_database_postpone(my_database,
+								TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS));
+		leave(DATABASE_WAITING);
+	}
 	record_deaths();
 	if (!actor_enabled)
 	{
 		/* executors leave by themselves, if their callback lets them */
 		actor_callback_drain(NULL);
 		actor_slot_wish(my_database, InvalidOid);
+		forget_disabled();
 		return have_executors() ? TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS) :
 			DT_NOEND;
 	}
@@ -690,18 +790,40 @@ run_once(void)
 }
 
 /*
- * The launcher waits for the first look before it goes to the next database.
+ * The same, but when somebody keeps a table locked for long nothing has come
+ * of it, and it is time for another look.
  */
-static void
-report_first_look(void)
+static TimestampTz
+run_patiently(void)
 {
-	Latch	   *launcher;
+	static bool complained = false;
+	MemoryContext context = CurrentMemoryContext;
+	volatile TimestampTz wake = 0;
 
-	LWLockAcquire(actor_shared->lock, LW_SHARED);
-	launcher = actor_shared->launcher_latch;
-	LWLockRelease(actor_shared->lock);
-	if (launcher != NULL)
-		SetLatch(launcher);
+	PG_TRY();
+	{
+		wake = run_once();
+		complained = false;
+	}
+	PG_CATCH();
+	{
+		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		HOLD_INTERRUPTS();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+		AbortCurrentTransaction();
+		MemoryContextSwitchTo(context);
+		RESUME_INTERRUPTS();
+		if (!complained)
+			ereport(LOG,
+					(errmsg("actor scheduler waits for a lock in database %u", MyDatabaseId),
+					 errdetail("No new reminder fires there meanwhile.")));
+		complained = true;
+		wake = GetCurrentTimestamp();
+	}
+	PG_END_TRY();
+	return wake;
 }
 
 /*
@@ -712,13 +834,18 @@ void
 actor_scheduler_main(Datum arg)
 {
 	MemoryContext loop_context;
+	ActorSchedulerStart start;
 	bool		first = true;
 
-	my_slot = DatumGetInt32(arg);
-	my_database = &actor_shared->databases[my_slot];
+	configured_at = started_at = GetCurrentTimestamp();
+	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
 	actor_worker_prepare();
-	pqsignal(SIGINT, SIG_IGN);
+	my_database = actor_database_begin(&start);
+	if (my_database == NULL)
+		proc_exit(0);
 	before_shmem_exit(scheduler_exit, (Datum) 0);
+	if (database_held())
+		proc_exit(1);
 	start_up();
 
 	loop_context = AllocSetContextCreate(TopMemoryContext, "actor scheduler",
@@ -726,22 +853,32 @@ actor_scheduler_main(Datum arg)
 	for (;;)
 	{
 		TimestampTz wake;
+		TimestampTz now;
 
 		MemoryContextSwitchTo(loop_context);
 		MemoryContextReset(loop_context);
 
+		if (actor_database_must_renew(my_database))
+			leave(DATABASE_WAITING);
 		(void) pg_atomic_exchange_u64(&my_database->next_look, (uint64) DT_NOEND);
-		wake = run_once();
-		if (wake == DT_NOEND)
-			leave_if_idle();
+		wake = run_patiently();
+		if (first)
+			actor_database_looked(my_database);
+		first = false;
+		if (wake == DT_NOEND && !actor_enabled)
+			leave_disabled();
+		else if (wake == DT_NOEND)
+			leave(DATABASE_FREE);
 
 		/* later reports than this need not wake us; earlier ones have */
 		(void) actor_lower_next_look(my_database, wake);
 		wake = (TimestampTz) pg_atomic_read_u64(&my_database->next_look);
-		if (first)
-			report_first_look();
-		first = false;
-		(void) actor_worker_wait(actor_wait_ms(GetCurrentTimestamp(), wake),
-								 ACTOR_WAIT_EVENT("ActorSchedulerMain"));
+		leave_for_other(wake);
+		now = GetCurrentTimestamp();
+		if (actor_worker_wait(actor_wait_ms(now, wake), ACTOR_WAIT_EVENT("ActorSchedulerMain")))
+		{
+			configured_at = now;
+			forget_disabled();
+		}
 	}
 }

@@ -68,7 +68,9 @@ actor_slot_take(Oid role, ActorExecutorStart *start)
 		else if (!OidIsValid(executor->database) && start->slot < 0)
 			start->slot = slot;
 	}
+	/* a database that has no scheduler must be able to get one */
 	if (mine >= actor_max_executors || actor_workers_in_use() >= actor_max_workers ||
+		actor_executors_in_use() >= actor_max_workers - 1 ||
 		actor_database_held(MyDatabaseId))
 		start->slot = -1;
 	if (start->slot >= 0)
@@ -79,7 +81,8 @@ actor_slot_take(Oid role, ActorExecutorStart *start)
 		executor->role = role;
 		executor->pid = 0;
 		executor->latch = NULL;
-		executor->yielded = false;
+		executor->yielded = executor->disabled = executor->renew = false;
+		executor->yielded_to = -1;
 		pg_atomic_write_u64(&executor->busy_since, 0);
 		start->generation = ++executor->generation;
 	}
@@ -102,6 +105,9 @@ actor_slot_free(const ActorExecutorStart *start)
 		executor->database = InvalidOid;
 		executor->pid = 0;
 		executor->latch = NULL;
+		if (executor->yielded_to >= 0 &&
+			actor_shared->databases[executor->yielded_to].state == DATABASE_RUNNING)
+			SetLatch(actor_shared->databases[executor->yielded_to].latch);
 	}
 	LWLockRelease(actor_shared->lock);
 	ConditionVariableBroadcast(&actor_shared->worker_ended);
@@ -251,7 +257,7 @@ find_wish(const ActorExecutorStart *start)
 {
 	bool		full = actor_workers_in_use() >= actor_max_workers;
 
-	for (int i = 0; i < actor_shared->nslots; i++)
+	for (int i = 0; i < actor_shared->ndatabases; i++)
 	{
 		ActorDatabase *database = &actor_shared->databases[i];
 
@@ -280,18 +286,48 @@ actor_slot_yield(const ActorExecutorStart *start, bool idle, TimestampTz working
 	{
 		database->wish = InvalidOid;
 		slot_of(start)->yielded = true;
+		slot_of(start)->yielded_to = database - actor_shared->databases;
 	}
 	LWLockRelease(actor_shared->lock);
 	return database != NULL;
 }
 
 /*
+ * actor_slot_must_renew
+ *		Whether the executor must leave because it has started under other
+ *		settings than hold now.
+ */
+bool
+actor_slot_must_renew(const ActorExecutorStart *start)
+{
+	bool		renew;
+
+	LWLockAcquire(actor_shared->lock, LW_SHARED);
+	renew = slot_of(start)->renew;
+	LWLockRelease(actor_shared->lock);
+	return renew;
+}
+
+/*
+ * actor_slot_disable
+ *		The executor leaves because firing is disabled for its role.
+ */
+void
+actor_slot_disable(const ActorExecutorStart *start)
+{
+	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
+	slot_of(start)->disabled = true;
+	LWLockRelease(actor_shared->lock);
+}
+
+/*
  * actor_slot_take_yielded
  *		Finds a role of this database whose executor has left for the sake of
- *		another one, and forgets it; InvalidOid if there is none.
+ *		another one, or because firing is disabled for it, and forgets it;
+ *		InvalidOid if there is none.
  */
 Oid
-actor_slot_take_yielded(void)
+actor_slot_take_yielded(bool *disabled)
 {
 	Oid			role = InvalidOid;
 
@@ -300,10 +336,11 @@ actor_slot_take_yielded(void)
 	{
 		ActorExecutor *executor = &actor_shared->executors[slot];
 
-		if (!executor->yielded || OidIsValid(executor->database) ||
+		if (!(executor->yielded || executor->disabled) || OidIsValid(executor->database) ||
 			executor->last_database != MyDatabaseId)
 			continue;
-		executor->yielded = false;
+		*disabled = executor->disabled;
+		executor->yielded = executor->disabled = false;
 		role = executor->role;
 	}
 	LWLockRelease(actor_shared->lock);

@@ -20,6 +20,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "commands/dbcommands.h"
@@ -39,7 +41,13 @@
 #include "compat.h"
 #include "workers.h"
 
+/* what lasts is logged again after so long, in milliseconds */
+#define COMPLAIN_MS			3600000
+
 ActorShared *actor_shared = NULL;
+
+/* whether others may cancel what this worker does; read by a signal handler */
+volatile sig_atomic_t actor_worker_cancellable = false;
 
 /* earliest due time this transaction has made; reported when it commits */
 static TimestampTz pending_due = DT_NOEND;
@@ -52,7 +60,7 @@ static Size
 shared_size(void)
 {
 	Size		databases = offsetof(ActorShared, databases) +
-		mul_size(actor_max_workers, sizeof(ActorDatabase));
+		mul_size(ACTOR_MAX_DATABASES, sizeof(ActorDatabase));
 
 	Size		executors = mul_size(actor_max_workers, sizeof(ActorExecutor));
 	Size		holds = mul_size(actor_max_workers, sizeof(ActorHold));
@@ -82,19 +90,22 @@ actor_shared_attach(void)
 		actor_shared->lock = &(GetNamedLWLockTranche("actor"))->lock;
 		actor_shared->nslots = actor_max_workers;
 		ConditionVariableInit(&actor_shared->worker_ended);
+		pg_atomic_init_u64(&actor_shared->complained_slots, 0);
+		pg_atomic_init_u64(&actor_shared->complained_workers, 0);
 		actor_shared->executors = (ActorExecutor *)
 			((char *) actor_shared +
 			 MAXALIGN(offsetof(ActorShared, databases) +
-					  actor_max_workers * sizeof(ActorDatabase)));
+					  ACTOR_MAX_DATABASES * sizeof(ActorDatabase)));
 		actor_shared->holds = (ActorHold *)
 			((char *) actor_shared->executors +
 			 MAXALIGN(actor_max_workers * sizeof(ActorExecutor)));
 		actor_shared->traces = (ActorTrace *)
 			((char *) actor_shared->holds +
 			 MAXALIGN(actor_max_workers * sizeof(ActorHold)));
+		for (int i = 0; i < ACTOR_MAX_DATABASES; i++)
+			pg_atomic_init_u64(&actor_shared->databases[i].next_look, DT_NOEND);
 		for (int i = 0; i < actor_shared->nslots; i++)
 		{
-			pg_atomic_init_u64(&actor_shared->databases[i].next_look, DT_NOEND);
 			pg_atomic_init_u64(&actor_shared->executors[i].busy_since, 0);
 			pg_atomic_init_u64(&actor_shared->traces[i].cancel_run, 0);
 			pg_atomic_init_u64(&actor_shared->traces[i].cancel_at, 0);
@@ -166,84 +177,6 @@ xact_callback(XactEvent event, void *arg)
 	}
 }
 
-/*
- * actor_lower_next_look
- *		Lowers the time of the next look; false if it was early enough.
- */
-bool
-actor_lower_next_look(ActorDatabase *database, TimestampTz due)
-{
-	uint64		current = pg_atomic_read_u64(&database->next_look);
-
-	while (due < (TimestampTz) current)
-		if (pg_atomic_compare_exchange_u64(&database->next_look, &current, (uint64) due))
-			return true;
-	return false;
-}
-
-/*
- * The slot of a database, or NULL.  The caller has the lock.
- */
-static ActorDatabase *
-find_database(Oid oid)
-{
-	for (int i = 0; i < actor_shared->nslots; i++)
-		if (actor_shared->databases[i].oid == oid)
-			return &actor_shared->databases[i];
-	return NULL;
-}
-
-/*
- * actor_worker_report
- *		Something is due in a database at that time.  Must not raise an error,
- *		because it runs after the commit.
- */
-void
-actor_worker_report(Oid oid, TimestampTz due)
-{
-	ActorDatabase *database;
-	Latch	   *latch = NULL;
-
-	/*
-	 * Mostly the scheduler runs and looks early enough.  Slots are only ever
-	 * taken and freed under the lock, so having it in shared mode is enough to
-	 * look at them.
-	 */
-	LWLockAcquire(actor_shared->lock, LW_SHARED);
-	database = find_database(oid);
-	if (database != NULL)
-	{
-		if (actor_lower_next_look(database, due))
-			latch = database->state == DATABASE_RUNNING ? database->latch :
-				actor_shared->launcher_latch;
-		LWLockRelease(actor_shared->lock);
-	}
-	else
-	{
-		LWLockRelease(actor_shared->lock);
-		LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-		database = find_database(oid);
-		if (database == NULL && (database = find_database(InvalidOid)) != NULL)
-		{
-			database->oid = oid;
-			database->state = DATABASE_WAITING;
-			database->start_after = 0;
-			database->latch = NULL;
-			database->wish = InvalidOid;
-			pg_atomic_write_u64(&database->next_look, DT_NOEND);
-		}
-		if (database == NULL)
-			actor_shared->look_everywhere = true;
-		else
-			(void) actor_lower_next_look(database, due);
-		latch = database != NULL && database->state == DATABASE_RUNNING ?
-			database->latch : actor_shared->launcher_latch;
-		LWLockRelease(actor_shared->lock);
-	}
-	if (latch != NULL)
-		SetLatch(latch);
-}
-
 /* roles ----------------------------------------------------------------- */
 
 /*
@@ -271,40 +204,6 @@ actor_role_unusable(Oid role)
 /* workers --------------------------------------------------------------- */
 
 /*
- * actor_schedulers_in_use
- *		Number of schedulers.  The caller has the lock.
- */
-int
-actor_schedulers_in_use(void)
-{
-	int			count = 0;
-
-	for (int i = 0; i < actor_shared->nslots; i++)
-		if (actor_shared->databases[i].state >= DATABASE_STARTING)
-			count++;
-	return count;
-}
-
-/*
- * actor_workers_in_use
- *		Number of schedulers and executors.  The caller has the lock.
- */
-int
-actor_workers_in_use(void)
-{
-	int			count = 0;
-
-	for (int i = 0; i < actor_shared->nslots; i++)
-	{
-		if (actor_shared->databases[i].state >= DATABASE_STARTING)
-			count++;
-		if (OidIsValid(actor_shared->executors[i].database))
-			count++;
-	}
-	return count;
-}
-
-/*
  * actor_database_held
  *		Whether no worker may start in a database now.  The caller has the
  *		lock.
@@ -320,15 +219,30 @@ actor_database_held(Oid database)
 }
 
 /*
+ * actor_complain_again
+ *		Whether something that lasts is to be logged now, and not only that it
+ *		still lasts.
+ */
+bool
+actor_complain_again(pg_atomic_uint64 *complained_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		before = pg_atomic_read_u64(complained_at);
+
+	return (before == 0 ||
+			TimestampDifferenceExceeds((TimestampTz) before, now, COMPLAIN_MS)) &&
+		pg_atomic_compare_exchange_u64(complained_at, &before, (uint64) now);
+}
+
+/*
  * actor_worker_register
  *		Registers a dynamic worker that is never restarted by the postmaster
  *		and reports to this process.  The handle is the caller's to free.
- *		False: there is no slot, which is logged once until it works again.
+ *		False: there is no slot, which is not logged each time.
  */
 bool
 actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
 {
-	static bool complained = false;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 	bool		registered;
 
@@ -339,13 +253,39 @@ actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle)
 	strlcpy(worker->bgw_library_name, "actor", BGW_MAXLEN);
 	registered = RegisterDynamicBackgroundWorker(worker, handle);
 	MemoryContextSwitchTo(old);
-	if (!registered && !complained)
+	if (!registered && actor_complain_again(&actor_shared->complained_slots))
 		ereport(LOG,
 				(errmsg("could not register background worker \"%s\"", worker->bgw_name),
 				 errhint("Raise \"%s\", or lower \"%s\".",
 						 "max_worker_processes", "actor.max_workers")));
-	complained = !registered;
 	return registered;
+}
+
+/*
+ * Timeouts are signals from ourselves.  What others cancel is a callback, so
+ * their signals are for nobody when none runs.
+ */
+static void
+handle_sigint(int signo, siginfo_t *info, void *context)
+{
+	if (actor_worker_cancellable || info->si_pid == MyProcPid)
+		StatementCancelHandler(signo);
+}
+
+/*
+ * actor_worker_signal
+ *		Installs a signal handler that is told who has sent the signal.
+ */
+void
+actor_worker_signal(int signo, void (*handler) (int, siginfo_t *, void *))
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_sigaction = handler;
+	action.sa_flags = SA_SIGINFO | SA_RESTART;
+	sigemptyset(&action.sa_mask);
+	sigaction(signo, &action, NULL);
 }
 
 /*
@@ -358,7 +298,7 @@ actor_worker_prepare(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
-	pqsignal(SIGINT, StatementCancelHandler);
+	actor_worker_signal(SIGINT, handle_sigint);
 	BackgroundWorkerUnblockSignals();
 }
 

@@ -11,6 +11,8 @@
 #ifndef ACTOR_WORKERS_H
 #define ACTOR_WORKERS_H
 
+#include <signal.h>
+
 #include "actor.h"
 #include "port/atomics.h"
 #include "postmaster/bgworker.h"
@@ -22,6 +24,8 @@
 
 /* highest possible value of actor.max_workers */
 #define ACTOR_MAX_WORKERS_LIMIT	1024
+/* most databases that are known to have something to do */
+#define ACTOR_MAX_DATABASES		1024
 /* safety: due rows are looked for at least this often while any are pending */
 #define ACTOR_REREAD_MS			60000
 /* a worker that failed is not started again sooner than this */
@@ -31,17 +35,21 @@
 
 /*
  * One database with something to do.  All members but the atomic one are
- * protected by the lock.
+ * protected by the lock.  Those below DATABASE_STARTING have no scheduler.
  *
  *	 free --report--> waiting --launcher--> starting --scheduler--> running
- *	  ^                  ^                     |                      |
- *	  |                  +------- failed ------+----------------------+
- *	  +------------------------- nothing to do -----------------------+
+ *	  ^                ^  ^ ^                  |                     | | |
+ *	  |                |  | +----- failed -----+---------------------+ | |
+ *	  |                |  +-- next look -- away <-- another waits -----+ |
+ *	  |                +-- reload -- off <------ firing is disabled -----+
+ *	  +----------------------- nothing to do ----------------------------+
  */
 typedef enum ActorDatabaseState
 {
 	DATABASE_FREE,				/* the slot is unused */
+	DATABASE_OFF,				/* firing is disabled there */
 	DATABASE_WAITING,			/* needs a scheduler */
+	DATABASE_AWAY,				/* needs one when it is time to look */
 	DATABASE_STARTING,			/* its scheduler was asked for */
 	DATABASE_RUNNING			/* its scheduler is connected */
 } ActorDatabaseState;
@@ -50,7 +58,13 @@ typedef struct ActorDatabase
 {
 	Oid			oid;
 	ActorDatabaseState state;
+	uint32		generation;		/* grows when a scheduler is asked for */
 	TimestampTz start_after;	/* a scheduler is not started before */
+	TimestampTz left_at;		/* the last scheduler has ended; 0: never */
+	int			failures;		/* starts in a row without a look */
+	bool		looked;			/* the scheduler has had its first look */
+	bool		renew;			/* the scheduler must be replaced */
+	uint64		complaints;		/* a bit for roles that were complained about */
 	pid_t		pid;			/* of the scheduler once it has begun */
 	Latch	   *latch;			/* of the running scheduler */
 	Oid			wish;			/* role that needs an executor's slot */
@@ -70,10 +84,13 @@ typedef struct ActorExecutor
 	uint32		generation;		/* grows when the slot is taken */
 	pid_t		pid;			/* once it has begun */
 	Latch	   *latch;			/* NULL: has not connected yet */
+	bool		renew;			/* it must be replaced */
+	int			yielded_to;		/* slot of the database whose wish it fulfils */
 
 	/* what is left when the executor has ended */
 	Oid			last_database;
 	bool		yielded;		/* it has left for the sake of another role */
+	bool		disabled;		/* firing is disabled for its role */
 
 	/* begin of the transaction that fires, as a TimestampTz; 0: there is none */
 	pg_atomic_uint64 busy_since;
@@ -129,8 +146,16 @@ typedef struct ActorShared
 	LWLock	   *lock;
 	Latch	   *launcher_latch; /* NULL: the launcher does not run */
 	bool		look_everywhere;	/* a database found no slot */
+	TimestampTz reloaded_at;	/* the launcher has reloaded the configuration */
+	int			schedulers_wanted;	/* databases that wait for one to leave */
 	ConditionVariable worker_ended;
-	int			nslots;			/* of each array */
+	int			ndatabases;		/* slots that have ever been used */
+	int			nslots;			/* of each array but the databases */
+
+	/* when something was logged that may last, as a TimestampTz; 0: never */
+	pg_atomic_uint64 complained_slots;
+	pg_atomic_uint64 complained_workers;
+
 	ActorExecutor *executors;	/* behind the databases */
 	ActorHold  *holds;			/* behind the executors */
 	ActorTrace *traces;			/* behind the holds */
@@ -142,17 +167,50 @@ extern ActorShared *actor_shared;
 extern void actor_require_preload(const char *what);
 extern const char *actor_role_unusable(Oid role);
 extern void actor_wake_at(TimestampTz due);
-extern bool actor_lower_next_look(ActorDatabase *database, TimestampTz due);
-extern void actor_worker_report(Oid database, TimestampTz due);
-extern int	actor_schedulers_in_use(void);
-extern int	actor_workers_in_use(void);
+extern volatile sig_atomic_t actor_worker_cancellable;
 extern bool actor_database_held(Oid database);
+extern bool actor_complain_again(pg_atomic_uint64 *complained_at);
+extern void actor_worker_signal(int signo, void (*handler) (int, siginfo_t *, void *));
 extern bool actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
 extern void actor_worker_prepare(void);
 extern void actor_worker_settings(void);
 extern long actor_wait_ms(TimestampTz now, TimestampTz until);
 extern bool actor_worker_reload(void);
 extern bool actor_worker_wait(long ms, uint32 wait_event);
+
+/* databases.c */
+
+/* what a scheduler is started with, in bgw_extra */
+typedef struct ActorSchedulerStart
+{
+	int			slot;
+	uint32		generation;
+} ActorSchedulerStart;
+
+extern bool actor_lower_next_look(ActorDatabase *database, TimestampTz due);
+extern void actor_worker_report(Oid oid, TimestampTz due);
+extern void actor_database_renew(Oid oid);
+extern void actor_databases_look(void);
+extern bool actor_database_has_slot(Oid oid);
+extern bool actor_database_is_looked_into(Oid oid);
+extern void actor_databases_recover(void);
+extern void actor_databases_enable(void);
+extern TimestampTz actor_database_start_time(ActorDatabase *database, TimestampTz *left_at);
+extern int	actor_workers_in_use(void);
+extern int	actor_executors_in_use(void);
+extern bool actor_database_begin_start(ActorDatabase *database);
+extern void actor_database_start_failed(ActorDatabase *database);
+extern void actor_database_forget(ActorDatabase *database);
+extern void actor_database_postpone(ActorDatabase *database, TimestampTz until);
+extern void actor_databases_want(int count);
+extern ActorDatabase *actor_database_begin(const ActorSchedulerStart *start);
+extern void actor_database_announce(ActorDatabase *database);
+extern void actor_database_looked(ActorDatabase *database);
+extern bool actor_database_must_renew(const ActorDatabase *database);
+extern bool actor_database_leave(ActorDatabase *database, ActorDatabaseState state);
+extern bool actor_database_leave_for_other(ActorDatabase *database);
+extern void actor_database_exit(ActorDatabase *database);
+extern bool actor_database_complain(ActorDatabase *database, uint32 hash, bool wrong);
 
 /* launcher.c, scheduler.c, executor.c: entry points */
 extern PGDLLEXPORT void actor_launcher_main(Datum arg);
@@ -188,7 +246,9 @@ extern bool actor_slot_rank(const ActorExecutorStart *start, int *rank, int *cou
 extern void actor_slot_wish(ActorDatabase *database, Oid role);
 extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle,
 							 TimestampTz working_since);
-extern Oid	actor_slot_take_yielded(void);
+extern bool actor_slot_must_renew(const ActorExecutorStart *start);
+extern void actor_slot_disable(const ActorExecutorStart *start);
+extern Oid	actor_slot_take_yielded(bool *disabled);
 
 /* suspect.c */
 
