@@ -263,6 +263,8 @@ CREATE TABLE actor.failure (
 );
 CREATE INDEX failure_number ON actor.failure (failure_id);
 COMMENT ON INDEX actor.failure_number IS 'finds a failure by its number';
+CREATE INDEX failure_failed ON actor.failure (failed_at);
+COMMENT ON INDEX actor.failure_failed IS 'finds the failures that are kept no longer';
 COMMENT ON TABLE actor.failure IS 'firings given up after their last retry, and hooks that failed';
 COMMENT ON COLUMN actor.failure.failure_id IS 'number of the failure';
 COMMENT ON COLUMN actor.failure.actor_type IS 'type of the actor';

@@ -38,6 +38,7 @@ int			actor_callback_timeout = 300000;
 int			actor_batch_time = 10;
 int			actor_shutdown_timeout = 5000;
 int			actor_request_retention = 86400;
+int			actor_failure_retention = 2592000;
 int			actor_idle_timeout_default = 3600000;
 int			actor_scan_interval_default = 30000;
 int			actor_executor_linger = 10000;
@@ -123,6 +124,11 @@ define_settings(void)
 							NULL,
 							&actor_request_retention, 86400, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.failure_retention",
+							"Sets how long a failure is kept that nobody retries or discards.",
+							NULL,
+							&actor_failure_retention, 2592000, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.batch_time",
 							"Sets how long several reminders may share one transaction.",
 							"0 gives each a transaction of its own.",
@@ -139,7 +145,7 @@ define_settings(void)
 							&actor_idle_timeout_default, 3600000, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.scan_interval",
-							"Sets the time between two looks for idle actors and expired state.",
+							"Sets the time between two looks for idle actors and for what is kept no longer.",
 							"For idle actors, used for the types that do not say.",
 							&actor_scan_interval_default, 30000, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);

@@ -48,6 +48,7 @@ extern int	actor_callback_timeout;
 extern int	actor_batch_time;
 extern int	actor_shutdown_timeout;
 extern int	actor_request_retention;
+extern int	actor_failure_retention;
 extern int	actor_idle_timeout_default;
 extern int	actor_scan_interval_default;
 extern int	actor_executor_linger;
@@ -344,9 +345,10 @@ extern bool actor_request_find(const ActorRef *actor, text *request_id, const te
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
 
-/* state.c */
+/* purge.c */
 
-extern TimestampTz actor_state_purge(void);
+extern TimestampTz actor_purge_time(TimestampTz expires_at);
+extern bool actor_purge(int number, TimestampTz *again);
 
 /* callback.c */
 

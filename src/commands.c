@@ -9,6 +9,7 @@
  * their transaction has committed:
  *
  * - COPY into a table of the extension, which is how rows are restored;
+ * - COMMIT PREPARED, by which rows become visible that another session wrote;
  * - setting actor.enabled for a database or a role;
  * - allowing connections to a database, or forbidding them;
  * - changing roles, and granting something on databases.
@@ -112,6 +113,16 @@ note_copy(const CopyStmt *stmt)
 }
 
 /*
+ * A prepared transaction has been committed; what it has written is unknown.
+ */
+static void
+note_commit_prepared(void)
+{
+	if (OidIsValid(actor_catalog_relation("type")))
+		actor_wake_at(GetCurrentTimestamp());
+}
+
+/*
  * Takes note of a command that has been run.
  */
 static void
@@ -180,6 +191,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 {
 	/* a statement that ends the transaction may be gone afterwards */
 	NodeTag		tag = nodeTag(pstmt->utilityStmt);
+	bool		prepared = tag == T_TransactionStmt &&
+		((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 
 	if (previous_utility)
 		previous_utility(pstmt, query_string, read_only_tree, context, params,
@@ -187,6 +200,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	else
 		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params,
 								query_env, dest, qc);
-	if (is_noted(tag))
+	if (prepared)
+		note_commit_prepared();
+	else if (is_noted(tag))
 		note_command(pstmt->utilityStmt);
 }

@@ -128,6 +128,8 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_failure, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
+	actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
+								   actor_failure_retention * USECS_PER_SEC));
 }
 
 /* retrying and discarding ----------------------------------------------- */

@@ -25,6 +25,7 @@
 #include "utils/fmgrprotos.h"
 
 #include "actor.h"
+#include "workers.h"
 
 static ActorQuery read_request = {
 	"SELECT method, payload_hash, role_name, result FROM actor.request"
@@ -156,4 +157,6 @@ actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_request, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
+	actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
+								   actor_request_retention * USECS_PER_SEC));
 }

@@ -174,6 +174,20 @@ leave_disabled(void)
 }
 
 /*
+ * Nothing is pending but something that is to be removed then: leaves, if that
+ * is not soon, and comes back.
+ */
+static void
+leave_until(TimestampTz wake)
+{
+	if (wake == DT_NOEND ||
+		wake <= TimestampTzPlusMilliseconds(GetCurrentTimestamp(), TERM_MS))
+		return;
+	(void) actor_lower_next_look(my_database, wake);
+	leave(DATABASE_AWAY);
+}
+
+/*
  * Leaves if another database waits for that, and this one can spare us: it has
  * nothing to do soon, or has had us for a while.
  */
@@ -345,30 +359,44 @@ look(void)
 }
 
 /*
- * Removes what earlier starts of the server have left, and what has expired;
- * returns when there is more.  Each is a transaction of its own, so that no
- * locks of tables add up.
+ * Removes what earlier starts of the server have left, before anything fires.
  */
-static TimestampTz
-clean(void)
+static void
+forget_starts(void)
 {
 	static bool forgotten = false;
 	MemoryContext context = CurrentMemoryContext;
-	TimestampTz again = DT_NOEND;
 
-	if (!forgotten)
-	{
-		begin_transaction("forgetting earlier starts of the server");
-		if (actor_catalog_installed())
-			actor_idle_forget_starts();
-		end_transaction(context);
-		forgotten = true;
-	}
-	begin_transaction("removing expired state");
+	if (forgotten)
+		return;
+	begin_transaction("forgetting earlier starts of the server");
 	if (actor_catalog_installed())
-		again = actor_state_purge();
+		actor_idle_forget_starts();
 	end_transaction(context);
-	return again;
+	forgotten = true;
+}
+
+/*
+ * Removes what is kept no longer; returns when to do that again.  Each table is
+ * a transaction of its own, so that no locks of tables add up.
+ */
+static TimestampTz
+purge(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+	bool		more = true;
+
+	for (int number = 0; more; number++)
+	{
+		TimestampTz again = DT_NOEND;
+
+		begin_transaction("removing what is kept no longer");
+		more = actor_catalog_installed() && actor_purge(number, &again);
+		end_transaction(context);
+		result = Min(result, again);
+	}
+	return result;
 }
 
 static RoleMemory *
@@ -761,7 +789,6 @@ run_once(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake;
-	TimestampTz expiry;
 	List	   *roles;
 
 	check_started();
@@ -781,11 +808,15 @@ run_once(void)
 		return have_executors() ? TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS) :
 			DT_NOEND;
 	}
-	expiry = clean();
+	forget_starts();
 	roles = look();
-	wake = Min(serve_roles(roles), expiry);
-	if (roles == NIL && expiry == DT_NOEND && !have_executors())
-		return DT_NOEND;
+	wake = serve_roles(roles);
+	wake = Min(wake, purge());
+	if (roles == NIL && !have_executors())
+	{
+		leave_until(wake);
+		return wake;
+	}
 	return Min(wake, TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS));
 }
 

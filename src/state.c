@@ -74,23 +74,6 @@ static ActorQuery delete_key = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
-static ActorQuery read_expiry = {
-	"SELECT expires_at FROM actor.state WHERE expires_at IS NOT NULL"
-	" ORDER BY expires_at LIMIT 1",
-	0, {0}
-};
-
-/* a row that somebody writes is not waited for */
-static ActorQuery lock_expired = {
-	"SELECT actor_type, actor_id, key FROM actor.state"
-	" WHERE expires_at OPERATOR(pg_catalog.<=) $1"
-	" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-	2, {TIMESTAMPTZOID, INT8OID}
-};
-
-/* most keys that are purged at once */
-#define PURGE_MAX			1000
-
 /* one operation of actor_transact */
 typedef struct StateOperation
 {
@@ -242,15 +225,6 @@ writing_frame(const char *function)
 	return frame;
 }
 
-/*
- * When a key that expires then is purged.
- */
-static TimestampTz
-purge_time(TimestampTz expires_at)
-{
-	return actor_grid_point(expires_at, actor_scan_interval_default * INT64CONST(1000));
-}
-
 static void
 write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expires_at)
 {
@@ -272,7 +246,7 @@ write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expire
 	actor_bookkeeping_end(&bookkeeping);
 	actor_type_check_same(frame->actor.type, frame->schema, frame->generation);
 	if (!TIMESTAMP_IS_NOEND(expires_at))
-		actor_wake_at(purge_time(expires_at));
+		actor_wake_at(actor_purge_time(expires_at));
 }
 
 /*
@@ -493,79 +467,4 @@ actor_transact(PG_FUNCTION_ARGS)
 			(void) remove_value(frame, operations[i].key);
 	}
 	PG_RETURN_VOID();
-}
-
-/* expiry ---------------------------------------------------------------- */
-
-/*
- * When the first key expires; DT_NOEND if none does.
- */
-static TimestampTz
-first_expiry(void)
-{
-	ActorBookkeeping bookkeeping;
-	TimestampTz expires_at = DT_NOEND;
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_expiry, NULL, NULL) > 0)
-		expires_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
-	return expires_at;
-}
-
-/*
- * Removes expired keys that nobody is writing, up to a limit; returns their
- * number.
- */
-static uint64
-remove_expired(TimestampTz now)
-{
-	ActorBookkeeping bookkeeping;
-	SPITupleTable *expired;
-	Datum		values[4];
-	uint64		rows;
-
-	values[0] = TimestampTzGetDatum(now);
-	values[1] = Int64GetDatum(PURGE_MAX);
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&lock_expired, values, NULL);
-	expired = SPI_tuptable;
-	values[3] = TimestampTzGetDatum(now);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		bool		isnull;
-
-		for (int column = 0; column < 3; column++)
-			values[column] = SPI_getbinval(expired->vals[i], expired->tupdesc,
-										   column + 1, &isnull);
-		actor_query_write_one(&delete_key, values, NULL);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return rows;
-}
-
-/*
- * actor_state_purge
- *		Removes expired keys.  Returns when to do that again: at once if there
- *		are more, otherwise at the next point of the grid of scan_interval, or
- *		DT_NOEND if no key expires.
- */
-TimestampTz
-actor_state_purge(void)
-{
-	static TimestampTz purged_at = 0;
-	TimestampTz expires_at = first_expiry();
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz purge_at;
-
-	if (expires_at == DT_NOEND)
-		return DT_NOEND;
-	purge_at = purge_time(Max(expires_at, purged_at + 1));
-	if (purge_at > now)
-		return purge_at;
-	if (remove_expired(now) == PURGE_MAX)
-		return now;
-	purged_at = now;
-	return actor_state_purge();
 }

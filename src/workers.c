@@ -336,8 +336,8 @@ actor_wait_ms(TimestampTz now, TimestampTz until)
 {
 	if (until <= now)
 		return 0;
-	if (until - now > INT64CONST(1000) * ACTOR_REREAD_MS)
-		return ACTOR_REREAD_MS;
+	if (until - now > INT64CONST(1000) * ACTOR_LONGEST_WAIT_MS)
+		return ACTOR_LONGEST_WAIT_MS;
 	return (long) ((until - now + 999) / 1000);
 }
 

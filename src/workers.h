@@ -28,6 +28,8 @@
 #define ACTOR_MAX_DATABASES		1024
 /* safety: due rows are looked for at least this often while any are pending */
 #define ACTOR_REREAD_MS			60000
+/* no wait for a latch is longer, because its timeout is an int */
+#define ACTOR_LONGEST_WAIT_MS	86400000
 /* a worker that failed is not started again sooner than this */
 #define ACTOR_RESTART_MS		1000
 /* executors are started this long before they are needed */

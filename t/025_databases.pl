@@ -4,6 +4,7 @@
 use strict;
 use warnings FATAL => 'all';
 
+use Cwd qw(abs_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -183,6 +184,10 @@ remind('d4', 'beat', "'', '50ms'");
 fired('d4', 'beat', 'a reminder fires');
 $node->safe_psql('postgres', 'ALTER DATABASE d4 SET actor.enabled = off');
 no_workers('d4', 'workers leave a database where firing is disabled');
+# and those that come after them to find that out
+remind('d3', 'd4 is off', "'1s'");
+fired('d3', 'd4 is off', 'others fire');
+no_workers('d4', 'nobody comes back');
 $offset = -s $node->logfile;
 my $d4 = oid_of('d4');
 remind('d4', "off $_") for 1 .. 10;
@@ -224,7 +229,7 @@ $node->safe_psql('d4', q{SELECT actor_delete_reminder('t', 'beat', 'fire')});
 #
 # Rows that are copied
 #
-my $file = $node->basedir . '/reminders';
+my $file = abs_path($node->basedir) . '/reminders';
 $node->safe_psql('d5', q{SELECT actor_delete_reminder('t', 'start', 'fire')});
 remind('d5', 'copied', "'2 hours'");
 $node->safe_psql('d5', qq{

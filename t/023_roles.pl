@@ -1,0 +1,135 @@
+# A role that cannot be used any more disables its own rows, and no others: they
+# stay, can be found, and fire when the role can be used again.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+});
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION actor;
+	REVOKE CONNECT ON DATABASE postgres FROM PUBLIC;
+	CREATE TABLE hit (id text, role text);
+	GRANT INSERT ON hit TO PUBLIC;
+	CREATE SCHEMA t;
+	GRANT USAGE ON SCHEMA t TO PUBLIC;
+	CREATE FUNCTION t.fire() RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO hit VALUES (actor_id(), current_user) $$;
+	SELECT actor_register('t')});
+
+sub hits_grow
+{
+	my ($role, $what) = @_;
+	my $count = $node->safe_psql('postgres', "SELECT count(*) FROM hit WHERE role = '$role'");
+
+	ok( $node->poll_query_until('postgres',
+			"SELECT count(*) > $count + 1 FROM hit WHERE role = '$role'"),
+		$what);
+	return;
+}
+
+sub register
+{
+	my ($role) = @_;
+
+	$node->safe_psql('postgres', qq{
+		SET ROLE $role;
+		SELECT actor_set_reminder('t', '$role', 'beat', '', '100ms', method => 'fire')});
+	return;
+}
+
+sub sql
+{
+	my ($sql) = @_;
+	return $node->safe_psql('postgres', $sql);
+}
+
+# Rows whose role cannot be used, as anybody can find them.
+my $unusable = q{SELECT string_agg(DISTINCT m.role_name, ' ') FROM actor.reminder m
+	LEFT JOIN pg_roles r ON r.rolname = m.role_name
+	WHERE r.oid IS NULL OR NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+		OR (NOT r.rolcanlogin AND current_setting('server_version_num')::int < 170000)};
+
+sub create_role
+{
+	my ($role) = @_;
+	sql("CREATE ROLE $role LOGIN; GRANT CONNECT ON DATABASE postgres TO $role");
+	return;
+}
+
+my $good = 'regress_actor_good';
+create_role($good);
+register($good);
+hits_grow($good, 'a role fires');
+
+# how to make a role unusable, and how to make it usable again
+my @ways = (
+	[   'dropped', sub { sql("REVOKE CONNECT ON DATABASE postgres FROM $_[0]; DROP ROLE $_[0]") },
+		sub { create_role($_[0]) } ],
+	[   'renamed', sub { sql("ALTER ROLE $_[0] RENAME TO regress_actor_moved") },
+		sub { sql("ALTER ROLE regress_actor_moved RENAME TO $_[0]") } ],
+	[   'revoked', sub { sql("REVOKE CONNECT ON DATABASE postgres FROM $_[0]") },
+		sub { sql("GRANT CONNECT ON DATABASE postgres TO $_[0]") } ]);
+push @ways,
+	[   'nologin', sub { sql("ALTER ROLE $_[0] NOLOGIN") }, sub { sql("ALTER ROLE $_[0] LOGIN") } ]
+	if $node->pg_version < 17;
+
+for my $way (@ways)
+{
+	my ($name, $break, $mend) = @$way;
+	my $role = "regress_actor_$name";
+	my $complaint = qr/reminders and hooks of role "$role" cannot run/;
+
+	create_role($role);
+	register($role);
+	hits_grow($role, "$name: it fires");
+	is(sql($unusable), '', "$name: nothing is wrong");
+
+	# An executor that is connected already goes on until it has nothing to do,
+	# but not as somebody else.
+	my $offset = -s $node->logfile;
+	$break->($role);
+	if ($name eq 'revoked' || $name eq 'nologin')
+	{
+		sql(q{SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
+			WHERE backend_type = 'actor executor' AND usename = '} . $role . q{'});
+	}
+	$node->wait_for_log($complaint, $offset);
+	my $count = sql("SELECT count(*) FROM hit WHERE role IN ('$role', 'regress_actor_moved')");
+	hits_grow($good, "$name: others go on");
+	is( sql("SELECT count(*) FROM hit WHERE role IN ('$role', 'regress_actor_moved')"),
+		$count, "$name: it does not fire");
+	is(sql($unusable), $role, "$name: that can be found by a query");
+	is(sql("SELECT count(*) FROM actor.reminder WHERE actor_id = '$role'"), '1',
+		"$name: its row stays");
+	is(sql("SELECT count(*) FROM actor.failure"), '0', "$name: and nothing is given up");
+	my @lines = substr(slurp_file($node->logfile), $offset) =~ /$complaint/g;
+	is(scalar @lines, 1, "$name: the log says it once");
+
+	$mend->($role);
+	hits_grow($role, "$name: it fires again when it can");
+	is(sql("SELECT attempt || ' ' || deferrals FROM actor.reminder WHERE actor_id = '$role'"),
+		'1 0', "$name: and has lost nothing");
+	sql("SELECT actor_delete_reminder('t', '$role', 'beat')");
+}
+
+# A role may lose the right to call the method: that is an error of the firing.
+create_role('regress_actor_denied');
+register('regress_actor_denied');
+hits_grow('regress_actor_denied', 'denied: it fires');
+sql('REVOKE USAGE ON SCHEMA t FROM PUBLIC; GRANT USAGE ON SCHEMA t TO regress_actor_good');
+ok( $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM actor.reminder
+		WHERE actor_id = 'regress_actor_denied' AND last_error ~ 'permission denied'}),
+	'denied: a method that the role may not call any more fails');
+hits_grow($good, 'denied: others go on');
+
+$node->stop;
+done_testing();
