@@ -417,11 +417,6 @@ begin(const ActorDue *due, const ActorFireMode *mode)
 	quick_until = mode->time_limit == 0 ? 0 :
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), mode->time_limit);
 
-	pgstat_report_activity(STATE_RUNNING,
-						   psprintf("%s \"%s\" of actor \"%s\" of type \"%s\"",
-									actor_due_word(due->kind), text_to_cstring(due->name),
-									text_to_cstring(due->actor.id),
-									text_to_cstring(due->actor.type)));
 	leave_trace(due);
 	running = actor_worker_cancellable = true;
 	guc_nestlevel = NewGUCNestLevel();
@@ -433,6 +428,13 @@ begin(const ActorDue *due, const ActorFireMode *mode)
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
 	start_timers();
+
+	/* who sees this may cancel it */
+	pgstat_report_activity(STATE_RUNNING,
+						   psprintf("%s \"%s\" of actor \"%s\" of type \"%s\"",
+									actor_due_word(due->kind), text_to_cstring(due->name),
+									text_to_cstring(due->actor.id),
+									text_to_cstring(due->actor.type)));
 }
 
 /*

@@ -49,7 +49,7 @@ sub make_database
 			'postgres',
 			qq{SELECT count(*) = 1 FROM pg_stat_activity
 				WHERE backend_type = 'actor executor' AND datname = '$name'
-				AND wait_event = 'PgSleep'}),
+				AND state = 'active' AND query LIKE 'reminder "block" %'}),
 		"$name: a callback is running");
 	return;
 }

@@ -71,8 +71,8 @@ $node->safe_psql('postgres', qq{SELECT actor_set_reminder('t', 'b', 'block', $qu
 for my $i (1 .. 5)
 {
 	ok( $node->poll_query_until('postgres', q{
-			SELECT coalesce(bool_or(pg_terminate_backend(pid)), false) FROM pg_stat_activity
-			WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'}),
+			SELECT coalesce(bool_or(pg_terminate_backend(pid, 60000)), false) FROM pg_stat_activity
+			WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder "block" %'}),
 		"its process is ended ($i)");
 }
 ok( $node->poll_query_until('postgres',
@@ -85,7 +85,7 @@ is(failure('b'), '', 'it has not failed');
 # so is one that is cancelled
 ok( $node->poll_query_until('postgres', q{
 		SELECT coalesce(bool_or(pg_cancel_backend(pid)), false) FROM pg_stat_activity
-		WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'}),
+		WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder "block" %'}),
 	'it is cancelled');
 ok( $node->poll_query_until('postgres',
 		q{SELECT deferrals >= 6 AND attempt = 1 FROM actor.reminder WHERE actor_id = 'b'}),
@@ -114,10 +114,10 @@ $node->safe_psql('postgres', q{
 for my $i (1 .. 3)
 {
 	ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
-			WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'}),
+			WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder "block" %'}),
 		"it runs ($i)");
 	my $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity
-		WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'});
+		WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder "block" %'});
 	if ($i == 2)
 	{
 		# the whole server, as if the machine had lost its mind

@@ -31,8 +31,10 @@ $node->safe_psql('postgres', q{
 		END $$;
 	SELECT actor_register('t')});
 
+# what an executor runs is its activity
 my $running = q{SELECT count(*) = 1 FROM pg_stat_activity
-	WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'};
+	WHERE backend_type = 'actor executor' AND state = 'active'
+	AND query LIKE 'reminder "%" of actor "%" of type "t"'};
 my $executors = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'actor executor'};
 
 sub start_callback
@@ -96,7 +98,7 @@ ok($node->poll_query_until('postgres', $running), 'it is run again');
 # a type that is removed takes its callbacks with it
 $node->safe_psql('postgres', q{SELECT actor_unregister('t', force => true)});
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity
-		WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep'}),
+		WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder %'}),
 	'a callback of a type that is unregistered is cancelled');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.reminder'), '0', 'it is gone');
 
@@ -124,6 +126,31 @@ $node->start;
 is( $node->safe_psql('postgres', q{SELECT count(*) FROM log WHERE note = 'finisher'}),
 	'1', 'one that ends in time is committed before the server goes down');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM actor.reminder}), '0', 'and is over');
+
+# a callback that never ends is cancelled when its time is over, and each time
+# anew; it does not look for interrupts by sleeping
+set('actor.callback_timeout', "'1 s'");
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION t.spin() RETURNS void LANGUAGE plpgsql AS $$ BEGIN LOOP END LOOP; END $$;
+	SELECT actor_set_reminder('t', 'spinner', 'spin',
+		failure_policy => '{"constant": {"interval": "10ms", "maxRetries": 2}}')});
+ok($node->poll_query_until('postgres', $running), 'a callback loops for ever');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM actor.failure}),
+	'it is cancelled, and given up after its retries');
+is($node->safe_psql('postgres', 'SELECT sqlstate, attempts FROM actor.failure'),
+	'57014|3', 'because it took too long');
+set('actor.callback_timeout', 0);
+$node->safe_psql('postgres', q{SELECT actor_set_reminder('t', 'endless', 'spin')});
+ok($node->poll_query_until('postgres', $running), 'another one may do that');
+set('actor.enabled', 'off');
+set('actor.drain_ongoing_call_timeout', "'1 s'");
+is($node->safe_psql('postgres', $running), 't', 'it gets the time it had been promised');
+set('actor.shutdown_timeout', "'1 s'");
+$node->stop('fast');
+$node->start;
+is(due('endless'), '1 0', 'but not at a shutdown; it stays due');
+$node->safe_psql('postgres', q{SELECT actor_delete_reminder('t', 'endless', 'spin')});
+set('actor.enabled', 'on');
 
 # outside of a callback nothing holds up a shutdown
 $node->safe_psql('postgres', q{SELECT actor_set_reminder('t', 'idle', 'finish', '1h')});
