@@ -23,7 +23,7 @@ TAP_TESTS      = 1
 endif
 
 # the first one creates the extension, the last one drops it
-REGRESS        = setup registry configure method payload turn reentrancy state transact request \
+REGRESS        = setup registry configure method payload turn reentrancy open_turn state transact request \
                  schedule reminder privilege lifecycle timer run_due operate plperl \
                  teardown
 REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)

@@ -580,6 +580,30 @@ COMMENT ON FUNCTION @extschema@.actor_resume(text, text)
     IS 'ends what actor_pause of the same arguments has begun; true if it was paused';
 
 /*
+ * Turns that outlive a transaction
+ */
+
+CREATE FUNCTION @extschema@.actor_open_turn(
+    actor_type text,
+    actor_id   text,
+    ttl        interval DEFAULT '60 seconds')
+RETURNS uuid
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_open_turn';
+COMMENT ON FUNCTION @extschema@.actor_open_turn(text, text, interval)
+    IS 'opens the turn of an actor to all calls that bring the reentrancy id it returns';
+
+CREATE FUNCTION @extschema@.actor_close_turn(
+    actor_type    text,
+    actor_id      text,
+    reentrancy_id uuid)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_close_turn';
+COMMENT ON FUNCTION @extschema@.actor_close_turn(text, text, uuid)
+    IS 'closes an open turn; true if it was open to that id, which the owner of the type need not give';
+
+/*
  * Reminders
  */
 

@@ -28,6 +28,7 @@ PG_MODULE_MAGIC;
 /* settings */
 bool		actor_enabled = true;
 int			actor_max_turns_per_transaction = 1000;
+int			actor_max_open_turn = 3600000;
 bool		actor_reentrancy_default = false;
 int			actor_max_stack_depth_default = 32;
 int			actor_call_timeout_default = 60000;
@@ -61,6 +62,8 @@ _PG_init(void)
 	define_settings();
 	actor_catalog_init();
 	actor_turn_init();
+	actor_frame_init();
+	actor_lease_init();
 	actor_pause_init();
 	actor_workers_init();
 
@@ -84,6 +87,11 @@ define_settings(void)
 							"Each takes an entry of the shared lock table.",
 							&actor_max_turns_per_transaction, 1000, 1, INT_MAX,
 							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.max_open_turn",
+							"Sets the maximum time a turn may be opened for.",
+							NULL,
+							&actor_max_open_turn, 3600000, 1, INT_MAX,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomBoolVariable("actor.reentrancy",
 							 "Enables reentrancy for the types that do not say.",
 							 NULL,

@@ -38,6 +38,7 @@ typedef struct ActorRef
 
 extern bool actor_enabled;
 extern int	actor_max_turns_per_transaction;
+extern int	actor_max_open_turn;
 extern bool actor_reentrancy_default;
 extern int	actor_max_stack_depth_default;
 extern int	actor_call_timeout_default;
@@ -139,6 +140,7 @@ typedef struct ActorType
 	int64		scan_interval;	/* us, -1: the setting */
 	ActorTypePause pause;
 	Oid			allowed_role;	/* last role known to have USAGE */
+	Oid			writing_role;	/* last one known to have a writing method */
 	HTAB	   *methods;		/* of method.c, in the registry's context */
 	ActorHook	hooks[2];		/* of method.c, too */
 } ActorType;
@@ -156,6 +158,7 @@ extern int	actor_type_drain_timeout(const ActorType *type);
 extern int	actor_type_partitions(const ActorType *type);
 extern int64 actor_type_idle_timeout(const ActorType *type);
 extern int64 actor_type_scan_interval(const ActorType *type);
+extern int64 actor_interval_us(const Interval *interval);
 extern int64 actor_interval_ms(const Interval *interval);
 extern bool actor_type_read_owner(const text *type, NameData *owner);
 extern void actor_type_require(const text *name);
@@ -223,12 +226,13 @@ typedef struct ActorMethod ActorMethod;
 
 extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
 extern void actor_method_check_acl(ActorMethod *method);
+extern bool actor_method_any_writing(ActorType *type);
 extern bool actor_method_writes(const ActorMethod *method);
 extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
 extern const char *actor_hook_name(ActorHookKind kind);
 extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
 
-/* turn.c */
+/* frame.c */
 
 /* why a frame runs, shown by actor_cause(); a plain call has no cause */
 typedef struct ActorCause
@@ -252,10 +256,14 @@ typedef struct ActorFrame
 	const text *method;
 	bool		writing;
 	const ActorCause *cause;
+	const pg_uuid_t *given_id;	/* reentrancy id it brings; NULL: none */
 	Oid			schema;			/* of the type */
 	uint64		generation;		/* of the catalog before the type was found */
 
 	struct ActorFrame *caller;
+	struct ActorFrame *chain;	/* with which the chain began, and has its id */
+	bool		has_id;
+	pg_uuid_t	id;
 	int			depth;			/* 1: outermost */
 	Snapshot	snapshot;		/* of a read-only frame */
 	bool		saved_read_only;
@@ -263,29 +271,59 @@ typedef struct ActorFrame
 	ErrorContextCallback errcallback;
 } ActorFrame;
 
-extern void actor_turn_init(void);
-extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
-extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
-extern void actor_turn_allow_waiting(bool allowed);
-extern void actor_turn_explain_error(void);
-extern bool actor_turn_is_active(const ActorRef *actor);
-extern void actor_turn_set_active(const ActorRef *actor, bool active);
-extern void actor_turn_check_isolation(const char *action);
-extern void actor_turn_check_reentry(const ActorRef *actor, const ActorType *type,
-									 const text *method);
+extern void actor_frame_init(void);
+extern void actor_frame_check_reentry(const ActorRef *actor, const ActorType *type,
+									  const text *method);
 extern void actor_frame_push(ActorFrame *frame);
 extern void actor_frame_pop(ActorFrame *frame);
 extern void actor_frame_abandon(ActorFrame *frame);
 extern ActorFrame *actor_frame_current(void);
 extern ActorFrame *actor_frame_required(void);
 extern void actor_frame_check_writing(const char *function);
-extern void actor_chain_join(const pg_uuid_t *id);
+extern const pg_uuid_t *actor_chain_id(void);
 extern char *actor_call_chain_text(const ActorRef *actor, const text *method);
+
+/* turn.c */
+
+/* what a transaction that has the turn knows of the actor's activation */
+typedef struct ActorActivation
+{
+	bool		active;
+	bool		used;			/* this transaction counts as a use */
+	TimestampTz last_used_at;
+	bool		opened;			/* by a chain; expired perhaps, see lease.c */
+	pg_uuid_t	reentrancy_id;
+	TimestampTz turn_expires_at;
+} ActorActivation;
+
+extern void actor_turn_init(void);
+extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
+extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
+extern void actor_turn_leave(const ActorRef *actor);
+extern bool actor_turn_is_entered(const ActorRef *actor);
+extern void actor_turn_set_entered(const ActorRef *actor);
+extern bool actor_turn_known(const ActorRef *actor, ActorActivation *known);
+extern bool actor_turn_is_active(const ActorRef *actor);
+extern void actor_turn_know(const ActorRef *actor, const ActorActivation *known);
+extern void actor_turn_allow_waiting(bool allowed);
+extern bool actor_turn_waiting_allowed(void);
+extern void actor_turn_explain_error(void);
+extern void actor_turn_check_isolation(const char *action);
+
+/* lease.c */
+
+extern void actor_lease_init(void);
+extern bool actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
+							  const pg_uuid_t *id);
+extern bool actor_lease_is_open(const ActorRef *actor);
+extern bool actor_lease_pass(const ActorRef *actor);
+extern void actor_lease_ended(const ActorRef *actor);
 
 /* invoke.c */
 
 extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
-						 Jsonb *payload, text *request_id, const ActorCause *cause);
+						 Jsonb *payload, const pg_uuid_t *reentrancy_id,
+						 text *request_id, const ActorCause *cause);
 extern Oid	actor_check_method(const text *type_name, const text *method_name);
 extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);
 
@@ -315,6 +353,7 @@ extern void actor_failure_write(const ActorRef *actor, const ActorFailure *failu
 /* lifecycle.c */
 
 extern bool actor_activate(const ActorRef *actor, ActorType *type, uint64 generation);
+extern void actor_activation_look(const ActorRef *actor, ActorActivation *seen);
 extern bool actor_is_active(const ActorRef *actor);
 extern void actor_hook_run(const ActorRef *actor, ActorHookKind kind);
 extern bool actor_hook_exists(const ActorRef *actor, ActorHookKind kind);

@@ -589,7 +589,7 @@ call_method(void *arg)
 	Attempt    *attempt = arg;
 
 	(void) actor_call(&attempt->due->actor, attempt->claimed->method,
-					  attempt->claimed->data, NULL, attempt->cause);
+					  attempt->claimed->data, NULL, NULL, attempt->cause);
 	actor_callback_settle();
 }
 
@@ -653,8 +653,16 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	if (due->kind == DUE_DEACTIVATE)
 		return actor_idle_fire(due, mode);
 	if (!take_turn(due, mode, &error))
-		return error != NULL && actor_fire_failed(due, role, error, 0) ?
-			FIRING_FAILED : FIRING_BUSY;
+	{
+		if (error == NULL)
+			return FIRING_BUSY;
+		/* nobody is to blame for the calls of a chain that has the turn open */
+		if (actor_lease_is_open(&due->actor))
+			return FIRING_OPEN;
+		return actor_fire_failed(due, role, error, 0) ? FIRING_FAILED : FIRING_BUSY;
+	}
+	if (!actor_lease_pass(&due->actor))
+		return FIRING_OPEN;
 	if (!claim(due, role, &claimed))
 		return FIRING_BUSY;
 	paused = actor_pause_share(&due->actor);

@@ -389,20 +389,30 @@ claim(const ActorDue *due)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[4];
+	bool		found;
 	bool		claimed;
 
-	if (!actor_turn_try_enter(&due->actor, due->name) ||
-		actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED)
+	if (!actor_turn_try_enter(&due->actor, due->name))
 		return false;
+	if (actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED)
+	{
+		actor_turn_leave(&due->actor);
+		return false;
+	}
 	values[0] = PointerGetDatum(due->actor.type);
 	values[1] = PointerGetDatum(due->actor.id);
 	values[2] = TimestampTzGetDatum(due->scheduled_at);
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
 	actor_bookkeeping_begin(&bookkeeping);
-	claimed = actor_query_run(&claim_idle, values, NULL) == 1 &&
+	found = actor_query_run(&claim_idle, values, NULL) == 1;
+	claimed = found &&
 		actor_query_run(&read_timers, values, NULL) ==
 		actor_query_run(&lock_timers, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
+	if (found)
+		actor_turn_set_entered(&due->actor);
+	else
+		actor_turn_leave(&due->actor);
 	return claimed;
 }
 

@@ -126,12 +126,13 @@ check_request(const ActorFrame *frame)
  *		context.
  *
  * Rights are checked before any lock, so that a stranger cannot hold up an
- * actor.  The request id is NULL for a call that is not repeatable, the cause
- * for a plain call.
+ * actor.  The reentrancy id is NULL for a call that brings none, the request
+ * id for one that is not repeatable, the cause for a plain call.
  */
 Jsonb *
 actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
-		   text *request_id, const ActorCause *cause)
+		   const pg_uuid_t *reentrancy_id, text *request_id,
+		   const ActorCause *cause)
 {
 	ActorType  *type;
 	ActorMethod *method;
@@ -142,15 +143,17 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 	frame.actor = *actor;
 	frame.method = method_name;
 	frame.cause = cause;
+	frame.given_id = reentrancy_id;
 	frame.generation = actor_catalog_generation();
 
 	method = resolve(actor->type, method_name, &type);
-	actor_turn_check_reentry(actor, type, method_name);
+	actor_frame_check_reentry(actor, type, method_name);
 	if (actor_method_writes(method) || cause != NULL)
 	{
 		check_can_write(actor, method_name);
 		/* what was true before the wait, or the hook, need not be true after it */
-		if (actor_turn_enter(actor, method_name, actor_type_call_timeout(type)))
+		if (actor_lease_enter(actor, method_name, actor_type_call_timeout(type),
+							  reentrancy_id))
 			method = resolve(actor->type, method_name, &type);
 		/* whoever fires has asked before, see firing.c */
 		if (cause == NULL && !actor_turn_is_active(actor))
@@ -179,6 +182,7 @@ actor_invoke(PG_FUNCTION_ARGS)
 	ActorRef	actor;
 	text	   *method;
 	Jsonb	   *payload = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+	pg_uuid_t  *reentrancy_id = PG_ARGISNULL(4) ? NULL : PG_GETARG_UUID_P(4);
 	text	   *request_id = NULL;
 	Jsonb	   *result;
 
@@ -188,13 +192,11 @@ actor_invoke(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("method must not be null")));
 	method = PG_GETARG_TEXT_PP(2);
-	if (!PG_ARGISNULL(4))
-		actor_chain_join(PG_GETARG_UUID_P(4));
 	if (!PG_ARGISNULL(5))
 		request_id = actor_text_argument(fcinfo, 5, "request id", ACTOR_MAX_NAME_LEN);
 	PreventCommandIfParallelMode("actor_invoke()");
 
-	result = actor_call(&actor, method, payload, request_id, NULL);
+	result = actor_call(&actor, method, payload, reentrancy_id, request_id, NULL);
 	if (result == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_JSONB_P(result);

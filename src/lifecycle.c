@@ -16,7 +16,7 @@
  *
  * Both ways are gone in the actor's turn, in the transaction of whoever takes
  * it, and are undone with it.  So what is known of a held turn is enough to
- * look at the row only once in a transaction; see actor_turn_is_active.
+ * look at the row only once in a transaction; see actor_turn_known.
  *
  * The time of the last use is written lazily: not more often than twice in an
  * interval of the scan for idle actors, which allows for that; see idle.c.
@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(actor_deactivate);
 PG_FUNCTION_INFO_V1(actor_delete);
 
 static ActorQuery read_activation = {
-	"SELECT last_used_at FROM actor.activation"
+	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
@@ -118,6 +118,7 @@ actor_hook_run(const ActorRef *actor, ActorHookKind kind)
 	frame.method = cstring_to_text(actor_hook_name(kind));
 	frame.writing = actor_method_writes(hook);
 	frame.cause = &causes[kind];
+	frame.given_id = NULL;
 	frame.schema = type->schema_oid;
 	(void) actor_frame_run(&frame, hook, NULL);
 }
@@ -167,22 +168,36 @@ remove_timers(const ActorRef *actor)
 }
 
 /*
- * Reads when an active actor was last used; false if it is not active.
+ * actor_activation_look
+ *		Finds out about the activation of an actor.  If its turn is held that is
+ *		remembered, so that the row is read once only.
  */
-static bool
-read_last_use(const ActorRef *actor, TimestampTz *last_used_at)
+void
+actor_activation_look(const ActorRef *actor, ActorActivation *seen)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
-	bool		found;
+	Datum		id;
 	bool		isnull;
 
+	if (actor_turn_known(actor, seen))
+		return;
+	memset(seen, 0, sizeof(*seen));
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&read_activation, values, NULL) > 0;
-	if (found)
-		*last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	seen->active = actor_query_run(&read_activation, values, NULL) > 0;
+	if (seen->active)
+	{
+		seen->last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+		id = actor_query_result(0, 2, &isnull);
+		seen->opened = !isnull;
+		if (seen->opened)
+		{
+			seen->reentrancy_id = *DatumGetUUIDP(id);
+			seen->turn_expires_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
+		}
+	}
 	actor_bookkeeping_end(&bookkeeping);
-	return found;
+	actor_turn_know(actor, seen);
 }
 
 /*
@@ -192,9 +207,10 @@ read_last_use(const ActorRef *actor, TimestampTz *last_used_at)
 bool
 actor_is_active(const ActorRef *actor)
 {
-	TimestampTz last_used_at;
+	ActorActivation seen;
 
-	return actor_turn_is_active(actor) || read_last_use(actor, &last_used_at);
+	actor_activation_look(actor, &seen);
+	return seen.active;
 }
 
 /*
@@ -230,18 +246,19 @@ activation_error_context(void *arg)
 static bool
 enter_life(const ActorRef *actor, const ActorType *type)
 {
-	TimestampTz last_used_at;
+	ActorActivation seen;
 	TimestampTz now;
 	Datum		values[3];
 	ErrorContextCallback errcallback;
-	bool		active;
+	bool		activated;
 
 	errcallback.callback = activation_error_context;
 	errcallback.arg = unconstify(ActorRef *, actor);
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
-	active = read_last_use(actor, &last_used_at) && touch(actor, type, last_used_at);
-	if (!active)
+	actor_activation_look(actor, &seen);
+	activated = !seen.active || !touch(actor, type, seen.last_used_at);
+	if (activated)
 	{
 		now = GetCurrentTimestamp();
 		values[2] = TimestampTzGetDatum(now);
@@ -249,9 +266,14 @@ enter_life(const ActorRef *actor, const ActorType *type)
 		/* those of an earlier start of the server must not come to life again */
 		remove_timers(actor);
 		actor_wake_at(actor_idle_deadline(type, now));
+		memset(&seen, 0, sizeof(seen));
+		seen.active = true;
+		seen.last_used_at = now;
 	}
+	seen.used = true;
+	actor_turn_know(actor, &seen);
 	error_context_stack = errcallback.previous;
-	return !active;
+	return activated;
 }
 
 /*
@@ -266,14 +288,10 @@ enter_life(const ActorRef *actor, const ActorType *type)
 bool
 actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 {
-	bool		activated;
-
 	if (actor_turn_is_active(actor))
 		return false;
-	activated = enter_life(actor, type);
-	/* before the hook, which may call methods of the actor itself */
-	actor_turn_set_active(actor, true);
-	if (!activated)
+	/* known before the hook runs, which may call methods of the actor itself */
+	if (!enter_life(actor, type))
 		return false;
 	actor_type_check_same(actor->type, type->schema_oid, generation);
 	actor_hook_run(actor, HOOK_ACTIVATE);
@@ -292,11 +310,13 @@ void
 actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz scheduled_at,
 				  const ErrorData *error)
 {
+	static const ActorActivation none = {false};
 	Datum		values[2];
 
 	(void) run_for_actor(&delete_activation, actor, values);
 	remove_timers(actor);
-	actor_turn_set_active(actor, false);
+	actor_turn_know(actor, &none);
+	actor_lease_ended(actor);
 	if (error != NULL)
 	{
 		ActorFailure failure;
@@ -381,8 +401,10 @@ enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
 
 	type = actor_type_get(actor->type);
 	if (!own_turn)
-		actor_turn_check_reentry(actor, type, NULL);
+		actor_frame_check_reentry(actor, type, NULL);
 	(void) actor_turn_enter(actor, NULL, actor_type_call_timeout(type));
+	/* also if a chain has opened it, which ends here */
+	actor_turn_set_entered(actor);
 }
 
 Datum

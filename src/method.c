@@ -72,10 +72,19 @@ typedef struct ConversionContext
 	int			parameter;
 } ConversionContext;
 
+/* functions that could be writing methods */
+static ActorQuery read_writing = {
+	"SELECT proname FROM pg_catalog.pg_proc"
+	" WHERE pronamespace OPERATOR(pg_catalog.=) $1"
+	"   AND provolatile OPERATOR(pg_catalog.=) 'v'",
+	1, {OIDOID}
+};
+
 static const char *const hook_names[] = {"on_activate", "on_deactivate"};
 
 static ActorMethod *load_method(ActorType *type, const char *name);
-static void check_is_method(ActorType *type, HeapTuple tuple);
+static const char *why_no_method(HeapTuple tuple);
+static const char *why_no_method_name(const char *name);
 static void refuse_method(const ActorType *type, const char *name, const char *detail);
 static void fill_method(ActorMethod *method, HeapTuple tuple);
 static void load_parameters(ActorMethod *method, HeapTuple tuple);
@@ -132,24 +141,16 @@ refuse_method(const ActorType *type, const char *name, const char *detail)
 }
 
 /*
- * Loads a method into the cache.
+ * A copy of the function of that name in the schema of a type, and how many
+ * there are.
  */
-static ActorMethod *
-load_method(ActorType *type, const char *name)
+static HeapTuple
+find_function(const ActorType *type, const char *name, int *found)
 {
-	CatCList   *candidates;
+	CatCList   *candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	HeapTuple	tuple = NULL;
-	int			found = 0;
-	ActorMethod loaded;
-	ActorMethod *method;
 
-	if (name[0] == '_')
-		refuse_method(type, name, "Functions whose name starts with an underscore are private.");
-	if (strcmp(name, hook_names[HOOK_ACTIVATE]) == 0 ||
-		strcmp(name, hook_names[HOOK_DEACTIVATE]) == 0)
-		refuse_method(type, name, "Hooks cannot be called.");
-
-	candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
+	*found = 0;
 	for (int i = 0; i < candidates->n_members; i++)
 	{
 		HeapTuple	candidate = &candidates->members[i]->tuple;
@@ -157,10 +158,29 @@ load_method(ActorType *type, const char *name)
 		if (((Form_pg_proc) GETSTRUCT(candidate))->pronamespace != type->schema_oid)
 			continue;
 		tuple = heap_copytuple(candidate);
-		found++;
+		(*found)++;
 	}
 	ReleaseSysCacheList(candidates);
+	return tuple;
+}
 
+/*
+ * Loads a method into the cache.
+ */
+static ActorMethod *
+load_method(ActorType *type, const char *name)
+{
+	HeapTuple	tuple;
+	int			found;
+	const char *detail;
+	ActorMethod loaded;
+	ActorMethod *method;
+
+	detail = why_no_method_name(name);
+	if (detail != NULL)
+		refuse_method(type, name, detail);
+
+	tuple = find_function(type, name, &found);
 	if (found == 0)
 		refuse_method(type, name, NULL);
 	if (found > 1)
@@ -171,7 +191,9 @@ load_method(ActorType *type, const char *name)
 				 errdetail("Schema \"%s\" has %d functions of that name.",
 						   NameStr(type->schema_name), found),
 				 errhint("Methods cannot be overloaded.")));
-	check_is_method(type, tuple);
+	detail = why_no_method(tuple);
+	if (detail != NULL)
+		refuse_method(type, name, detail);
 	fill_method(&loaded, tuple);
 
 	method = hash_search(type->methods, name, HASH_ENTER, NULL);
@@ -241,13 +263,12 @@ fill_method(ActorMethod *method, HeapTuple tuple)
 }
 
 /*
- * Refuses functions that cannot be methods.
+ * Why a function cannot be a method; NULL if it can.
  */
-static void
-check_is_method(ActorType *type, HeapTuple tuple)
+static const char *
+why_no_method(HeapTuple tuple)
 {
 	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
-	const char *name = NameStr(proc->proname);
 	Oid			result = proc->prorettype;
 
 	switch (proc->prokind)
@@ -255,29 +276,39 @@ check_is_method(ActorType *type, HeapTuple tuple)
 		case PROKIND_FUNCTION:
 			break;
 		case PROKIND_PROCEDURE:
-			refuse_method(type, name, "Procedures are not methods.");
-			break;
+			return "Procedures are not methods.";
 		case PROKIND_AGGREGATE:
-			refuse_method(type, name, "Aggregates are not methods.");
-			break;
+			return "Aggregates are not methods.";
 		default:
-			refuse_method(type, name, "Window functions are not methods.");
+			return "Window functions are not methods.";
 	}
 	if (OidIsValid(proc->provariadic))
-		refuse_method(type, name, "Variadic functions are not methods.");
+		return "Variadic functions are not methods.";
 	if (get_typtype(result) == TYPTYPE_PSEUDO && result != VOIDOID && result != RECORDOID)
-		refuse_method(type, name,
-					  psprintf("Functions that return %s are not methods.",
-							   format_type_be(result)));
+		return psprintf("Functions that return %s are not methods.", format_type_be(result));
 	for (int i = 0; i < proc->pronargs; i++)
 	{
 		Oid			argtype = proc->proargtypes.values[i];
 
 		if (get_typtype(argtype) == TYPTYPE_PSEUDO)
-			refuse_method(type, name,
-						  psprintf("Functions with a parameter of type %s are not methods.",
-								   format_type_be(argtype)));
+			return psprintf("Functions with a parameter of type %s are not methods.",
+							format_type_be(argtype));
 	}
+	return NULL;
+}
+
+/*
+ * Why no function of that name can be a method; NULL if one can.
+ */
+static const char *
+why_no_method_name(const char *name)
+{
+	if (name[0] == '_')
+		return "Functions whose name starts with an underscore are private.";
+	if (strcmp(name, hook_names[HOOK_ACTIVATE]) == 0 ||
+		strcmp(name, hook_names[HOOK_DEACTIVATE]) == 0)
+		return "Hooks cannot be called.";
+	return NULL;
 }
 
 /*
@@ -365,6 +396,57 @@ actor_method_check_acl(ActorMethod *method)
 		method->allowed_role = user;
 	}
 	InvokeFunctionExecuteHook(method->function);
+}
+
+/*
+ * Whether a user could call the writing method of that name.
+ */
+static bool
+can_call_writing(const ActorType *type, const char *name, Oid user)
+{
+	int			found;
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+
+	if (why_no_method_name(name) != NULL)
+		return false;
+	tuple = find_function(type, name, &found);
+	if (found != 1 || why_no_method(tuple) != NULL)
+		return false;
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	return proc->provolatile == PROVOLATILE_VOLATILE &&
+		actor_proc_aclcheck(proc->oid, user) == ACLCHECK_OK;
+}
+
+/*
+ * actor_method_any_writing
+ *		Whether the current user, who has USAGE on the schema, could call any
+ *		writing method of a type.
+ */
+bool
+actor_method_any_writing(ActorType *type)
+{
+	Oid			user = GetUserId();
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {ObjectIdGetDatum(type->schema_oid)};
+	uint64		rows;
+	bool		allowed = type->writing_role == user;
+
+	if (allowed)
+		return true;
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&read_writing, values, NULL);
+	for (uint64 i = 0; i < rows && !allowed; i++)
+	{
+		bool		isnull;
+		Name		name = DatumGetName(actor_query_result(i, 1, &isnull));
+
+		allowed = can_call_writing(type, NameStr(*name), user);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	if (allowed)
+		type->writing_role = user;
+	return allowed;
 }
 
 bool

@@ -59,7 +59,6 @@ static uint64 cache_generation = 0;
 /* caches that running frames may still use */
 static MemoryContext retired_context = NULL;
 
-static int64 interval_us(const Interval *interval);
 static ActorType *load_type(const text *name, const char *key);
 static void bind_schema(ActorType *type);
 static void refuse_binding(const ActorType *type);
@@ -230,9 +229,9 @@ load_type(const text *name, const char *key)
 	datum = actor_query_result(0, 8, &isnull);
 	loaded.partitions = isnull ? -1 : DatumGetInt32(datum);
 	datum = actor_query_result(0, 9, &isnull);
-	loaded.idle_timeout = isnull ? -1 : interval_us(DatumGetIntervalP(datum));
+	loaded.idle_timeout = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
 	datum = actor_query_result(0, 10, &isnull);
-	loaded.scan_interval = isnull ? -1 : interval_us(DatumGetIntervalP(datum));
+	loaded.scan_interval = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
 	loaded.pause = DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_TYPE :
 		DatumGetBool(actor_query_result(0, 11, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
 	actor_bookkeeping_end(&bookkeeping);
@@ -316,13 +315,16 @@ actor_interval_ms(const Interval *interval)
 }
 
 /*
- * The same in microseconds, but not more than can be added to any instant.
+ * actor_interval_us
+ *		The same in microseconds, but not more than can be added to any instant;
+ *		what is below zero is -1.
  */
-static int64
-interval_us(const Interval *interval)
+int64
+actor_interval_us(const Interval *interval)
 {
-	return (int64) Min(interval_length(interval),
-					   1000.0 * DAYS_PER_YEAR * USECS_PER_DAY);
+	double		us = interval_length(interval);
+
+	return us < 0 ? -1 : (int64) Min(us, 1000.0 * DAYS_PER_YEAR * USECS_PER_DAY);
 }
 
 bool

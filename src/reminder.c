@@ -489,7 +489,7 @@ enter_for_timer(const ActorRef *actor, uint64 generation)
 	ActorType  *type = actor_type_lookup(actor->type);
 
 	actor_turn_check_isolation("register a timer");
-	if (actor_turn_enter(actor, NULL, actor_type_call_timeout(type)))
+	if (actor_lease_enter(actor, NULL, actor_type_call_timeout(type), NULL))
 	{
 		AcceptInvalidationMessages();
 		type = actor_type_lookup(actor->type);

@@ -315,6 +315,7 @@ take_note(const Candidate *candidate, ActorFiringResult result)
 			hash_search(busy, &candidate->busy_key, HASH_REMOVE, NULL);
 			return true;
 		case FIRING_BUSY:
+		case FIRING_OPEN:
 		case FIRING_STOPPED:
 			note_busy(candidate->busy_key, BUSY_MAX_US);
 			return false;
@@ -518,7 +519,8 @@ run_loner(Candidate *candidate, bool last_free)
 		return true;
 	}
 	loner->turn_wait = 0;
-	if (!loner->for_good && result != FIRING_STOPPED && result != FIRING_BUSY)
+	if (!loner->for_good && result != FIRING_STOPPED && result != FIRING_BUSY &&
+		result != FIRING_OPEN)
 		hash_search(loners, &candidate->due->generation, HASH_REMOVE, NULL);
 	return take_note(candidate, result);
 }

@@ -60,9 +60,9 @@ fire(const ActorDue *due, const NameData *role)
 	ActorType  *type = actor_type_find(due->actor.type);
 	ActorFireMode mode;
 
-	(void) actor_turn_enter(&due->actor, NULL,
-							type != NULL ? actor_type_call_timeout(type) :
-							actor_call_timeout_default);
+	(void) actor_lease_enter(&due->actor, NULL,
+							 type != NULL ? actor_type_call_timeout(type) :
+							 actor_call_timeout_default, NULL);
 	memset(&mode, 0, sizeof(mode));
 	mode.clock = Max(due->next_try_at, GetCurrentTimestamp());
 	return actor_fire(due, role, &mode);

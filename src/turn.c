@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * turn.c
- *		Turns and call chains.
+ *		Turns.
  *
  * A turn is a transaction's exclusive access to one actor.  It is a
  * transaction-level advisory lock in a lock class of our own, taken by the
@@ -9,13 +9,16 @@
  * the subtransaction it was taken in, ends, however that happens.  It works
  * behind a transaction pooler, and PREPARE TRANSACTION keeps it.
  *
- * Backend-local state, none of which is needed to release anything:
+ * Backend-local state, which is not needed to release anything: the actors
+ * whose turn this transaction has, in the order they were taken, each with its
+ * subtransaction; see subxact_callback.  The list saves lock manager calls and
+ * counts against the limit.
  *
- * - held turns: the actors whose turn this transaction has, in the order they
- *	 were taken, each with its subtransaction; see subxact_callback.  It saves
- *	 a lock manager call, and counts against the limit.
- * - frames: the running methods, innermost first.  A frame is popped by the
- *	 function that pushed it, also when the method raises an error.
+ * A turn is taken first, and entered when it is clear that no other chain of
+ * calls has opened it; see lease.c.  One that must not be entered is given
+ * back at once.  So a turn that is held has been entered, as soon as whoever
+ * took it is done, and that stays true as long as it is held: only those who
+ * have the turn open or close it.
  *
  * Identity is always compared in full.  Two actors whose hashes collide share
  * a lock, and at worst wait for one another.
@@ -24,7 +27,8 @@
  * reverse.  Turns are taken in the order of the calls; crossing transactions
  * are found by the server's deadlock detector.
  *
- * How a turn is taken is known to lock_turn only.
+ * How a turn is taken and given back is known to lock_turn and unlock_turn
+ * only.
  *
  * IDENTIFICATION
  *		src/turn.c
@@ -34,26 +38,16 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
-#include "utils/snapmgr.h"
 
 #include "actor.h"
 #include "compat.h"
-
-PG_FUNCTION_INFO_V1(actor_type);
-PG_FUNCTION_INFO_V1(actor_id);
-PG_FUNCTION_INFO_V1(actor_method);
-PG_FUNCTION_INFO_V1(actor_reentrancy_id);
-PG_FUNCTION_INFO_V1(actor_call_chain);
-PG_FUNCTION_INFO_V1(actor_cause);
 
 /*
  * Our class of advisory locks.  1 and 2 are those of the SQL functions, 4 to
@@ -63,16 +57,16 @@ PG_FUNCTION_INFO_V1(actor_cause);
 
 /* held turns up to this number are searched one by one */
 #define LINEAR_SEARCH_MAX	16
-/* calls shown at each end of a long chain */
-#define CHAIN_ENDS_SHOWN	10
 
 typedef struct HeldTurn
 {
 	ActorRef	actor;			/* texts in TopTransactionContext */
 	SubTransactionId subid;
+	bool		entered;
 
-	/* that has seen or made the actor active; invalid: none has */
-	SubTransactionId active_subid;
+	/* what is known of the actor's activation, and to which subtransaction */
+	SubTransactionId known_subid;	/* invalid: nothing is */
+	ActorActivation known;
 } HeldTurn;
 
 /* where a held turn is */
@@ -87,14 +81,8 @@ static int	held_count = 0;
 static int	held_space = 0;
 static HTAB *held_index = NULL; /* of the actors, when there are many */
 
-static ActorFrame *current_frame = NULL;
-
 /* whether a turn that is not free may be waited for */
 static bool waiting_allowed = true;
-
-/* the id of the running chain, made when first asked for */
-static pg_uuid_t chain_id;
-static bool chain_has_id = false;
 
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
@@ -197,13 +185,22 @@ remember_held_turn(const ActorRef *actor)
 	turn->actor.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
 	turn->actor.hash = actor->hash;
 	turn->subid = GetCurrentSubTransactionId();
-	turn->active_subid = InvalidSubTransactionId;
+	turn->entered = false;
+	turn->known_subid = InvalidSubTransactionId;
 	if (held_index != NULL)
 		index_held_turn(held_count);
 	held_count++;
 	if (held_index == NULL && held_count > LINEAR_SEARCH_MAX)
 		build_held_index();
 	MemoryContextSwitchTo(old);
+}
+
+static void
+forget_last_turn(void)
+{
+	held_count--;
+	if (held_index != NULL)
+		hash_search(held_index, &held[held_count].actor, HASH_REMOVE, NULL);
 }
 
 /*
@@ -217,8 +214,6 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			Assert(event == XACT_EVENT_ABORT || current_frame == NULL);
-			current_frame = NULL;
 			held_count = 0;
 			held_index = NULL;	/* gone with TopTransactionContext */
 			if (held_space > 1024)
@@ -249,12 +244,8 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 				held[i].subid = parent;
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
-			/* frames have been popped on the way here; be sure of it */
-			while (current_frame != NULL && current_frame->subid >= subid)
-				actor_frame_abandon(current_frame);
-			for (; held_count > 0 && held[held_count - 1].subid >= subid; held_count--)
-				if (held_index != NULL)
-					hash_search(held_index, &held[held_count - 1].actor, HASH_REMOVE, NULL);
+			while (held_count > 0 && held[held_count - 1].subid >= subid)
+				forget_last_turn();
 			break;
 		default:
 			break;
@@ -290,6 +281,13 @@ lock_error_context(void *arg)
 			   text_to_cstring(actor->id), text_to_cstring(actor->type));
 }
 
+static void
+set_lock_tag(LOCKTAG *tag, const ActorRef *actor)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (actor->hash >> 32),
+						 (uint32) actor->hash, ACTOR_LOCK_CLASS);
+}
+
 /*
  * Takes the lock that is the turn.  Returns false if it is not free and
  * "wait" is not set.
@@ -307,8 +305,7 @@ lock_turn(const ActorRef *actor, bool wait)
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (actor->hash >> 32),
-						 (uint32) actor->hash, ACTOR_LOCK_CLASS);
+	set_lock_tag(&tag, actor);
 
 	/*
 	 * The lock belongs to the subtransaction, as held turns do.  In a cursor
@@ -324,6 +321,21 @@ lock_turn(const ActorRef *actor, bool wait)
 }
 
 /*
+ * Releases a lock that lock_turn has taken in this subtransaction.
+ */
+static void
+unlock_turn(const ActorRef *actor)
+{
+	LOCKTAG		tag;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	set_lock_tag(&tag, actor);
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	(void) LockRelease(&tag, ExclusiveLock, false);
+	CurrentResourceOwner = owner;
+}
+
+/*
  * actor_turn_allow_waiting
  *		Whether turns are waited for from now on; if not, one that is not free
  *		raises lock_not_available at once.  Lasts until it is changed again.
@@ -332,6 +344,16 @@ void
 actor_turn_allow_waiting(bool allowed)
 {
 	waiting_allowed = allowed;
+}
+
+/*
+ * actor_turn_waiting_allowed
+ *		Whether turns are waited for.
+ */
+bool
+actor_turn_waiting_allowed(void)
+{
+	return waiting_allowed;
 }
 
 static void
@@ -445,35 +467,94 @@ actor_turn_try_enter(const ActorRef *actor, const text *method)
 }
 
 /*
- * actor_turn_is_active
- *		Whether this transaction, which has the turn of the actor, knows that
- *		the actor is active.
+ * actor_turn_leave
+ *		Gives back the turn that was taken last, unless it has been entered.
+ */
+void
+actor_turn_leave(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	if (turn == NULL || turn->entered)
+		return;
+	Assert(turn == &held[held_count - 1]);
+	Assert(turn->subid == GetCurrentSubTransactionId());
+	unlock_turn(actor);
+	forget_last_turn();
+}
+
+/*
+ * actor_turn_is_entered
+ *		Whether this transaction has entered the turn of an actor.
+ */
+bool
+actor_turn_is_entered(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	return turn != NULL && turn->entered;
+}
+
+/*
+ * actor_turn_set_entered
+ *		Enters a turn that is held.
+ */
+void
+actor_turn_set_entered(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	Assert(turn != NULL);
+	turn->entered = true;
+}
+
+/*
+ * actor_turn_known
+ *		What this transaction knows of the activation of an actor; false if it
+ *		does not have the turn, or knows nothing.
  *
  * Only what has been seen or done in a subtransaction that is still open
  * counts: it may have been undone with another one.  That one was released
  * perhaps, and then the actor is looked at once more than would be needed.
  */
 bool
-actor_turn_is_active(const ActorRef *actor)
+actor_turn_known(const ActorRef *actor, ActorActivation *known)
 {
 	HeldTurn   *turn = find_held_turn(actor);
 
-	return turn != NULL && turn->active_subid != InvalidSubTransactionId &&
-		SubTransactionIsActive(turn->active_subid);
+	if (turn == NULL || turn->known_subid == InvalidSubTransactionId ||
+		!SubTransactionIsActive(turn->known_subid))
+		return false;
+	*known = turn->known;
+	return true;
 }
 
 /*
- * actor_turn_set_active
- *		Takes note that an actor whose turn is held is active, or (false) that
- *		it may not be.
+ * actor_turn_is_active
+ *		Whether this transaction, which has the turn of the actor, knows that
+ *		the actor is active, and counts as a use of it.
+ */
+bool
+actor_turn_is_active(const ActorRef *actor)
+{
+	ActorActivation known;
+
+	return actor_turn_known(actor, &known) && known.used;
+}
+
+/*
+ * actor_turn_know
+ *		Takes note of the activation of an actor, if its turn is held.
  */
 void
-actor_turn_set_active(const ActorRef *actor, bool active)
+actor_turn_know(const ActorRef *actor, const ActorActivation *known)
 {
 	HeldTurn   *turn = find_held_turn(actor);
 
-	Assert(turn != NULL);
-	turn->active_subid = active ? GetCurrentSubTransactionId() : InvalidSubTransactionId;
+	if (turn == NULL)
+		return;
+	turn->known_subid = GetCurrentSubTransactionId();
+	turn->known = *known;
 }
 
 /*
@@ -491,384 +572,4 @@ actor_turn_check_isolation(const char *action)
 						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
 				 errhint("Use READ COMMITTED. The snapshot of the transaction is older than the turn, "
 						 "and turns are serial for each actor at every level.")));
-}
-
-/* call chain ------------------------------------------------------------ */
-
-static void
-append_call(StringInfo buf, const ActorRef *actor, const text *method)
-{
-	if (buf->len > 0)
-		appendStringInfoString(buf, " -> ");
-	appendStringInfo(buf, "%s/%s", text_to_cstring(actor->type),
-					 text_to_cstring(actor->id));
-	if (method != NULL)
-		appendStringInfo(buf, ".%s", text_to_cstring(method));
-}
-
-/* the frames from the outermost inwards, but the middle of a long chain */
-static void
-append_frames(StringInfo buf, const ActorFrame *frame, int depth)
-{
-	if (frame == NULL)
-		return;
-	/* skip the middle, so that neither stack nor text grow with the chain */
-	if (frame->depth == depth - CHAIN_ENDS_SHOWN)
-	{
-		int			skipped = 0;
-
-		while (frame->depth > CHAIN_ENDS_SHOWN)
-		{
-			frame = frame->caller;
-			skipped++;
-		}
-		append_frames(buf, frame, 0);
-		if (skipped > 0)
-			appendStringInfo(buf, " -> (%d more)", skipped);
-		return;
-	}
-	append_frames(buf, frame->caller, depth);
-	append_call(buf, &frame->actor, frame->method);
-}
-
-/*
- * actor_call_chain_text
- *		The running calls, followed by one that is about to be made (a method
- *		of NULL is left out), for the detail of an error.
- */
-char *
-actor_call_chain_text(const ActorRef *actor, const text *method)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	append_frames(&buf, current_frame, current_frame ? current_frame->depth : 0);
-	if (actor != NULL)
-		append_call(&buf, actor, method);
-	return buf.data;
-}
-
-/*
- * actor_chain_join
- *		Makes sure that a call which brings a reentrancy id belongs to the
- *		chain of that id: that is the running one.
- */
-void
-actor_chain_join(const pg_uuid_t *id)
-{
-	if (current_frame != NULL && chain_has_id &&
-		memcmp(id->data, chain_id.data, UUID_LEN) == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("reentrancy id fits no open turn")));
-}
-
-/*
- * actor_turn_check_reentry
- *		Refuses a call to an actor that has a writing frame on the stack:
- *		always, unless its type is reentrant; otherwise beyond a depth.
- *
- * Raises object_in_use or program_limit_exceeded.  Nothing has been taken.
- */
-void
-actor_turn_check_reentry(const ActorRef *actor, const ActorType *type, const text *method)
-{
-	int			depth = 0;
-	bool		writing = false;
-
-	for (ActorFrame *frame = current_frame; frame != NULL; frame = frame->caller)
-	{
-		if (!actor_ref_equal(&frame->actor, actor))
-			continue;
-		depth++;
-		writing |= frame->writing;
-	}
-	if (!writing)
-		return;
-
-	if (!actor_type_reentrant(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("actor \"%s\" of type \"%s\" is already in a call of this chain",
-						text_to_cstring(actor->id), text_to_cstring(actor->type)),
-				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
-				 errhint("Register the type with reentrancy => true to allow it.")));
-	if (depth >= actor_type_max_stack_depth(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg_plural("actor \"%s\" of type \"%s\" is on the call stack %d time already",
-							   "actor \"%s\" of type \"%s\" is on the call stack %d times already",
-							   depth,
-							   text_to_cstring(actor->id), text_to_cstring(actor->type),
-							   depth),
-				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
-				 errhint("The type's max_stack_depth or \"%s\" limit the depth.",
-						 "actor.max_stack_depth")));
-}
-
-/* frames ---------------------------------------------------------------- */
-
-static void
-frame_error_context(void *arg)
-{
-	ActorFrame *frame = arg;
-
-	errcontext("method \"%s\" of actor \"%s\" of type \"%s\"",
-			   text_to_cstring(frame->method), text_to_cstring(frame->actor.id),
-			   text_to_cstring(frame->actor.type));
-}
-
-/*
- * actor_frame_push
- *		Makes a method the running one, on a snapshot of its own.
- *
- * For a read-only method the transaction becomes read-only, whatever the
- * functions it calls are declared as, and all read-only frames of a chain see
- * the snapshot of the outermost one.
- */
-void
-actor_frame_push(ActorFrame *frame)
-{
-	frame->caller = current_frame;
-	frame->depth = current_frame != NULL ? current_frame->depth + 1 : 1;
-	frame->subid = GetCurrentSubTransactionId();
-	frame->saved_read_only = XactReadOnly;
-	frame->snapshot = NULL;
-
-	if (!frame->writing && current_frame != NULL && !current_frame->writing)
-	{
-		PushActiveSnapshot(current_frame->snapshot);
-		frame->snapshot = current_frame->snapshot;
-	}
-	else
-	{
-		CommandCounterIncrement();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!frame->writing)
-			frame->snapshot = GetActiveSnapshot();
-	}
-	if (!frame->writing)
-		XactReadOnly = true;
-
-	if (current_frame == NULL)
-		chain_has_id = false;
-	current_frame = frame;
-
-	frame->errcallback.callback = frame_error_context;
-	frame->errcallback.arg = frame;
-	frame->errcallback.previous = error_context_stack;
-	error_context_stack = &frame->errcallback;
-}
-
-/*
- * actor_frame_pop
- *		Ends a frame after its method has returned.
- */
-void
-actor_frame_pop(ActorFrame *frame)
-{
-	Assert(current_frame == frame);
-	PopActiveSnapshot();
-	error_context_stack = frame->errcallback.previous;
-	actor_frame_abandon(frame);
-}
-
-/*
- * actor_frame_abandon
- *		Ends a frame after an error.  The snapshot is popped by the abort that
- *		follows.
- */
-void
-actor_frame_abandon(ActorFrame *frame)
-{
-	current_frame = frame->caller;
-	if (!frame->writing)
-		XactReadOnly = frame->saved_read_only;
-}
-
-/*
- * actor_frame_current
- *		The innermost running method, or NULL.
- */
-ActorFrame *
-actor_frame_current(void)
-{
-	return current_frame;
-}
-
-/*
- * actor_frame_required
- *		The innermost running method; outside of one
- *		object_not_in_prerequisite_state is raised.
- */
-ActorFrame *
-actor_frame_required(void)
-{
-	if (current_frame == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no actor is running"),
-				 errdetail("The state of an actor can only be used by its methods."),
-				 errhint("Call the method with actor_invoke().")));
-	return current_frame;
-}
-
-/*
- * actor_frame_check_writing
- *		Raises read_only_sql_transaction in a read-only method.  The server does
- *		so too, but before 16 a method can reset transaction_read_only.
- */
-void
-actor_frame_check_writing(const char *function)
-{
-	if (current_frame == NULL || current_frame->writing)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-			 errmsg("cannot execute %s in a read-only method", function),
-			 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
-}
-
-/* SQL functions --------------------------------------------------------- */
-
-Datum
-actor_type(PG_FUNCTION_ARGS)
-{
-	if (current_frame == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->actor.type));
-}
-
-Datum
-actor_id(PG_FUNCTION_ARGS)
-{
-	if (current_frame == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->actor.id));
-}
-
-Datum
-actor_method(PG_FUNCTION_ARGS)
-{
-	if (current_frame == NULL)
-		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->method));
-}
-
-Datum
-actor_reentrancy_id(PG_FUNCTION_ARGS)
-{
-	pg_uuid_t  *result;
-
-	if (current_frame == NULL)
-		PG_RETURN_NULL();
-	if (!chain_has_id)
-	{
-		chain_id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
-		chain_has_id = true;
-	}
-	result = palloc(sizeof(pg_uuid_t));
-	*result = chain_id;
-	PG_RETURN_UUID_P(result);
-}
-
-Datum
-actor_call_chain(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo;
-	ActorFrame **frames;
-	int			depth = current_frame != NULL ? current_frame->depth : 0;
-
-	InitMaterializedSRF(fcinfo, 0);
-	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	frames = palloc(sizeof(ActorFrame *) * Max(depth, 1));
-	for (ActorFrame *frame = current_frame; frame != NULL; frame = frame->caller)
-		frames[frame->depth - 1] = frame;
-
-	for (int i = 0; i < depth; i++)
-	{
-		Datum		values[4];
-		bool		nulls[4] = {false, false, false, false};
-
-		values[0] = Int32GetDatum(i + 1);
-		values[1] = PointerGetDatum(frames[i]->actor.type);
-		values[2] = PointerGetDatum(frames[i]->actor.id);
-		values[3] = PointerGetDatum(frames[i]->method);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	return (Datum) 0;
-}
-
-static void
-push_member(JsonbParseState **state, const char *key, JsonbValue *value)
-{
-	JsonbValue	name;
-
-	name.type = jbvString;
-	name.val.string.val = unconstify(char *, key);
-	name.val.string.len = strlen(key);
-	pushJsonbValue(state, WJB_KEY, &name);
-	pushJsonbValue(state, WJB_VALUE, value);
-}
-
-static void
-push_text_member(JsonbParseState **state, const char *key, char *bytes, int len)
-{
-	JsonbValue	value;
-
-	value.type = jbvString;
-	value.val.string.val = bytes;
-	value.val.string.len = len;
-	push_member(state, key, &value);
-}
-
-static void
-push_integer_member(JsonbParseState **state, const char *key, int64 number)
-{
-	JsonbValue	value;
-
-	value.type = jbvNumeric;
-	value.val.numeric = int64_to_numeric(number);
-	push_member(state, key, &value);
-}
-
-static void
-push_time_member(JsonbParseState **state, const char *key, TimestampTz time)
-{
-	Jsonb	   *jsonb = actor_to_jsonb(TimestampTzGetDatum(time), TIMESTAMPTZOID);
-	JsonbValue	value;
-
-	actor_jsonb_scalar(jsonb, &value);
-	push_member(state, key, &value);
-}
-
-Datum
-actor_cause(PG_FUNCTION_ARGS)
-{
-	JsonbParseState *state = NULL;
-	const ActorCause *cause;
-
-	if (current_frame == NULL)
-		PG_RETURN_NULL();
-	cause = current_frame->cause;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	if (cause == NULL)
-		push_text_member(&state, "kind", "call", strlen("call"));
-	else
-		push_text_member(&state, "kind", unconstify(char *, cause->kind),
-						 strlen(cause->kind));
-	if (cause != NULL && cause->name != NULL)
-	{
-		push_text_member(&state, "name", VARDATA_ANY(cause->name),
-						 VARSIZE_ANY_EXHDR(cause->name));
-		push_time_member(&state, "scheduled_at", cause->scheduled_at);
-		push_time_member(&state, "fired_at", cause->fired_at);
-		push_integer_member(&state, "attempt", cause->attempt);
-		push_integer_member(&state, "missed", cause->missed);
-		if (cause->remaining >= 0)
-			push_integer_member(&state, "remaining", cause->remaining);
-	}
-	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }

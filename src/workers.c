@@ -90,6 +90,8 @@ actor_shared_attach(void)
 		actor_shared->lock = &(GetNamedLWLockTranche("actor"))->lock;
 		actor_shared->nslots = actor_max_workers;
 		ConditionVariableInit(&actor_shared->worker_ended);
+		for (int i = 0; i < ACTOR_TURN_CLOSED_COUNT; i++)
+			ConditionVariableInit(&actor_shared->turn_closed[i]);
 		pg_atomic_init_u64(&actor_shared->complained_slots, 0);
 		pg_atomic_init_u64(&actor_shared->complained_workers, 0);
 		actor_shared->executors = (ActorExecutor *)

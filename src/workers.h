@@ -143,6 +143,9 @@ typedef struct ActorHold
 	Oid			database;
 } ActorHold;
 
+/* number of condition variables of open turns, which are found by a hash */
+#define ACTOR_TURN_CLOSED_COUNT	64
+
 typedef struct ActorShared
 {
 	LWLock	   *lock;
@@ -151,6 +154,7 @@ typedef struct ActorShared
 	TimestampTz reloaded_at;	/* the launcher has reloaded the configuration */
 	int			schedulers_wanted;	/* databases that wait for one to leave */
 	ConditionVariable worker_ended;
+	ConditionVariable turn_closed[ACTOR_TURN_CLOSED_COUNT]; /* see lease.c */
 	int			ndatabases;		/* slots that have ever been used */
 	int			nslots;			/* of each array but the databases */
 
