@@ -102,6 +102,16 @@ SET LOCAL statement_timeout = '100ms';
 SELECT actor_run_due();
 ROLLBACK;
 
+-- a turn that is open to a chain is waited for
+SELECT actor_register('due', reentrancy => true);
+SELECT actor_open_turn('due', 'open') IS NOT NULL AS opened;
+BEGIN;
+SELECT actor_set_reminder('due', 'open', 'tick');
+SET LOCAL actor.call_timeout = '50ms';
+SELECT actor_run_due();
+ROLLBACK;
+SELECT actor_close_turn('due', 'open', NULL);
+
 -- refused
 \set VERBOSITY default
 SELECT actor_run_due(NULL);
