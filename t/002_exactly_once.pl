@@ -1,6 +1,7 @@
 # Every firing takes effect exactly once, whatever is killed: some thousand
-# firings while the server is stopped without mercy, a backend is killed with
-# SIGKILL, and workers are terminated.
+# firings while the whole server or one of its processes is killed with SIGKILL,
+# again and again, the server is stopped with and without mercy, and workers are
+# terminated at random.
 
 use strict;
 use warnings FATAL => 'all';
@@ -8,6 +9,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $node = PostgreSQL::Test::Cluster->new('exactly_once');
 $node->init;
@@ -39,7 +41,7 @@ $node->safe_psql(
 });
 
 # Registers what is to come, and writes down what that must lead to: for each
-# of 100 actors ten single firings, and three series.  Some lie in the past, so
+# of 100 actors twenty single firings, and four series.  Some lie in the past, so
 # that all of it is busy work from the beginning; the last ones are due only
 # after a while.
 foreach my $role (qw(one two))
@@ -54,10 +56,10 @@ foreach my $role (qw(one two))
 
 		SELECT count(actor_set_reminder('counter', id, 'single ' || i,
 					now + (i - 3) * interval '1 s', method => 'tick'))
-		  FROM plan, generate_series(1, 10) i;
+		  FROM plan, generate_series(1, 20) i;
 		INSERT INTO counter.expected
 			SELECT id, 'single ' || i, now + (i - 3) * interval '1 s'
-			  FROM plan, generate_series(1, 10) i;
+			  FROM plan, generate_series(1, 20) i;
 
 		-- ends by its ttl
 		SELECT count(actor_set_reminder('counter', id, 'short', now - interval '1 s',
@@ -67,6 +69,15 @@ foreach my $role (qw(one two))
 		INSERT INTO counter.expected
 			SELECT id, 'short', now - interval '1 s' + k * interval '100 ms'
 			  FROM plan, generate_series(0, 19) k;
+
+		-- goes on all the time
+		SELECT count(actor_set_reminder('counter', id, 'beat', now - interval '1 s',
+					period => interval '500 ms', ttl => interval '15 s',
+					method => 'tick', catch_up => 'all'))
+		  FROM plan;
+		INSERT INTO counter.expected
+			SELECT id, 'beat', now - interval '1 s' + k * interval '500 ms'
+			  FROM plan, generate_series(0, 29) k;
 
 		-- ends by its count
 		SELECT count(actor_set_reminder('counter', id, 'counted',
@@ -89,15 +100,30 @@ foreach my $role (qw(one two))
 	});
 }
 my $total = $node->safe_psql('postgres', 'SELECT count(*) FROM counter.expected');
-is($total, 100 * (10 + 20 + 8 + 5), 'schedule is as planned');
+is($total, 100 * (20 + 20 + 30 + 8 + 5), 'schedule is as planned');
 
 sub wait_for_hits
 {
-	my ($part) = @_;
+	my ($part, $parts) = @_;
 
 	ok( $node->poll_query_until('postgres',
-			"SELECT count(*) >= $part * $total / 12 FROM counter.hit WHERE name IS NOT NULL"),
-		"$part twelfths of the firings are done");
+			"SELECT count(*) >= $part * $total / $parts FROM counter.hit WHERE name IS NOT NULL"),
+		"$part of $parts parts of the firings are done");
+}
+
+# SIGKILL of the postmaster: the others notice, and end; until then there is no
+# new server.
+sub kill_server
+{
+	$node->kill9;
+	foreach my $i (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return if $node->start(fail_ok => 1);
+		sleep(0.1);
+		# forget what is left of the attempt
+		$node->stop('fast', fail_ok => 1);
+	}
+	die 'server does not start';
 }
 
 # SIGKILL of a process makes the server start again.
@@ -132,6 +158,14 @@ sub terminate_all
 		  . " WHERE backend_type LIKE 'actor $kind'");
 }
 
+# one worker, whichever
+sub terminate_one
+{
+	$node->safe_psql('postgres',
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+		  . " WHERE backend_type LIKE 'actor %' ORDER BY random() LIMIT 1");
+}
+
 # clients take turns in between
 my $client_calls = 0;
 
@@ -145,24 +179,30 @@ sub call_some
 
 my @trouble = (
 	sub { terminate_all('executor') },
-	sub { $node->stop('immediate'); $node->start; },
+	\&kill_server,
 	sub { terminate_all('scheduler') },
 	sub { kill_one('executor') },
+	\&kill_server,
 	sub { terminate_all('%') },
 	sub { $node->stop('immediate'); $node->start; },
+	\&kill_server,
 	sub { $node->restart('fast') },
 	sub { kill_one('scheduler') },
+	\&kill_server,
 	sub { terminate_all('executor'); terminate_all('launcher') },
-	sub { $node->stop('immediate'); $node->start; });
+	\&kill_server,
+	sub { kill_one('executor') },
+	\&kill_server);
 
 my $step = 0;
 foreach my $trouble (@trouble)
 {
 	$step++;
-	wait_for_hits($step);
+	wait_for_hits($step, @trouble + 2);
 	call_some();
 	$trouble->();
 	call_some();
+	terminate_one();
 }
 
 ok( $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.reminder'),
