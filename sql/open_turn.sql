@@ -330,6 +330,51 @@ SELECT message FROM refusal(format($$ SELECT actor_invoke('door', 'a', 'add', re
 ROLLBACK TO s2;
 SELECT actor_invoke('door', 'a', 'add', reentrancy_id => :'a');
 COMMIT;
+-- undone inside a method, at any depth: open as before
+CREATE FUNCTION door.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    BEGIN
+        EXECUTE statement;
+        RAISE 'undone';
+    EXCEPTION WHEN OTHERS THEN
+        RETURN sqlerrm || ', ' || (actor_invoke('door', actor_id(), 'add') #>> '{}');
+    END;
+END $$;
+SELECT actor_invoke('door', 'a', 'try', to_jsonb(ARRAY[format($$ SELECT actor_close_turn('door', 'a', %L) $$, :'a')]), :'a');
+SELECT actor_invoke('door', 'a', 'try', '["SELECT actor_deactivate(''door'', ''a'')"]', :'a');
+SELECT actor_invoke('door', 'a', 'try', '["SELECT actor_delete(''door'', ''a''), actor_invoke(''door'', ''a'', ''add'')"]', :'a');
+SELECT actor_invoke('door', 'c', 'try', to_jsonb(ARRAY[format($$ SELECT actor_invoke('door', 'a', 'add', reentrancy_id => %L) $$, :'a')]));
+SELECT state FROM refusal($$ SELECT actor_invoke('door', 'a', 'add') $$);
+BEGIN;
+SELECT actor_invoke('door', 'c', 'try', to_jsonb(ARRAY[format($$ SELECT actor_close_turn('door', 'a', %L) $$, :'a')]));
+SELECT state FROM refusal($$ SELECT actor_invoke('door', 'a', 'add') $$);
+COMMIT;
+-- entered by a cursor in a savepoint that is rolled back
+BEGIN;
+DECLARE enter CURSOR FOR
+    SELECT actor_invoke('door', 'a', 'add', reentrancy_id => id) FROM generate_series(1, 3), (VALUES (:'a'::uuid)) v(id);
+DECLARE fail CURSOR FOR
+    SELECT r.state, held_turns() FROM generate_series(1, 3) i,
+           LATERAL refusal(format($$ SELECT actor_invoke('door', 'a', 'add', '{}') -- %s $$, i)) r;
+FETCH fail;
+SAVEPOINT s;
+FETCH enter;
+SELECT held_turns();
+ROLLBACK TO s;
+SELECT held_turns();
+FETCH fail;
+FETCH enter;
+SELECT held_turns(), actor_invoke('door', 'a', 'add');
+COMMIT;
+-- many turns of one transaction, and one that is given back in between
+BEGIN;
+SELECT count(actor_invoke('door', 'm' || i, 'add')) FROM generate_series(1, 20) i;
+SELECT state FROM refusal($$ SELECT actor_invoke('door', 'a', 'add') $$);
+SELECT count(actor_invoke('door', 'm' || i, 'add')), held_turns() FROM generate_series(11, 30) i;
+SELECT actor_invoke('door', 'a', 'n', reentrancy_id => :'a') IS NOT NULL AS entered;
+SELECT actor_invoke('door', 'm25', 'relay', '["m26", "add"]', NULL), held_turns();
+ROLLBACK;
+SELECT at_rest();
 -- a type that is no longer reentrant keeps the turns that are open
 SELECT actor_register('door', reentrancy => false);
 SELECT actor_invoke('door', 'a', 'add', reentrancy_id => :'a');
