@@ -232,6 +232,12 @@ extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
 extern const char *actor_hook_name(ActorHookKind kind);
 extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
 
+/* type_lock.c */
+
+extern bool actor_type_try_share(const text *type);
+extern bool actor_type_share(const text *type, int timeout);
+extern void actor_type_lock(const text *type);
+
 /* frame.c */
 
 /* why a frame runs, shown by actor_cause(); a plain call has no cause */
@@ -392,7 +398,6 @@ extern bool actor_purge(int number, TimestampTz *again);
 /* callback.c */
 
 extern void actor_callback_drain(const text *type);
-extern void actor_callback_end_type(const text *type);
 
 /* workers.c */
 

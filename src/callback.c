@@ -35,11 +35,9 @@
 
 #include "access/xact.h"
 #include "commands/trigger.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "pgstat.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
@@ -50,9 +48,6 @@
 #include "compat.h"
 #include "firing.h"
 #include "workers.h"
-
-/* class of the locks of types; see turn.c for those in use */
-#define TYPE_LOCK_CLASS		0x4AC9
 
 /* how often a running callback is looked at, in milliseconds */
 #define WATCH_MS		100
@@ -307,44 +302,6 @@ actor_callback_drain(const text *type)
 		}
 		SpinLockRelease(&other->mutex);
 	}
-}
-
-/*
- * Takes the lock of a type until the end of the transaction.
- */
-static bool
-lock_type(const text *type, LOCKMODE mode, bool wait)
-{
-	LOCKTAG		tag;
-	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
-										   VARSIZE_ANY_EXHDR(type), 0);
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
-						 TYPE_LOCK_CLASS);
-	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-/*
- * actor_callback_share_type
- *		Keeps a type from being removed during this transaction; false if
- *		somebody is about to do that.
- */
-bool
-actor_callback_share_type(const text *type)
-{
-	return lock_type(type, ShareLock, false);
-}
-
-/*
- * actor_callback_end_type
- *		Ends the callbacks of a type, and keeps others from beginning until the
- *		end of this transaction.
- */
-void
-actor_callback_end_type(const text *type)
-{
-	actor_callback_drain(type);
-	(void) lock_type(type, ExclusiveLock, true);
 }
 
 /* one callback ---------------------------------------------------------- */

@@ -195,6 +195,9 @@ take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
 		return NULL;
 	actor_type_require_owner(type);
 
+	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type))))
+		actor_type_require_owner(type);
+
 	values[0] = PointerGetDatum(type);
 	values[1] = PG_GETARG_DATUM(0);
 	actor_bookkeeping_begin(&bookkeeping);

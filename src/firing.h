@@ -99,7 +99,6 @@ extern void actor_callback_start(int slot);
 extern bool actor_callback_leaving(void);
 extern void actor_callback_exit(void);
 extern bool actor_callback_take_death(ActorDue *due, Oid *role, bool *itself);
-extern bool actor_callback_share_type(const text *type);
 extern ActorFiringResult actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
 											void (*body) (void *arg), void *arg,
 											ErrorData **error);

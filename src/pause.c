@@ -232,6 +232,8 @@ pause_key(FunctionCallInfo fcinfo, Datum *values, const char *function)
 	PreventCommandIfReadOnly(function);
 	actor_frame_check_writing(function);
 	PreventCommandIfParallelMode(function);
+	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type))))
+		actor_type_require_owner(type);
 	return whole;
 }
 

@@ -4,12 +4,10 @@
  *		Registering and unregistering actor types.
  *
  * Registering and unregistering lock actor.type against each other.
- * Unregistering also locks the tables of the actors' data against writers.  A
- * writer that comes too late has taken its table lock after that, has
- * therefore seen the invalidation, and refuses to leave a row without a type
- * (actor_type_check_same).
+ * Unregistering also takes the lock of the type, which everybody shares who
+ * writes rows of its actors; see type_lock.c.
  *
- * Lock order: actor.type, then the tables in the order of type_data.
+ * Lock order: the lock of the type, then actor.type, then rows.
  *
  * IDENTIFICATION
  *		src/register.c
@@ -83,21 +81,7 @@ static ActorQuery delete_type = {
 	1, {TEXTOID}
 };
 
-/*
- * That actors are active keeps nobody from unregistering.  Turns that are under
- * way are not waited for; what they leave is removed when a type of that name
- * is registered again, and has no meaning until then.
- */
-static ActorQuery delete_activations = {
-	"DELETE FROM actor.activation d USING"
-	"  (SELECT actor_type, actor_id FROM actor.activation"
-	"    WHERE actor_type OPERATOR(pg_catalog.=) $1 FOR UPDATE SKIP LOCKED) s"
-	" WHERE d.actor_type OPERATOR(pg_catalog.=) s.actor_type"
-	"   AND d.actor_id OPERATOR(pg_catalog.=) s.actor_id",
-	1, {TEXTOID}
-};
-
-/* what unregistering looks at (if "exists" is set) and removes, in lock order */
+/* what unregistering looks at (if "exists" is set) and removes */
 static struct TypeData
 {
 	const char *relation;
@@ -127,7 +111,13 @@ static struct TypeData
 		1, {TEXTOID}}
 	},
 	{
-		/* remembered results keep nobody from unregistering */
+		/* neither that actors are active nor remembered results keep anybody */
+		"activation",
+		{NULL},
+		{"DELETE FROM actor.activation WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
 		"request",
 		{NULL},
 		{"DELETE FROM actor.request WHERE actor_type OPERATOR(pg_catalog.=) $1",
@@ -322,8 +312,6 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_type, values, nulls);
-	if (!exists)
-		(void) actor_query_run(&delete_activations, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 
 	actor_catalog_invalidate_types();
@@ -431,19 +419,17 @@ actor_unregister(PG_FUNCTION_ARGS)
 				 errhint("Use READ COMMITTED.")));
 	PreventCommandIfReadOnly("actor_unregister()");
 
-	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
 	actor_type_require_owner(type);
-
 	/* running callbacks may be in our way for as long as they like otherwise */
 	if (PG_GETARG_BOOL(1))
-		actor_callback_end_type(type);
-	for (int i = 0; i < lengthof(type_data); i++)
-		LockRelationOid(actor_catalog_relation(type_data[i].relation),
-						ShareRowExclusiveLock);
+		actor_callback_drain(type);
+	actor_type_lock(type);
+	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	/* that may have taken its time */
+	actor_type_require_owner(type);
 	clear_type_data(type, PG_GETARG_BOOL(1));
 
 	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(&delete_activations, values, NULL);
 	actor_query_write_one(&delete_type, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	actor_catalog_invalidate_types();

@@ -565,6 +565,9 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 		actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 							now, session_timezone);
 	}
+	else if (actor_type_share(actor->type,
+							  actor_type_call_timeout(actor_type_lookup(actor->type))))
+		schema = actor_check_method(actor->type, method_name);
 
 #define SET(column, value, is_null) \
 	values[column] = (value); \

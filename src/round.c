@@ -286,7 +286,7 @@ fire(Candidate *candidate, const ActorFireMode *mode)
 	ActorFireMode actual = *mode;
 
 	candidate->busy_key = candidate->due->actor.hash;
-	if (!actor_callback_share_type(candidate->due->actor.type))
+	if (!actor_type_try_share(candidate->due->actor.type))
 		return FIRING_BUSY;
 	if (candidate->partition != 0 && !try_lock(candidate->partition, PARTITION_LOCK_CLASS))
 	{

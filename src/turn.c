@@ -431,18 +431,21 @@ check_turn_limit(const ActorRef *actor, const text *method)
  *		waiting for it up to timeout milliseconds, or for ever if that is 0.
  *		The method is for messages only.
  *
- * Returns whether it had to wait, in which case what the caller knows about
- * the type and the method may be out of date.  Raises lock_not_available,
+ * Returns whether what the caller knows about the type and the method may be
+ * out of date, mostly because it had to wait.  Raises lock_not_available,
  * deadlock_detected, program_limit_exceeded.  Must come before the snapshot
  * the method reads with.
  */
 bool
 actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 {
+	uint64		generation = actor_catalog_generation();
+
 	if (actor_turn_try_enter(actor, method))
-		return false;
+		return generation != actor_catalog_generation();
 	if (!waiting_allowed)
 		refuse_to_wait(actor);
+	(void) actor_type_share(actor->type, timeout);
 	wait_for_turn(actor, method, timeout);
 	remember_held_turn(actor);
 	return true;
@@ -460,7 +463,7 @@ actor_turn_try_enter(const ActorRef *actor, const text *method)
 		return true;
 	check_turn_limit(actor, method);
 	reserve_held_turn();
-	if (!lock_turn(actor, false))
+	if (!actor_type_try_share(actor->type) || !lock_turn(actor, false))
 		return false;
 	remember_held_turn(actor);
 	return true;
