@@ -31,14 +31,12 @@
 
 #include "access/xact.h"
 #include "catalog/pg_database.h"
-#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -53,8 +51,6 @@
 /* how soon roles whose rows are due are looked at again, in milliseconds */
 #define WATCH_MS			100
 #define WATCH_MAX_MS		500
-/* so many due rows keep an executor busy for a while */
-#define ROWS_PER_EXECUTOR	500
 /* when other databases wait for a scheduler: how long this one stays that has
  * something to do, and that needs the slot of an executor, in milliseconds */
 #define TERM_MS				1000
@@ -63,18 +59,6 @@
 #define LOCK_WAIT			"5s"
 /* most actors that are deactivated in one transaction */
 #define DEACTIVATE_MAX		100
-
-/* a role that has rows pending */
-typedef struct RoleDue
-{
-	NameData	name;
-	Oid			oid;			/* invalid: no worker can connect as it */
-	TimestampTz next;
-	TimestampTz idle_next;		/* when to deactivate idle actors */
-	TimestampTz waits_since;
-	int64		backlog;		/* due rows, up to a limit */
-	ActorRoleSlots slots;
-} RoleDue;
 
 /* what is remembered of a role between two looks */
 typedef struct RoleMemory
@@ -87,37 +71,6 @@ typedef struct RoleMemory
 	int			watched_free;	/* and how many executors were free */
 	int			watch_pause;	/* ms until the next one */
 } RoleMemory;
-
-/* the earliest row of each role, by skipping from role to role in the index */
-#define ROLES_OF(table, name) \
-	name " AS (" \
-	"  (SELECT role_name, next_try_at FROM " table \
-	"    ORDER BY role_name, next_try_at LIMIT 1)" \
-	"  UNION ALL" \
-	"  SELECT n.role_name, n.next_try_at FROM " name " r CROSS JOIN LATERAL" \
-	"    (SELECT m.role_name, m.next_try_at FROM " table " m" \
-	"      WHERE m.role_name OPERATOR(pg_catalog.>) r.role_name" \
-	"      ORDER BY m.role_name, m.next_try_at LIMIT 1) n)"
-
-static ActorQuery read_roles = {
-	"WITH RECURSIVE " ROLES_OF("actor.reminder", "reminders") ", "
-	ROLES_OF("actor.timer", "timers")
-	" SELECT role_name, pg_catalog.min(next_try_at)"
-	"   FROM (SELECT * FROM reminders UNION ALL SELECT * FROM timers) u"
-	"  GROUP BY role_name",
-	0, {0}
-};
-
-#define DUE_IN(table) \
-	"(SELECT 1 FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
-	"    AND next_try_at OPERATOR(pg_catalog.<=) $2 LIMIT $3)"
-
-static ActorQuery count_due = {
-	"SELECT pg_catalog.count(*) FROM"
-	" (" DUE_IN("actor.reminder") " UNION ALL " DUE_IN("actor.timer") ") d",
-	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
-};
 
 static ActorDatabase *my_database;
 static TimestampTz started_at;
@@ -228,101 +181,6 @@ database_connectable(void)
 
 /* looking --------------------------------------------------------------- */
 
-/*
- * Counts the due rows of a role, as far as that matters.
- */
-static int64
-count_backlog(RoleDue *due, TimestampTz now)
-{
-	Datum		values[3];
-	bool		isnull;
-
-	values[0] = NameGetDatum(&due->name);
-	values[1] = TimestampTzGetDatum(now);
-	values[2] = Int64GetDatum((int64) ROWS_PER_EXECUTOR * actor_max_executors);
-	(void) actor_query_run(&count_due, values, NULL);
-	return DatumGetInt64(actor_query_result(0, 1, &isnull));
-}
-
-/*
- * Adds a role to a list, unless it is there.
- */
-static RoleDue *
-add_role(List **roles, const NameData *name)
-{
-	RoleDue    *due;
-	ListCell   *cell;
-
-	foreach(cell, *roles)
-	{
-		due = lfirst(cell);
-		if (strcmp(NameStr(due->name), NameStr(*name)) == 0)
-			return due;
-	}
-	due = palloc0(sizeof(RoleDue));
-	due->name = *name;
-	due->oid = get_role_oid(NameStr(*name), true);
-	due->next = due->idle_next = DT_NOEND;
-	*roles = lappend(*roles, due);
-	return due;
-}
-
-/*
- * Reads the roles that have rows pending into a memory context.
- */
-static List *
-look_for_rows(MemoryContext context)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	ActorBookkeeping bookkeeping;
-	List	   *result = NIL;
-	ListCell   *cell;
-	uint64		rows;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&read_roles, NULL, NULL);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		bool		isnull;
-		NameData   *name = DatumGetName(actor_query_result(i, 1, &isnull));
-
-		add_role(&result, name)->next = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
-		MemoryContextSwitchTo(old);
-	}
-	foreach(cell, result)
-	{
-		RoleDue    *due = lfirst(cell);
-
-		if (due->next <= now)
-			due->backlog = count_backlog(due, now);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return result;
-}
-
-/*
- * Adds the roles that own actors which become idle.
- */
-static List *
-look_for_idle(List *roles, MemoryContext context)
-{
-	List	   *owners = actor_idle_owners();
-	MemoryContext old = MemoryContextSwitchTo(context);
-	ListCell   *cell;
-
-	foreach(cell, owners)
-	{
-		ActorIdleOwner *owner = lfirst(cell);
-		RoleDue    *due = add_role(&roles, &owner->name);
-
-		due->idle_next = Min(due->idle_next, owner->next);
-		due->next = Min(due->next, owner->next);
-	}
-	MemoryContextSwitchTo(old);
-	return roles;
-}
-
 static void
 begin_transaction(const char *activity)
 {
@@ -353,7 +211,7 @@ look(void)
 
 	begin_transaction("looking for due reminders");
 	if (actor_catalog_installed())
-		result = look_for_idle(look_for_rows(context), context);
+		result = actor_pending_roles(context);
 	end_transaction(context);
 	return result;
 }
@@ -416,7 +274,7 @@ remember(const NameData *name)
  * Whether a worker can connect as the role; says so once if not.
  */
 static bool
-role_is_usable(const RoleDue *due)
+role_is_usable(const ActorRoleDue *due)
 {
 	MemoryContext context = CurrentMemoryContext;
 	const char *reason;
@@ -466,7 +324,7 @@ check_started(void)
  * Starts an executor for a role; false if there is no slot for it.
  */
 static bool
-start_executor(const RoleDue *due)
+start_executor(const ActorRoleDue *due)
 {
 	BackgroundWorker worker;
 	ActorExecutorStart start;
@@ -500,7 +358,7 @@ start_executor(const RoleDue *due)
  * their hooks.  Returns when to do that again.
  */
 static TimestampTz
-deactivate_for(const RoleDue *due)
+deactivate_for(const ActorRoleDue *due)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData	error;
@@ -526,12 +384,12 @@ deactivate_for(const RoleDue *due)
  * Whether the executors of a role cannot cope.
  */
 static bool
-needs_executor(const RoleDue *due, TimestampTz now)
+needs_executor(const ActorRoleDue *due, TimestampTz now)
 {
 	if (due->slots.executors == 0)
 		return due->next - ACTOR_START_AHEAD_US <= now;
 	return due->next <= now &&
-		(due->slots.free == 0 || due->backlog >= ROWS_PER_EXECUTOR * due->slots.executors);
+		(due->slots.free == 0 || due->backlog >= ACTOR_ROWS_PER_EXECUTOR * due->slots.executors);
 }
 
 /*
@@ -539,7 +397,7 @@ needs_executor(const RoleDue *due, TimestampTz now)
  * nothing changes, the later.
  */
 static TimestampTz
-watch_at(const RoleDue *due, TimestampTz now)
+watch_at(const ActorRoleDue *due, TimestampTz now)
 {
 	RoleMemory *role = remember(&due->name);
 
@@ -558,7 +416,7 @@ watch_at(const RoleDue *due, TimestampTz now)
  * returned in "waiting", if no other is.
  */
 static TimestampTz
-serve_role(RoleDue *due, Oid *waiting)
+serve_role(ActorRoleDue *due, Oid *waiting)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, WATCH_MS);
@@ -593,8 +451,8 @@ serve_role(RoleDue *due, Oid *waiting)
 static int
 compare_roles(const ListCell *a, const ListCell *b)
 {
-	const RoleDue *first = lfirst(a);
-	const RoleDue *second = lfirst(b);
+	const ActorRoleDue *first = lfirst(a);
+	const ActorRoleDue *second = lfirst(b);
 
 	if ((first->slots.executors == 0) != (second->slots.executors == 0))
 		return first->slots.executors == 0 ? -1 : 1;
@@ -618,7 +476,7 @@ sort_roles(List *roles)
 	while (OidIsValid(yielded = actor_slot_take_yielded(&disabled)))
 		foreach(cell, roles)
 		{
-			RoleDue    *due = lfirst(cell);
+			ActorRoleDue *due = lfirst(cell);
 
 			if (due->oid != yielded)
 				continue;
@@ -630,7 +488,7 @@ sort_roles(List *roles)
 		}
 	foreach(cell, roles)
 	{
-		RoleDue    *due = lfirst(cell);
+		ActorRoleDue *due = lfirst(cell);
 		RoleMemory *role = remember(&due->name);
 
 		if (OidIsValid(due->oid))

@@ -256,6 +256,25 @@ extern bool actor_slot_must_renew(const ActorExecutorStart *start);
 extern void actor_slot_disable(const ActorExecutorStart *start);
 extern Oid	actor_slot_take_yielded(bool *disabled);
 
+/* pending.c */
+
+/* so many due rows keep an executor busy for a while */
+#define ACTOR_ROWS_PER_EXECUTOR	500
+
+/* a role that has rows pending */
+typedef struct ActorRoleDue
+{
+	NameData	name;
+	Oid			oid;			/* invalid: no worker can connect as it */
+	TimestampTz next;
+	TimestampTz idle_next;		/* when to deactivate idle actors */
+	TimestampTz waits_since;
+	int64		backlog;		/* due rows, up to a limit */
+	ActorRoleSlots slots;
+} ActorRoleDue;
+
+extern List *actor_pending_roles(MemoryContext context);
+
 /* suspect.c */
 
 /* a firing that was there when the server crashed so often is given up */
