@@ -36,6 +36,8 @@ static void
 executor_exit(int code, Datum arg)
 {
 	actor_callback_exit();
+	if (code == 0)
+		actor_slot_end(&start, SLOT_LEFT);
 	actor_slot_free(&start);
 
 	/*
@@ -106,7 +108,7 @@ actor_executor_main(Datum arg)
 										 ALLOCSET_DEFAULT_SIZES);
 	working_since = idle_since = GetCurrentTimestamp();
 	if (!actor_enabled)
-		actor_slot_disable(&start);
+		actor_slot_end(&start, SLOT_DISABLED);
 	while (actor_enabled && !actor_slot_must_renew(&start))
 	{
 		TimestampTz retry_at;

@@ -55,6 +55,8 @@
  * something to do, and that needs the slot of an executor, in milliseconds */
 #define TERM_MS				1000
 #define PATIENCE_MS			5000
+/* longest pause for a role that cannot connect, as a power of two of the first */
+#define MAX_FAILURES		6
 /* how long the lock of a table is waited for at once */
 #define LOCK_WAIT			"5s"
 /* most actors that are deactivated in one transaction */
@@ -65,6 +67,7 @@ typedef struct RoleMemory
 {
 	NameData	name;			/* hash key */
 	TimestampTz start_after;	/* no executor is started before */
+	int			failures;		/* executors in a row that could not connect */
 	TimestampTz yielded_at;		/* an executor has left for another role */
 	TimestampTz disabled_until; /* firing is disabled for it */
 	TimestampTz watched;		/* the row that was due at the last look */
@@ -435,7 +438,7 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 	if (remember(&due->name)->disabled_until > now)
 		return remember(&due->name)->disabled_until;
 	if (remember(&due->name)->start_after > now)
-		return Min(soon, remember(&due->name)->start_after);
+		return due->slots.executors > 0 ? soon : remember(&due->name)->start_after;
 
 	/* others go before a role that has an executor */
 	if (due->slots.executors > 0 && OidIsValid(*waiting))
@@ -462,6 +465,46 @@ compare_roles(const ListCell *a, const ListCell *b)
 }
 
 /*
+ * Takes note of how executors of this database have ended.
+ */
+static void
+note_ends(List *roles)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ActorSlotEnd end;
+	Oid			oid;
+
+	while (OidIsValid(oid = actor_slot_take_end(&end)))
+	{
+		ListCell   *cell;
+
+		foreach(cell, roles)
+		{
+			ActorRoleDue *due = lfirst(cell);
+			RoleMemory *role = remember(&due->name);
+
+			if (due->oid != oid)
+				continue;
+			if (end != SLOT_UNCONNECTED)
+				role->start_after = role->failures = 0;
+			if (end == SLOT_YIELDED)
+				role->yielded_at = now;
+			else if (end == SLOT_DISABLED)
+				role->disabled_until = TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS);
+			else if (end == SLOT_UNCONNECTED)
+			{
+				/* for a reason that we do not know: the more often, the later */
+				int64		pause = (int64) ACTOR_RESTART_MS << role->failures;
+
+				role->start_after =
+					TimestampTzPlusMilliseconds(now, Min(pause, ACTOR_REREAD_MS));
+				role->failures = Min(role->failures + 1, MAX_FAILURES);
+			}
+		}
+	}
+}
+
+/*
  * Finds out what executors the roles have, and brings them into the order in
  * which they get slots.
  */
@@ -469,23 +512,9 @@ static void
 sort_roles(List *roles)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Oid			yielded;
-	bool		disabled;
 	ListCell   *cell;
 
-	while (OidIsValid(yielded = actor_slot_take_yielded(&disabled)))
-		foreach(cell, roles)
-		{
-			ActorRoleDue *due = lfirst(cell);
-
-			if (due->oid != yielded)
-				continue;
-			if (disabled)
-				remember(&due->name)->disabled_until =
-					TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS);
-			else
-				remember(&due->name)->yielded_at = now;
-		}
+	note_ends(roles);
 	foreach(cell, roles)
 	{
 		ActorRoleDue *due = lfirst(cell);
@@ -494,7 +523,7 @@ sort_roles(List *roles)
 		if (OidIsValid(due->oid))
 			actor_slots_of_role(due->oid, &due->slots);
 		if (due->slots.connected)
-			role->start_after = 0;
+			role->start_after = role->failures = 0;
 		/* who has been woken will look */
 		if (due->slots.connected && due->idle_next <= now)
 			actor_idle_looked(&due->name);
@@ -529,12 +558,12 @@ forget_disabled(void)
 {
 	HASH_SEQ_STATUS status;
 	RoleMemory *role;
-	bool		disabled;
+	ActorSlotEnd end;
 
 	hash_seq_init(&status, memory);
 	while ((role = hash_seq_search(&status)) != NULL)
 		role->disabled_until = 0;
-	while (OidIsValid(actor_slot_take_yielded(&disabled)))
+	while (OidIsValid(actor_slot_take_end(&end)))
 		continue;
 }
 

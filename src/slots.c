@@ -81,7 +81,8 @@ actor_slot_take(Oid role, ActorExecutorStart *start)
 		executor->role = role;
 		executor->pid = 0;
 		executor->latch = NULL;
-		executor->yielded = executor->disabled = executor->renew = false;
+		executor->end = SLOT_ENDED;
+		executor->renew = false;
 		executor->yielded_to = -1;
 		pg_atomic_write_u64(&executor->busy_since, 0);
 		start->generation = ++executor->generation;
@@ -102,6 +103,9 @@ actor_slot_free(const ActorExecutorStart *start)
 	{
 		ActorExecutor *executor = slot_of(start);
 
+		if (executor->pid != 0 && executor->latch == NULL &&
+			!actor_database_held(start->database))
+			executor->end = SLOT_UNCONNECTED;
 		executor->database = InvalidOid;
 		executor->pid = 0;
 		executor->latch = NULL;
@@ -285,7 +289,7 @@ actor_slot_yield(const ActorExecutorStart *start, bool idle, TimestampTz working
 	if (database != NULL)
 	{
 		database->wish = InvalidOid;
-		slot_of(start)->yielded = true;
+		slot_of(start)->end = SLOT_YIELDED;
 		slot_of(start)->yielded_to = database - actor_shared->databases;
 	}
 	LWLockRelease(actor_shared->lock);
@@ -309,25 +313,27 @@ actor_slot_must_renew(const ActorExecutorStart *start)
 }
 
 /*
- * actor_slot_disable
- *		The executor leaves because firing is disabled for its role.
+ * actor_slot_end
+ *		The executor, which has connected, leaves in order: for that reason,
+ *		unless another one is known.
  */
 void
-actor_slot_disable(const ActorExecutorStart *start)
+actor_slot_end(const ActorExecutorStart *start, ActorSlotEnd end)
 {
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	slot_of(start)->disabled = true;
+	if (is_ours(start) && slot_of(start)->latch != NULL &&
+		slot_of(start)->end == SLOT_ENDED)
+		slot_of(start)->end = end;
 	LWLockRelease(actor_shared->lock);
 }
 
 /*
- * actor_slot_take_yielded
- *		Finds a role of this database whose executor has left for the sake of
- *		another one, or because firing is disabled for it, and forgets it;
- *		InvalidOid if there is none.
+ * actor_slot_take_end
+ *		Finds a role of this database whose executor has ended in a way that
+ *		must be known, and forgets it; InvalidOid if there is none.
  */
 Oid
-actor_slot_take_yielded(bool *disabled)
+actor_slot_take_end(ActorSlotEnd *end)
 {
 	Oid			role = InvalidOid;
 
@@ -336,11 +342,11 @@ actor_slot_take_yielded(bool *disabled)
 	{
 		ActorExecutor *executor = &actor_shared->executors[slot];
 
-		if (!(executor->yielded || executor->disabled) || OidIsValid(executor->database) ||
+		if (executor->end == SLOT_ENDED || OidIsValid(executor->database) ||
 			executor->last_database != MyDatabaseId)
 			continue;
-		*disabled = executor->disabled;
-		executor->yielded = executor->disabled = false;
+		*end = executor->end;
+		executor->end = SLOT_ENDED;
 		role = executor->role;
 	}
 	LWLockRelease(actor_shared->lock);

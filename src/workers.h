@@ -78,6 +78,16 @@ typedef struct ActorDatabase
 	pg_atomic_uint64 next_look;
 } ActorDatabase;
 
+/* how an executor has ended, as far as its scheduler must know */
+typedef enum ActorSlotEnd
+{
+	SLOT_ENDED,					/* nothing to know, or it is known */
+	SLOT_LEFT,					/* it has left in order */
+	SLOT_YIELDED,				/* it has left for the sake of another role */
+	SLOT_DISABLED,				/* firing is disabled for its role */
+	SLOT_UNCONNECTED			/* it could not connect */
+} ActorSlotEnd;
+
 /* One executor, from the time a scheduler asks for it; protected by the lock. */
 typedef struct ActorExecutor
 {
@@ -91,8 +101,7 @@ typedef struct ActorExecutor
 
 	/* what is left when the executor has ended */
 	Oid			last_database;
-	bool		yielded;		/* it has left for the sake of another role */
-	bool		disabled;		/* firing is disabled for its role */
+	ActorSlotEnd end;
 
 	/* begin of the transaction that fires, as a TimestampTz; 0: there is none */
 	pg_atomic_uint64 busy_since;
@@ -253,8 +262,8 @@ extern void actor_slot_wish(ActorDatabase *database, Oid role);
 extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle,
 							 TimestampTz working_since);
 extern bool actor_slot_must_renew(const ActorExecutorStart *start);
-extern void actor_slot_disable(const ActorExecutorStart *start);
-extern Oid	actor_slot_take_yielded(bool *disabled);
+extern void actor_slot_end(const ActorExecutorStart *start, ActorSlotEnd end);
+extern Oid	actor_slot_take_end(ActorSlotEnd *end);
 
 /* pending.c */
 

@@ -178,6 +178,31 @@ remind('d2', 'open');
 fired('d2', 'open', 'until connections are allowed again');
 
 #
+# A role that cannot connect, for a reason that is only known when it tries
+#
+$node->safe_psql('postgres', 'CREATE ROLE regress_actor_limited LOGIN');
+$node->safe_psql('d3', q{
+	GRANT USAGE ON SCHEMA t TO regress_actor_limited;
+	GRANT INSERT ON hit TO regress_actor_limited});
+my $occupant = $node->background_psql('d3');
+$node->safe_psql('postgres', 'ALTER DATABASE d3 CONNECTION LIMIT 0');
+$offset = -s $node->logfile;
+$began = time;
+$node->safe_psql('d3', q{SET SESSION AUTHORIZATION regress_actor_limited;
+	SELECT actor_set_reminder('t', 'limited', 'fire')});
+for my $i (1 .. 5)
+{
+	remind('d3', "not limited $i", "'1s'");
+	fired('d3', "not limited $i", 'others fire');
+}
+my $refused = lines(qr/FATAL:  too many connections for database/, $offset);
+cmp_ok($refused, '>', 0, 'a role finds no connection');
+cmp_ok($refused, '<=', 2 + log(2 + time - $began) / log(2), 'and is tried less and less often');
+$node->safe_psql('postgres', 'ALTER DATABASE d3 CONNECTION LIMIT -1');
+$occupant->quit;
+fired('d3', 'limited', 'it fires when there is a connection');
+
+#
 # Firing is disabled for a database
 #
 remind('d4', 'beat', "'', '50ms'");

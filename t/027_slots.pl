@@ -1,0 +1,129 @@
+# The server has no slot for a worker: what is due waits, without wearing out the
+# processor or the log, and fires when there is one.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# the launcher and a scheduler, and no executor
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 2
+max_logical_replication_workers = 0
+max_parallel_workers = 0
+actor.max_workers = 8
+});
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION actor;
+	CREATE ROLE regress_actor_other LOGIN;
+	CREATE TABLE hit (id text);
+	GRANT INSERT ON hit TO PUBLIC;
+	CREATE SCHEMA t;
+	GRANT USAGE ON SCHEMA t TO PUBLIC;
+	CREATE FUNCTION t.fire() RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO hit VALUES (actor_id()) $$;
+	SELECT actor_register('t')});
+
+sub lines
+{
+	my ($pattern, $offset) = @_;
+	my @lines = substr(slurp_file($node->logfile), $offset) =~ /$pattern/g;
+
+	return scalar @lines;
+}
+
+# how often a process has gone to sleep; 0 where that is not known
+sub sleeps
+{
+	my ($pid) = @_;
+
+	return 0 unless -r "/proc/$pid/status";
+	return slurp_file("/proc/$pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m ? $1 : 0;
+}
+
+my $no_slot = qr/could not register background worker/;
+my $offset = -s $node->logfile;
+$node->safe_psql('postgres', q{
+	SELECT actor_set_reminder('t', 'one', 'fire', '', '100ms');
+	SET SESSION AUTHORIZATION regress_actor_other;
+	SELECT actor_set_reminder('t', 'two', 'fire')});
+$node->wait_for_log($no_slot, $offset);
+my $scheduler = $node->safe_psql('postgres',
+	q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'actor scheduler'});
+my $before = sleeps($scheduler);
+my $began = time;
+$node->safe_psql('postgres', 'SELECT pg_sleep(5)');
+cmp_ok(sleeps($scheduler) - $before, '<=', 20 * (2 + time - $began),
+	'a scheduler that finds no slot does not spin');
+is(lines($no_slot, $offset), 1, 'the log says so once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM hit'), '0', 'nothing has fired');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type = 'actor scheduler' AND pid = } . $scheduler), '1',
+	'the scheduler waits for a slot');
+
+# a second database finds not even a scheduler
+$node->safe_psql('postgres', 'CREATE DATABASE second');
+$node->safe_psql('second', q{
+	CREATE EXTENSION actor;
+	CREATE TABLE hit (id text);
+	CREATE SCHEMA t;
+	CREATE FUNCTION t.fire() RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO hit VALUES (actor_id()) $$;
+	SELECT actor_register('t');
+	SELECT actor_set_reminder('t', 'three', 'fire')});
+my $launcher = $node->safe_psql('postgres',
+	q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'actor launcher'});
+$before = sleeps($launcher);
+$began = time;
+$node->safe_psql('postgres', 'SELECT pg_sleep(5)');
+cmp_ok(sleeps($launcher) - $before, '<=', 20 * (2 + time - $began),
+	'a launcher that finds no slot does not spin');
+is(lines($no_slot, $offset), 1, 'the log says nothing more');
+
+# with slots everything fires
+$node->append_conf('postgresql.conf', 'max_worker_processes = 16');
+$node->restart;
+ok( $node->poll_query_until('postgres', q{SELECT count(DISTINCT id) = 2 FROM hit}),
+	'what had to wait fires');
+ok( $node->poll_query_until('second', q{SELECT count(*) = 1 FROM hit}),
+	'in the other database, too');
+
+# Executors that are held up are not more than there may be, and others wait for
+# them without spinning.
+$node->append_conf('postgresql.conf', q{
+actor.max_executors = 1
+actor.drain_rebalanced_actors = off
+});
+$node->reload;
+$node->safe_psql('postgres', q{
+	SELECT actor_delete_reminder('t', 'one', 'fire');
+	TRUNCATE hit;
+	CREATE FUNCTION t.block() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM pg_sleep(3600); END $$;
+	SELECT actor_set_reminder('t', 'blocker', 'block')});
+ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'actor executor' AND state = 'active'
+		AND query LIKE 'reminder "block" %'}),
+	'the only executor is held up');
+$node->safe_psql('postgres', q{
+	SET SESSION AUTHORIZATION regress_actor_other;
+	SELECT actor_set_reminder('t', 'waits', 'fire')});
+$scheduler = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity
+	WHERE backend_type = 'actor scheduler' AND datname = 'postgres'});
+$before = sleeps($scheduler);
+$began = time;
+$node->safe_psql('postgres', 'SELECT pg_sleep(5)');
+cmp_ok(sleeps($scheduler) - $before, '<=', 20 * (2 + time - $began),
+	'a role that waits for it does not make the scheduler spin');
+$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND query LIKE 'reminder "block" %'});
+ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit}),
+	'it fires when the executor is free');
+
+$node->stop;
+done_testing();
