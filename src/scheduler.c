@@ -441,10 +441,12 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 		return due->slots.executors > 0 ? soon : remember(&due->name)->start_after;
 
 	/* others go before a role that has an executor */
-	if (due->slots.executors > 0 && OidIsValid(*waiting))
+	if (!first && OidIsValid(*waiting))
+		return watch_at(due, now);
+	if (start_executor(due))
 		return soon;
-	if (start_executor(due) || !first)
-		return soon;
+	if (!first)
+		return watch_at(due, now);
 	if (!OidIsValid(*waiting))
 		*waiting = due->oid;
 	/* whoever gives up a slot wakes us */
