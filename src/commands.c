@@ -29,6 +29,7 @@
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "actor.h"
@@ -38,6 +39,7 @@
 static ProcessUtility_hook_type previous_utility = NULL;
 
 /* what this transaction has done: everybody must look, or be replaced */
+static bool committed = false;
 static bool look = false;
 static bool renew = false;
 static Oid	renew_database = InvalidOid;	/* invalid: all */
@@ -46,6 +48,8 @@ static void utility(PlannedStmt *pstmt, const char *query_string, bool read_only
 					ProcessUtilityContext context, ParamListInfo params,
 					QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc);
 static void xact_callback(XactEvent event, void *arg);
+static void release_callback(ResourceReleasePhase phase, bool is_commit,
+							 bool is_top_level, void *arg);
 
 void
 actor_commands_init(void)
@@ -53,24 +57,35 @@ actor_commands_init(void)
 	previous_utility = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
 	RegisterXactCallback(xact_callback, NULL);
+	RegisterResourceReleaseCallback(release_callback, NULL);
 }
 
 static void
 xact_callback(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT)
-	{
-		if (renew)
-			actor_database_renew(renew_database);
-		if (look)
-			actor_databases_look();
-	}
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
+		committed = look || renew;
+	else if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 	{
 		look = renew = false;
 		renew_database = InvalidOid;
 	}
+}
+
+/*
+ * Reports what was committed, when others have been told what to invalidate.
+ */
+static void
+release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || !committed)
+		return;
+	if (renew)
+		actor_database_renew(renew_database);
+	if (look)
+		actor_databases_look();
+	committed = look = renew = false;
+	renew_database = InvalidOid;
 }
 
 /*

@@ -24,7 +24,6 @@
 #include <signal.h>
 
 #include "access/htup_details.h"
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
@@ -36,6 +35,7 @@
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -54,14 +54,15 @@ static Oid	held_database = InvalidOid;
 static void utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 					ProcessUtilityContext context, ParamListInfo params,
 					QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc);
-static void xact_callback(XactEvent event, void *arg);
+static void release_callback(ResourceReleasePhase phase, bool is_commit,
+							 bool is_top_level, void *arg);
 
 void
 actor_hold_init(void)
 {
 	previous_utility = ProcessUtility_hook;
 	ProcessUtility_hook = utility;
-	RegisterXactCallback(xact_callback, NULL);
+	RegisterResourceReleaseCallback(release_callback, NULL);
 }
 
 /* which database -------------------------------------------------------- */
@@ -218,11 +219,13 @@ hold_exit(int code, Datum arg)
 	lift_hold();
 }
 
+/*
+ * The transaction has ended, and others have been told what to invalidate.
+ */
 static void
-xact_callback(XactEvent event, void *arg)
+release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
 {
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT ||
-		event == XACT_EVENT_PREPARE)
+	if (phase == RESOURCE_RELEASE_AFTER_LOCKS && is_top_level)
 		lift_hold();
 }
 

@@ -35,6 +35,7 @@
 #include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/syscache.h"
 
 #include "actor.h"
@@ -52,7 +53,12 @@ volatile sig_atomic_t actor_worker_cancellable = false;
 /* earliest due time this transaction has made; reported when it commits */
 static TimestampTz pending_due = DT_NOEND;
 
+/* the same of the transaction that is being committed */
+static TimestampTz committed_due = DT_NOEND;
+
 static void xact_callback(XactEvent event, void *arg);
+static void release_callback(ResourceReleasePhase phase, bool is_commit,
+							 bool is_top_level, void *arg);
 
 /* shared memory --------------------------------------------------------- */
 
@@ -122,6 +128,7 @@ void
 actor_workers_init(void)
 {
 	RegisterXactCallback(xact_callback, NULL);
+	RegisterResourceReleaseCallback(release_callback, NULL);
 }
 
 /*
@@ -157,8 +164,8 @@ actor_wake_at(TimestampTz due)
 
 /*
  * Subtransactions are ignored: a look for something that was rolled back does
- * no harm.  What is prepared becomes visible elsewhere, and is found by the
- * regular look.
+ * no harm.  What is prepared becomes visible elsewhere, and is found when that
+ * has happened; see commands.c.
  */
 static void
 xact_callback(XactEvent event, void *arg)
@@ -166,8 +173,7 @@ xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			if (pending_due != DT_NOEND && actor_shared != NULL)
-				actor_worker_report(MyDatabaseId, pending_due);
+			committed_due = pending_due;
 			pending_due = DT_NOEND;
 			break;
 		case XACT_EVENT_ABORT:
@@ -177,6 +183,22 @@ xact_callback(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+/*
+ * The transaction has ended so far that others have been told what to
+ * invalidate: whoever is woken now does not work with what was true before.
+ */
+static void
+release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	TimestampTz due = committed_due;
+
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || due == DT_NOEND)
+		return;
+	committed_due = DT_NOEND;
+	if (actor_shared != NULL)
+		actor_worker_report(MyDatabaseId, due);
 }
 
 /* roles ----------------------------------------------------------------- */

@@ -178,29 +178,31 @@ remind('d2', 'open');
 fired('d2', 'open', 'until connections are allowed again');
 
 #
-# A role that cannot connect, for a reason that is only known when it tries
+# A role that cannot connect, for a reason that is only known when it tries: here
+# a file of the database is missing, which those that are connected do not need
 #
-$node->safe_psql('postgres', 'CREATE ROLE regress_actor_limited LOGIN');
+$node->safe_psql('postgres', 'CREATE ROLE regress_actor_late LOGIN');
 $node->safe_psql('d3', q{
-	GRANT USAGE ON SCHEMA t TO regress_actor_limited;
-	GRANT INSERT ON hit TO regress_actor_limited});
-my $occupant = $node->background_psql('d3');
-$node->safe_psql('postgres', 'ALTER DATABASE d3 CONNECTION LIMIT 0');
+	GRANT USAGE ON SCHEMA t TO regress_actor_late;
+	GRANT INSERT ON hit TO regress_actor_late});
+remind('d3', 'first', undef);
+fired('d3', 'first', 'workers are connected');
+my $session = $node->background_psql('d3');
+my $version = $node->data_dir . '/base/' . oid_of('d3') . '/PG_VERSION';
+rename($version, "$version.away") or die "could not rename $version: $!";
 $offset = -s $node->logfile;
 $began = time;
-$node->safe_psql('d3', q{SET SESSION AUTHORIZATION regress_actor_limited;
-	SELECT actor_set_reminder('t', 'limited', 'fire')});
-for my $i (1 .. 5)
-{
-	remind('d3', "not limited $i", "'1s'");
-	fired('d3', "not limited $i", 'others fire');
-}
-my $refused = lines(qr/FATAL:  too many connections for database/, $offset);
-cmp_ok($refused, '>', 0, 'a role finds no connection');
-cmp_ok($refused, '<=', 2 + log(2 + time - $began) / log(2), 'and is tried less and less often');
-$node->safe_psql('postgres', 'ALTER DATABASE d3 CONNECTION LIMIT -1');
-$occupant->quit;
-fired('d3', 'limited', 'it fires when there is a connection');
+$session->query_safe(q{SET SESSION AUTHORIZATION regress_actor_late;
+	SELECT actor_set_reminder('t', 'late', 'fire'); RESET SESSION AUTHORIZATION});
+my $refused = qr/FATAL:  "base\/\d+" is not a valid data directory/;
+$node->wait_for_log($refused, $offset);
+remind('d2', 'meanwhile', "'7s'");
+fired('d2', 'meanwhile', 'others fire');
+cmp_ok(lines($refused, $offset), '<=', 2 + log(2 + time - $began) / log(2),
+	'a role that cannot connect is tried less and less often');
+rename("$version.away", $version) or die "could not rename $version: $!";
+$session->quit;
+fired('d3', 'late', 'it fires when it can');
 
 #
 # Firing is disabled for a database
