@@ -24,7 +24,7 @@ endif
 
 # the first one creates the extension, the last one drops it
 REGRESS        = setup registry configure method payload turn reentrancy open_turn state transact request \
-                 schedule reminder privilege lifecycle timer run_due operate plperl \
+                 schedule reminder privilege lifecycle timer message run_due operate plperl \
                  teardown
 REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)
 ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))

@@ -149,6 +149,45 @@ COMMENT ON COLUMN actor.reminder.last_error IS 'message of the last failed attem
 COMMENT ON COLUMN actor.reminder.retry_of IS 'name of what has failed and is retried by actor_retry; NULL: not a retry';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
+CREATE TABLE actor.message (
+    actor_type  text COLLATE "C" NOT NULL,
+    actor_id    text COLLATE "C" NOT NULL,
+    message_id  bigint GENERATED ALWAYS AS IDENTITY,
+    method      text NOT NULL,
+    payload     jsonb,
+    due_at      timestamptz NOT NULL,
+    next_try_at timestamptz NOT NULL,
+    queued      boolean NOT NULL,
+    attempt     integer NOT NULL,
+    deferrals   integer NOT NULL,
+    role_name   name NOT NULL,
+    sent_at     timestamptz NOT NULL,
+    last_error  text,
+    PRIMARY KEY (actor_type, actor_id, message_id)
+);
+CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id);
+CREATE INDEX message_queue ON actor.message (actor_type, actor_id, message_id) WHERE queued;
+CREATE INDEX message_delayed ON actor.message (actor_type, actor_id, due_at) WHERE NOT queued;
+COMMENT ON TABLE actor.message IS 'durable one-way messages that wait for delivery';
+COMMENT ON INDEX actor.message_due IS 'finds the due messages of a role';
+COMMENT ON INDEX actor.message_queue IS 'the queue of an actor';
+COMMENT ON INDEX actor.message_delayed IS 'finds messages that are to join the queue of their actor';
+COMMENT ON COLUMN actor.message.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.message.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.message.message_id IS 'number of the message, place in the queue';
+COMMENT ON COLUMN actor.message.method IS 'method that is called';
+COMMENT ON COLUMN actor.message.payload IS 'payload of the method';
+COMMENT ON COLUMN actor.message.due_at IS 'when the message is due';
+COMMENT ON COLUMN actor.message.next_try_at IS 'when the message is tried; infinity: others of the queue are before it';
+COMMENT ON COLUMN actor.message.queued IS 'whether the message has joined the queue of its actor';
+COMMENT ON COLUMN actor.message.attempt IS 'number of the next attempt, from 1';
+COMMENT ON COLUMN actor.message.deferrals IS 'how often in a row the message was put off for a reason that does not count, such as a deadlock';
+COMMENT ON COLUMN actor.message.role_name IS 'role that sent the message and runs the method';
+COMMENT ON COLUMN actor.message.sent_at IS 'when the message was sent';
+COMMENT ON COLUMN actor.message.last_error IS 'message of the last failed attempt';
+SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
+SELECT pg_catalog.pg_extension_config_dump('actor.message_message_id_seq', '');
+
 CREATE TABLE actor.request (
     actor_type   text COLLATE "C" NOT NULL,
     actor_id     text COLLATE "C" NOT NULL,
@@ -157,20 +196,22 @@ CREATE TABLE actor.request (
     payload_hash bytea NOT NULL,
     role_name    name NOT NULL,
     result       jsonb,
+    message_id   bigint,
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (actor_type, actor_id, request_id)
 );
 CREATE INDEX request_created ON actor.request (created_at);
-COMMENT ON TABLE actor.request IS 'results of calls with a request id';
-COMMENT ON INDEX actor.request_created IS 'finds the results that are kept no longer';
+COMMENT ON TABLE actor.request IS 'calls and messages with a request id';
+COMMENT ON INDEX actor.request_created IS 'finds the requests that are kept no longer';
 COMMENT ON COLUMN actor.request.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.request.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.request.request_id IS 'id that the caller chose, unique for the actor';
-COMMENT ON COLUMN actor.request.method IS 'method that was called';
+COMMENT ON COLUMN actor.request.method IS 'method that was called, or that the message calls';
 COMMENT ON COLUMN actor.request.payload_hash IS 'SHA-256 of the payload';
-COMMENT ON COLUMN actor.request.role_name IS 'role that called';
+COMMENT ON COLUMN actor.request.role_name IS 'role that called or sent';
 COMMENT ON COLUMN actor.request.result IS 'what the method returned';
-COMMENT ON COLUMN actor.request.created_at IS 'when the method returned';
+COMMENT ON COLUMN actor.request.message_id IS 'message that was sent; NULL: it was a call';
+COMMENT ON COLUMN actor.request.created_at IS 'when the method returned, or the message was sent';
 SELECT pg_catalog.pg_extension_config_dump('actor.request', '');
 
 /*
@@ -265,12 +306,12 @@ CREATE INDEX failure_number ON actor.failure (failure_id);
 COMMENT ON INDEX actor.failure_number IS 'finds a failure by its number';
 CREATE INDEX failure_failed ON actor.failure (failed_at);
 COMMENT ON INDEX actor.failure_failed IS 'finds the failures that are kept no longer';
-COMMENT ON TABLE actor.failure IS 'firings given up after their last retry, and hooks that failed';
+COMMENT ON TABLE actor.failure IS 'firings and messages given up after their last retry, and hooks that failed';
 COMMENT ON COLUMN actor.failure.failure_id IS 'number of the failure';
 COMMENT ON COLUMN actor.failure.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.failure.actor_id IS 'id of the actor';
-COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder, timer or deactivate';
-COMMENT ON COLUMN actor.failure.name IS 'name of the reminder or timer, or of the hook';
+COMMENT ON COLUMN actor.failure.kind IS 'what failed: reminder, timer, message or deactivate';
+COMMENT ON COLUMN actor.failure.name IS 'name of the reminder or timer, id of the message, or name of the hook';
 COMMENT ON COLUMN actor.failure.method IS 'method that was called';
 COMMENT ON COLUMN actor.failure.payload IS 'its payload';
 COMMENT ON COLUMN actor.failure.scheduled_at IS 'instant the firing was scheduled at';
@@ -286,7 +327,7 @@ SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
 
 /*
  * Who sees what: the owner of a type sees the rows of its actors, a role sees
- * the reminders, timers and failures it registered itself, nobody else sees any.
+ * the reminders, timers, messages and failures of its own, nobody else sees any.
  */
 
 CREATE VIEW actor.owned_type WITH (security_barrier) AS
@@ -320,6 +361,12 @@ CREATE POLICY owner ON actor.reminder FOR SELECT
     USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
            OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
 GRANT SELECT ON actor.reminder TO PUBLIC;
+
+ALTER TABLE actor.message ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.message FOR SELECT
+    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
+GRANT SELECT ON actor.message TO PUBLIC;
 
 ALTER TABLE actor.request ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.request FOR SELECT
@@ -378,6 +425,26 @@ COMMENT ON COLUMN actor.instance.bytes IS 'bytes that their values take';
 COMMENT ON COLUMN actor.instance.activated_at IS 'when it was activated; NULL: it is not active';
 COMMENT ON COLUMN actor.instance.last_used_at IS 'when it was last used, late by at most half of scan_interval; NULL: it is not active';
 GRANT SELECT ON actor.instance TO PUBLIC;
+
+CREATE VIEW actor.queue WITH (security_barrier) AS
+    SELECT m.actor_type,
+           pg_catalog.count(*) AS messages,
+           pg_catalog.count(*) FILTER (WHERE m.due_at OPERATOR(pg_catalog.<=) n.now) AS due,
+           pg_catalog.min(m.due_at) FILTER (WHERE m.due_at OPERATOR(pg_catalog.<=) n.now) AS oldest_due,
+           pg_catalog.max(n.now OPERATOR(pg_catalog.-) m.due_at)
+               FILTER (WHERE m.due_at OPERATOR(pg_catalog.<=) n.now) AS age
+      FROM actor.message m
+     CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now OFFSET 0) n
+     WHERE m.actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+     GROUP BY m.actor_type;
+COMMENT ON VIEW actor.queue IS 'messages that wait for delivery, by type of actor';
+COMMENT ON COLUMN actor.queue.actor_type IS 'type of the actors';
+COMMENT ON COLUMN actor.queue.messages IS 'number of messages';
+COMMENT ON COLUMN actor.queue.due IS 'number of those that are due';
+COMMENT ON COLUMN actor.queue.oldest_due IS 'when the first of those was due; NULL: none is due';
+COMMENT ON COLUMN actor.queue.age IS 'how long that one has been due; NULL: none is due';
+GRANT SELECT ON actor.queue TO PUBLIC;
 
 /*
  * Actor types
@@ -789,6 +856,33 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_delete_timer';
 COMMENT ON FUNCTION @extschema@.actor_delete_timer(text, text, text)
     IS 'removes a timer; true if there was one';
+
+/*
+ * Messages
+ */
+
+CREATE FUNCTION @extschema@.actor_send(
+    actor_type text,
+    actor_id   text,
+    method     text,
+    payload    jsonb DEFAULT NULL,
+    due_time   text DEFAULT NULL,
+    request_id text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_send';
+COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, text, text)
+    IS 'sends a message, which calls a method of an actor once this transaction has committed; returns its id';
+
+CREATE FUNCTION @extschema@.actor_cancel_message(
+    actor_type text,
+    actor_id   text,
+    message_id bigint)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_cancel_message';
+COMMENT ON FUNCTION @extschema@.actor_cancel_message(text, text, bigint)
+    IS 'removes a message that has not been delivered; true if there was one';
 
 /*
  * Schedules

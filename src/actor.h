@@ -243,7 +243,8 @@ extern void actor_type_lock(const text *type);
 /* why a frame runs, shown by actor_cause(); a plain call has no cause */
 typedef struct ActorCause
 {
-	const char *kind;			/* "reminder", "timer", "activate", "deactivate" */
+	const char *kind;			/* "reminder", "timer", "message", "activate",
+								 * "deactivate" */
 	text	   *name;			/* NULL: a hook, to which the rest does not apply */
 	TimestampTz scheduled_at;
 	TimestampTz fired_at;
@@ -342,7 +343,7 @@ extern ErrorData *actor_attempt(void (*body) (void *arg), void *arg);
 /* something that was given up, for the record */
 typedef struct ActorFailure
 {
-	const char *kind;			/* "reminder", "timer", "deactivate" */
+	const char *kind;			/* "reminder", "timer", "message", "deactivate" */
 	const text *name;
 	const text *method;
 	const Jsonb *payload;		/* NULL: none */
@@ -387,6 +388,8 @@ extern ActorPaused actor_pause_share(const ActorRef *actor);
 
 extern bool actor_request_find(const ActorRef *actor, text *request_id, const text *method,
 							   Jsonb *payload, Jsonb **result);
+extern bool actor_request_reserve(const ActorRef *actor, text *request_id,
+								  const text *method, Jsonb *payload, int64 *message_id);
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
 
@@ -394,6 +397,11 @@ extern void actor_request_store(const ActorRef *actor, text *request_id, const t
 
 extern TimestampTz actor_purge_time(TimestampTz expires_at);
 extern bool actor_purge(int number, TimestampTz *again);
+
+/* message.c */
+
+extern void actor_message_again(const ActorRef *actor, const text *method,
+								const Jsonb *payload, const NameData *role_name);
 
 /* callback.c */
 

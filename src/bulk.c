@@ -50,7 +50,8 @@ static ActorQuery delete_reminders = {
 
 static ActorQuery move_rows[] = {
 	MOVE_ROWS("actor.reminder"),
-	MOVE_ROWS("actor.timer")
+	MOVE_ROWS("actor.timer"),
+	MOVE_ROWS("actor.message")
 };
 
 /* deleting -------------------------------------------------------------- */

@@ -92,7 +92,7 @@ static volatile TimestampTz die_at = 0;
 const char *
 actor_due_word(ActorDueKind kind)
 {
-	static const char *const words[] = {"reminder", "timer", "hook"};
+	static const char *const words[] = {"reminder", "timer", "hook", "message"};
 
 	return words[kind];
 }

@@ -281,7 +281,15 @@ actor_retry(PG_FUNCTION_ARGS)
 				 errmsg("cannot retry hook \"%s\"", text_to_cstring(failure.name)),
 				 errdetail("The actor has been deactivated all the same."),
 				 errhint("Remove the failure with actor_discard().")));
-	retry_as_reminder(type, &failure, PG_GETARG_INT64(0));
+	if (strcmp(text_to_cstring(failure.kind), "message") == 0)
+	{
+		ActorRef	actor;
+
+		actor_ref_init(&actor, type, failure.id);
+		actor_message_again(&actor, failure.method, failure.payload, &failure.role);
+	}
+	else
+		retry_as_reminder(type, &failure, PG_GETARG_INT64(0));
 	PG_RETURN_BOOL(true);
 }
 

@@ -62,17 +62,23 @@ typedef struct Claim
  * Reminders and timers are alike, but for what they do not do: timers have
  * neither a policy for missed firings nor one for failures.
  */
-#define SCAN_DUE(kind, table) \
-	"(SELECT " kind "::pg_catalog.int4, actor_type, actor_id, name, generation," \
-	"  scheduled_at, attempt, next_try_at" \
+#define SCAN_DUE(kind, columns, table, order) \
+	"(SELECT " kind "::pg_catalog.int4, actor_type, actor_id, " columns "," \
+	"  attempt, next_try_at" \
 	"   FROM " table \
 	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
 	"    AND next_try_at OPERATOR(pg_catalog.<=) $2" \
-	"  ORDER BY next_try_at LIMIT $3)"
+	"  ORDER BY " order " LIMIT $3)"
 
+/* messages that are tried at the same time are found in their order */
 static ActorQuery scan_due = {
-	SCAN_DUE("0", "actor.reminder") " UNION ALL " SCAN_DUE("1", "actor.timer")
-	" ORDER BY next_try_at LIMIT $3",
+	SCAN_DUE("0", "name, generation, scheduled_at", "actor.reminder", "next_try_at")
+	" UNION ALL "
+	SCAN_DUE("1", "name, generation, scheduled_at", "actor.timer", "next_try_at")
+	" UNION ALL "
+	SCAN_DUE("3", "message_id::pg_catalog.text AS name, message_id AS generation, due_at", "actor.message",
+			 "next_try_at, message_id")
+	" ORDER BY next_try_at, generation LIMIT $3",
 	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
 };
 
@@ -83,7 +89,8 @@ static ActorQuery scan_due = {
 	"  ORDER BY next_try_at LIMIT 1)"
 
 static ActorQuery read_next = {
-	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ")",
+	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ", "
+	READ_NEXT("actor.message") ")",
 	2, {NAMEOID, TIMESTAMPTZOID}
 };
 
@@ -291,6 +298,9 @@ actor_due_scan(const NameData *role, TimestampTz until, int limit)
 		due->name = DatumGetTextPCopy(actor_query_result(i, 4, &isnull));
 		due->generation = DatumGetInt64(actor_query_result(i, 5, &isnull));
 		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 6, &isnull));
+		if (due->kind == DUE_MESSAGE)
+			due->generation = actor_message_generation(&due->actor, due->generation,
+													   due->scheduled_at);
 		due->attempt = DatumGetInt32(actor_query_result(i, 7, &isnull));
 		due->next_try_at = DatumGetTimestampTz(actor_query_result(i, 8, &isnull));
 		result = lappend(result, due);
@@ -513,6 +523,34 @@ deferral_delay(int32 deferrals)
 }
 
 /*
+ * actor_retry_plan
+ *		When to try again what has failed, which is in "retry" as it was for
+ *		the failed attempt; false if it is to be given up.
+ */
+bool
+actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
+				 TimestampTz started_at, TimestampTz now, ActorRetry *retry)
+{
+	bool		innocent = is_innocent(error, started_at);
+	int64		delay;
+
+	if (innocent && retry->deferrals < DEFERRALS_MAX)
+	{
+		retry->at = now + deferral_delay(retry->deferrals);
+		retry->deferrals++;
+		return true;
+	}
+	delay = actor_retry_delay(policy, retry->attempt);
+	if (delay < 0)
+		return false;
+	retry->at = now + delay;
+	retry->attempt++;
+	if (!innocent)
+		retry->deferrals = 0;
+	return true;
+}
+
+/*
  * Parks the claimed firing, and goes on to the next one.
  */
 static void
@@ -536,32 +574,22 @@ static void
 record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, TimestampTz started_at, TimestampTz now)
 {
-	bool		innocent = is_innocent(error, started_at);
+	ActorRetry	retry = {.attempt = due->attempt, .deferrals = claimed->deferrals};
 	Datum		values[8];
-	int64		delay;
 
-	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor, actor_due_word(due->kind), due->name, error);
-	key_values(due, values);
-	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
-	if (innocent && claimed->deferrals < DEFERRALS_MAX)
+	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
+					  actor_due_word(due->kind), due->name, error);
+	if (!actor_retry_plan(&claimed->policy, error, started_at, now, &retry))
 	{
-		values[4] = TimestampTzGetDatum(now + deferral_delay(claimed->deferrals));
-		values[5] = Int32GetDatum(due->attempt);
-		values[6] = Int32GetDatum(claimed->deferrals + 1);
-		write_outcome(&retry_row[due->kind], values, NULL);
+		give_up(due, claimed, role, error, now);
 		return;
 	}
-
-	delay = actor_retry_delay(&claimed->policy, due->attempt);
-	if (delay >= 0)
-	{
-		values[4] = TimestampTzGetDatum(now + delay);
-		values[5] = Int32GetDatum(due->attempt + 1);
-		values[6] = Int32GetDatum(innocent ? claimed->deferrals : 0);
-		write_outcome(&retry_row[due->kind], values, NULL);
-	}
-	else
-		give_up(due, claimed, role, error, now);
+	key_values(due, values);
+	values[4] = TimestampTzGetDatum(retry.at);
+	values[5] = Int32GetDatum(retry.attempt);
+	values[6] = Int32GetDatum(retry.deferrals);
+	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
+	write_outcome(&retry_row[due->kind], values, NULL);
 }
 
 /* firing ---------------------------------------------------------------- */
@@ -663,6 +691,8 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	}
 	if (!actor_lease_pass(&due->actor))
 		return FIRING_OPEN;
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_fire(due, role, mode);
 	if (!claim(due, role, &claimed))
 		return FIRING_BUSY;
 	paused = actor_pause_share(&due->actor);
@@ -728,6 +758,8 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 
 	if (due->kind == DUE_DEACTIVATE)
 		return actor_idle_deactivate(due, role, error);
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_failed(due, role, error, started_at);
 	if (!claim(due, role, &claimed))
 		return false;
 	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
@@ -746,6 +778,8 @@ actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 
 	if (due->kind == DUE_DEACTIVATE)
 		return actor_idle_deactivate(due, role, error);
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_give_up(due, role, error);
 	if (!claim(due, role, &claimed))
 		return false;
 	give_up(due, &claimed, role, error, GetCurrentTimestamp());

@@ -19,7 +19,8 @@ typedef enum ActorDueKind
 {
 	DUE_REMINDER,				/* these two are indexes, too */
 	DUE_TIMER,
-	DUE_DEACTIVATE				/* an actor that has been idle for too long */
+	DUE_DEACTIVATE,				/* an actor that has been idle for too long */
+	DUE_MESSAGE
 } ActorDueKind;
 
 /*
@@ -64,6 +65,17 @@ typedef enum ActorFiringResult
 extern bool actor_catch_up_from_text(const text *word, ActorCatchUp *policy);
 extern void actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy);
 
+/* a retry of what has failed */
+typedef struct ActorRetry
+{
+	TimestampTz at;
+	int32		attempt;
+	int32		deferrals;		/* failures in a row that do not count */
+} ActorRetry;
+
+extern bool actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
+							 TimestampTz started_at, TimestampTz now,
+							 ActorRetry *retry);
 extern List *actor_due_scan(const NameData *role, TimestampTz until, int limit);
 extern TimestampTz actor_due_next(const NameData *role, TimestampTz after);
 extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
@@ -91,6 +103,24 @@ extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMod
 extern bool actor_idle_deactivate(const ActorDue *due, const NameData *role,
 								  const ErrorData *error);
 extern void actor_idle_forget_starts(void);
+
+/* reminder.c */
+
+extern void actor_due_check_write(const char *function);
+extern void actor_due_check_role(ActorDueKind kind, Oid role, NameData *name);
+
+/* delivery.c */
+
+extern int64 actor_message_generation(const ActorRef *actor, int64 message_id,
+									  TimestampTz due_at);
+extern ActorFiringResult actor_message_fire(const ActorDue *due, const NameData *role,
+											const ActorFireMode *mode);
+extern bool actor_message_failed(const ActorDue *due, const NameData *role,
+								 ErrorData *error, TimestampTz started_at);
+extern bool actor_message_give_up(const ActorDue *due, const NameData *role,
+								  ErrorData *error);
+extern bool actor_message_remove(const ActorRef *actor, int64 message_id);
+extern uint64 actor_messages_hide(List *due_list);
 
 /* callback.c */
 

@@ -9,7 +9,7 @@
  * type that is paused as a whole, which get the time that the type has for
  * that.
  *
- * Pausing touches no reminder or timer, however many there are.  An executor
+ * Pausing touches no reminder, timer or message, however many there are.  An executor
  * that finds one to be paused sets its next_try_at to infinity, where no scan
  * comes by; it shares a lock on the row of actor.pause until it has committed
  * that.  Resuming deletes that row, which waits for those executors, and only
@@ -68,16 +68,17 @@ static ActorQuery delete_pause = {
 	2, {TEXTOID, TEXTOID}
 };
 
-#define RELEASE_ROWS(table) \
-	{"UPDATE " table " SET next_try_at = scheduled_at" \
+#define RELEASE_ROWS(table, instant) \
+	{"UPDATE " table " SET next_try_at = " instant \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
 	"   AND (actor_id OPERATOR(pg_catalog.=) $2 OR $2 OPERATOR(pg_catalog.=) '')" \
 	"   AND next_try_at OPERATOR(pg_catalog.=) 'infinity'", \
 	2, {TEXTOID, TEXTOID}}
 
 static ActorQuery release_rows[] = {
-	RELEASE_ROWS("actor.reminder"),
-	RELEASE_ROWS("actor.timer")
+	RELEASE_ROWS("actor.reminder", "scheduled_at"),
+	RELEASE_ROWS("actor.timer", "scheduled_at"),
+	RELEASE_ROWS("actor.message", "due_at")
 };
 
 /* a type whose callbacks must end when the transaction commits */

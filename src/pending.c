@@ -34,9 +34,10 @@
 
 static ActorQuery read_roles = {
 	"WITH RECURSIVE " ROLES_OF("actor.reminder", "reminders") ", "
-	ROLES_OF("actor.timer", "timers")
+	ROLES_OF("actor.timer", "timers") ", " ROLES_OF("actor.message", "messages")
 	" SELECT role_name, pg_catalog.min(next_try_at)"
-	"   FROM (SELECT * FROM reminders UNION ALL SELECT * FROM timers) u"
+	"   FROM (SELECT * FROM reminders UNION ALL SELECT * FROM timers"
+	"         UNION ALL SELECT * FROM messages) u"
 	"  GROUP BY role_name",
 	0, {0}
 };
@@ -48,7 +49,8 @@ static ActorQuery read_roles = {
 
 static ActorQuery count_due = {
 	"SELECT pg_catalog.count(*) FROM"
-	" (" DUE_IN("actor.reminder") " UNION ALL " DUE_IN("actor.timer") ") d",
+	" (" DUE_IN("actor.reminder") " UNION ALL " DUE_IN("actor.timer")
+	" UNION ALL " DUE_IN("actor.message") ") d",
 	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
 };
 

@@ -111,6 +111,13 @@ static struct TypeData
 		1, {TEXTOID}}
 	},
 	{
+		"message",
+		{"SELECT 1 FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
 		/* neither that actors are active nor remembered results keep anybody */
 		"activation",
 		{NULL},

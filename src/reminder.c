@@ -314,8 +314,12 @@ actor_schedule_preview(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void
-check_can_write(const char *function)
+/*
+ * actor_due_check_write
+ *		Refuses to write what is due where nothing can be written.
+ */
+void
+actor_due_check_write(const char *function)
 {
 	PreventCommandIfReadOnly(function);
 	actor_frame_check_writing(function);
@@ -324,10 +328,11 @@ check_can_write(const char *function)
 /* rights ---------------------------------------------------------------- */
 
 /*
- * Refuses a role that no worker could connect as.
+ * actor_due_check_role
+ *		Refuses a role that no worker could connect as, and returns its name.
  */
-static void
-check_role_can_connect(ActorDueKind kind, Oid role, NameData *name)
+void
+actor_due_check_role(ActorDueKind kind, Oid role, NameData *name)
 {
 	const char *word = actor_due_word(kind);
 	const char *reason = actor_role_unusable(role);
@@ -344,8 +349,9 @@ check_role_can_connect(ActorDueKind kind, Oid role, NameData *name)
 			 errmsg("role \"%s\" cannot run %ss", role_name, word) :
 			 errmsg("the current role cannot run %ss", word),
 			 errdetail("%s", reason),
-			 errhint("Register the %s as a role that can connect to database \"%s\".",
-					 word, get_database_name(MyDatabaseId))));
+			 errhint("%s the %s as a role that can connect to database \"%s\".",
+					 kind == DUE_MESSAGE ? "Send" : "Register", word,
+					 get_database_name(MyDatabaseId))));
 }
 
 /*
@@ -552,10 +558,10 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 						now, session_timezone);
 
-	check_can_write(psprintf("actor_set_%s()", word));
+	actor_due_check_write(psprintf("actor_set_%s()", word));
 	actor_require_preload(psprintf("%ss", word));
 	schema = actor_check_method(actor->type, method_name);
-	check_role_can_connect(kind, GetUserId(), &role_name);
+	actor_due_check_role(kind, GetUserId(), &role_name);
 	if (kind == DUE_TIMER)
 	{
 		enter_for_timer(actor, generation);
@@ -747,7 +753,7 @@ remove_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	Datum		values[3];
 
 	row_key(fcinfo, kind, &actor, values);
-	check_can_write(psprintf("actor_delete_%s()", actor_due_word(kind)));
+	actor_due_check_write(psprintf("actor_delete_%s()", actor_due_word(kind)));
 	if (!lock_row(kind, &actor, values, false))
 		PG_RETURN_BOOL(false);
 	actor_bookkeeping_begin(&bookkeeping);

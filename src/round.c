@@ -416,12 +416,13 @@ static bool
 record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_good)
 {
 	ErrorData  *volatile second = NULL;
+	volatile bool given_up = true;
 
 	PG_TRY();
 	{
 		begin_transaction("recording a failed reminder");
 		if (for_good)
-			(void) actor_fire_give_up(due, &role, error);
+			given_up = actor_fire_give_up(due, &role, error);
 		else
 			(void) actor_fire_failed(due, &role, error, started_at);
 		end_transaction();
@@ -432,7 +433,7 @@ record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_g
 	}
 	PG_END_TRY();
 	if (second == NULL)
-		return true;
+		return given_up;
 	note_loner(due)->for_good = true;
 	note_busy((uint64) due->generation, BROKEN_MAX_US);
 	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, second);
@@ -442,7 +443,7 @@ record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_g
 /*
  * A firing that was running too often when the server crashed is given up.
  */
-static void
+static ActorFiringResult
 give_up_suspect(const ActorDue *due, int crashes)
 {
 	ErrorData	error;
@@ -451,8 +452,10 @@ give_up_suspect(const ActorDue *due, int crashes)
 	error.sqlerrcode = ERRCODE_CRASH_SHUTDOWN;
 	error.message = "server crashed while the method was running";
 	error.detail = psprintf("This has happened %d times.", crashes);
-	if (record(due, &error, 0, true))
-		actor_suspect_clear(MyDatabaseId, due->generation);
+	if (!record(due, &error, 0, true))
+		return FIRING_BUSY;
+	actor_suspect_clear(MyDatabaseId, due->generation);
+	return FIRING_FAILED;
 }
 
 /*
@@ -469,10 +472,7 @@ run_alone(Candidate *candidate, const ActorFireMode *mode)
 
 	CHECK_FOR_INTERRUPTS();
 	if (crashes >= ACTOR_MAX_CRASHES)
-	{
-		give_up_suspect(candidate->due, crashes);
-		return FIRING_FAILED;
-	}
+		return give_up_suspect(candidate->due, crashes);
 
 	actor_slot_busy(start, started_at);
 	PG_TRY();
@@ -675,6 +675,25 @@ run_batches(List *candidates)
 }
 
 /*
+ * Takes messages that cannot be the next ones of their actor out of the way, and
+ * returns how many.
+ */
+static uint64
+hide_messages(List *candidates)
+{
+	List	   *due_list = NIL;
+	uint64		hidden;
+	ListCell   *cell;
+
+	foreach(cell, candidates)
+		due_list = lappend(due_list, ((Candidate *) lfirst(cell))->due);
+	begin_transaction("looking through queues of messages");
+	hidden = actor_messages_hide(due_list);
+	end_transaction();
+	return hidden;
+}
+
+/*
  * Nothing was passed over: starts afresh.
  */
 static void
@@ -731,10 +750,15 @@ actor_round(TimestampTz *retry_at)
 	fired = run_batches(mine != NIL ? mine : others);
 
 	/* rows behind many that cannot be fired now must not have to wait for them */
-	if (window_full && mine == NIL && others == NIL && scan_limit < SCAN_LIMIT_MAX)
+	if (window_full && mine == NIL && others == NIL)
 	{
-		scan_limit *= 2;
-		return 1;
+		if (scan_limit < SCAN_LIMIT_MAX)
+		{
+			scan_limit *= 2;
+			return 1;
+		}
+		if (hide_messages(candidates) > 0)
+			return 1;
 	}
 	fired += run_loners(alone, last_free);
 	if (earliest_retry == DT_NOEND && alone == NIL)

@@ -292,7 +292,7 @@ role_is_usable(const ActorRoleDue *due)
 										   strlen(NameStr(due->name))),
 								reason != NULL))
 		ereport(LOG,
-				(errmsg("reminders and hooks of role \"%s\" cannot run", NameStr(due->name)),
+				(errmsg("reminders, messages and hooks of role \"%s\" cannot run", NameStr(due->name)),
 				 errdetail("%s", reason)));
 	return reason == NULL;
 }

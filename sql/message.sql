@@ -1,0 +1,379 @@
+--
+-- Messages: sending, cancelling, delivery by the workers, the order of a queue.
+--
+SET client_min_messages = warning;
+SET TIME ZONE 'UTC';
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE SCHEMA post;
+SELECT actor_register('post');
+GRANT USAGE ON SCHEMA post TO regress_actor_granted, regress_actor_nologin;
+CREATE TABLE post.got (number bigint GENERATED ALWAYS AS IDENTITY, id text, method text, role name, payload jsonb, cause jsonb);
+GRANT SELECT, INSERT ON post.got TO regress_actor_granted;
+-- the method of most messages
+CREATE FUNCTION post.take(payload jsonb) RETURNS void LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM actor_set('taken', actor_get('taken', 0) + 1);
+    INSERT INTO post.got (id, method, role, payload, cause)
+    VALUES (actor_id(), actor_method(), current_user, payload, actor_cause());
+END
+$$;
+CREATE FUNCTION post.taken() RETURNS int STABLE LANGUAGE sql AS $$ SELECT actor_get('taken', 0) $$;
+CREATE FUNCTION post.fail(payload jsonb) RETURNS void LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM actor_set('half', 'done');
+    RAISE EXCEPTION 'cannot %', payload ->> 'do' USING DETAIL = 'It is broken.', ERRCODE = 'P1234';
+END
+$$;
+CREATE FUNCTION post.pass(payload jsonb) RETURNS void LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO post.got (id, method, role, payload) VALUES (actor_id(), actor_method(), current_user, payload);
+    IF (payload ->> 'hops')::int > 0 THEN
+        PERFORM actor_send('post', payload ->> 'to', 'pass',
+                           jsonb_build_object('to', actor_id(), 'hops', (payload ->> 'hops')::int - 1));
+    END IF;
+END
+$$;
+CREATE FUNCTION post.cancel(message_id bigint) RETURNS boolean LANGUAGE sql
+AS $$ SELECT actor_cancel_message('post', actor_id(), message_id) $$;
+CREATE FUNCTION post.cancel_of_other(actor_id text, message_id bigint) RETURNS boolean LANGUAGE sql
+AS $$ SELECT actor_cancel_message('post', actor_id, message_id) $$;
+CREATE FUNCTION post.cancel_itself() RETURNS void LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO post.got (id, method, payload)
+    VALUES (actor_id(), actor_method(),
+            to_jsonb(actor_cancel_message('post', actor_id(), (actor_cause() ->> 'name')::bigint)));
+END
+$$;
+CREATE FUNCTION post.send_while_reading() RETURNS bigint STABLE LANGUAGE plpgsql
+AS $$ BEGIN RETURN actor_send('post', 'x', 'take'); END $$;
+CREATE FUNCTION post.cancel_while_reading() RETURNS boolean STABLE LANGUAGE plpgsql
+AS $$ BEGIN RETURN actor_cancel_message('post', 'x', 1); END $$;
+CREATE FUNCTION post._private() RETURNS void LANGUAGE sql AS '';
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA post FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION post.take(jsonb), post.taken(), post.cancel_of_other(text, bigint)
+   TO regress_actor_granted, regress_actor_nologin;
+\pset null '(null)'
+
+--
+-- A message calls the method, as the role that sent it, with why
+--
+SELECT actor_send('post', 'a', 'take', '{"first": true}') > 0 AS sent;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor_send('post', 'a', 'take', NULL, '') > 0 AS sent;
+SET SESSION AUTHORIZATION regress_actor_owner;
+CALL wait_until('SELECT count(*) = 2 FROM post.got');
+SELECT id, method, role, payload, cause ->> 'kind' AS kind, cause ->> 'name' ~ '^[0-9]+$' AS name,
+       cause -> 'attempt' AS attempt, cause -> 'missed' AS missed, cause -> 'remaining' AS remaining,
+       (cause ->> 'scheduled_at')::timestamptz <= (cause ->> 'fired_at')::timestamptz AS not_early
+  FROM post.got ORDER BY number;
+CALL wait_until('SELECT count(*) = 0 FROM actor.message');
+SELECT actor_invoke('post', 'a', 'taken');
+-- it activates, whatever the method
+SELECT actor_send('post', 'read', 'taken') > 0 AS sent;
+CALL wait_until('SELECT count(*) = 0 FROM actor.message');
+SELECT actor_id FROM actor.activation WHERE actor_type = 'post' ORDER BY actor_id;
+
+--
+-- Sent if and only if the transaction commits, at every isolation level
+--
+TRUNCATE post.got;
+BEGIN;
+SELECT actor_send('post', 'b', 'take', '1') > 0 AS sent;
+SAVEPOINT s;
+SELECT actor_send('post', 'b', 'take', '2') > 0 AS sent;
+ROLLBACK TO s;
+SELECT actor_send('post', 'b', 'take', '3') > 0 AS sent;
+SELECT payload, attempt, role_name, due_at = sent_at AS at_once, next_try_at = due_at AS shown FROM actor.message ORDER BY message_id;
+COMMIT;
+BEGIN;
+SELECT actor_send('post', 'b', 'take', '4') > 0 AS sent;
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT actor_send('post', 'b', 'take', '5') > 0 AS sent;
+COMMIT;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT actor_send('post', 'b', 'take', '6') > 0 AS sent;
+COMMIT;
+CALL wait_until('SELECT count(*) = 0 FROM actor.message');
+SELECT payload FROM post.got ORDER BY number;
+-- and what a method sends, with the method
+TRUNCATE post.got;
+SELECT actor_send('post', 'ping', 'pass', '{"to": "pong", "hops": 3}') > 0 AS sent;
+CALL wait_until('SELECT count(*) = 4 FROM post.got');
+SELECT id, payload -> 'hops' AS hops FROM post.got ORDER BY number;
+
+--
+-- Many of one actor, in their order; by one statement
+--
+TRUNCATE post.got;
+SELECT count(actor_send('post', 'c' || n % 3, 'take', to_jsonb(n))) FROM generate_series(1, 300) n;
+CALL wait_until('SELECT count(*) = 0 FROM actor.message');
+SELECT id, count(*), count(DISTINCT payload),
+       count(*) FILTER (WHERE number > before_number) + 1 AS in_order
+  FROM (SELECT id, payload, number,
+               lag(number) OVER (PARTITION BY id ORDER BY payload) AS before_number FROM post.got) g
+ GROUP BY id ORDER BY id;
+
+--
+-- A due time, as that of a reminder
+--
+TRUNCATE post.got;
+SELECT actor_send('post', 'd', 'take', '"later"', '2100-01-01T00:00:00Z') AS later,
+       actor_send('post', 'd', 'take', '"soon"', '200ms') AS soon,
+       actor_send('post', 'd', 'take', '"past"', '2000-01-01T00:00:00Z') AS past \gset
+SELECT payload, due_at FROM actor.message WHERE message_id = :later;
+CALL wait_until('SELECT count(*) = 1 FROM actor.message');
+SELECT payload, cause ->> 'scheduled_at' AS scheduled_at FROM post.got WHERE payload = '"past"';
+SELECT payload, (cause ->> 'fired_at')::timestamptz >= (cause ->> 'scheduled_at')::timestamptz AS not_early FROM post.got ORDER BY number;
+SELECT actor_send('post', 'd', 'take', NULL, 'tomorrow');
+\echo :LAST_ERROR_SQLSTATE
+SELECT actor_send('post', 'd', 'take', NULL, '-1s');
+
+--
+-- How many wait, by type: for owners and monitors, without payloads
+--
+SELECT actor_type, messages, due, oldest_due, age FROM actor.queue;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT count(*) FROM actor.queue;
+SELECT count(*) FROM actor.message;
+RESET SESSION AUTHORIZATION;
+GRANT pg_monitor TO regress_actor_stranger;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_type, messages, due, oldest_due, age FROM actor.queue;
+SELECT count(*) FROM actor.message;
+RESET SESSION AUTHORIZATION;
+REVOKE pg_monitor FROM regress_actor_stranger;
+
+--
+-- Cancelling: by the sender, the owner of the type, a method of the actor
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_cancel_message('post', 'd', :later) AS cancelled, actor_cancel_message('post', 'd', :later) AS again;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor_send('post', 'e', 'take', '1', '100h') AS m1, actor_send('post', 'e', 'take', '2', '100h') AS m2,
+       actor_send('post', 'e', 'take', '3', '100h') AS m3, actor_send('post', 'e', 'take', '4', '100h') AS m4,
+       actor_send('post', 'e', 'take', '5', '100h') AS m5 \gset
+SELECT payload FROM actor.message ORDER BY message_id;
+SELECT actor_cancel_message('post', 'e', :m1);
+SELECT actor_cancel_message('post', 'e', :m1) AS again, actor_cancel_message('post', 'f', :m2) AS of_another_actor;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_cancel_message('post', 'e', :m2);
+SELECT actor_invoke('post', 'e', 'cancel', jsonb_build_array(:m3));
+SELECT actor_invoke('post', 'f', 'cancel', jsonb_build_array(:m4));
+-- by a method of another actor only if the role may
+SELECT actor_send('post', 'e', 'take', '6', '100h') AS m6 \gset
+SELECT actor_invoke('post', 'f', 'cancel_of_other', jsonb_build_array('e', :m4));
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT state, replace(message, :'m6', 'n') AS message, detail
+  FROM refusal(format($$SELECT actor_invoke('post', 'f', 'cancel_of_other', jsonb_build_array('e', %s))$$, :m6));
+SELECT state, replace(message, :'m6', 'n') AS message, detail
+  FROM refusal(format($$SELECT actor_cancel_message('post', 'e', %s)$$, :m6));
+-- who may not use the schema is told nothing
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT * FROM refusal(format($$SELECT actor_cancel_message('post', 'e', %s)$$, :m6));
+SELECT * FROM refusal($$SELECT actor_cancel_message('post', 'e', 999999999)$$);
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT state, message FROM refusal($$SELECT actor_cancel_message('post', 'e', NULL)$$);
+SELECT state, message FROM refusal($$SELECT actor_cancel_message('nothing', 'e', 1)$$);
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT state, message, hint FROM refusal(format($$SELECT actor_cancel_message('post', 'e', %s)$$, :m6));
+COMMIT;
+BEGIN READ ONLY;
+SELECT state, message FROM refusal(format($$SELECT actor_cancel_message('post', 'e', %s)$$, :m6));
+COMMIT;
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'x', 'cancel_while_reading')$$);
+-- undone with the transaction
+BEGIN;
+SELECT actor_cancel_message('post', 'e', :m6);
+ROLLBACK;
+SELECT payload FROM actor.message ORDER BY message_id;
+-- a message that cancels itself is delivered all the same
+TRUNCATE post.got;
+SELECT actor_send('post', 'g', 'cancel_itself') > 0 AS sent;
+SELECT actor_send('post', 'g', 'take') > 0 AS sent;
+CALL wait_until('SELECT count(*) = 2 FROM post.got');
+SELECT method, payload FROM post.got ORDER BY number;
+
+--
+-- A message that fails keeps the others of its actor waiting, and nobody else
+--
+TRUNCATE post.got;
+BEGIN;
+SELECT actor_send('post', 'h', 'fail', '{"do": "this"}') AS failing,
+       actor_send('post', 'h', 'take', '"second"') AS second, actor_send('post', 'h', 'take', '"third"') AS third,
+       actor_send('post', 'i', 'take', '"other actor"') AS other \gset
+COMMIT;
+CALL wait_until(format('SELECT attempt >= 2 FROM actor.message WHERE message_id = %s', :failing));
+CALL wait_until($$SELECT count(*) = 2 FROM actor.message WHERE actor_id = 'h' AND next_try_at = 'infinity'$$);
+CALL wait_until('SELECT count(*) = 1 FROM post.got');
+SELECT payload FROM post.got;
+SELECT last_error, deferrals, next_try_at < 'infinity' AS shown FROM actor.message WHERE message_id = :failing;
+SELECT actor_invoke('post', 'h', 'taken');
+-- cancelling one in the middle changes nothing for the others; that of the
+-- first one lets them go on
+SELECT actor_cancel_message('post', 'h', :second);
+SELECT payload FROM actor.message WHERE actor_id = 'h' ORDER BY message_id;
+SELECT actor_cancel_message('post', 'h', :failing);
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'h'$$);
+SELECT payload FROM post.got ORDER BY number;
+-- the tenth failure parks it
+BEGIN;
+SELECT actor_send('post', 'h', 'fail', '{"do": "that"}') AS failing, actor_send('post', 'h', 'take', '"fourth"') AS fourth \gset
+COMMIT;
+CALL wait_until(format('SELECT attempt >= 2 FROM actor.message WHERE message_id = %s', :failing));
+RESET SESSION AUTHORIZATION;
+UPDATE actor.message SET attempt = 10 WHERE message_id = :failing;
+SET SESSION AUTHORIZATION regress_actor_owner;
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'h'$$);
+SELECT payload FROM post.got ORDER BY number;
+SELECT actor_id, kind, name::bigint = :failing AS name, method, payload, attempts, sqlstate, message, detail, role_name FROM actor.failure;
+
+-- it can be retried, as a new message
+SELECT actor_retry(failure_id) FROM actor.failure;
+CALL wait_until($$SELECT attempt >= 2 FROM actor.message WHERE actor_id = 'h'$$);
+SELECT message_id > :fourth AS new, method, payload, role_name FROM actor.message WHERE actor_id = 'h';
+SELECT actor_cancel_message('post', 'h', message_id) FROM actor.message WHERE actor_id = 'h';
+
+--
+-- Paused: what is sent waits until the actor is resumed
+--
+TRUNCATE post.got;
+SELECT actor_pause('post', 'p');
+SELECT count(actor_send('post', 'p', 'take', to_jsonb(n))) FROM generate_series(1, 3) n;
+CALL wait_until($$SELECT count(*) = 3 FROM actor.message WHERE actor_id = 'p' AND next_try_at = 'infinity'$$);
+SELECT actor_send('post', 'p', 'take', '4') > 0 AS sent;
+CALL wait_until($$SELECT count(*) = 4 FROM actor.message WHERE actor_id = 'p' AND next_try_at = 'infinity'$$);
+SELECT actor_cancel_message('post', 'p', min(message_id)) FROM actor.message WHERE actor_id = 'p';
+SELECT actor_resume('post', 'p');
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'p'$$);
+SELECT payload FROM post.got ORDER BY number;
+
+--
+-- actor_run_due delivers, too, in its own transaction
+--
+TRUNCATE post.got;
+BEGIN;
+SELECT actor_send('post', 'q', 'take', '1', '1h') > 0 AS sent;
+SELECT actor_send('post', 'q', 'take', to_jsonb(n)) > 0 AS sent FROM generate_series(2, 3) n;
+SELECT actor_send('post', 'q', 'take', '4', '2h') > 0 AS sent;
+SELECT actor_run_due(clock_timestamp() + interval '90 minutes');
+SELECT payload, (cause ->> 'fired_at')::timestamptz >= (cause ->> 'scheduled_at')::timestamptz AS not_early FROM post.got ORDER BY number;
+SELECT payload FROM actor.message WHERE actor_id = 'q';
+SELECT actor_send('post', 'q', 'fail', '{"do": "it"}') > 0 AS sent;
+SELECT actor_send('post', 'q', 'take', '5') > 0 AS sent;
+SET LOCAL client_min_messages = error;
+SELECT actor_run_due(clock_timestamp() + interval '3 hours');
+SELECT payload FROM post.got ORDER BY number;
+SELECT kind, attempts FROM actor.failure WHERE actor_id = 'q';
+ROLLBACK;
+
+--
+-- Reassigned
+--
+SELECT actor_send('post', 'q', 'take', '1', '1h') AS moved \gset
+RESET SESSION AUTHORIZATION;
+SELECT actor_reassign('regress_actor_owner', 'regress_actor_granted') > 0 AS moved;
+SELECT role_name FROM actor.message WHERE message_id = :moved;
+SELECT actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0 AS moved;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_cancel_message('post', 'q', :moved);
+
+--
+-- Request ids: the second message with an id is not sent, and ids are shared
+-- with calls
+--
+TRUNCATE post.got;
+SELECT actor_send('post', 'r', 'take', '{"a": 1}', request_id => 'one') AS first \gset
+SELECT actor_send('post', 'r', 'take', '{"a": 1}', request_id => 'one') = :first AS same,
+       actor_send('post', 'r', 'take', '{"a": 1}', '1h', 'one') = :first AS due_time_does_not_count,
+       actor_send('post', 'r2', 'take', '{"a": 1}', request_id => 'one') > :first AS of_another_actor;
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id LIKE 'r%'$$);
+-- when it has been delivered, too
+SELECT actor_send('post', 'r', 'take', '{"a": 1}', request_id => 'one') = :first AS same;
+SELECT id, payload FROM post.got ORDER BY id;
+SELECT * FROM refusal($$SELECT actor_send('post', 'r', 'take', '{"a": 2}', request_id => 'one')$$);
+SELECT state FROM refusal($$SELECT actor_send('post', 'r', 'fail', '{"a": 1}', request_id => 'one')$$);
+SELECT state FROM refusal($$SELECT actor_invoke('post', 'r', 'take', '{"a": 1}', request_id => 'one')$$);
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT state FROM refusal($$SELECT actor_send('post', 'r', 'take', '{"a": 1}', request_id => 'one')$$);
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_invoke('post', 'r', 'take', '{"a": 3}', request_id => 'call');
+SELECT state FROM refusal($$SELECT actor_send('post', 'r', 'take', '{"a": 3}', request_id => 'call')$$);
+-- rolled back with the message
+BEGIN;
+SELECT actor_send('post', 'r', 'take', '{"a": 4}', request_id => 'two') > 0 AS sent;
+ROLLBACK;
+SELECT count(*) FROM actor.request WHERE request_id = 'two';
+-- one that is kept no longer is forgotten
+RESET SESSION AUTHORIZATION;
+UPDATE actor.request SET created_at = created_at - interval '25 hours' WHERE request_id = 'one' OR request_id = 'call';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_send('post', 'r', 'take', '{"a": 5}', request_id => 'one') > :first AS sent_again,
+       actor_send('post', 'r', 'take', '{"a": 6}', request_id => 'call') > :first AS instead_of_a_call;
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id LIKE 'r%'$$);
+SELECT request_id, method, result, message_id > :first AS message FROM actor.request WHERE actor_type = 'post' AND actor_id = 'r' ORDER BY request_id;
+SELECT state, message FROM refusal(format($$SELECT actor_send('post', 'r', 'take', request_id => %L)$$, repeat('x', 513)));
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'r', 'take', request_id => '')$$);
+
+--
+-- What cannot be sent
+--
+SELECT state, message FROM refusal($$SELECT actor_send(NULL, 'x', 'take')$$);
+SELECT state, message FROM refusal($$SELECT actor_send('post', '', 'take')$$);
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'x', NULL)$$);
+SELECT state, message FROM refusal($$SELECT actor_send('nothing', 'x', 'take')$$);
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'x', 'nothing')$$);
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'x', '_private')$$);
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'x', 'send_while_reading')$$);
+BEGIN READ ONLY;
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'x', 'take')$$);
+COMMIT;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'x', 'fail')$$);
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT state, message FROM refusal($$SELECT actor_send('post', 'x', 'take')$$);
+RESET SESSION AUTHORIZATION;
+BEGIN;
+SET LOCAL ROLE regress_actor_nologin;
+SELECT CASE WHEN current_setting('server_version_num')::int < 170000 THEN message
+            WHEN message = 'taken' THEN 'role "regress_actor_nologin" cannot run messages' END AS message,
+       CASE WHEN current_setting('server_version_num')::int < 170000 THEN replace(hint, current_database(), 'this')
+            ELSE 'Send the message as a role that can connect to database "this".' END AS hint
+  FROM refusal($$SELECT actor_send('post', 'x', 'take')$$);
+ROLLBACK;
+-- EXECUTE is asked for again at delivery
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor_send('post', 'x', 'take', NULL, '100h') AS late \gset
+SET SESSION AUTHORIZATION regress_actor_owner;
+REVOKE EXECUTE ON FUNCTION post.take(jsonb) FROM regress_actor_granted;
+RESET SESSION AUTHORIZATION;
+UPDATE actor.message SET due_at = now(), next_try_at = now() WHERE message_id = :late;
+SET SESSION AUTHORIZATION regress_actor_owner;
+-- (this wakes the workers)
+SELECT actor_send('post', 'y', 'take') > 0 AS sent;
+CALL wait_until(format('SELECT attempt >= 2 FROM actor.message WHERE message_id = %s', :late));
+SELECT last_error FROM actor.message WHERE message_id = :late;
+SELECT actor_cancel_message('post', 'x', :late);
+
+--
+-- Deleting an actor, and unregistering its type
+--
+SELECT actor_send('post', 'z', 'take', NULL, '100h') > 0 AS sent;
+SELECT actor_delete('post', 'z') AS deleted, actor_delete('post', 'z') AS again;
+SELECT count(*) FROM actor.message WHERE actor_id = 'z';
+-- the table is written by the library only
+DELETE FROM actor.message;
+SELECT actor_send('post', 'z', 'take', NULL, '100h') > 0 AS sent;
+RESET SESSION AUTHORIZATION;
+DELETE FROM actor.state WHERE actor_type = 'post';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM refusal($$SELECT actor_unregister('post')$$);
+SELECT actor_unregister('post', true);
+SELECT count(*) FROM actor.message;
+DROP SCHEMA post CASCADE;
+RESET SESSION AUTHORIZATION;
+SELECT at_rest();
