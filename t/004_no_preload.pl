@@ -56,6 +56,11 @@ foreach my $due ("'1h'::text", "interval '1 hour'", "now() + interval '1 hour'")
 	like($stderr, qr/ERROR:  55000: /, 'with the right SQLSTATE');
 	like($stderr, qr/HINT:.*"?actor"?.*shared_preload_libraries/, 'and a hint what to set');
 }
+my ($ret, $stdout, $stderr) = $node->psql('postgres',
+	"\\set VERBOSITY verbose\nSELECT actor_send('account', 'a', 'add', '[1]')");
+isnt($ret, 0, 'a message cannot be sent');
+like($stderr, qr/ERROR:  55000: messages need /, 'with the right SQLSTATE');
+like($stderr, qr/HINT:.*"?actor"?.*shared_preload_libraries/, 'and a hint what to set');
 is( $node->safe_psql('postgres', q{
 		SELECT actor_invoke('account', 'a', 'remind');
 		SELECT actor_invoke('account', 'a', 'balance')}),

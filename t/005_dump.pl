@@ -65,6 +65,7 @@ $node->safe_psql(
 	SET timezone = 'Europe/Berlin';
 	SELECT actor_set_reminder('account', 'later', 'fire', '8760h', 'P1M', data => '{}',
 			catch_up => 'all', failure_policy => '{"exponential": {"maxRetries": 2}}');
+	SELECT actor_send('account', 'message', 'add', '[7]', '8760h', 'once');
 	SET ROLE regress_actor_one;
 	SELECT actor_set_reminder('account', 'due', 'fire');
 	SELECT actor_set_reminder('account', 'series', 'fire',
@@ -83,6 +84,8 @@ sub content
 		'SELECT to_jsonb(t) FROM actor.type t ORDER BY actor_type',
 		'SELECT to_jsonb(t) FROM actor.state t ORDER BY actor_type, actor_id, key',
 		'SELECT to_jsonb(t) FROM actor.reminder t ORDER BY actor_type, actor_id, name',
+		'SELECT to_jsonb(t) FROM actor.message t ORDER BY actor_type, actor_id, message_id',
+		'SELECT last_value, is_called FROM actor.message_message_id_seq',
 		'SELECT to_jsonb(t) FROM actor.failure t ORDER BY failure_id',
 		'SELECT last_value, is_called FROM actor.failure_failure_id_seq',
 		"SELECT actor_invoke('account', 'a', 'add', '[0]')");

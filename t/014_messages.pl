@@ -1,0 +1,242 @@
+# Messages with real workers: the order of a queue through failures, roles, due
+# times, busy actors and restarts; nothing is lost, and nobody else is held up.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+max_prepared_transactions = 5
+});
+$node->start;
+
+# take raises an error unless the numbers of an actor come in their order
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION actor;
+	CREATE ROLE regress_actor_one LOGIN;
+	CREATE ROLE regress_actor_two LOGIN;
+	CREATE SCHEMA t;
+	GRANT USAGE ON SCHEMA t TO PUBLIC;
+	CREATE TABLE t.log (n bigserial, id text, note text, xid xid8 DEFAULT pg_current_xact_id(),
+		role name DEFAULT current_user, cause jsonb DEFAULT actor_cause(), at timestamptz DEFAULT clock_timestamp());
+	CREATE TABLE t.gate (open boolean);
+	INSERT INTO t.gate VALUES (true);
+	CREATE SEQUENCE t.runs;
+	GRANT ALL ON ALL TABLES IN SCHEMA t TO PUBLIC;
+	GRANT ALL ON ALL SEQUENCES IN SCHEMA t TO PUBLIC;
+
+	CREATE FUNCTION t.take(number int) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF number <> actor_get('last', 0) + 1 THEN
+			RAISE 'number % after %', number, actor_get('last', 0);
+		END IF;
+		PERFORM actor_set('last', number);
+	END $$;
+	CREATE FUNCTION t.note(note text) RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO t.log (id, note) VALUES (actor_id(), note) $$;
+	CREATE FUNCTION t.fail_twice() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF nextval('t.runs') <= 2 THEN RAISE 'not yet'; END IF;
+		PERFORM t.note('at last');
+	END $$;
+	CREATE FUNCTION t.fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
+	CREATE FUNCTION t.wait() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM FROM t.gate FOR UPDATE; PERFORM t.note('waited'); END $$;
+	CREATE FUNCTION t.leave() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM t.note('left'); PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60); END $$;
+	CREATE FUNCTION t.keep() RETURNS void LANGUAGE sql AS $$ SELECT actor_set('kept', true) $$;
+	SELECT actor_register('t');
+});
+
+sub wait_for
+{
+	my ($condition, $name) = @_;
+	return ok($node->poll_query_until('postgres', "SELECT $condition"), $name);
+}
+
+sub left
+{
+	my ($id) = @_;
+	return "(SELECT count(*) FROM actor.message WHERE actor_id = '$id')";
+}
+
+sub notes
+{
+	my ($id) = @_;
+	return $node->safe_psql('postgres',
+		"SELECT string_agg(note, ', ' ORDER BY n) FROM t.log WHERE id = '$id'");
+}
+
+# Somebody has the turn of an actor, or the lock that t.wait waits for, until
+# let_go is called.
+sub hold
+{
+	my ($sql) = @_;
+	$node->safe_psql('postgres', "BEGIN; $sql; PREPARE TRANSACTION 'hold'");
+	return;
+}
+
+sub let_go
+{
+	$node->safe_psql('postgres', "COMMIT PREPARED 'hold'");
+	return;
+}
+
+# in order, in batches
+$node->safe_psql('postgres', q{
+	SELECT count(actor_send('t', 'order' || a, 'take', jsonb_build_array(n)))
+	  FROM generate_series(1, 100) n, generate_series(1, 50) a});
+wait_for('NOT EXISTS (SELECT FROM actor.message)', 'all messages are delivered');
+is( $node->safe_psql('postgres', q{
+		SELECT count(*), min(value::int), max(value::int) FROM actor.state WHERE actor_id LIKE 'order%' AND key = 'last'}),
+	'50|100|100', 'those of each actor in order');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.failure'), '0', 'without an error');
+$node->safe_psql('postgres', q{
+	BEGIN; SELECT actor_send('t', 'batch' || a, 'note', '["x"]') FROM generate_series(1, 200) a; COMMIT});
+wait_for('NOT EXISTS (SELECT FROM actor.message)', 'a batch is delivered');
+cmp_ok($node->safe_psql('postgres', "SELECT count(DISTINCT xid) FROM t.log WHERE id LIKE 'batch%'"),
+	'<', 200, 'several share a transaction');
+
+# two roles, one queue
+$node->safe_psql('postgres', join ';', 'BEGIN',
+	map({ my $role = $_ % 2 ? 'one' : 'two';
+			"SET LOCAL ROLE regress_actor_$role; SELECT actor_send('t', 'roles', 'take', '[$_]')" } 1 .. 40),
+	'COMMIT');
+wait_for(left('roles') . ' = 0', 'messages of two roles to one actor are delivered');
+is( $node->safe_psql('postgres', q{SELECT value FROM actor.state WHERE actor_id = 'roles' AND key = 'last'}),
+	'40', 'in order');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.failure'), '0', 'without an error');
+
+# one that fails, with others behind it, of another role too
+$node->safe_psql('postgres', q{
+	BEGIN;
+	SELECT actor_send('t', 'retry', 'note', '["before"]');
+	SELECT actor_send('t', 'retry', 'fail_twice');
+	SELECT actor_send('t', 'retry', 'note', '["after"]');
+	SET LOCAL ROLE regress_actor_one;
+	SELECT actor_send('t', 'retry', 'note', '["of another"]');
+	COMMIT});
+wait_for(left('retry') . ' = 0', 'the others go on when one that failed was delivered');
+is(notes('retry'), 'before, at last, after, of another', 'and keep their order');
+is( $node->safe_psql('postgres', q{
+		SELECT cause ->> 'attempt', at >= (cause ->> 'scheduled_at')::timestamptz + interval '3 seconds'
+		  FROM t.log WHERE note = 'at last'}),
+	'3|t', 'it was tried three times, after one second and two more');
+
+# one that is given up
+$node->safe_psql('postgres', q{
+	BEGIN;
+	SELECT actor_send('t', 'park', 'fail');
+	SELECT actor_send('t', 'park', 'note', jsonb_build_array(n::text)) FROM generate_series(1, 300) n;
+	COMMIT});
+wait_for("(SELECT attempt = 2 FROM actor.message WHERE method = 'fail')", 'a message fails');
+wait_for("(SELECT count(*) = 300 FROM actor.message WHERE next_try_at = 'infinity')", 'what is behind it is hidden');
+$node->safe_psql('postgres', "UPDATE actor.message SET attempt = 10 WHERE method = 'fail'");
+wait_for(left('park') . ' = 0', 'the others go on when it is given up');
+is( $node->safe_psql('postgres', q{
+		SELECT kind, actor_id, method, attempts, message FROM actor.failure}),
+	'message|park|fail|10|never', 'which is recorded');
+is($node->safe_psql('postgres', q{SELECT string_agg(note, ',' ORDER BY n) FROM t.log WHERE id = 'park'}),
+	join(',', 1 .. 300), 'they come in order');
+
+# one that ends its process
+$node->safe_psql('postgres', q{
+	BEGIN;
+	SELECT actor_send('t', 'leave', 'leave');
+	SELECT actor_send('t', 'leave', 'note', '["after"]');
+	COMMIT});
+wait_for("(SELECT attempt >= 2 FROM actor.message WHERE method = 'leave')", 'ending the process is a failed attempt');
+is( $node->safe_psql('postgres', "SELECT last_error FROM actor.message WHERE method = 'leave'"),
+	'method has ended its own process', 'which is said');
+$node->safe_psql('postgres', "UPDATE actor.message SET attempt = 10 WHERE method = 'leave'");
+wait_for(left('leave') . ' = 0', 'and is given up in the end');
+is(notes('leave'), 'after', 'the others go on, and nothing of it is left');
+is( $node->safe_psql('postgres', "SELECT attempts, sqlstate FROM actor.failure WHERE actor_id = 'leave'"),
+	'10|57P01', 'the failure is recorded');
+
+# sent while the last message of the queue is being delivered
+hold('SELECT FROM t.gate FOR UPDATE');
+$node->safe_psql('postgres', "SELECT actor_send('t', 'last', 'wait')");
+wait_for(q{EXISTS (SELECT FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event_type = 'Lock')}, 'a delivery waits');
+$node->safe_psql('postgres', "SELECT actor_send('t', 'last', 'note', '[\"later\"]')");
+is(notes('last'), '', 'sending does not wait for it');
+let_go();
+wait_for(left('last') . ' = 0', 'both are delivered');
+is(notes('last'), 'waited, later', 'in order');
+
+# cancelled while it is being delivered
+hold('SELECT FROM t.gate FOR UPDATE');
+my $id = $node->safe_psql('postgres', "SELECT actor_send('t', 'cancel', 'wait')");
+wait_for(q{EXISTS (SELECT FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event_type = 'Lock')}, 'a delivery waits');
+my ($out, $err) = ('', '');
+my $cancel = IPC::Run::start(
+	[ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "SELECT actor_cancel_message('t', 'cancel', $id)" ],
+	'>', \$out, '2>', \$err);
+wait_for(q{EXISTS (SELECT FROM pg_stat_activity
+	WHERE query LIKE 'SELECT actor_cancel_message%' AND wait_event_type = 'Lock')}, 'cancelling waits for it');
+let_go();
+$cancel->finish;
+is($out, "f\n", 'and finds it delivered');
+is(notes('cancel'), 'waited', 'once');
+
+# due later: it joins when it is due, and comes before what is sent after that
+$node->safe_psql('postgres', q{
+	BEGIN;
+	SELECT actor_send('t', 'due', 'note', '["second"]', '1s');
+	SELECT actor_send('t', 'due', 'note', '["first"]');
+	COMMIT});
+wait_for("(SELECT count(*) = 2 FROM t.log WHERE id = 'due')", 'a message with a due time is delivered');
+is(notes('due'), 'first, second', 'when it is due');
+is( $node->safe_psql('postgres',
+		"SELECT bool_and(at >= (cause ->> 'scheduled_at')::timestamptz) FROM t.log WHERE id = 'due'"),
+	't', 'and not before');
+hold("SELECT actor_invoke('t', 'due', 'keep')");
+$node->safe_psql('postgres', q{SELECT actor_send('t', 'due', 'note', '["third"]', '10ms')});
+wait_for(q{(SELECT due_at <= clock_timestamp() FROM actor.message WHERE actor_id = 'due')}, 'a message is due');
+$node->safe_psql('postgres', q{
+	SET ROLE regress_actor_two; SELECT actor_send('t', 'due', 'note', '["fourth"]')});
+let_go();
+wait_for(left('due') . ' = 0', 'it is delivered');
+is(notes('due'), 'first, second, third, fourth', 'before one that was sent when it was due');
+
+# a long queue of a busy actor, and one behind a failure, hold up nobody
+hold("SELECT actor_invoke('t', 'busy', 'keep')");
+$node->safe_psql('postgres', q{
+	SELECT count(actor_send('t', 'busy', 'take', jsonb_build_array(n))) FROM generate_series(1, 8000) n;
+	SELECT actor_send('t', 'stuck', 'fail');
+	SELECT count(actor_send('t', 'stuck', 'take', jsonb_build_array(n))) FROM generate_series(1, 8000) n;
+	SELECT actor_send('t', 'other', 'note', '["got it"]')});
+wait_for(left('other') . ' = 0', 'long queues do not hold up other actors');
+wait_for("(SELECT count(*) >= 7900 FROM actor.message WHERE actor_id = 'stuck' AND next_try_at = 'infinity')",
+	'what is behind a failure is hidden');
+cmp_ok($node->safe_psql('postgres', 'SELECT ' . left('busy')), '==', 8000, 'the busy actor still has all of its own');
+
+# all of it survives a restart, whatever is hidden
+let_go();
+$node->restart;
+wait_for(left('busy') . ' = 0', 'the long queue is delivered after a restart');
+$node->safe_psql('postgres', "UPDATE actor.message SET attempt = 10 WHERE method = 'fail'");
+wait_for(left('stuck') . ' = 0', 'and so is the one behind the failure');
+is( $node->safe_psql('postgres', q{
+		SELECT string_agg(actor_id || ' ' || value, ', ' ORDER BY actor_id) FROM actor.state
+		 WHERE actor_id IN ('busy', 'stuck') AND key = 'last'}),
+	'busy 8000, stuck 8000', 'in order');
+is($node->safe_psql('postgres', "SELECT count(*) FROM actor.failure WHERE method = 'take'"), '0', 'without an error');
+
+# sent by a transaction that is prepared
+$node->safe_psql('postgres', q{
+	BEGIN; SELECT actor_send('t', 'prepared', 'note', '["one"]'); PREPARE TRANSACTION 'send'});
+$node->safe_psql('postgres', q{COMMIT PREPARED 'send'; SELECT actor_send('t', 'prepared', 'note', '["two"]')});
+wait_for(left('prepared') . ' = 0', 'a prepared message is delivered');
+is(notes('prepared'), 'one, two', 'in order');
+
+$node->stop;
+done_testing();
