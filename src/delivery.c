@@ -92,7 +92,9 @@ typedef struct Claim
 typedef struct Queue
 {
 	uint64		actor;			/* hash key */
-	int			messages;
+	int64		guard;
+	bool		guarded;
+	bool		hidden;
 } Queue;
 
 #define OF_ACTOR \
@@ -392,6 +394,31 @@ hide(const ActorDue *due)
 }
 
 /*
+ * Looks at another message of a queue.  The first one whose row can be locked,
+ * and shows, guards the others: the very first may be under way.  Messages are
+ * hidden from the next one on, once.  Returns how many.
+ */
+static uint64
+hide_or_guard(Queue *queue, const ActorDue *due)
+{
+	int64		message_id = message_id_of(due);
+	Datum		values[3];
+
+	if (queue->hidden || (queue->guarded && message_id <= queue->guard))
+		return 0;
+	if (queue->guarded)
+	{
+		queue->hidden = true;
+		return hide_from(&due->actor, message_id);
+	}
+	(void) let_join(&due->actor, GetCurrentTimestamp());
+	key_values(&due->actor, message_id, values);
+	queue->guarded = run(&lock_shown, values) > 0;
+	queue->guard = message_id;
+	return 0;
+}
+
+/*
  * actor_messages_hide
  *		Hides messages that have others of their actor before them, given a list
  *		of what is due, in its order.  Returns how many.
@@ -420,10 +447,9 @@ actor_messages_hide(List *due_list)
 		if (due->kind != DUE_MESSAGE)
 			continue;
 		queue = hash_search(queues, &due->actor.hash, HASH_ENTER, &found);
-		queue->messages = found ? queue->messages + 1 : 1;
-		/* the second one is not the first of the queue; one call is enough */
-		if (queue->messages == 2)
-			hidden += hide(due);
+		if (!found)
+			queue->guarded = queue->hidden = false;
+		hidden += hide_or_guard(queue, due);
 	}
 	hash_destroy(queues);
 	return hidden;

@@ -207,8 +207,14 @@ let_go();
 wait_for(left('due') . ' = 0', 'it is delivered');
 is(notes('due'), 'first, second, third, fourth', 'before one that was sent when it was due');
 
-# a long queue of a busy actor, and one behind a failure, hold up nobody
-hold("SELECT actor_invoke('t', 'busy', 'keep')");
+# a long queue behind a message that is under way, of a busy actor, or behind a
+# failure, holds up nobody
+hold("SELECT FROM t.gate FOR UPDATE; SELECT actor_invoke('t', 'busy', 'keep')");
+$node->safe_psql('postgres', q{
+	SELECT actor_send('t', 'slow', 'wait');
+	SELECT count(actor_send('t', 'slow', 'take', jsonb_build_array(n))) FROM generate_series(1, 8000) n});
+wait_for(q{EXISTS (SELECT FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event_type = 'Lock')}, 'a delivery waits');
 $node->safe_psql('postgres', q{
 	SELECT count(actor_send('t', 'busy', 'take', jsonb_build_array(n))) FROM generate_series(1, 8000) n;
 	SELECT actor_send('t', 'stuck', 'fail');
@@ -217,18 +223,20 @@ $node->safe_psql('postgres', q{
 wait_for(left('other') . ' = 0', 'long queues do not hold up other actors');
 wait_for("(SELECT count(*) >= 7900 FROM actor.message WHERE actor_id = 'stuck' AND next_try_at = 'infinity')",
 	'what is behind a failure is hidden');
+cmp_ok($node->safe_psql('postgres', 'SELECT ' . left('slow')), '==', 8001, 'the slow message is still under way');
 cmp_ok($node->safe_psql('postgres', 'SELECT ' . left('busy')), '==', 8000, 'the busy actor still has all of its own');
 
 # all of it survives a restart, whatever is hidden
 let_go();
 $node->restart;
-wait_for(left('busy') . ' = 0', 'the long queue is delivered after a restart');
+wait_for(left('busy') . ' = 0', 'a long queue is delivered after a restart');
+wait_for(left('slow') . ' = 0', 'and another one');
 $node->safe_psql('postgres', "UPDATE actor.message SET attempt = 10 WHERE method = 'fail'");
 wait_for(left('stuck') . ' = 0', 'and so is the one behind the failure');
 is( $node->safe_psql('postgres', q{
 		SELECT string_agg(actor_id || ' ' || value, ', ' ORDER BY actor_id) FROM actor.state
-		 WHERE actor_id IN ('busy', 'stuck') AND key = 'last'}),
-	'busy 8000, stuck 8000', 'in order');
+		 WHERE actor_id IN ('busy', 'slow', 'stuck') AND key = 'last'}),
+	'busy 8000, slow 8000, stuck 8000', 'in order');
 is($node->safe_psql('postgres', "SELECT count(*) FROM actor.failure WHERE method = 'take'"), '0', 'without an error');
 
 # sent by a transaction that is prepared
