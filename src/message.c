@@ -191,6 +191,8 @@ actor_send(PG_FUNCTION_ARGS)
 	actor_require_preload("messages");
 	schema = actor_check_method(actor.type, method);
 	actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
+	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type))))
+		schema = actor_check_method(actor.type, method);
 	if (request_id != NULL &&
 		!actor_request_reserve(&actor, request_id, method, payload, &message_id))
 		PG_RETURN_INT64(message_id);
