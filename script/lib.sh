@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 #
-# What script/demo and script/test share.
+# What script/demo, script/test and script/bench share.
 #
-# Both leave the system's PostgreSQL as it is.  They copy its programs into a
+# They leave the system's PostgreSQL as it is.  They copy its programs into a
 # folder of their own, link its libraries and data files beside them, and
 # install the extension there: PostgreSQL finds all its files relative to its
-# programs.  So neither needs root once the packages are there, no server that
+# programs.  So none of them needs root once the packages are there, no server that
 # runs on this machine meets a library that is being tested, and nothing is
 # left behind.
 #
@@ -36,8 +36,8 @@ is_root()
 
 # packages ------------------------------------------------------------------
 
-# The Debian packages that are missing, one a line; "test" asks for those that
-# only the test suites need, too.
+# The Debian packages that are missing, one a line; "test" and "bench" ask for
+# those that only the test suites or the benchmark need, too.
 missing_packages()
 {
 	have make || echo make
@@ -49,6 +49,7 @@ missing_packages()
 			[ -e /usr/include/postgresql/15/server/postgres.h ] ||
 			echo postgresql-server-dev-15
 	fi
+	[ "${1:-}" != bench ] || perl -MJSON::PP -MFindBin -e 1 2>/dev/null || echo perl
 	[ "${1:-}" = test ] || return 0
 	have prove || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl

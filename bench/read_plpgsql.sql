@@ -1,0 +1,2 @@
+\set id random(1, :actors)
+SELECT rival.get(:id);
