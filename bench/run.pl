@@ -26,6 +26,7 @@ use open ':encoding(UTF-8)';
 # How much is done in each mode.  "writes" are work, clients, durable.
 my %normal = (
 	rounds => 5,
+	growth_rounds => 3,
 	seconds => 3,
 	actors => 10_000,
 	calls => 1000,
@@ -49,7 +50,7 @@ my %normal = (
 	sizes => [ 100, 1_000, 10_000, 100_000, 1_000_000 ],
 	distinct => [ 1_000, 10_000, 100_000 ],
 	bloat_steps => 10,
-	bloat_seconds => 30);
+	bloat_seconds => 15);
 
 my %modes = (
 	normal => \%normal,
@@ -78,6 +79,7 @@ my %modes = (
 	smoke => {
 		%normal,
 		rounds => 1,
+		growth_rounds => 1,
 		transactions => 5,
 		actors => 20,
 		calls => 10,

@@ -41,7 +41,7 @@ sub sweep
 	{
 		my %numbers;
 
-		for my $round (1 .. $scale{rounds})
+		for my $round (1 .. $scale{growth_rounds})
 		{
 			push @{ $numbers{ $_->[0] } }, $measure->($x, $_->[1])->{$key} for @$sides;
 		}
@@ -97,7 +97,7 @@ sub pending
 			$others,
 			median(map {
 				fire_due('reminder', $scale{due}, "SELECT count(actor_set_reminder('bench', i::text, 'noop', '0s'))")
-			} 1 .. $scale{rounds}) ];
+			} 1 .. $scale{growth_rounds}) ];
 		my @late = measure_lateness($scale{probes}, $scale{gap_ms});
 		push @p50, [ $others, percentile(0.5, @late) ];
 		push @p99, [ $others, percentile(0.99, @late) ];

@@ -115,10 +115,10 @@ sub set_enabled
 
 	query('ALTER SYSTEM SET actor.enabled = ' . ($on ? 'on' : 'off'));
 	query('SELECT pg_reload_conf()');
-	# the sessions that register do not mind; workers are seen to be gone
+	# workers that have not seen it yet would begin too early
 	query(q{
 		DO $$ BEGIN
-			WHILE EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor executor') LOOP
+			WHILE EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IN ('actor scheduler', 'actor executor')) LOOP
 				PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
 			END LOOP;
 		END $$}) if !$on;
@@ -279,6 +279,8 @@ sub fire_due
 	set_enabled(0);
 	sql('bench', "$statement FROM generate_series(1, $number) i;");
 	query("VACUUM (ANALYZE) actor.$table; CHECKPOINT");
+	my $waiting = query("SELECT count(*) FROM actor.$table WHERE role_name = 'bench' AND next_try_at <= now()");
+	die "$waiting of $number rows are due\n" if $waiting != $number;
 	# the reload is what starts the workers
 	query('ALTER SYSTEM SET actor.enabled = on');
 	my $seconds = query("SELECT FROM pg_reload_conf();\nCALL tool.wait_until_done('$table', $number);");

@@ -17,6 +17,9 @@ our $database = 'actor_bench';
 our %scale;
 
 my $scripts = dirname(__FILE__) . '/..';
+my $postmaster;
+my ($processors) = `taskset -p -c $$ 2>/dev/null` =~ /: (\S+)$/;
+$processors //= '';
 
 sub progress
 {
@@ -48,10 +51,24 @@ sub query
 	return sql($ENV{PGUSER}, $sql, %options);
 }
 
+# Restricts the server's new processes to some processors: a list as taskset
+# takes it.  Does nothing where that is not possible.
+sub restrict_server
+{
+	my $processors = shift;
+
+	$postmaster //= query(q{SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)});
+	return system("taskset -p -c $processors $postmaster >/dev/null 2>&1") == 0;
+}
+
 # Runs a script of bench/ with pgbench, prepared, as the role that owns the
 # actors.  Options: clients, set (variables), and seconds or transactions
 # (of each client).  Returns transactions per second and the mean latency in
 # milliseconds.
+#
+# A single client and its session share one processor.  On two of them, what is
+# measured is how long an idle processor takes to wake up, which is more than
+# the work, and changes from one second to the next.
 sub pgbench
 {
 	my ($script, %options) = @_;
@@ -64,8 +81,10 @@ sub pgbench
 	push @command, defined $scale{transactions}
 	  ? ('-t', $scale{transactions})
 	  : ('-T', $options{seconds} // $scale{seconds});
+	unshift @command, 'taskset', '-c', 0 if $clients == 1 && restrict_server(0);
 	my $command = join(' ', map { "'$_'" } @command, $database);
 	my $out = `$command 2>&1`;
+	restrict_server($processors) if $clients == 1;
 	die "$command failed:\n$out" if $? != 0 || $out =~ /aborted/;
 	my ($tps) = $out =~ /^tps = ([0-9.]+)/m;
 	my ($latency) = $out =~ /^latency average = ([0-9.]+) ms/m;
