@@ -98,6 +98,23 @@ extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
 extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
+/* direct.c */
+
+#define ACTOR_DIRECT_MAX_KEYS	3
+
+/* a table that is read without SQL */
+typedef struct ActorTable
+{
+	const char *name;
+	Oid			oid;			/* as of the generation of the catalog */
+	uint64		generation;
+} ActorTable;
+
+typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);
+
+extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
+							  Snapshot snapshot, ActorRowReader reader, void *arg);
+
 /* registry.c */
 
 /* functions of a type that the library calls by itself; see lifecycle.c */

@@ -115,6 +115,21 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 #endif
 
 /*
+ * 18 counts index searches, and asks whether a primary key may be deferrable.
+ */
+#if PG_VERSION_NUM >= 180000
+#define actor_index_beginscan(relation, index, snapshot, nkeys) \
+	index_beginscan((relation), (index), (snapshot), NULL, (nkeys), 0)
+#define actor_primary_key_index(relation) \
+	RelationGetPrimaryKeyIndex((relation), false)
+#else
+#define actor_index_beginscan(relation, index, snapshot, nkeys) \
+	index_beginscan((relation), (index), (snapshot), (nkeys), 0)
+#define actor_primary_key_index(relation) \
+	RelationGetPrimaryKeyIndex((relation))
+#endif
+
+/*
  * 17 has wait events with names.
  */
 #include "utils/wait_event.h"

@@ -82,7 +82,29 @@ typedef struct StateOperation
 	TimestampTz expires_at;		/* DT_NOEND: never */
 } StateOperation;
 
+/* columns of actor.state, for reading it without SQL */
+#define STATE_KEYS				3
+#define STATE_VALUE				4
+#define STATE_EXPIRES_AT		6
+
+static ActorTable state_table = {"state"};
+
 /* reading --------------------------------------------------------------- */
+
+/*
+ * Takes the value out of a row of actor.state, if it has not expired.
+ */
+static void
+take_value(TupleTableSlot *slot, void *arg)
+{
+	Jsonb	  **value = arg;
+	Datum		datum;
+	bool		isnull;
+
+	datum = slot_getattr(slot, STATE_EXPIRES_AT, &isnull);
+	if (isnull || DatumGetTimestampTz(datum) > GetCurrentTimestamp())
+		*value = DatumGetJsonbPCopy(slot_getattr(slot, STATE_VALUE, &isnull));
+}
 
 /*
  * Reads a key into the current memory context; NULL if it is absent.
@@ -98,8 +120,11 @@ read_value(const ActorFrame *frame, text *key)
 	values[0] = PointerGetDatum(frame->actor.type);
 	values[1] = PointerGetDatum(frame->actor.id);
 	values[2] = PointerGetDatum(key);
-	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+	if (actor_direct_read(&state_table, values, STATE_KEYS, frame->snapshot,
+						  take_value, &value))
+		return value;
 
+	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
 	actor_bookkeeping_begin(&bookkeeping);
 	if (actor_query_read(&read_key, values, NULL, frame->snapshot) > 0)
 	{
