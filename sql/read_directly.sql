@@ -2,4 +2,5 @@
 -- After read_by_sql: directly again
 --
 DROP TRIGGER by_sql ON actor.state;
+DROP TRIGGER by_sql ON actor.activation;
 DROP FUNCTION no_trigger();

@@ -43,6 +43,15 @@
 PG_FUNCTION_INFO_V1(actor_deactivate);
 PG_FUNCTION_INFO_V1(actor_delete);
 
+/* columns of actor.activation, for reading it without SQL */
+#define ACTIVATION_KEYS				2
+#define ACTIVATION_SERVER_START		3
+#define ACTIVATION_LAST_USED_AT		5
+#define ACTIVATION_REENTRANCY_ID	6
+#define ACTIVATION_TURN_EXPIRES_AT	7
+
+static ActorTable activation_table = {"activation"};
+
 static ActorQuery read_activation = {
 	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
@@ -169,21 +178,40 @@ remove_timers(const ActorRef *actor)
 }
 
 /*
- * actor_activation_look
- *		Finds out about the activation of an actor.  If its turn is held that is
- *		remembered, so that the row is read once only.
+ * Finds out what a row says about an activation, which is over if it is of
+ * another start of the server.
  */
-void
-actor_activation_look(const ActorRef *actor, ActorActivation *seen)
+static void
+take_activation(TupleTableSlot *slot, void *arg)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+	ActorActivation *seen = arg;
 	Datum		id;
 	bool		isnull;
 
-	if (actor_turn_known(actor, seen))
+	if (DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_SERVER_START, &isnull)) != PgStartTime)
 		return;
-	memset(seen, 0, sizeof(*seen));
+	seen->active = true;
+	seen->last_used_at = DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_LAST_USED_AT, &isnull));
+	id = slot_getattr(slot, ACTIVATION_REENTRANCY_ID, &isnull);
+	seen->opened = !isnull;
+	if (seen->opened)
+	{
+		seen->reentrancy_id = *DatumGetUUIDP(id);
+		seen->turn_expires_at =
+			DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_TURN_EXPIRES_AT, &isnull));
+	}
+}
+
+/*
+ * The same by SQL.
+ */
+static void
+query_activation(Datum *values, ActorActivation *seen)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		id;
+	bool		isnull;
+
 	actor_bookkeeping_begin(&bookkeeping);
 	seen->active = actor_query_run(&read_activation, values, NULL) > 0;
 	if (seen->active)
@@ -198,6 +226,24 @@ actor_activation_look(const ActorRef *actor, ActorActivation *seen)
 		}
 	}
 	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_activation_look
+ *		Finds out about the activation of an actor.  If its turn is held that is
+ *		remembered, so that the row is read once only.
+ */
+void
+actor_activation_look(const ActorRef *actor, ActorActivation *seen)
+{
+	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+
+	if (actor_turn_known(actor, seen))
+		return;
+	memset(seen, 0, sizeof(*seen));
+	if (!actor_direct_read(&activation_table, values, ACTIVATION_KEYS, NULL,
+						   take_activation, seen))
+		query_activation(values, seen);
 	actor_turn_know(actor, seen);
 }
 
