@@ -35,6 +35,9 @@
 
 #include "actor.h"
 
+/* of optimizer/cost.h, whose prototypes our warnings refuse before 16 */
+extern PGDLLIMPORT bool enable_seqscan;
+
 /* the table every other one depends on; invalid: to be looked up */
 static Oid	type_relation = InvalidOid;
 static Oid	extension_owner = InvalidOid;
@@ -219,6 +222,33 @@ prepare_query(ActorQuery *query)
 }
 
 /*
+ * Runs the plan of a statement, which is made here when it is needed.
+ *
+ * Every statement finds its rows by an index.  A plan lasts for as long as
+ * nothing tells the server to make another one, and the table may have been
+ * tiny when it was made, so that reading all of it would seem best.
+ */
+static int
+execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only)
+{
+	volatile int result = 0;
+	bool		saved = enable_seqscan;
+
+	/* the variable itself: no user code runs, and settings cost more */
+	PG_TRY();
+	{
+		enable_seqscan = false;
+		result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = saved;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/*
  * actor_query_run
  *		Runs a statement on a fresh snapshot and returns the number of rows it
  *		processed; rows it returned are read by actor_query_result.
@@ -229,7 +259,7 @@ actor_query_run(ActorQuery *query, Datum *values, const char *nulls)
 	int			result;
 
 	prepare_query(query);
-	result = SPI_execute_plan(query->plan, values, nulls, false, 0);
+	result = execute_plan(query, values, nulls, false);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s",
 			 query->sql, SPI_result_code_string(result));
@@ -252,7 +282,7 @@ actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
 
 	prepare_query(query);
 	PushActiveSnapshot(snapshot);
-	result = SPI_execute_plan(query->plan, values, nulls, true, 0);
+	result = execute_plan(query, values, nulls, true);
 	PopActiveSnapshot();
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s",
