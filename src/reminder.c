@@ -106,6 +106,9 @@ enum
 	COL_COUNT
 };
 
+/* random numbers that are made together */
+#define GENERATIONS_AT_ONCE	32
+
 #define COLUMN_TYPES \
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, \
 	TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
@@ -391,13 +394,19 @@ check_right(ActorDueKind kind, const ActorRef *actor, const NameData *role_name)
 int64
 actor_random_generation(void)
 {
-	int64		generation;
+	static int64 generations[GENERATIONS_AT_ONCE];
+	static int	left = 0;
 
-	if (!pg_strong_random(&generation, sizeof(generation)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate a random number")));
-	return generation & PG_INT64_MAX;
+	/* asking for one costs as much as asking for many */
+	if (left == 0)
+	{
+		if (!pg_strong_random(generations, sizeof(generations)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INTERNAL_ERROR),
+					 errmsg("could not generate a random number")));
+		left = GENERATIONS_AT_ONCE;
+	}
+	return generations[--left] & PG_INT64_MAX;
 }
 
 static void
