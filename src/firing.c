@@ -100,13 +100,14 @@ static ActorQuery read_next = {
 	"   AND name OPERATOR(pg_catalog.=) $3" \
 	"   AND generation OPERATOR(pg_catalog.=) $4"
 
+/* the cast keeps the index on the role, with all its due rows, out of the plan */
 #define CLAIM_ROW(table, policies) \
 	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
 	"  firing, deferrals, " policies \
 	"  FROM " table WHERE_KEY \
 	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
 	"   AND attempt OPERATOR(pg_catalog.=) $6" \
-	"   AND role_name OPERATOR(pg_catalog.=) $7" \
+	"   AND role_name::pg_catalog.text OPERATOR(pg_catalog.=) $7::pg_catalog.text" \
 	"   FOR UPDATE SKIP LOCKED", \
 	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}}
 
