@@ -4,7 +4,10 @@ PGFILEDESC   = "actor - virtual actors in PostgreSQL"
 OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
 DATA         = actor--1.0.sql
 
-PG_CPPFLAGS  = -I$(srcdir)/src
+# the control file is the one source of the version
+EXTVERSION   = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/actor.control)
+
+PG_CPPFLAGS  = -I$(srcdir)/src -DACTOR_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS    = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
                -Wno-missing-field-initializers -Wshadow=compatible-local \
                -Wstrict-prototypes
@@ -41,3 +44,4 @@ include $(PGXS)
 # objects live in a subdirectory, which a VPATH build must make first
 $(shell mkdir -p $(sort $(dir $(OBJS))))
 $(OBJS): $(wildcard $(srcdir)/src/*.h)
+src/catalog.o: $(srcdir)/actor.control

@@ -8,7 +8,7 @@ CREATE ROLE regress_actor_super LOGIN SUPERUSER;
 
 SET SESSION AUTHORIZATION regress_actor_owner;
 CREATE SCHEMA bank;
-SELECT actor_register('bank');
+SELECT actor_register('bank', reentrancy => true);
 CREATE FUNCTION bank.put(key text, value jsonb) RETURNS void LANGUAGE sql AS $$ SELECT actor_set(key, value) $$;
 CREATE FUNCTION bank.touch() RETURNS int LANGUAGE sql AS $$ SELECT actor_set('touched', 1); SELECT 1 $$;
 CREATE FUNCTION bank.peek(key text) RETURNS jsonb STABLE LANGUAGE sql AS $$ SELECT actor_get(key) $$;
@@ -109,8 +109,10 @@ INSERT INTO function_matrix VALUES
 ('actor_pause(text,text)', $$actor_pause('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_pause(text,text)', $$actor_pause('bank')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_resume(text,text)', $$actor_resume('bank', 'paused')$$, 'true', '42501', '42501', '42501', 'true'),
-('actor_open_turn(text,text,interval)', $$actor_open_turn('bank', '1') IS NOT NULL$$, '0A000', '0A000', '42501', '42501', '0A000'),
-('actor_close_turn(text,text,uuid)', $$actor_close_turn('bank', '1', gen_random_uuid())$$, 'false', '42501', '42501', '42501', 'false'),
+('actor_open_turn(text,text,interval)', $$actor_open_turn('bank', '1') IS NOT NULL$$, 'true', 'true', '42501', '42501', 'true'),
+-- (whoever has the id may close)
+('actor_close_turn(text,text,uuid)', $$actor_close_turn('bank', '1', gen_random_uuid())$$, 'false', 'false', 'false', 'false', 'false'),
+('actor_close_turn(text,text,uuid)', $$actor_close_turn('bank', '1', NULL)$$, 'false', '42501', '42501', '42501', 'false'),
 -- reminders and timers
 ('actor_set_reminder(text,text,text,text,text,text,jsonb,text,jsonb,text,boolean)', $$actor_set_reminder('bank', '1', 'touch', '100h')$$, '', '', '42501', '42501', ''),
 ('actor_set_reminder(text,text,text,text,text,text,jsonb,text,jsonb,text,boolean)', $$actor_set_reminder('bank', '1', 'put', '100h')$$, '', '42501', '42501', '42501', ''),

@@ -22,11 +22,19 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "access/xact.h"
+#include "catalog/indexing.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -43,6 +51,9 @@ static Oid	type_relation = InvalidOid;
 static Oid	extension_owner = InvalidOid;
 
 static uint64 generation = 1;
+
+/* the generation at which the version was last found to fit; 0: never */
+static uint64 version_generation = 0;
 
 /* names this database in invalidations; 0: not computed yet */
 static uint32 database_hash = 0;
@@ -121,14 +132,97 @@ actor_catalog_invalidate_types(void)
 }
 
 /*
+ * actor_catalog_altered
+ *		Makes all sessions look at the version of the extension again once this
+ *		transaction has committed.
+ */
+void
+actor_catalog_altered(void)
+{
+	Oid			relation = actor_catalog_relation("type");
+
+	if (OidIsValid(relation))
+		CacheInvalidateRelcacheByRelid(relation);
+}
+
+/*
+ * Version of the extension's objects in this database, in the current memory
+ * context; NULL if it is not installed.
+ */
+static char *
+installed_version(void)
+{
+	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *version = NULL;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("actor"));
+	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										 RelationGetDescr(relation), &isnull);
+
+		version = TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return version;
+}
+
+/*
+ * Checks that the tables and functions are those this library was made for.
+ * Looked at again whenever the caches are rebuilt, so a change of the version
+ * is noticed by sessions that are open meanwhile.  Returns whether they are,
+ * and otherwise says so at that level.
+ */
+static bool
+check_version(int elevel)
+{
+	uint64		current = generation;
+	char	   *version;
+
+	if (version_generation == current)
+		return true;
+	version = installed_version();
+	/* objects that were taken out of the extension are not ours to judge */
+	if (version != NULL && strcmp(version, ACTOR_VERSION) != 0)
+	{
+		ereport(elevel,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" has version %s in database \"%s\", but its library has version %s",
+						"actor", version, get_database_name(MyDatabaseId), ACTOR_VERSION),
+				 errhint("Update the extension with ALTER EXTENSION actor UPDATE, or, if the library is the older one, install the new one and restart the server."),
+				 errhidestmt(true)));
+		return false;
+	}
+	if (version != NULL)
+		version_generation = current;
+	return true;
+}
+
+/*
  * actor_catalog_installed
- *		Whether this database has the extension.
+ *		Whether this database has the extension, for workers; they leave one
+ *		alone that this library was not made for.
  */
 bool
 actor_catalog_installed(void)
 {
-	return OidIsValid(get_extension_oid("actor", true)) &&
-		OidIsValid(actor_catalog_relation("type"));
+	static bool said = false;
+
+	if (!OidIsValid(get_extension_oid("actor", true)) ||
+		!OidIsValid(actor_catalog_relation("type")))
+		return false;
+	if (check_version(said ? DEBUG1 : LOG))
+		return true;
+	said = true;
+	return false;
 }
 
 /*
@@ -144,7 +238,8 @@ actor_catalog_relation(const char *name)
 }
 
 /*
- * Finds actor.type and its owner, who owns all tables of the extension.
+ * Finds actor.type and its owner, who owns all tables of the extension, and
+ * makes sure that they are what this library knows.
  */
 static void
 lookup_extension(void)
@@ -157,6 +252,7 @@ lookup_extension(void)
 	if (database_hash == 0)
 		database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
 
+	(void) check_version(ERROR);
 	relation = actor_catalog_relation("type");
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	if (!HeapTupleIsValid(tuple))

@@ -12,7 +12,8 @@
  * - COMMIT PREPARED, by which rows become visible that another session wrote;
  * - setting actor.enabled for a database or a role;
  * - allowing connections to a database, or forbidding them;
- * - changing roles, and granting something on databases.
+ * - changing roles, and granting something on databases;
+ * - ALTER EXTENSION, after which the library may fit or not.
  *
  * The server has checked that the user may do this.
  *
@@ -171,6 +172,13 @@ note_command(Node *stmt)
 		case T_GrantStmt:
 			look |= ((GrantStmt *) stmt)->objtype == OBJECT_DATABASE;
 			break;
+		case T_AlterExtensionStmt:
+			if (strcmp(((AlterExtensionStmt *) stmt)->extname, "actor") == 0)
+			{
+				actor_catalog_altered();
+				actor_wake_at(GetCurrentTimestamp());
+			}
+			break;
 		default:
 			break;
 	}
@@ -193,6 +201,7 @@ is_noted(NodeTag tag)
 		case T_AlterRoleStmt:
 		case T_RenameStmt:
 		case T_GrantStmt:
+		case T_AlterExtensionStmt:
 			return true;
 		default:
 			return false;
