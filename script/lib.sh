@@ -53,6 +53,7 @@ missing_packages()
 	[ "${1:-}" = test ] || return 0
 	have prove || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
+	have pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
 	if [ -z "${PG_CONFIG:-}" ]; then
 		[ -e $debian_pg/lib/plperl.so ] || echo postgresql-plperl-15
 		[ -e /usr/share/postgresql/15/extension/dblink.control ] || echo postgresql-contrib
@@ -60,14 +61,20 @@ missing_packages()
 }
 
 # Installs packages as root.  Debian would make and start a cluster "main"
-# when it installs a server: a file says no while this runs.
+# when it installs a server, and start pgbouncer: files say no while this runs.
 # shellcheck disable=SC2016
 apt_install='
 	conf=/etc/postgresql-common/createcluster.d/actor-setup.conf
-	trap "rm -f $conf" EXIT
+	policy=/usr/sbin/policy-rc.d
+	[ ! -e $policy ] || policy=
+	trap "rm -f $conf $policy" EXIT
 	trap "exit 1" HUP INT TERM
 	mkdir -p "${conf%/*}"
 	echo "create_main_cluster = false" > $conf
+	if [ -n "$policy" ]; then
+		printf "#!/bin/sh\nexit 101\n" > $policy
+		chmod 755 $policy
+	fi
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get -qq -o DPkg::Lock::Timeout=300 update
 	apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \

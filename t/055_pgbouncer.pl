@@ -1,0 +1,125 @@
+# Behind pgbouncer in transaction mode: each transaction of a client may come
+# to another session of the server.  Skipped where pgbouncer is not installed.
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
+plan skip_all => 'pgbouncer is not installed' unless $pgbouncer;
+
+my $node = PostgreSQL::Test::Cluster->new('pooled');
+$node->init;
+$node->append_conf(
+	'postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+});
+$node->start;
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION actor;
+	CREATE SCHEMA box;
+	CREATE TABLE box.fired (id text);
+	CREATE TABLE box.call (client int, session int DEFAULT pg_backend_pid());
+	CREATE FUNCTION box.add(n int, client int) RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_set('n', actor_get('n', 0) + n);
+		INSERT INTO box.call VALUES (client);
+		RETURN actor_get('n', 0);
+	END $$;
+	CREATE FUNCTION box.peek() RETURNS int STABLE LANGUAGE sql AS $$ SELECT actor_get('n', 0) $$;
+	CREATE FUNCTION box.fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM actor_set('n', 0); RAISE 'on purpose'; END $$;
+	CREATE FUNCTION box.fire() RETURNS void LANGUAGE sql AS $$ INSERT INTO box.fired VALUES (actor_id()) $$;
+	SELECT actor_register('box', reentrancy => true)});
+
+my $port = PostgreSQL::Test::Cluster::get_free_port();
+my $socket = PostgreSQL::Test::Utils::tempdir_short();
+my $user = $node->safe_psql('postgres', 'SELECT current_user');
+my $dir = $node->basedir;
+append_to_file("$dir/users", qq{"$user" ""\n});
+append_to_file("$dir/pgbouncer.ini", qq{
+[databases]
+postgres = host=${\ $node->host} port=${\ $node->port} dbname=postgres
+[pgbouncer]
+listen_addr =
+listen_port = $port
+unix_socket_dir = $socket
+auth_type = trust
+auth_file = $dir/users
+pool_mode = transaction
+default_pool_size = 3
+ignore_startup_parameters = extra_float_digits,options
+logfile = $dir/pgbouncer.log
+pidfile = $dir/pgbouncer.pid
+});
+command_ok([ $pgbouncer, '-q', '-d', "$dir/pgbouncer.ini" ], 'pgbouncer starts');
+END { kill 'INT', slurp_file("$dir/pgbouncer.pid") if defined $dir && -e "$dir/pgbouncer.pid"; }
+my $pooled = "host=$socket port=$port user=$user dbname=postgres";
+
+# Eight clients share three sessions.
+my $clients = 8;
+my @running;
+foreach my $client (1 .. $clients)
+{
+	open(my $script, '>', "$dir/client_$client.sql") or die $!;
+	foreach my $n (1 .. 25)
+	{
+		my $id = ($n + $client) % 3;
+
+		print $script qq{
+			SELECT actor_invoke('box', '$id', 'add', '[1, $client]');
+			SELECT actor_invoke('box', '$id', 'fail');
+			BEGIN;
+			SELECT actor_invoke('box', '$id', 'add', '[1, $client]');
+			SAVEPOINT s;
+			SELECT actor_invoke('box', '$id', 'fail');
+			ROLLBACK TO s;
+			SELECT actor_invoke('box', '$id', 'peek');
+			COMMIT;
+			SELECT actor_set_reminder('box', 'r$client.$n', 'fire');
+		};
+	}
+	close $script;
+	push @running,
+	  IPC::Run::start([ 'psql', '-X', '-q', '-d', $pooled, '-f', "$dir/client_$client.sql" ],
+		'>', '/dev/null', '2>', "$dir/client_$client.err");
+}
+foreach my $client (1 .. $clients)
+{
+	ok($running[ $client - 1 ]->finish, "client $client ends");
+	my @errors = slurp_file("$dir/client_$client.err") =~ /ERROR:  (.*)/g;
+	is(scalar(grep { $_ ne 'on purpose' } @errors), 0, 'without an error that it did not ask for');
+}
+is( $node->safe_psql('postgres', q{
+		SELECT sum(actor_invoke('box', id::text, 'peek')::int) FROM generate_series(0, 2) id}),
+	2 * 25 * $clients, 'every call has counted, once');
+cmp_ok($node->safe_psql('postgres', 'SELECT count(DISTINCT session) FROM box.call'), '<=', 3, 'in three sessions');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 200 AND count(DISTINCT id) = 200 FROM box.fired'),
+	'reminders fire');
+
+# An open turn goes on in whatever session the next transaction comes to.
+my $id = $node->safe_psql('postgres', q{SELECT actor_open_turn('box', 'open')}, connstr => $pooled);
+my @busy = map { $node->background_psql('postgres', extra_params => [ '-d', $pooled ]) } 1 .. 2;
+foreach my $busy (@busy)
+{
+	$busy->query_safe('BEGIN; SELECT 1;');
+	is( $node->safe_psql('postgres', "SELECT actor_invoke('box', 'open', 'add', '[1, 0]', '$id')", connstr => $pooled),
+		$busy == $busy[0] ? '1' : '2', 'a call with the id of the open turn');
+}
+my ($ret, $stdout, $stderr) = $node->psql('postgres',
+	"SET actor.call_timeout = '10ms'; SELECT actor_invoke('box', 'open', 'add', '[1, 0]')");
+like($stderr, qr/open/, 'others wait in vain');
+$_->query_safe('COMMIT'), $_->quit foreach @busy;
+is($node->safe_psql('postgres', "SELECT actor_close_turn('box', 'open', '$id')", connstr => $pooled), 't', 'it is closed');
+is($node->safe_psql('postgres', "SELECT actor_invoke('box', 'open', 'add', '[1, 0]')", connstr => $pooled), '3', 'and free');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), '0', 'no turn is left in a session');
+
+kill 'INT', slurp_file("$dir/pgbouncer.pid");
+$node->stop('fast');
+unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'nothing has crashed');
+
+done_testing();
