@@ -140,6 +140,17 @@ as_account()
 	)
 }
 
+# stop_servers DIR: stops what servers were left behind below DIR.
+stop_servers()
+{
+	local pidfile
+
+	find "$1" -name postmaster.pid 2>/dev/null | while read -r pidfile; do
+		as_account "$1" "$server_bin/pg_ctl" -s -m immediate -D "${pidfile%/*}" stop ||
+			true
+	done
+}
+
 # a private PostgreSQL ------------------------------------------------------
 
 # use_server DIR: where the programs of the PostgreSQL in DIR are.
