@@ -33,7 +33,9 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 
 #include "actor.h"
@@ -380,30 +382,79 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 	}
 }
 
-static void
-run_on_deactivate(void *arg)
+/* on_deactivate, for somebody who ends the life of an actor */
+typedef struct Ending
 {
-	actor_hook_run(arg, HOOK_DEACTIVATE);
+	ActorRef   *actor;
+	Oid			role;			/* that runs the hook */
+} Ending;
+
+/*
+ * The role that runs on_deactivate: the current user, but never a superuser
+ * for an owner who is none, since to deactivate an actor is not to ask for
+ * code of its type's owner.
+ */
+static Oid
+ending_role(const ActorRef *actor)
+{
+	ActorType  *type = actor_type_lookup(actor->type);
+	Oid			owner;
+
+	if (!superuser())
+		return GetUserId();
+	owner = get_role_oid(NameStr(type->owner_name), false);
+	return superuser_arg(owner) ? GetUserId() : owner;
 }
 
 /*
- * Deactivates an actor, whose turn is held, as the current user; false if it
- * is not active.
+ * Runs the hook.  For another role than the current user it is a
+ * security-restricted operation, as index functions are when a superuser
+ * maintains somebody's table: nothing can be put off until the superuser is
+ * back.  After an error, the abort of the subtransaction restores all of this.
+ */
+static void
+run_on_deactivate(void *arg)
+{
+	Ending	   *ending = arg;
+	Oid			userid;
+	int			sec_context;
+	int			nestlevel;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	if (ending->role == userid)
+	{
+		actor_hook_run(ending->actor, HOOK_DEACTIVATE);
+		return;
+	}
+	SetUserIdAndSecContext(ending->role, sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	actor_hook_run(ending->actor, HOOK_DEACTIVATE);
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+/*
+ * Deactivates an actor, whose turn is held; false if it is not active.
  */
 static bool
 deactivate(ActorRef *actor)
 {
 	ErrorData  *error = NULL;
+	Ending		ending = {actor, GetUserId()};
 	NameData	role;
 
 	if (!actor_is_active(actor))
 		return false;
 	if (actor_hook_exists(actor, HOOK_DEACTIVATE))
-		error = actor_attempt(run_on_deactivate, actor);
+	{
+		ending.role = ending_role(actor);
+		error = actor_attempt(run_on_deactivate, &ending);
+	}
 	/* whoever cancels the statement means all of it */
 	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(error);
-	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
+	namestrcpy(&role, GetUserNameFromId(ending.role, false));
 	actor_deactivated(actor, &role, GetCurrentTimestamp(), error);
 	return true;
 }

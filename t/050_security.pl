@@ -204,6 +204,40 @@ $node->safe_psql(
 	SELECT actor_deactivate('shop', 'hooked')});
 is($node->safe_psql('postgres', 'SELECT what FROM ran'), 'new', 'a hook of somebody else does not run');
 
+# A superuser who cleans up runs the owner's hook, but as the owner
+$node->safe_psql(
+	'postgres', q{
+	TRUNCATE ran;
+	SET SESSION AUTHORIZATION mallory;
+	CREATE TABLE evil.hook (what text);
+	CREATE FUNCTION evil.on_deactivate() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM evil._mark('hook of ' || actor_id());
+		PERFORM actor_set('ended', true);
+		IF actor_id() = 'reset' THEN
+			RESET ROLE;
+		ELSIF actor_id() = 'deferred' THEN
+			INSERT INTO evil.late VALUES (2);
+		ELSIF actor_id() = 'held' THEN
+			EXECUTE $c$DECLARE held CURSOR WITH HOLD FOR SELECT evil._mark('held cursor')$c$;
+		ELSIF actor_id() = 'path' THEN
+			SET search_path = evil;
+		END IF;
+	END $$;
+	SELECT actor_invoke('evil', id, 'mark', '["activated"]') FROM unnest('{plain,reset,deferred,held,path,own}'::text[]) id;
+	SELECT actor_deactivate('evil', 'own');
+	TRUNCATE evil.late});
+is( $node->safe_psql('postgres', q{
+		SET client_min_messages = error;
+		SELECT id, actor_deactivate('evil', id), current_user = session_user, current_setting('search_path')
+		  FROM unnest('{plain,reset,deferred,held,path}'::text[]) WITH ORDINALITY u (id, n) ORDER BY n}),
+	join("\n", map { "$_|t|t|\"\$user\", public" } qw(plain reset deferred held path)), 'a superuser deactivates');
+is( $node->safe_psql('postgres', "SELECT what, who FROM ran WHERE what LIKE 'hook%' OR what IN ('held cursor', 'deferred trigger') ORDER BY what"),
+	"hook of own|mallory\nhook of path|mallory\nhook of plain|mallory", 'hooks run as the owner of the type');
+is($node->safe_psql('postgres', 'SELECT actor_id, sqlstate, role_name FROM actor.failure ORDER BY actor_id'),
+	"deferred|42501|mallory\nheld|42501|mallory\nreset|42501|mallory", 'and cannot wait until the superuser is back');
+$node->safe_psql('postgres', 'SELECT actor_discard(failure_id) FROM actor.failure');
+
 # Maintenance of a table by a superuser runs functions of its owner as the
 # owner; what these register is the owner's, too.
 $node->safe_psql(
