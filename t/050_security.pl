@@ -369,6 +369,19 @@ $node->safe_psql(
 	SELECT actor_set_reminder('box', '1', 'put', '1h')});
 is($node->safe_psql('prepared', 'SELECT actor_type, keys FROM actor.instance'), 'box|1', 'and it works');
 
+# What the document says about methods
+$node->safe_psql('postgres', 'CREATE DATABASE document');
+my @blocks = slurp_file('doc/security.md') =~ /^```sql\n(.*?)^```/msg;
+is(scalar(@blocks), 2, 'doc/security.md has blocks of SQL');
+is( $node->safe_psql('document', qq{
+		CREATE EXTENSION actor;
+		CREATE SCHEMA shed;
+		CREATE FUNCTION shed.open_path() RETURNS int LANGUAGE sql AS 'SELECT 1';
+		SET client_min_messages = warning;
+		SELECT actor_register('shed') IS NULL;
+		@blocks}) =~ s/^[tf]?\n//gmr,
+	'shed|shed.open_path()', 'which find the methods without a search_path');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'nothing has crashed');
 
