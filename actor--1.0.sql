@@ -79,7 +79,10 @@ CREATE UNLOGGED TABLE actor.activation (
     PRIMARY KEY (actor_type, actor_id)
 );
 CREATE INDEX activation_idle ON actor.activation (server_start, actor_type, last_used_at);
+CREATE INDEX activation_open ON actor.activation (actor_type, actor_id)
+    WHERE reentrancy_id IS NOT NULL;
 COMMENT ON TABLE actor.activation IS 'active actors';
+COMMENT ON INDEX actor.activation_open IS 'finds the open turns';
 COMMENT ON INDEX actor.activation_idle IS 'finds the actors of a type that have been idle for longest';
 COMMENT ON COLUMN actor.activation.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.activation.actor_id IS 'id of the actor';
@@ -445,6 +448,146 @@ COMMENT ON COLUMN actor.queue.due IS 'number of those that are due';
 COMMENT ON COLUMN actor.queue.oldest_due IS 'when the first of those was due; NULL: none is due';
 COMMENT ON COLUMN actor.queue.age IS 'how long that one has been due; NULL: none is due';
 GRANT SELECT ON actor.queue TO PUBLIC;
+
+/*
+ * Statistics.  The functions under the views show to everybody what he may
+ * see: to pg_monitor all of it, to the owner of a type what is about its actors.
+ */
+
+CREATE FUNCTION actor.get_turns(
+    OUT pid        integer,
+    OUT actor_type text,
+    OUT actor_id   text,
+    OUT method     text,
+    OUT state      text,
+    OUT since      timestamptz,
+    OUT chain      text,
+    OUT lock_key   bigint,
+    OUT hidden     integer)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_turns';
+COMMENT ON FUNCTION actor.get_turns()
+    IS 'actors that processes hold and wait for, for the view actor.turn';
+
+CREATE VIEW actor.turn WITH (security_barrier) AS
+    WITH t AS MATERIALIZED (SELECT * FROM actor.get_turns())
+    SELECT t.pid, t.actor_type, t.actor_id, t.method, t.state, t.since, t.chain
+      FROM t
+    UNION ALL
+    SELECT l.pid, NULL, NULL, NULL, 'holds', NULL, NULL
+      FROM pg_catalog.pg_locks l
+     WHERE l.locktype OPERATOR(pg_catalog.=) 'advisory'
+       AND l.objsubid OPERATOR(pg_catalog.=) 19143
+       AND l.granted
+       AND l.database OPERATOR(pg_catalog.=)
+           (SELECT d.oid FROM pg_catalog.pg_database d
+             WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database())
+       AND (l.pid IS NULL
+            OR l.pid IN (SELECT t.pid FROM t WHERE t.hidden OPERATOR(pg_catalog.>) 0))
+       AND (l.classid::pg_catalog.int8 OPERATOR(pg_catalog.<<) 32
+            OPERATOR(pg_catalog.|) l.objid::pg_catalog.int8)
+           NOT IN (SELECT t.lock_key FROM t
+                    WHERE t.pid OPERATOR(pg_catalog.=) l.pid
+                      AND t.state OPERATOR(pg_catalog.=) 'holds')
+       AND pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW actor.turn IS 'who holds, and who waits for, the turn of which actor';
+COMMENT ON COLUMN actor.turn.pid IS 'process; NULL: a turn that is open between transactions, or of a prepared one';
+COMMENT ON COLUMN actor.turn.actor_type IS 'type of the actor; NULL: not known, one of too many of a transaction or of a prepared one';
+COMMENT ON COLUMN actor.turn.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.turn.method IS 'its innermost running method, or the one that took or wants the turn';
+COMMENT ON COLUMN actor.turn.state IS 'holds or waits';
+COMMENT ON COLUMN actor.turn.since IS 'when the turn was taken, or the wait has begun';
+COMMENT ON COLUMN actor.turn.chain IS 'running calls of the process, outermost first; NULL: none runs';
+GRANT SELECT ON actor.turn TO PUBLIC;
+
+CREATE FUNCTION actor.get_method_stats(
+    OUT actor_type        text,
+    OUT method            text,
+    OUT calls             bigint,
+    OUT errors            bigint,
+    OUT total_ms          double precision,
+    OUT min_ms            double precision,
+    OUT max_ms            double precision,
+    OUT mean_ms           double precision,
+    OUT p50_ms            double precision,
+    OUT p95_ms            double precision,
+    OUT p99_ms            double precision,
+    OUT wait_ms           double precision,
+    OUT deadlocks         bigint,
+    OUT reentries_refused bigint,
+    OUT bounds            double precision[],
+    OUT counts            bigint[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_method_stats';
+COMMENT ON FUNCTION actor.get_method_stats()
+    IS 'counters of the methods, for the view actor.method_stat; also how many calls ran not longer than so many seconds';
+
+CREATE VIEW actor.method_stat WITH (security_barrier) AS
+    SELECT s.actor_type, s.method, s.calls, s.errors, s.total_ms, s.min_ms, s.max_ms,
+           s.mean_ms, s.p50_ms, s.p95_ms, s.p99_ms, s.wait_ms, s.deadlocks,
+           s.reentries_refused
+      FROM actor.get_method_stats() s;
+COMMENT ON VIEW actor.method_stat IS 'counters of the methods of this database since the server was started, or actor_stat_reset()';
+COMMENT ON COLUMN actor.method_stat.actor_type IS 'actor type';
+COMMENT ON COLUMN actor.method_stat.method IS 'method or hook';
+COMMENT ON COLUMN actor.method_stat.calls IS 'calls that have ended, in whatever way';
+COMMENT ON COLUMN actor.method_stat.errors IS 'those that have failed: in the method, while they waited for the turn, or because reentry was refused';
+COMMENT ON COLUMN actor.method_stat.total_ms IS 'time the method ran, with what it has called, in milliseconds';
+COMMENT ON COLUMN actor.method_stat.min_ms IS 'shortest run';
+COMMENT ON COLUMN actor.method_stat.max_ms IS 'longest run';
+COMMENT ON COLUMN actor.method_stat.mean_ms IS 'mean of the runs';
+COMMENT ON COLUMN actor.method_stat.p50_ms IS 'half of the runs did not take longer';
+COMMENT ON COLUMN actor.method_stat.p95_ms IS '95 of 100 runs did not take longer';
+COMMENT ON COLUMN actor.method_stat.p99_ms IS '99 of 100 runs did not take longer';
+COMMENT ON COLUMN actor.method_stat.wait_ms IS 'time that calls waited for the turn, in milliseconds';
+COMMENT ON COLUMN actor.method_stat.deadlocks IS 'calls that a deadlock has ended while they waited for the turn';
+COMMENT ON COLUMN actor.method_stat.reentries_refused IS 'calls that were refused because the actor was in the chain already';
+GRANT SELECT ON actor.method_stat TO PUBLIC;
+
+CREATE FUNCTION actor.get_worker_stats(
+    OUT pid            integer,
+    OUT last_active_at timestamptz,
+    OUT fired          bigint,
+    OUT failed         bigint,
+    OUT backlog        bigint,
+    OUT oldest_due     timestamptz,
+    OUT p50_late_ms    double precision,
+    OUT p99_late_ms    double precision)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_worker_stats';
+COMMENT ON FUNCTION actor.get_worker_stats()
+    IS 'what workers have done, for the view actor.worker; also of some that have ended';
+
+CREATE VIEW actor.worker WITH (security_barrier) AS
+    SELECT a.pid,
+           pg_catalog.substr(a.backend_type, 7) AS kind,
+           a.datname AS database,
+           CASE WHEN a.backend_type OPERATOR(pg_catalog.=) 'actor executor'
+                THEN a.usename END AS role_name,
+           a.backend_start AS started_at,
+           s.last_active_at, s.fired, s.failed, s.backlog, s.oldest_due,
+           s.p50_late_ms, s.p99_late_ms
+      FROM pg_catalog.pg_stat_activity a
+      JOIN actor.get_worker_stats() s ON s.pid OPERATOR(pg_catalog.=) a.pid
+     WHERE a.backend_type OPERATOR(pg_catalog.=) ANY
+           (ARRAY['actor launcher', 'actor scheduler', 'actor executor']);
+COMMENT ON VIEW actor.worker IS 'background workers of the server';
+COMMENT ON COLUMN actor.worker.pid IS 'process';
+COMMENT ON COLUMN actor.worker.kind IS 'launcher, scheduler or executor';
+COMMENT ON COLUMN actor.worker.database IS 'database; NULL: the launcher has none';
+COMMENT ON COLUMN actor.worker.role_name IS 'role of an executor';
+COMMENT ON COLUMN actor.worker.started_at IS 'when it was started';
+COMMENT ON COLUMN actor.worker.last_active_at IS 'when it last had a look for something to do';
+COMMENT ON COLUMN actor.worker.fired IS 'callbacks that an executor has run';
+COMMENT ON COLUMN actor.worker.failed IS 'those that have failed';
+COMMENT ON COLUMN actor.worker.backlog IS 'due rows at its last look, as far as they were counted';
+COMMENT ON COLUMN actor.worker.oldest_due IS 'when the oldest of them was due; NULL: there was none';
+COMMENT ON COLUMN actor.worker.p50_late_ms IS 'half of the callbacks were not later than so many milliseconds';
+COMMENT ON COLUMN actor.worker.p99_late_ms IS '99 of 100 callbacks were not later';
+GRANT SELECT ON actor.worker TO PUBLIC;
 
 /*
  * Actor types
@@ -899,3 +1042,37 @@ LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'actor_schedule_preview';
 COMMENT ON FUNCTION @extschema@.actor_schedule_preview(text, text, text, integer, timestamptz)
     IS 'the first instants of a schedule, without registering it';
+
+/*
+ * Watching
+ */
+
+CREATE FUNCTION @extschema@.actor_stat_reset()
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_stat_reset';
+COMMENT ON FUNCTION @extschema@.actor_stat_reset()
+    IS 'sets the counters of this database back to zero';
+REVOKE ALL ON FUNCTION @extschema@.actor_stat_reset() FROM PUBLIC;
+
+CREATE FUNCTION @extschema@.actor_doctor(
+    OUT check_name text,
+    OUT ok         boolean,
+    OUT detail     text,
+    OUT hint       text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_doctor';
+COMMENT ON FUNCTION @extschema@.actor_doctor()
+    IS 'checks everything that can keep reminders from firing';
+REVOKE ALL ON FUNCTION @extschema@.actor_doctor() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.actor_doctor() TO pg_monitor;
+
+CREATE FUNCTION @extschema@.actor_metrics()
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_metrics';
+COMMENT ON FUNCTION @extschema@.actor_metrics()
+    IS 'counters of this database as Prometheus reads them';
+REVOKE ALL ON FUNCTION @extschema@.actor_metrics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.actor_metrics() TO pg_monitor;

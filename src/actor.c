@@ -65,6 +65,8 @@ _PG_init(void)
 	actor_frame_init();
 	actor_lease_init();
 	actor_pause_init();
+	actor_stats_init();
+	actor_activity_init();
 	actor_workers_init();
 
 	/* pg_upgrade's servers run no workers */
@@ -186,6 +188,7 @@ shmem_request(void)
 	if (previous_shmem_request)
 		previous_shmem_request();
 	actor_shared_request();
+	actor_stats_request();
 }
 #endif
 
@@ -195,6 +198,7 @@ shmem_startup(void)
 	if (previous_shmem_startup)
 		previous_shmem_startup();
 	actor_shared_attach();
+	actor_stats_attach();
 }
 
 /*
@@ -208,6 +212,7 @@ start_preloaded(void)
 	shmem_request_hook = shmem_request;
 #else
 	actor_shared_request();
+	actor_stats_request();
 #endif
 	previous_shmem_startup = shmem_startup_hook;
 	shmem_startup_hook = shmem_startup;

@@ -13,6 +13,7 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "portability/instr_time.h"
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -249,10 +250,12 @@ extern bool actor_method_writes(const ActorMethod *method);
 extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
 extern const char *actor_hook_name(ActorHookKind kind);
 extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
+extern struct ActorStatRef *actor_method_stat(ActorMethod *method);
 
 /* type_lock.c */
 
 extern bool actor_type_try_share(const text *type);
+extern void actor_type_unshare(const text *type);
 extern bool actor_type_share(const text *type, int timeout);
 extern void actor_type_lock(const text *type);
 
@@ -293,6 +296,7 @@ typedef struct ActorFrame
 	Snapshot	snapshot;		/* of a read-only frame */
 	bool		saved_read_only;
 	SubTransactionId subid;
+	instr_time	started;
 	ErrorContextCallback errcallback;
 } ActorFrame;
 
@@ -410,6 +414,39 @@ extern bool actor_request_reserve(const ActorRef *actor, text *request_id,
 								  const text *method, Jsonb *payload, int64 *message_id);
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
+
+/* stats.c */
+
+/* an entry of the counters; with generation 0 it is to be looked for */
+typedef struct ActorStatRef
+{
+	int			slot;
+	uint64		generation;
+} ActorStatRef;
+
+extern void actor_stats_init(void);
+extern void actor_stats_request(void);
+extern void actor_stats_attach(void);
+extern void actor_stat_called(const ActorFrame *frame, ActorStatRef *ref, double ms,
+							  bool failed);
+extern void actor_stat_waited(const ActorRef *actor, const text *method, double ms,
+							  int sqlstate);
+extern void actor_stat_refused(const ActorRef *actor, const text *method);
+
+/* activity.c */
+
+extern void actor_activity_init(void);
+extern void actor_activity_held(const ActorRef *actor, const text *method);
+extern void actor_activity_holds(int count);
+extern void actor_activity_waits_not(void);
+extern void actor_activity_end(void);
+extern void actor_activity_push(ActorFrame *frame);
+extern void actor_activity_pop(const ActorFrame *frame);
+extern void actor_activity_ran(const ActorFrame *frame, ActorStatRef *ref, bool failed);
+extern bool actor_activity_wait(const ActorRef *actor, const text *method,
+								instr_time *since);
+extern void actor_activity_waited(const ActorRef *actor, const text *method,
+								  const instr_time *since, int sqlstate);
 
 /* purge.c */
 

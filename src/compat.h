@@ -130,6 +130,25 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 #endif
 
 /*
+ * 15 counts the processes before libraries ask for shared memory, and 17 has
+ * another name for the number of a process.
+ */
+#if PG_VERSION_NUM < 150000
+#include "postmaster/autovacuum.h"
+#include "postmaster/bgworker_internals.h"
+#include "replication/walsender.h"
+#define ACTOR_MAX_BACKENDS \
+	(MaxConnections + autovacuum_max_workers + 1 + max_worker_processes + max_wal_senders)
+#else
+#define ACTOR_MAX_BACKENDS MaxBackends
+#endif
+#if PG_VERSION_NUM >= 170000
+#define ACTOR_MY_PROC_NUMBER MyProcNumber
+#else
+#define ACTOR_MY_PROC_NUMBER MyProc->pgprocno
+#endif
+
+/*
  * 17 has wait events with names.
  */
 #include "utils/wait_event.h"

@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "firing.h"
 #include "round.h"
+#include "stats.h"
 #include "workers.h"
 
 static ActorExecutorStart start;
@@ -57,6 +58,7 @@ start_up(void)
 	pgstat_report_appname("actor executor");
 	actor_callback_start(start.slot);
 	actor_rounds_start(&start);
+	actor_worker_stat_start(WORKER_EXECUTOR, start.slot, start.role);
 	actor_slot_announce(&start);
 }
 

@@ -169,6 +169,8 @@ actor_frame_check_reentry(const ActorRef *actor, const ActorType *type, const te
 	if (!writing)
 		return;
 
+	if (!actor_type_reentrant(type) || depth >= actor_type_max_stack_depth(type))
+		actor_stat_refused(actor, method);
 	if (!actor_type_reentrant(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -240,6 +242,7 @@ actor_frame_push(ActorFrame *frame)
 	else if (current_frame != NULL)
 		frame->chain = current_frame->chain;
 	current_frame = frame;
+	actor_activity_push(frame);
 
 	frame->errcallback.callback = frame_error_context;
 	frame->errcallback.arg = frame;
@@ -269,6 +272,7 @@ void
 actor_frame_abandon(ActorFrame *frame)
 {
 	current_frame = frame->caller;
+	actor_activity_pop(frame);
 	if (!frame->writing)
 		XactReadOnly = frame->saved_read_only;
 }

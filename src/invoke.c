@@ -96,10 +96,12 @@ actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
 	}
 	PG_CATCH();
 	{
+		actor_activity_ran(frame, actor_method_stat(method), true);
 		actor_frame_abandon(frame);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	actor_activity_ran(frame, actor_method_stat(method), false);
 	actor_frame_pop(frame);
 	return result;
 }

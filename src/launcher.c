@@ -38,6 +38,7 @@
 
 #include "actor.h"
 #include "compat.h"
+#include "stats.h"
 #include "workers.h"
 
 /* how long one database may hold up the look into the others, in milliseconds */
@@ -356,6 +357,7 @@ actor_launcher_main(Datum arg)
 	before_shmem_exit(launcher_exit, (Datum) 0);
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	pgstat_report_appname("actor launcher");
+	actor_worker_stat_start(WORKER_LAUNCHER, 0, InvalidOid);
 	handles = MemoryContextAllocZero(TopMemoryContext,
 									 sizeof(BackgroundWorkerHandle *) * ACTOR_MAX_DATABASES);
 	loop_context = AllocSetContextCreate(TopMemoryContext, "actor launcher",
@@ -388,6 +390,7 @@ actor_launcher_main(Datum arg)
 			look_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_REREAD_MS);
 			known = false;
 		}
+		actor_worker_stat_active();
 		next = start_waiting();
 		if (actor_shared->look_everywhere)
 			next = Min(next, look_at);

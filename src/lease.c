@@ -271,6 +271,21 @@ wait_until_closed(const ActorRef *actor, TimestampTz deadline)
 }
 
 /*
+ * The same, seen and counted by others as a wait for the turn.
+ */
+static bool
+wait_visibly(const ActorRef *actor, const text *method, TimestampTz deadline)
+{
+	instr_time	since;
+	bool		is_closed;
+
+	(void) actor_activity_wait(actor, method, &since);
+	is_closed = wait_until_closed(actor, deadline);
+	actor_activity_waited(actor, method, &since, is_closed ? 0 : ERRCODE_LOCK_NOT_AVAILABLE);
+	return is_closed;
+}
+
+/*
  * When somebody who begins to wait now has waited long enough: like for a
  * lock, after timeout milliseconds, or the caller's lock_timeout if that is
  * shorter.  In either of them 0 is for ever.  Sets what it was.
@@ -343,7 +358,7 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		if (id != NULL || actor_frame_current() != NULL || !actor_turn_waiting_allowed())
 			refuse(actor, method, id);
 		actor_turn_leave(actor);
-		if (!wait_until_closed(actor, deadline))
+		if (!wait_visibly(actor, method, deadline))
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("turn of actor \"%s\" of type \"%s\" was not free within %d ms",

@@ -63,6 +63,7 @@ struct ActorMethod
 	int			nparameters;
 	ActorParameter *parameters;
 	Oid			allowed_role;	/* last role known to have the rights */
+	ActorStatRef stat;			/* of stats.c */
 };
 
 /* for the error context of a conversion */
@@ -199,6 +200,16 @@ load_method(ActorType *type, const char *name)
 	method = hash_search(type->methods, name, HASH_ENTER, NULL);
 	*method = loaded;
 	return method;
+}
+
+/*
+ * actor_method_stat
+ *		Where the calls of a method are counted.
+ */
+ActorStatRef *
+actor_method_stat(ActorMethod *method)
+{
+	return &method->stat;
 }
 
 /*

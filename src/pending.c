@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "utils/acl.h"
 
@@ -38,7 +39,7 @@ static ActorQuery read_roles = {
 	" SELECT role_name, pg_catalog.min(next_try_at)"
 	"   FROM (SELECT * FROM reminders UNION ALL SELECT * FROM timers"
 	"         UNION ALL SELECT * FROM messages) u"
-	"  GROUP BY role_name",
+	"  GROUP BY role_name ORDER BY role_name",
 	0, {0}
 };
 
@@ -52,6 +53,16 @@ static ActorQuery count_due = {
 	" (" DUE_IN("actor.reminder") " UNION ALL " DUE_IN("actor.timer")
 	" UNION ALL " DUE_IN("actor.message") ") d",
 	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
+};
+
+#define COUNT_IN(table) \
+	"(SELECT pg_catalog.count(*) FROM " table \
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1)"
+
+static ActorQuery count_of_role = {
+	"SELECT " COUNT_IN("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_IN("actor.timer")
+	" OPERATOR(pg_catalog.+) " COUNT_IN("actor.message"),
+	1, {NAMEOID}
 };
 
 /*
@@ -94,10 +105,12 @@ add_role(List **roles, const NameData *name)
 }
 
 /*
- * Reads the roles that have rows pending into a memory context.
+ * actor_pending_rows
+ *		The roles that have rows pending, as a list of ActorRoleDue in a memory
+ *		context, by name.
  */
-static List *
-look_for_rows(MemoryContext context)
+List *
+actor_pending_rows(MemoryContext context)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ActorBookkeeping bookkeeping;
@@ -105,6 +118,9 @@ look_for_rows(MemoryContext context)
 	ListCell   *cell;
 	uint64		rows;
 
+	/* a standby cannot read timers, and fires nothing */
+	if (RecoveryInProgress())
+		return NIL;
 	actor_bookkeeping_begin(&bookkeeping);
 	rows = actor_query_run(&read_roles, NULL, NULL);
 	for (uint64 i = 0; i < rows; i++)
@@ -157,5 +173,39 @@ look_for_idle(List *roles, MemoryContext context)
 List *
 actor_pending_roles(MemoryContext context)
 {
-	return look_for_idle(look_for_rows(context), context);
+	return look_for_idle(actor_pending_rows(context), context);
+}
+
+/*
+ * actor_pending_oldest
+ *		Since when the oldest row is due; DT_NOEND if none is.
+ */
+TimestampTz
+actor_pending_oldest(TimestampTz now)
+{
+	TimestampTz oldest = DT_NOEND;
+	ListCell   *cell;
+
+	foreach(cell, actor_pending_rows(CurrentMemoryContext))
+		oldest = Min(oldest, ((ActorRoleDue *) lfirst(cell))->next);
+	return oldest <= now ? oldest : DT_NOEND;
+}
+
+/*
+ * actor_pending_of_role
+ *		How many rows of a role are to fire.
+ */
+int64
+actor_pending_of_role(const NameData *role)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(role)};
+	int64		count;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&count_of_role, values, NULL);
+	count = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return count;
 }

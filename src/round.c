@@ -46,6 +46,7 @@
 #include "actor.h"
 #include "firing.h"
 #include "round.h"
+#include "stats.h"
 
 /* due rows read at once, and when many of them must be passed over */
 #define SCAN_LIMIT			100
@@ -86,6 +87,7 @@ typedef struct Candidate
 	uint64		partition;		/* hash of type and partition, 0: has none */
 	uint64		busy_key;
 	bool		queued;			/* it has queued for its actor */
+	TimestampTz tried_at;		/* when it was last fired */
 } Candidate;
 
 /*
@@ -286,6 +288,7 @@ fire(Candidate *candidate, const ActorFireMode *mode)
 	ActorFireMode actual = *mode;
 
 	candidate->busy_key = candidate->due->actor.hash;
+	candidate->tried_at = GetCurrentTimestamp();
 	if (!actor_type_try_share(candidate->due->actor.type))
 		return FIRING_BUSY;
 	if (candidate->partition != 0 && !try_lock(candidate->partition, PARTITION_LOCK_CLASS))
@@ -307,6 +310,9 @@ fire(Candidate *candidate, const ActorFireMode *mode)
 static bool
 take_note(const Candidate *candidate, ActorFiringResult result)
 {
+	if (result == FIRING_DONE || result == FIRING_FAILED)
+		actor_stat_fired(&candidate->due->actor, candidate->due->next_try_at,
+						 candidate->tried_at, result == FIRING_FAILED);
 	switch (result)
 	{
 		case FIRING_DONE:
@@ -558,6 +564,8 @@ scan(void)
 	{
 		due_list = actor_due_scan(&role, scanned_at, scan_limit);
 		due_list = list_concat(due_list, actor_idle_scan(&role, scan_limit));
+		actor_worker_stat_looked(list_length(due_list), due_list == NIL ? DT_NOEND :
+								 ((ActorDue *) linitial(due_list))->next_try_at);
 	}
 	foreach(cell, due_list)
 	{

@@ -46,6 +46,7 @@
 #include "actor.h"
 #include "compat.h"
 #include "firing.h"
+#include "stats.h"
 #include "workers.h"
 
 /* how soon roles whose rows are due are looked at again, in milliseconds */
@@ -670,6 +671,27 @@ start_up(void)
 }
 
 /*
+ * Shows what a look has found.
+ */
+static void
+report_look(List *roles, TimestampTz now)
+{
+	TimestampTz oldest = DT_NOEND;
+	int64		backlog = 0;
+	ListCell   *cell;
+
+	foreach(cell, roles)
+	{
+		ActorRoleDue *due = lfirst(cell);
+
+		backlog += due->backlog;
+		if (due->next <= now)
+			oldest = Min(oldest, due->next);
+	}
+	actor_worker_stat_looked(backlog, oldest);
+}
+
+/*
  * One look: sees to all roles, and returns when to look again; DT_NOEND if
  * there is nothing to wait for.
  */
@@ -699,6 +721,7 @@ run_once(void)
 	}
 	forget_starts();
 	roles = look();
+	report_look(roles, now);
 	wake = serve_roles(roles);
 	wake = Min(wake, purge());
 	if (roles == NIL && !have_executors())
@@ -767,6 +790,7 @@ actor_scheduler_main(Datum arg)
 	if (database_held())
 		proc_exit(1);
 	start_up();
+	actor_worker_stat_start(WORKER_SCHEDULER, my_database - actor_shared->databases, InvalidOid);
 
 	loop_context = AllocSetContextCreate(TopMemoryContext, "actor scheduler",
 										 ALLOCSET_DEFAULT_SIZES);

@@ -84,6 +84,9 @@ static HTAB *held_index = NULL; /* of the actors, when there are many */
 /* whether a turn that is not free may be waited for */
 static bool waiting_allowed = true;
 
+/* whether what the server says of a wait is to have the call chain */
+static bool explain_wait = false;
+
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
@@ -176,7 +179,7 @@ reserve_held_turn(void)
 }
 
 static void
-remember_held_turn(const ActorRef *actor)
+remember_held_turn(const ActorRef *actor, const text *method)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	HeldTurn   *turn = &held[held_count];
@@ -193,6 +196,7 @@ remember_held_turn(const ActorRef *actor)
 	if (held_index == NULL && held_count > LINEAR_SEARCH_MAX)
 		build_held_index();
 	MemoryContextSwitchTo(old);
+	actor_activity_held(actor, method);
 }
 
 static void
@@ -201,6 +205,7 @@ forget_last_turn(void)
 	held_count--;
 	if (held_index != NULL)
 		hash_search(held_index, &held[held_count].actor, HASH_REMOVE, NULL);
+	actor_activity_holds(held_count);
 }
 
 /*
@@ -214,6 +219,7 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
+			actor_activity_end();
 			held_count = 0;
 			held_index = NULL;	/* gone with TopTransactionContext */
 			if (held_space > 1024)
@@ -246,6 +252,7 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 		case SUBXACT_EVENT_ABORT_SUB:
 			while (held_count > 0 && held[held_count - 1].subid >= subid)
 				forget_last_turn();
+			actor_activity_waits_not();
 			break;
 		default:
 			break;
@@ -279,6 +286,8 @@ lock_error_context(void *arg)
 	actor_turn_explain_error();
 	errcontext("taking the turn of actor \"%s\" of type \"%s\"",
 			   text_to_cstring(actor->id), text_to_cstring(actor->type));
+	if (explain_wait)
+		errcontext("call chain: %s", actor_call_chain_text(actor, NULL));
 }
 
 static void
@@ -376,7 +385,13 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	int			saved_timeout = LockTimeout;
+	bool		saved_log = log_lock_waits;
 	bool		ours = timeout > 0 && (LockTimeout == 0 || timeout < LockTimeout);
+	instr_time	since;
+
+	/* the server logs a long wait by itself, with the context of lock_turn */
+	explain_wait = actor_activity_wait(actor, method, &since);
+	log_lock_waits |= explain_wait;
 
 	/* the server's own error would not say what was waited for */
 	PG_TRY();
@@ -385,12 +400,17 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 			LockTimeout = timeout;
 		(void) lock_turn(actor, true);
 		LockTimeout = saved_timeout;
+		log_lock_waits = saved_log;
+		explain_wait = false;
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
 		LockTimeout = saved_timeout;
+		log_lock_waits = saved_log;
+		explain_wait = false;
+		actor_activity_waited(actor, method, &since, geterrcode());
 		CurrentResourceOwner = owner;
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -407,6 +427,7 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 						 "actor.call_timeout")));
 	}
 	PG_END_TRY();
+	actor_activity_waited(actor, method, &since, 0);
 }
 
 static void
@@ -447,7 +468,7 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 		refuse_to_wait(actor);
 	(void) actor_type_share(actor->type, timeout);
 	wait_for_turn(actor, method, timeout);
-	remember_held_turn(actor);
+	remember_held_turn(actor, method);
 	return true;
 }
 
@@ -463,9 +484,14 @@ actor_turn_try_enter(const ActorRef *actor, const text *method)
 		return true;
 	check_turn_limit(actor, method);
 	reserve_held_turn();
-	if (!actor_type_try_share(actor->type) || !lock_turn(actor, false))
+	if (!actor_type_try_share(actor->type))
 		return false;
-	remember_held_turn(actor);
+	if (!lock_turn(actor, false))
+	{
+		actor_type_unshare(actor->type);
+		return false;
+	}
+	remember_held_turn(actor, method);
 	return true;
 }
 
@@ -483,6 +509,7 @@ actor_turn_leave(const ActorRef *actor)
 	Assert(turn == &held[held_count - 1]);
 	Assert(turn->subid == GetCurrentSubTransactionId());
 	unlock_turn(actor);
+	actor_type_unshare(actor->type);
 	forget_last_turn();
 }
 

@@ -33,6 +33,16 @@
 /* class of these advisory locks; see turn.c for those in use */
 #define TYPE_LOCK_CLASS		0x4AC9
 
+static void
+set_lock_tag(LOCKTAG *tag, const text *type)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
+										   VARSIZE_ANY_EXHDR(type), 0);
+
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
+						 TYPE_LOCK_CLASS);
+}
+
 /*
  * Takes the lock of a type; false if it is not free and "wait" is not set.
  */
@@ -41,12 +51,9 @@ lock_type(const text *type, LOCKMODE mode, bool wait)
 {
 	LOCKTAG		tag;
 	ResourceOwner owner = CurrentResourceOwner;
-	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
-										   VARSIZE_ANY_EXHDR(type), 0);
 	LockAcquireResult result;
 
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
-						 TYPE_LOCK_CLASS);
+	set_lock_tag(&tag, type);
 	/* it belongs to the subtransaction, like a turn */
 	CurrentResourceOwner = CurTransactionResourceOwner;
 	result = LockAcquire(&tag, mode, false, !wait);
@@ -64,6 +71,23 @@ bool
 actor_type_try_share(const text *type)
 {
 	return lock_type(type, ShareLock, false);
+}
+
+/*
+ * actor_type_unshare
+ *		Undoes one sharing in this subtransaction, after which nothing was
+ *		written.
+ */
+void
+actor_type_unshare(const text *type)
+{
+	LOCKTAG		tag;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	set_lock_tag(&tag, type);
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	(void) LockRelease(&tag, ShareLock, false);
+	CurrentResourceOwner = owner;
 }
 
 /*

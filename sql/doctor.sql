@@ -1,0 +1,96 @@
+--
+-- What actor_doctor() finds.  What needs another server is in t/040_monitoring.pl.
+--
+CREATE FUNCTION ill(VARIADIC names text[]) RETURNS TABLE (check_name text, detail text, hint text)
+LANGUAGE sql
+AS $$
+    SELECT d.check_name, d.detail, d.hint FROM actor_doctor() d
+     WHERE NOT d.ok AND d.check_name = ANY (names)
+$$;
+
+-- these checks exist, and a sound one says nothing
+SELECT check_name, count(*), bool_and(ok = (detail IS NULL AND hint IS NULL)) AS consistent
+  FROM actor_doctor() GROUP BY check_name ORDER BY check_name;
+CALL wait_until($$SELECT count(*) = 0 FROM ill('preload', 'version', 'recovery', 'enabled',
+    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'late', 'failures', 'clock', 'locks')$$);
+
+-- version: another one in the database
+BEGIN;
+UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'actor';
+SELECT * FROM ill('version');
+ROLLBACK;
+
+-- enabled
+SET actor.enabled = off;
+SELECT * FROM ill('enabled');
+RESET actor.enabled;
+
+-- locks
+SET actor.max_turns_per_transaction = 1000000;
+SELECT check_name, regexp_replace(detail, 'has \d+', 'has N') AS detail, hint FROM ill('locks');
+RESET actor.max_turns_per_transaction;
+
+CREATE SCHEMA ward;
+CREATE FUNCTION ward.work() RETURNS void LANGUAGE sql AS 'SELECT';
+CREATE FUNCTION ward.fail() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE 'failed on purpose';
+END $$;
+SELECT actor_register('ward');
+
+-- types: the schema belongs to somebody else
+BEGIN;
+ALTER SCHEMA ward OWNER TO regress_actor_owner;
+SELECT * FROM ill('types');
+ROLLBACK;
+BEGIN;
+DROP SCHEMA ward CASCADE;
+SELECT * FROM ill('types');
+ROLLBACK;
+
+-- paused, when something waits
+SELECT actor_pause('ward', 'one');
+SELECT * FROM ill('paused');
+SELECT actor_set_reminder('ward', 'one', 'work');
+SELECT * FROM ill('paused');
+SELECT actor_resume('ward', 'one');
+CALL wait_until($$SELECT count(*) = 0 FROM actor.reminder WHERE actor_type = 'ward'$$);
+SELECT * FROM ill('paused');
+
+-- failures
+SELECT actor_set_reminder('ward', 'two', 'fail', failure_policy => '{"drop": {}}');
+CALL wait_until($$SELECT count(*) = 1 FROM actor.failure WHERE actor_type = 'ward'$$);
+SELECT * FROM ill('failures');
+SELECT bool_and(actor_discard(failure_id)) FROM actor.failure WHERE actor_type = 'ward';
+SELECT * FROM ill('failures');
+
+-- roles: one that has gone, and one that is not allowed to connect
+CREATE ROLE regress_actor_leaver LOGIN;
+GRANT USAGE ON SCHEMA ward TO regress_actor_leaver;
+SET ROLE regress_actor_leaver;
+SELECT actor_set_reminder('ward', 'three', 'work', due_time => '1h');
+RESET ROLE;
+SELECT * FROM ill('roles');
+ALTER ROLE regress_actor_leaver RENAME TO regress_actor_left;
+SELECT check_name, detail, hint FROM ill('roles');
+ALTER ROLE regress_actor_left RENAME TO regress_actor_leaver;
+SELECT * FROM ill('roles');
+
+-- clock: the server has lived in the future
+BEGIN;
+UPDATE actor.reminder SET registered_at = registered_at + interval '2 hours' WHERE actor_id = 'three';
+SELECT * FROM ill('clock');
+ROLLBACK;
+
+-- late: a row that nobody fires
+BEGIN;
+UPDATE actor.reminder SET next_try_at = clock_timestamp() - interval '100 days' WHERE actor_id = 'three';
+SELECT check_name, regexp_replace(detail, '\d+', 'N') AS detail FROM ill('late');
+ROLLBACK;
+
+SELECT actor_delete_reminders('ward');
+REVOKE USAGE ON SCHEMA ward FROM regress_actor_leaver;
+DROP ROLE regress_actor_leaver;
+SELECT actor_unregister('ward', force => true);
+DROP SCHEMA ward CASCADE;
+DROP FUNCTION ill(text[]);
