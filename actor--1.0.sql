@@ -516,13 +516,14 @@ CREATE FUNCTION actor.get_method_stats(
     OUT wait_ms           double precision,
     OUT deadlocks         bigint,
     OUT reentries_refused bigint,
+    OUT runs              bigint,
     OUT bounds            double precision[],
     OUT counts            bigint[])
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_get_method_stats';
 COMMENT ON FUNCTION actor.get_method_stats()
-    IS 'counters of the methods, for the view actor.method_stat; also how many calls ran not longer than so many seconds';
+    IS 'counters of the methods, for the view actor.method_stat; also how many calls ran, and how many not longer than so many seconds';
 
 CREATE VIEW actor.method_stat WITH (security_barrier) AS
     SELECT s.actor_type, s.method, s.calls, s.errors, s.total_ms, s.min_ms, s.max_ms,
@@ -545,6 +546,33 @@ COMMENT ON COLUMN actor.method_stat.wait_ms IS 'time that calls waited for the t
 COMMENT ON COLUMN actor.method_stat.deadlocks IS 'calls that a deadlock has ended while they waited for the turn';
 COMMENT ON COLUMN actor.method_stat.reentries_refused IS 'calls that were refused because the actor was in the chain already';
 GRANT SELECT ON actor.method_stat TO PUBLIC;
+
+CREATE FUNCTION actor.get_firing_stats(
+    OUT actor_type  text,
+    OUT fired       bigint,
+    OUT failed      bigint,
+    OUT late_ms     double precision,
+    OUT p50_late_ms double precision,
+    OUT p99_late_ms double precision,
+    OUT bounds      double precision[],
+    OUT counts      bigint[])
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_firing_stats';
+COMMENT ON FUNCTION actor.get_firing_stats()
+    IS 'callbacks that workers have run, by type, how late in all, and how many not later than so many seconds';
+
+CREATE FUNCTION actor.get_gauges(
+    OUT name       text,
+    OUT actor_type text,
+    OUT value      double precision)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_gauges';
+COMMENT ON FUNCTION actor.get_gauges()
+    IS 'the metrics of actor_metrics() that can go down';
+REVOKE ALL ON FUNCTION actor.get_gauges() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION actor.get_gauges() TO pg_monitor;
 
 CREATE FUNCTION actor.get_worker_stats(
     OUT pid            integer,

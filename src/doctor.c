@@ -85,6 +85,9 @@ static ActorQuery count_future = {
 
 /* helpers --------------------------------------------------------------- */
 
+/*
+ * A standby cannot read timers, and fires nothing.
+ */
 static int64
 read_count(ActorQuery *query, Datum *values)
 {
@@ -92,6 +95,8 @@ read_count(ActorQuery *query, Datum *values)
 	int64		count;
 	bool		isnull;
 
+	if (RecoveryInProgress())
+		return 0;
 	actor_bookkeeping_begin(&bookkeeping);
 	(void) actor_query_run(query, values, NULL);
 	count = DatumGetInt64(actor_query_result(0, 1, &isnull));

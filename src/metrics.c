@@ -15,20 +15,18 @@
 
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
+#include "funcapi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "actor.h"
+#include "compat.h"
 #include "stats.h"
 #include "workers.h"
 
 PG_FUNCTION_INFO_V1(actor_metrics);
-
-/* bounds of histograms: powers of two, in microseconds */
-#define BOUND_FIRST			4
-#define BOUND_LAST			26
-#define BOUND_STEP			2
+PG_FUNCTION_INFO_V1(actor_get_gauges);
 
 static ActorQuery count_failures = {
 	"SELECT actor_type, pg_catalog.count(*) FROM actor.failure"
@@ -153,7 +151,7 @@ append_histograms(StringInfo buf, List *rows, const char *name, const char *help
 		ActorStatRow *row = lfirst(cell);
 		ActorHistogram *time = &row->counters.time;
 
-		for (int i = BOUND_FIRST; i <= BOUND_LAST; i += BOUND_STEP)
+		for (int i = ACTOR_BOUND_FIRST; i <= ACTOR_BOUND_LAST; i += ACTOR_BOUND_STEP)
 		{
 			StringInfoData bound;
 
@@ -168,20 +166,33 @@ append_histograms(StringInfo buf, List *rows, const char *name, const char *help
 	}
 }
 
-static void
-append_gauge(StringInfo buf, const char *name, double value, const char *help)
+/* gauges ---------------------------------------------------------------- */
+
+typedef struct Gauge
 {
-	append_family(buf, name, "gauge", help);
-	appendStringInfo(buf, "%s ", name);
-	append_number(buf, value);
-	appendStringInfoChar(buf, '\n');
+	const char *name;
+	const char *help;
+	char		type[NAMEDATALEN];	/* empty: is about all of the database */
+	double		value;
+} Gauge;
+
+static Gauge *
+add_gauge(List **gauges, const char *name, double value, const char *help)
+{
+	Gauge	   *gauge = palloc0(sizeof(Gauge));
+
+	gauge->name = name;
+	gauge->help = help;
+	gauge->value = value;
+	*gauges = lappend(*gauges, gauge);
+	return gauge;
 }
 
 /*
  * The workers of this database.
  */
 static void
-append_workers(StringInfo buf)
+add_workers(List **gauges)
 {
 	bool		launcher = false;
 	int			schedulers = 0;
@@ -200,32 +211,102 @@ append_workers(StringInfo buf)
 				executors++;
 		LWLockRelease(actor_shared->lock);
 	}
-	append_gauge(buf, "actor_launcher_up", launcher, "Whether the launcher runs.");
-	append_gauge(buf, "actor_schedulers", schedulers, "Schedulers of this database.");
-	append_gauge(buf, "actor_executors", executors, "Executors of this database.");
+	add_gauge(gauges, "actor_workers_launcher", launcher, "Whether the launcher runs.");
+	add_gauge(gauges, "actor_workers_schedulers", schedulers, "Schedulers of this database.");
+	add_gauge(gauges, "actor_workers_executors", executors, "Executors of this database.");
 }
 
 static void
-append_failures(StringInfo buf)
+add_failures(List **gauges)
 {
+	MemoryContext context = CurrentMemoryContext;
 	ActorBookkeeping bookkeeping;
-	ActorStatRow row;
 	uint64		rows;
 
-	append_family(buf, "actor_failures", "gauge", "Calls given up that nobody has retried or discarded.");
-	memset(&row, 0, sizeof(row));
 	actor_bookkeeping_begin(&bookkeeping);
 	rows = actor_query_run(&count_failures, NULL, NULL);
 	for (uint64 i = 0; i < rows; i++)
 	{
+		MemoryContext old = MemoryContextSwitchTo(context);
 		bool		isnull;
+		Gauge	   *gauge;
 
-		strlcpy(row.type, TextDatumGetCString(actor_query_result(i, 1, &isnull)),
-				sizeof(row.type));
-		append_sample(buf, "actor_failures", "", &row, NULL,
-					  DatumGetInt64(actor_query_result(i, 2, &isnull)));
+		gauge = add_gauge(gauges, "actor_failures_recorded",
+						  DatumGetInt64(actor_query_result(i, 2, &isnull)),
+						  "Calls given up that nobody has retried or discarded.");
+		strlcpy(gauge->type, TextDatumGetCString(actor_query_result(i, 1, &isnull)),
+				sizeof(gauge->type));
+		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
+}
+
+static List *
+read_gauges(void)
+{
+	List	   *gauges = NIL;
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz oldest = actor_pending_oldest(now);
+
+	add_workers(&gauges);
+	add_gauge(&gauges, "actor_turns_waiting", actor_activity_waiting(),
+			  "Processes of this database that wait for a turn.");
+	add_gauge(&gauges, "actor_due_oldest_seconds",
+			  oldest == DT_NOEND ? 0.0 : (now - oldest) / 1e6,
+			  "Age of the oldest due row; 0 when none is due.");
+	add_failures(&gauges);
+	return gauges;
+}
+
+static void
+append_gauges(StringInfo buf)
+{
+	const char *family = "";
+	ListCell   *cell;
+
+	foreach(cell, read_gauges())
+	{
+		Gauge	   *gauge = lfirst(cell);
+
+		if (strcmp(family, gauge->name) != 0)
+			append_family(buf, gauge->name, "gauge", gauge->help);
+		family = gauge->name;
+		appendStringInfoString(buf, gauge->name);
+		if (gauge->type[0] != '\0')
+		{
+			appendStringInfoChar(buf, '{');
+			append_label(buf, "type", gauge->type);
+			appendStringInfoChar(buf, '}');
+		}
+		appendStringInfoChar(buf, ' ');
+		append_number(buf, gauge->value);
+		appendStringInfoChar(buf, '\n');
+	}
+}
+
+/* SQL functions --------------------------------------------------------- */
+
+Datum
+actor_get_gauges(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	foreach(cell, read_gauges())
+	{
+		Gauge	   *gauge = lfirst(cell);
+		bool		typeless = gauge->type[0] == '\0';
+		Datum		values[3];
+		bool		nulls[3] = {false, typeless, false};
+
+		values[0] = CStringGetTextDatum(gauge->name);
+		values[1] = typeless ? (Datum) 0 : CStringGetTextDatum(gauge->type);
+		values[2] = Float8GetDatum(gauge->value);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 static int
@@ -244,8 +325,6 @@ actor_metrics(PG_FUNCTION_ARGS)
 	StringInfoData buf;
 	List	   *methods = actor_stats_copy(STAT_METHOD);
 	List	   *firings = actor_stats_copy(STAT_FIRING);
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz oldest = actor_pending_oldest(now);
 
 	list_sort(methods, compare_rows);
 	list_sort(firings, compare_rows);
@@ -262,18 +341,12 @@ actor_metrics(PG_FUNCTION_ARGS)
 					"Calls that a deadlock has ended while they waited for the turn.");
 	append_counters(&buf, methods, "actor_reentries_refused_total", refused_of,
 					"Calls refused because the actor was in the chain already.");
-	append_counters(&buf, firings, "actor_firings_total", calls_of,
+	append_counters(&buf, firings, "actor_firing_runs_total", calls_of,
 					"Callbacks that workers have run.");
 	append_counters(&buf, firings, "actor_firing_errors_total", errors_of,
 					"Callbacks that have failed.");
 	append_histograms(&buf, firings, "actor_firing_lateness_seconds",
 					  "Time from when callbacks were due to when they ran.");
-	append_workers(&buf);
-	append_gauge(&buf, "actor_turns_waiting", actor_activity_waiting(),
-				 "Processes of this database that wait for a turn.");
-	append_gauge(&buf, "actor_oldest_due_seconds",
-				 oldest == DT_NOEND ? 0.0 : (now - oldest) / 1e6,
-				 "Age of the oldest due row; 0 when none is due.");
-	append_failures(&buf);
+	append_gauges(&buf);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(buf.data, buf.len));
 }

@@ -45,6 +45,7 @@
 #include "stats.h"
 
 PG_FUNCTION_INFO_V1(actor_get_method_stats);
+PG_FUNCTION_INFO_V1(actor_get_firing_stats);
 PG_FUNCTION_INFO_V1(actor_stat_reset);
 
 /* so much of the entries makes room at once, but at least so many */
@@ -52,10 +53,6 @@ PG_FUNCTION_INFO_V1(actor_stat_reset);
 #define EVICT_MIN			10
 /* what uses of long ago are still worth each time some make room */
 #define USAGE_DECAY			0.99
-/* powers of two, in microseconds, that a histogram is shown with */
-#define SHOWN_BOUND_FIRST	4
-#define SHOWN_BOUND_LAST	26
-#define SHOWN_BOUND_STEP	2
 
 typedef struct StatKey
 {
@@ -528,11 +525,11 @@ actor_stats_copy(ActorStatKind kind)
 static void
 show_histogram(const ActorHistogram *histogram, Datum *bounds, Datum *counts)
 {
-	Datum		bound[SHOWN_BOUND_LAST];
-	Datum		count[SHOWN_BOUND_LAST];
+	Datum		bound[ACTOR_BOUND_LAST];
+	Datum		count[ACTOR_BOUND_LAST];
 	int			n = 0;
 
-	for (int i = SHOWN_BOUND_FIRST; i <= SHOWN_BOUND_LAST; i += SHOWN_BOUND_STEP)
+	for (int i = ACTOR_BOUND_FIRST; i <= ACTOR_BOUND_LAST; i += ACTOR_BOUND_STEP)
 	{
 		bound[n] = Float8GetDatum((double) (UINT64CONST(1) << i) / 1e6);
 		count[n] = Int64GetDatum((int64) actor_histogram_below(histogram, i));
@@ -569,8 +566,8 @@ actor_get_method_stats(PG_FUNCTION_ARGS)
 		ActorStatRow *row = lfirst(cell);
 		ActorStatCounters *counters = &row->counters;
 		ActorHistogram *time = &counters->time;
-		Datum		values[16];
-		bool		nulls[16] = {false};
+		Datum		values[17];
+		bool		nulls[17] = {false};
 
 		if (!actor_visible_type(&visible, row->type))
 			continue;
@@ -588,7 +585,39 @@ actor_get_method_stats(PG_FUNCTION_ARGS)
 		values[11] = Float8GetDatum(counters->wait_ms);
 		values[12] = Int64GetDatum((int64) counters->deadlocks);
 		values[13] = Int64GetDatum((int64) counters->reentries_refused);
-		show_histogram(time, &values[14], &values[15]);
+		values[14] = Int64GetDatum((int64) time->count);
+		show_histogram(time, &values[15], &values[16]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+Datum
+actor_get_firing_stats(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo;
+	ActorVisible visible;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	actor_visible_init(&visible);
+	foreach(cell, actor_stats_copy(STAT_FIRING))
+	{
+		ActorStatRow *row = lfirst(cell);
+		ActorHistogram *late = &row->counters.time;
+		Datum		values[8];
+		bool		nulls[8] = {false};
+
+		if (!actor_visible_type(&visible, row->type))
+			continue;
+		values[0] = CStringGetTextDatum(row->type);
+		values[1] = Int64GetDatum((int64) row->counters.calls);
+		values[2] = Int64GetDatum((int64) row->counters.errors);
+		values[3] = Float8GetDatum(late->sum);
+		set_duration(&values[4], &nulls[4], late, actor_histogram_quantile(late, 0.50));
+		set_duration(&values[5], &nulls[5], late, actor_histogram_quantile(late, 0.99));
+		show_histogram(late, &values[6], &values[7]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

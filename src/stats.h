@@ -18,6 +18,11 @@
 /* four buckets for each power of two, from microseconds to a day */
 #define ACTOR_HISTOGRAM_BUCKETS	144
 
+/* bounds that histograms are shown with: powers of two, in microseconds */
+#define ACTOR_BOUND_FIRST		4
+#define ACTOR_BOUND_LAST		26
+#define ACTOR_BOUND_STEP		2
+
 /* durations in milliseconds; whoever has it protects it */
 typedef struct ActorHistogram
 {

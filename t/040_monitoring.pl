@@ -1,0 +1,418 @@
+# What can be seen of a server with several sessions and workers: who waits for
+# whom, what workers do, what keeps reminders from firing, and the metrics,
+# which must be what Prometheus and the files of monitoring/ expect.
+
+use strict;
+use warnings FATAL => 'all';
+
+use CPAN::Meta::YAML;
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('monitored');
+$node->init(allows_streaming => 1);
+$node->append_conf(
+	'postgresql.conf', q{
+shared_preload_libraries = 'actor'
+deadlock_timeout = '10ms'
+max_worker_processes = 16
+actor.max_workers = 2
+actor.stat_max = 100
+actor.executor_linger = '1h'
+});
+$node->start;
+
+sub wait_for
+{
+	my ($query, $what, $database) = @_;
+
+	ok($node->poll_query_until($database // 'postgres', "SELECT $query"), $what);
+}
+
+sub query
+{
+	my ($query, $database) = @_;
+
+	return $node->safe_psql($database // 'postgres', $query);
+}
+
+# The log since a position.
+sub log_since
+{
+	my ($offset) = @_;
+
+	return substr(slurp_file($node->logfile), $offset);
+}
+
+my $define = q{
+	CREATE EXTENSION actor;
+	CREATE SCHEMA t;
+	GRANT USAGE ON SCHEMA t TO PUBLIC;
+	CREATE FUNCTION t.put() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_set('put', true);
+	END $$;
+	CREATE FUNCTION t.cross(other text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_invoke('t', other, 'put');
+	END $$;
+	CREATE FUNCTION t.slow() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_sleep(0.05);
+	END $$;
+	CREATE FUNCTION t.slow_below(other text) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_invoke('t', other, 'slow');
+	END $$;
+	CREATE FUNCTION t.gated() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_advisory_xact_lock_shared(4711);
+	END $$;
+	CREATE FUNCTION t.fail() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		RAISE 'failed on purpose';
+	END $$;
+	SELECT actor_register('t');
+};
+
+query($define);
+query('CREATE ROLE regress_actor_monitor LOGIN; GRANT pg_monitor TO regress_actor_monitor');
+query("CREATE ROLE regress_actor_$_ LOGIN") foreach qw(one two);
+
+#
+# Turns: who waits for whom, and for how long
+#
+my $first = $node->background_psql('postgres', on_error_stop => 0);
+my $second = $node->background_psql('postgres', on_error_stop => 0);
+my $pids = join(' ', map { $_->query_safe('SELECT pg_backend_pid()') } $first, $second);
+my ($first_pid, $second_pid) = split ' ', $pids;
+my $offset = -s $node->logfile;
+
+$second->query_safe('BEGIN');
+$second->query_safe("SELECT actor_invoke('t', 'b', 'put')");
+$first->query_safe('SET actor.log_turn_waits = on');
+$first->query_safe('BEGIN');
+$first->query_until(qr/started/,
+	"\\echo started\nSELECT actor_invoke('t', 'a', 'cross', '[\"b\"]');\n");
+wait_for("count(*) = 1 FROM actor.turn WHERE state = 'waits'", 'a wait for a turn is shown');
+is( query(
+		"SELECT pid, actor_type, actor_id, method, state, chain FROM actor.turn ORDER BY actor_id, state"),
+	"$first_pid|t|a|cross|holds|t/a.cross\n"
+	  . "$second_pid|t|b|put|holds|\n"
+	  . "$first_pid|t|b|put|waits|t/a.cross -> t/b.put",
+	'with who holds what, in which method and chain');
+is( query("SELECT count(*) FROM actor.turn WHERE since > now() - interval '1 hour' AND since <= clock_timestamp()"),
+	'3', 'since when');
+is(query("SELECT value FROM actor.get_gauges() WHERE name = 'actor_turns_waiting'"),
+	'1', 'one process waits');
+my $waits = qr/still waiting for ExclusiveLock on advisory lock.*?CONTEXT: .*?taking the turn of actor "b" of type "t".*?call chain: t\/a\.cross -> t\/b/s;
+ok( $node->wait_for_log($waits, $offset), 'a long wait is logged with actor and chain');
+my @lines = log_since($offset) =~ /still waiting for/g;
+is(scalar @lines, 1, 'once');
+
+# the other one waits, too, which is a deadlock
+my ($out, $failed) = $second->query("SELECT actor_invoke('t', 'a', 'put')");
+like($second->{stderr}, qr/deadlock detected/, 'a deadlock is found');
+$second->{stderr} = '';
+$second->query_safe('ROLLBACK');
+wait_for("count(*) = 0 FROM actor.turn WHERE state = 'waits'", 'then the other one gets its turn');
+$first->query_safe('COMMIT');
+is(query('SELECT count(*) FROM actor.turn'), '0', 'and all are gone with their transactions');
+is( query(
+		"SELECT method, calls, errors, deadlocks, wait_ms > 0 FROM actor.method_stat WHERE actor_type = 't' ORDER BY method"),
+	"cross|1|0|0|f\nput|3|1|1|t", 'waits and deadlocks are counted');
+unlike(log_since($offset), qr/call chain: t\/a$/m, 'who has not asked for it has no wait logged');
+
+# a session that is ended while it waits leaves nothing behind
+$second->query_safe('BEGIN');
+$second->query_safe("SELECT actor_invoke('t', 'b', 'put')");
+$first->query_until(qr/started/, "\\echo started\nSELECT actor_invoke('t', 'b', 'put');\n");
+wait_for("count(*) = 1 FROM actor.turn WHERE state = 'waits'", 'a session waits again');
+query("SELECT pg_terminate_backend($first_pid)");
+wait_for("count(*) = 0 FROM actor.turn WHERE state = 'waits'", 'its wait ends with it');
+$second->query_safe('ROLLBACK');
+$second->quit;
+
+#
+# Methods that take long
+#
+$offset = -s $node->logfile;
+query(
+	q{SET actor.log_min_turn_duration = '20ms';
+	SELECT actor_invoke('t', 'x', 'slow_below', '["y"]')});
+like(
+	log_since($offset),
+	qr/LOG:  method "slow" of actor "y" of type "t" ran for \d+\.\d+ ms\n.*DETAIL:  Call chain: t\/x\.slow_below -> t\/y\.slow\.\n/,
+	'a method that takes long is logged with its chain');
+like(log_since($offset), qr/LOG:  method "slow_below" of actor "x"/, 'and what waits for it, too');
+$offset = -s $node->logfile;
+query(q{SET actor.log_min_turn_duration = '1h'; SELECT actor_invoke('t', 'x', 'slow')});
+query(q{SELECT actor_invoke('t', 'x', 'slow')});
+unlike(log_since($offset), qr/ran for/, 'one that does not take long is not logged');
+
+#
+# A limited number of methods
+#
+query(
+	q{
+	SELECT actor_stat_reset();
+	SELECT count(actor_invoke('t', 'z', 'put')) FROM generate_series(1, 100);
+	DO $$
+	BEGIN
+		FOR i IN 1..150 LOOP
+			EXECUTE format('CREATE FUNCTION t.m%s() RETURNS int STABLE LANGUAGE sql AS %L',
+				i, 'SELECT 1');
+		END LOOP;
+	END $$;
+	-- a session that remembers entries which have become those of others
+	SELECT count(actor_invoke('t', 'z', 'm' || i)) FROM generate_series(1, 2) n, generate_series(1, 150) i;
+	});
+is( query(
+		q{SELECT count(*) <= 100, count(*) > 50, max(calls) FILTER (WHERE method = 'put'),
+			max(calls) FILTER (WHERE method LIKE 'm%') <= 2, count(*) FILTER (WHERE method = 'm150')
+		FROM actor.method_stat}),
+	't|t|100|t|1',
+	'the least used methods make room, and nothing is counted for another one');
+
+#
+# Workers
+#
+query("SELECT actor_set_reminder('t', 'r' || i, 'put') FROM generate_series(1, 3) i");
+query(q{SELECT actor_set_reminder('t', 'r', 'fail', failure_policy => '{"drop": {}}')});
+wait_for("fired = 4 AND failed = 1 FROM actor.worker WHERE kind = 'executor'",
+	'an executor counts what it fires');
+is( query(
+		q{SELECT kind, database, role_name = current_user, started_at <= last_active_at,
+			fired IS NULL, p50_late_ms <= p99_late_ms FROM actor.worker ORDER BY kind}),
+	"executor|postgres|t|t|f|t\nlauncher|||t|t|\nscheduler|postgres||t|t|",
+	'the workers are shown');
+is(query("SELECT actor_type, fired, failed FROM actor.get_firing_stats()"),
+	't|4|1', 'callbacks are counted by type');
+is( query(
+		q{SET ROLE regress_actor_one; SELECT count(*) FROM actor.worker;
+		SET ROLE regress_actor_monitor; SELECT count(*) FROM actor.worker}),
+	"0\n3", 'to those who may see them');
+
+#
+# What keeps reminders from firing
+#
+sub ill
+{
+	my ($check) = @_;
+
+	return "(SELECT NOT ok FROM actor_doctor() WHERE check_name = '$check')";
+}
+
+wait_for('NOT ' . ill('slots'), 'there is room for executors');
+my $gate = $node->background_psql('postgres');
+$gate->query_safe('SELECT pg_advisory_lock(4711)');
+query("SET ROLE regress_actor_one; SELECT actor_set_reminder('t', 'held', 'gated')");
+wait_for(
+	"count(*) = 1 FROM actor.turn t JOIN actor.worker w USING (pid)"
+	  . " WHERE actor_id = 'held' AND method = 'gated' AND role_name = 'regress_actor_one'",
+	'the turn of an executor is shown');
+query("SET ROLE regress_actor_two; SELECT actor_set_reminder('t', 'kept waiting', 'put')");
+wait_for(ill('slots'), 'a role that finds no executor is found');
+is( query("SELECT detail FROM actor_doctor() WHERE check_name = 'slots'"),
+	'Role "regress_actor_two" waits for an executor. The server has 2 of 2 workers, and a database at most 4 executors.',
+	'with the limits');
+wait_for("backlog > 0 AND oldest_due < now() FROM actor.worker WHERE kind = 'scheduler'",
+	'the backlog is shown');
+$gate->query_safe('SELECT pg_advisory_unlock(4711)');
+$gate->quit;
+wait_for('NOT ' . ill('slots'), 'until there is one');
+
+# a database that fires nothing
+query('CREATE DATABASE ward');
+query('ALTER DATABASE ward SET actor.enabled = off');
+query($define, 'ward');
+query("SELECT actor_set_reminder('t', 'past', 'put', '2020-01-01T00:00:00Z')", 'ward');
+is(query("SELECT check_name FROM actor_doctor() WHERE check_name IN ('scheduler', 'late') AND NOT ok", 'ward'),
+	"scheduler\nlate", 'a database without a scheduler is found');
+ok( $node->poll_query_until(
+		'ward',
+		q{SELECT detail LIKE '%is off in sessions that workers start%'
+			FROM set_config('actor.enabled', 'on', false), actor_doctor()
+			WHERE check_name = 'enabled'}),
+	'and that firing is disabled in its sessions');
+
+#
+# Metrics
+#
+query(
+	q{CREATE SCHEMA odd; CREATE FUNCTION odd.put() RETURNS void LANGUAGE sql AS 'SELECT';
+	SELECT actor_register(E'od"d\\\\na\nme', 'odd');
+	SELECT actor_invoke(E'od"d\\\\na\nme', 'x', 'put')});
+
+# Reads the text format as strictly as it is specified; returns the families.
+sub parse_metrics
+{
+	my ($text) = @_;
+	my (%families, %series, $family, $name);
+	my $identifier = qr/[a-zA-Z_:][a-zA-Z0-9_:]*/;
+	my $label = qr/[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\[\\n"])*"/;
+
+	die "last line does not end" unless $text =~ /\n\z/;
+	foreach my $line (split /\n/, $text)
+	{
+		if ($line =~ /^# HELP ($identifier) (\S.*)$/)
+		{
+			die "$1 comes twice" if $families{$1};
+			$families{ $name = $1 } = $family = { help => $2 };
+		}
+		elsif ($line =~ /^# TYPE ($identifier) (counter|gauge|histogram)$/)
+		{
+			die "TYPE of $1 is not behind its HELP" unless $1 eq $name && !$family->{type};
+			$family->{type} = $2;
+		}
+		elsif ($line =~ /^($identifier)(?:\{($label(?:,$label)*)\})? ([0-9.e+-]+)$/)
+		{
+			my ($sample, $labels, $value) = ($1, $2 // '', $3);
+			my %labels = $labels =~ /([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"/g;
+			my $suffix = $sample =~ /^\Q$name\E(.*)$/ ? $1 : die "$sample is not of $name";
+
+			die "$value is no number" unless $value =~ /^-?\d+(?:\.\d+)?(?:e[+-]?\d+)?$/;
+			die "$sample has no TYPE" unless $family->{type};
+			die "$sample comes twice with $labels" if $series{"$sample $labels"}++;
+			die "$name ends wrongly" if ($name =~ /_total$/) != ($family->{type} eq 'counter');
+			my $le = delete $labels{le};
+			my $key = join ',', map { "$_=$labels{$_}" } sort keys %labels;
+			die "labels of $line" if grep { !/^(type|method)$/ } keys %labels;
+			$labels{type} =~ s/\\(.)/$1 eq 'n' ? "\n" : $1/ge if exists $labels{type};
+			push @{ $family->{labels} }, \%labels;
+			die "$sample is no part of a $family->{type}"
+			  unless $suffix =~
+			  ($family->{type} eq 'histogram' ? qr/^_(bucket|sum|count)$/ : qr/^$/);
+			die "le of $line" if defined $le != ($suffix eq '_bucket');
+			if ($suffix eq '_bucket')
+			{
+				push @{ $family->{buckets}{$key} }, [ $le, $value ];
+			}
+			else
+			{
+				$family->{values}{"$key$suffix"} = $value;
+			}
+		}
+		else
+		{
+			die "line is wrong: $line";
+		}
+	}
+	foreach my $histogram (grep { $_->{type} eq 'histogram' } values %families)
+	{
+		foreach my $key (keys %{ $histogram->{buckets} })
+		{
+			my @buckets = @{ $histogram->{buckets}{$key} };
+			my ($bound, $count) = (0, 0);
+
+			foreach my $bucket (@buckets)
+			{
+				my $this = $bucket->[0] eq '+Inf' ? 9**9**9 : $bucket->[0];
+
+				die "bounds of $key" unless $this > $bound;
+				die "counts of $key" unless $bucket->[1] >= $count;
+				($bound, $count) = ($this, $bucket->[1]);
+			}
+			die "$key does not end in +Inf" unless $buckets[-1][0] eq '+Inf';
+			die "$key has another count" unless $histogram->{values}{"${key}_count"} == $count;
+			die "$key has no sum" unless exists $histogram->{values}{"${key}_sum"};
+		}
+	}
+	return \%families;
+}
+
+my $metrics = parse_metrics(query('SELECT actor_metrics()') . "\n");
+ok($metrics, 'the metrics can be read');
+ok( (grep { ($_->{type} // '') eq "od\"d\\na\nme" } @{ $metrics->{actor_calls_total}{labels} }),
+	'names are escaped');
+is($metrics->{actor_firing_runs_total}{values}{'type=t'} > 4, 1, 'callbacks are there');
+is($metrics->{actor_failures_recorded}{values}{'type=t'}, 1, 'and what was given up');
+is($metrics->{actor_calls_total}{values}{'method=put,type=t'},
+	query("SELECT calls FROM actor.method_stat WHERE (actor_type, method) = ('t', 'put')"),
+	'the counters are those of the view');
+# a parser that takes everything would prove nothing
+foreach my $wrong ("a 1\n", "# HELP a b\n# TYPE a gauge\na{x=\"1\"} 1\n",
+	"# HELP a b\n# TYPE a gauge\na 1\na 1\n", "# HELP a b\n# TYPE a gauge\na one\n",
+	"# HELP a b\n# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\na_count 1\n",
+	"# HELP a b\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n")
+{
+	ok(!eval { parse_metrics($wrong) }, 'the test would find what is wrong');
+}
+
+# the exporter gets the same metrics, as a role of pg_monitor
+my $exporter = CPAN::Meta::YAML->read('monitoring/postgres_exporter.yml')->[0];
+my %exported;
+
+foreach my $namespace (sort keys %$exporter)
+{
+	my $query = $exporter->{$namespace}{query};
+	my %usage = map { my ($column) = keys %$_; $column => $_->{$column}{usage} }
+	  @{ $exporter->{$namespace}{metrics} };
+	my @expected = map {
+		my $column = $_;
+		($column, $usage{$column} eq 'HISTOGRAM' ? map { "${column}_$_" } qw(bucket sum count) : ())
+	} keys %usage;
+
+	is_deeply(
+		[ split /\n/, query(
+				"SET ROLE regress_actor_monitor; CREATE TEMP VIEW v AS $query;"
+				  . " SELECT attname FROM pg_attribute WHERE attrelid = 'v'::regclass AND attnum > 0"
+				  . " ORDER BY attname COLLATE \"C\"") ],
+		[ sort @expected ], "columns of the exporter's query $namespace");
+	cmp_ok(query("SET ROLE regress_actor_monitor; SELECT count(*) FROM ($query) q"),
+		'>', 0, "which has rows");
+	$exported{"${namespace}_$_"} = lc $usage{$_} foreach grep { $usage{$_} ne 'LABEL' } keys %usage;
+}
+is_deeply(\%exported, { map { $_ => $metrics->{$_}{type} } keys %$metrics },
+	'the exporter has the metrics of actor_metrics()');
+
+# the dashboard asks for metrics that exist
+my $dashboard = decode_json(slurp_file('monitoring/grafana-dashboard.json'));
+my @asked = map { map { $_->{expr} } @{ $_->{targets} } } @{ $dashboard->{panels} };
+cmp_ok(scalar @asked, '>', 10, 'the dashboard has queries');
+my @unknown = grep { my $name = s/_bucket$//r; !$metrics->{$_} && !$metrics->{$name} }
+  map { /\b(actor_\w+)/g } @asked,
+  map { $_->{definition} // () } @{ $dashboard->{templating}{list} };
+is_deeply(\@unknown, [], 'over metrics that exist');
+
+#
+# A standby
+#
+$node->backup('monitored');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'monitored', has_streaming => 1);
+$standby->start;
+is( $standby->safe_psql('postgres',
+		"SELECT check_name FROM actor_doctor() WHERE NOT ok AND check_name <> 'failures'"),
+	"recovery\nlauncher", 'a standby is found, and that it has no launcher');
+ok(parse_metrics($standby->safe_psql('postgres', 'SELECT actor_metrics()') . "\n"),
+	'it has metrics');
+$standby->stop;
+$node->stop;
+
+#
+# Without preload
+#
+my $plain = PostgreSQL::Test::Cluster->new('plain');
+$plain->init;
+$plain->start;
+$plain->safe_psql('postgres', $define);
+is( $plain->safe_psql(
+		'postgres', q{
+		SELECT actor_invoke('t', 'x', 'put') IS NULL;
+		BEGIN;
+		SELECT count(*) FROM actor.turn;
+		COMMIT;
+		SELECT count(*) FROM actor.method_stat;
+		SELECT count(*) FROM actor.worker;
+		SELECT actor_stat_reset() IS NULL}),
+	"t\n0\n0\n0\nf", 'without preload nothing is counted');
+is($plain->safe_psql('postgres', 'SELECT check_name FROM actor_doctor() WHERE NOT ok'),
+	"preload\nlauncher", 'which the doctor tells');
+ok(parse_metrics($plain->safe_psql('postgres', 'SELECT actor_metrics()') . "\n"),
+	'there are metrics all the same');
+$plain->stop;
+
+done_testing();
