@@ -143,6 +143,18 @@ SELECT pid, actor_type, actor_id, state FROM actor.turn WHERE pid IS NULL;
 ROLLBACK PREPARED 'stats';
 SELECT count(*) FROM actor.turn WHERE pid IS NULL;
 
+-- and a turn that is open between transactions
+SELECT actor_register('stats', reentrancy => true);
+SELECT actor_open_turn('stats', 'opened') AS open_id \gset
+SELECT pid, actor_type, actor_id, method, state, chain FROM actor.turn WHERE actor_type = 'stats';
+SET ROLE regress_actor_granted;
+SELECT count(*) FROM actor.turn;
+SET ROLE regress_actor_owner;
+SELECT count(*) FROM actor.turn;
+RESET ROLE;
+SELECT actor_close_turn('stats', 'opened', :'open_id');
+SELECT count(*) FROM actor.turn WHERE actor_type = 'stats';
+
 -- the chain does not show the actors of other owners
 CREATE SCHEMA stats_caller;
 CREATE FUNCTION stats_caller.ask() RETURNS jsonb LANGUAGE sql AS $$
