@@ -547,6 +547,29 @@ COMMENT ON COLUMN actor.method_stat.deadlocks IS 'calls that a deadlock has ende
 COMMENT ON COLUMN actor.method_stat.reentries_refused IS 'calls that were refused because the actor was in the chain already';
 GRANT SELECT ON actor.method_stat TO PUBLIC;
 
+CREATE FUNCTION actor.get_hot_actors(
+    OUT actor_type text,
+    OUT actor_id   text,
+    OUT waits      bigint,
+    OUT waits_over bigint,
+    OUT wait_ms    double precision)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_hot_actors';
+COMMENT ON FUNCTION actor.get_hot_actors()
+    IS 'actors that calls have waited for, for the view actor.hot_actor';
+
+CREATE VIEW actor.hot_actor WITH (security_barrier) AS
+    SELECT h.actor_type, h.actor_id, h.waits, h.waits_over, h.wait_ms
+      FROM actor.get_hot_actors() h;
+COMMENT ON VIEW actor.hot_actor IS 'actors that calls have waited for most';
+COMMENT ON COLUMN actor.hot_actor.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.hot_actor.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.hot_actor.waits IS 'how often its turn was waited for';
+COMMENT ON COLUMN actor.hot_actor.waits_over IS 'by how much that is too high at most';
+COMMENT ON COLUMN actor.hot_actor.wait_ms IS 'time that was waited since it is counted, in milliseconds';
+GRANT SELECT ON actor.hot_actor TO PUBLIC;
+
 CREATE FUNCTION actor.get_firing_stats(
     OUT actor_type  text,
     OUT fired       bigint,

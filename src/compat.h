@@ -135,7 +135,6 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
  */
 #if PG_VERSION_NUM < 150000
 #include "postmaster/autovacuum.h"
-#include "postmaster/bgworker_internals.h"
 #include "replication/walsender.h"
 #define ACTOR_MAX_BACKENDS \
 	(MaxConnections + autovacuum_max_workers + 1 + max_worker_processes + max_wal_senders)

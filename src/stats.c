@@ -147,7 +147,8 @@ actor_stats_request(void)
 									hash_estimate_size(stat_max, sizeof(StatIndexEntry))));
 	RequestAddinShmemSpace(actor_worker_stats_size());
 	RequestAddinShmemSpace(actor_activity_size());
-	RequestNamedLWLockTranche("actor_stats", 1);
+	RequestAddinShmemSpace(actor_hot_size());
+	RequestNamedLWLockTranche("actor_stats", 2);
 }
 
 /*
@@ -180,6 +181,7 @@ actor_stats_attach(void)
 							   HASH_ELEM | HASH_BLOBS);
 	actor_worker_stats_attach();
 	actor_activity_attach();
+	actor_hot_attach(&(GetNamedLWLockTranche("actor_stats"))[1].lock);
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -412,7 +414,7 @@ actor_stat_called(const ActorFrame *frame, ActorStatRef *ref, double ms, bool fa
 /*
  * actor_stat_waited
  *		A call has waited for the turn, with that SQLSTATE if it did not get it,
- *		else 0.  Without a method nothing is counted.
+ *		else 0.  A worker that queues for its turn has no method yet.
  */
 void
 actor_stat_waited(const ActorRef *actor, const text *method, double ms, int sqlstate)
@@ -420,7 +422,10 @@ actor_stat_waited(const ActorRef *actor, const text *method, double ms, int sqls
 	ActorStatRef ref = {0, 0};
 	StatEntry  *entry;
 
-	if (shared == NULL || !track || method == NULL)
+	if (shared == NULL || !track)
+		return;
+	actor_hot_waited(actor, ms);
+	if (method == NULL)
 		return;
 	entry = lock_entry(STAT_METHOD, actor->type, method, &ref);
 	if (entry == NULL)
@@ -634,5 +639,6 @@ actor_stat_reset(PG_FUNCTION_ARGS)
 			shared->entries[slot].key.database == MyDatabaseId)
 			give_back(slot);
 	LWLockRelease(shared->lock);
+	actor_hot_reset();
 	PG_RETURN_VOID();
 }

@@ -12,6 +12,7 @@
 #define ACTOR_STATS_H
 
 #include "actor.h"
+#include "storage/lwlock.h"
 
 /* histogram.c */
 
@@ -90,6 +91,13 @@ extern void actor_worker_stat_fired(double late_ms, bool failed);
 extern Size actor_activity_size(void);
 extern void actor_activity_attach(void);
 extern int	actor_activity_waiting(void);
+
+/* hot.c */
+
+extern Size actor_hot_size(void);
+extern void actor_hot_attach(LWLock *lock);
+extern void actor_hot_reset(void);
+extern void actor_hot_waited(const ActorRef *actor, double ms);
 
 /* visible.c */
 

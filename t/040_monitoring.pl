@@ -123,6 +123,10 @@ is(query('SELECT count(*) FROM actor.turn'), '0', 'and all are gone with their t
 is( query(
 		"SELECT method, calls, errors, deadlocks, wait_ms > 0 FROM actor.method_stat WHERE actor_type = 't' ORDER BY method"),
 	"cross|1|0|0|f\nput|3|1|1|t", 'waits and deadlocks are counted');
+is( query('SELECT actor_type, actor_id, waits, waits_over, wait_ms > 0 FROM actor.hot_actor ORDER BY actor_id'),
+	"t|a|1|0|t\nt|b|1|0|t", 'also by actor');
+is(query('SET ROLE regress_actor_one; SELECT count(*) FROM actor.hot_actor'),
+	'0', 'for those who may see them');
 unlike(log_since($offset), qr/call chain: t\/a$/m, 'who has not asked for it has no wait logged');
 
 # a session that is ended while it waits leaves nothing behind
@@ -134,6 +138,32 @@ query("SELECT pg_terminate_backend($first_pid)");
 wait_for("count(*) = 0 FROM actor.turn WHERE state = 'waits'", 'its wait ends with it');
 $second->query_safe('ROLLBACK');
 $second->quit;
+
+# an actor that is waited for often stays when many others come and go
+$second = $node->background_psql('postgres');
+$second->query_safe('BEGIN');
+$second->query_safe("SELECT actor_invoke('t', 'hot' || i, 'put') FROM generate_series(1, 300) i");
+query(
+	q{SET actor.call_timeout = '1ms';
+	SELECT actor_stat_reset();
+	DO $$
+	BEGIN
+		FOR i IN 1..310 LOOP
+			BEGIN
+				PERFORM actor_invoke('t', 'hot' || CASE WHEN i <= 10 THEN 1 ELSE i - 10 END, 'put');
+			EXCEPTION WHEN lock_not_available THEN
+				NULL;
+			END;
+		END LOOP;
+	END $$});
+$second->query_safe('ROLLBACK');
+$second->quit;
+is( query(
+		q{SELECT count(*), max(waits) FILTER (WHERE actor_id = 'hot1' AND waits_over = 0),
+			max(waits) FILTER (WHERE waits_over > 0), sum(waits) FROM actor.hot_actor}),
+	'256|11|2|310', 'the actors waited for most are kept');
+is( query("SELECT calls, errors FROM actor.method_stat WHERE method = 'put'"),
+	'310|310', 'and calls that did not get their turn have failed');
 
 #
 # Methods that take long
@@ -387,6 +417,9 @@ $standby->start;
 is( $standby->safe_psql('postgres',
 		"SELECT check_name FROM actor_doctor() WHERE NOT ok AND check_name <> 'failures'"),
 	"recovery\nlauncher", 'a standby is found, and that it has no launcher');
+is($standby->safe_psql('postgres',
+		'SELECT count(*) FROM actor.turn; SELECT kind FROM actor.worker'),
+	'0', 'nobody holds anything there, and there are no workers');
 ok(parse_metrics($standby->safe_psql('postgres', 'SELECT actor_metrics()') . "\n"),
 	'it has metrics');
 $standby->stop;
