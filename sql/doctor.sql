@@ -75,6 +75,11 @@ ALTER ROLE regress_actor_leaver RENAME TO regress_actor_left;
 SELECT check_name, detail, hint FROM ill('roles');
 ALTER ROLE regress_actor_left RENAME TO regress_actor_leaver;
 SELECT * FROM ill('roles');
+SELECT current_database() AS dbname \gset
+BEGIN;
+REVOKE CONNECT ON DATABASE :"dbname" FROM PUBLIC;
+SELECT check_name, detail FROM ill('roles');
+ROLLBACK;
 
 -- clock: the server has lived in the future
 BEGIN;
