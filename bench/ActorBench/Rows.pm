@@ -250,7 +250,7 @@ sub register_rows
 	my $numbers = compare_rounds(
 		actor => sub {
 			empty_reminders();
-			bulk_rate("SELECT count(actor_set_reminder('bench', i::text, 'noop', '24h')) FROM generate_series(1, $bulk) i;");
+			bulk_rate("SELECT pg_catalog.count(actor_set_reminder('bench', i::text, 'noop', '24h')) FROM generate_series(1, $bulk) i;");
 		},
 		plain => sub {
 			empty_reminders();
@@ -318,7 +318,7 @@ sub fire_rows
 {
 	empty_reminders();
 	return delivery_rows('fire', "firing $scale{due} due reminders, no-op method",
-		'reminders/s', 'reminder', "SELECT count(actor_set_reminder('bench', i::text, 'noop', '0s'))");
+		'reminders/s', 'reminder', "SELECT pg_catalog.count(actor_set_reminder('bench', i::text, 'noop', '0s'))");
 }
 
 sub send_rows
@@ -328,7 +328,7 @@ sub send_rows
 	return { id => 'send', title => $title, skipped => 'this version has no actor_send' }
 	  if !has_function('actor_send');
 	return delivery_rows('send', $title, 'messages/s', 'message',
-		"SELECT count(actor_send('bench', i::text, 'noop'))");
+		"SELECT pg_catalog.count(actor_send('bench', i::text, 'noop'))");
 }
 
 # Registers probes one after another, each due in a moment, and returns how
