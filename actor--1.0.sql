@@ -340,6 +340,7 @@ CREATE VIEW actor.owned_type WITH (security_barrier) AS
         ON r.rolname OPERATOR(pg_catalog.=) t.owner_name
      WHERE pg_catalog.pg_has_role(r.oid, 'USAGE');
 COMMENT ON VIEW actor.owned_type IS 'actor types owned by the current role';
+COMMENT ON COLUMN actor.owned_type.actor_type IS 'name of the type';
 GRANT SELECT ON actor.owned_type TO PUBLIC;
 
 CREATE VIEW actor.owned_role WITH (security_barrier) AS
@@ -347,6 +348,7 @@ CREATE VIEW actor.owned_role WITH (security_barrier) AS
       FROM pg_catalog.pg_roles r
      WHERE pg_catalog.pg_has_role(r.oid, 'USAGE');
 COMMENT ON VIEW actor.owned_role IS 'roles whose rights the current role has';
+COMMENT ON COLUMN actor.owned_role.role_name IS 'name of the role';
 GRANT SELECT ON actor.owned_role TO PUBLIC;
 
 ALTER TABLE actor.state ENABLE ROW LEVEL SECURITY;

@@ -24,6 +24,21 @@ SELECT pg_describe_object(classid, objid, objsubid) AS without_comment
    AND objid NOT IN (SELECT oid FROM pg_class WHERE relkind = 'S')
  ORDER BY 1;
 
+-- and so has every column of its tables and views, for \d+, and every argument
+-- has a name, for \df
+SELECT c.relname, a.attname AS without_comment
+  FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+ WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('r', 'v')
+   AND a.attnum > 0 AND NOT a.attisdropped
+   AND col_description(c.oid, a.attnum) IS NULL
+ ORDER BY 1, 2;
+SELECT p.oid::regprocedure AS without_names
+  FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+   AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'actor')
+   AND p.pronargs > 0 AND (p.proargnames IS NULL OR '' = ANY (p.proargnames))
+ ORDER BY 1;
+
 -- nothing of it may run in a parallel worker, but the preview
 SELECT p.proname, p.proparallel
   FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
