@@ -45,7 +45,10 @@ for my $document ('README.md', sort glob('doc/*.md'))
 my %shows = (
 	'bank.sql' => qr/SQLSTATE: 23514/,
 	'call_cycle.sql' => qr/SQLSTATE: 55006/,
-	'cart.sql' => qr/actor executor/);
+	'cart.sql' => qr/actor executor/,
+	'limiter.sql' => qr/5 \| true.*6 \| false.*allowed_again *\n-+\n true/s,
+	'order.sql' => qr/8 tea reserved while being placed.*SQLSTATE: 23514/s,
+	'twin.sql' => qr/"online": false.*noticed_by": "timer".*0 \|    5/s);
 my @examples = map { s{.*/}{}r } glob('examples/*.sql');
 is_deeply([ sort @examples ], [ sort keys %shows ], 'the examples are known');
 for my $example (sort keys %shows)
