@@ -1,7 +1,7 @@
 EXTENSION    = actor
 MODULE_big   = actor
 PGFILEDESC   = "actor - virtual actors in PostgreSQL"
-OBJS         = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c)))
+OBJS         = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c)))
 DATA         = actor--1.0.sql
 
 # the control file is the one source of the version
@@ -45,3 +45,19 @@ include $(PGXS)
 $(shell mkdir -p $(sort $(dir $(OBJS))))
 $(OBJS): $(wildcard $(srcdir)/src/*.h)
 src/catalog.o: $(srcdir)/actor.control
+
+# the archive for PGXN: everything that is committed, under its name there
+VERSION      = $(shell sed -n 's/^    "version": "\(.*\)",/\1/p' $(srcdir)/META.json)
+
+dist:
+	git -C $(srcdir) archive --format=zip --prefix=$(EXTENSION)-$(VERSION)/ \
+		--output=$(CURDIR)/$(EXTENSION)-$(VERSION).zip HEAD
+
+indent:
+	$(srcdir)/script/indent
+
+# edit, rebuild, one test: see CONTRIBUTING.md
+try:
+	$(srcdir)/script/try $(TESTS)
+
+.PHONY: dist indent try

@@ -1,0 +1,192 @@
+# What is released: versions agree, META.json is what PGXN asks for, the archive
+# has its name and everything that is committed, make uninstall removes what make
+# install has installed, and the Debian package builds, installs and goes away.
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd;
+use File::Find;
+use JSON::PP;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $tree = getcwd();
+
+# Whether there is a program of this name.
+sub have
+{
+	my ($program) = @_;
+
+	return scalar grep { -x "$_/$program" } split /:/, $ENV{PATH};
+}
+
+# Runs a command in a folder; its output is shown if it fails.
+sub runs
+{
+	my ($folder, $what, @command) = @_;
+
+	chdir $folder or die "cannot enter $folder: $!";
+	my ($out, $err) = run_command(\@command);
+	my $status = $?;
+	chdir $tree;
+	return ok($status == 0, $what) || diag("$out\n$err");
+}
+
+# All files below a folder, relative to it.
+sub files_below
+{
+	my ($folder) = @_;
+	my @files;
+
+	find(sub { push @files, $File::Find::name =~ s{^\Q$folder\E/}{}r if !-d }, $folder);
+	return sort @files;
+}
+
+# A copy of the sources, without what builds and tests have made.
+sub copy_of_sources
+{
+	my $copy = PostgreSQL::Test::Utils::tempdir_short() . '/actor';
+
+	mkdir $copy;
+	system('tar cf - --exclude=.git --exclude="*.o" --exclude="*.so" --exclude="*.bc"'
+		  . ' --exclude=./results --exclude=./output_iso --exclude="./tmp_*"'
+		  . " --exclude=./log --exclude='./regression.*' . | tar -C $copy -xf -") == 0
+	  or die "cannot copy the sources";
+	return $copy;
+}
+
+# versions ------------------------------------------------------------------
+
+my $meta = decode_json(slurp_file('META.json'));
+my $version = $meta->{version};
+my ($short) = $version =~ /^(\d+\.\d+)\.\d+$/;
+
+ok(defined $short, 'the version has three numbers');
+is( $meta->{provides}{actor}{version},
+	$version, 'the extension in META.json has the version of the release');
+like(slurp_file('actor.control'),
+	qr/^default_version = '\Q$short\E'$/m, 'actor.control has its first two numbers');
+ok(-f "actor--$short.sql", 'so has the script');
+like(slurp_file('Makefile'), qr/^DATA .*\bactor--\Q$short\E\.sql\b/m,
+	'which is installed');
+like((slurp_file('CHANGELOG.md') =~ /^(## .*)$/m)[0],
+	qr/^## \Q$version\E\b/, 'the change log begins with the version');
+like(slurp_file('debian/changelog'),
+	qr/\Apostgresql-actor \(\Q$version\E\)/, 'so does that of the Debian package');
+
+# META.json, by the specification of PGXN -----------------------------------
+
+for my $key (qw(name version abstract maintainer license provides meta-spec))
+{
+	ok($meta->{$key}, "META.json has $key");
+}
+is($meta->{name}, 'actor', 'name');
+is($meta->{license}, 'postgresql', 'license is one of those that are listed');
+is($meta->{'meta-spec'}{version}, '1.0.0', 'version of the specification');
+my %known = map { $_ => 1 }
+  qw(name version abstract maintainer license provides meta-spec description
+  generated_by tags no_index prereqs release_status resources);
+is_deeply([ grep { !$known{$_} && !/^x_/i } sort keys %$meta ], [], 'no other keys');
+for my $name (sort keys %{ $meta->{provides} })
+{
+	my $provided = $meta->{provides}{$name};
+
+	ok(-f $provided->{file}, "the file of $name exists");
+	ok(-f $provided->{docfile}, "the document of $name exists");
+	is($provided->{file}, "actor--$short.sql", 'which is that of this version');
+}
+is_deeply([ grep { ref || length > 255 || m{[/\\[:cntrl:]]} } @{ $meta->{tags} } ],
+	[], 'tags are terms');
+
+# the archive ---------------------------------------------------------------
+
+# The names in a zip file, from its directory.
+sub names_in_zip
+{
+	my ($zip) = @_;
+	my @names;
+
+	while ($zip =~ /PK\x01\x02.{24}(..)(.{2})(.{2}).{12}/gs)
+	{
+		my $name = substr($zip, pos($zip), unpack('v', $1));
+		push @names, $name unless $name =~ m{/$};
+	}
+	return sort @names;
+}
+
+SKIP:
+{
+	skip 'git is not there', 3 unless have('git');
+	my $copy = copy_of_sources();
+	my @git = ('git', '-c', 'user.name=test', '-c', 'user.email=test@localhost',
+		'-c', 'commit.gpgsign=false');
+
+	runs($copy, 'a repository of the sources',
+		'sh', '-c', "git init -q . && git add -A && @git commit -q -m test");
+	my @committed = split /\n/, (run_command([ 'git', '-C', $copy, 'ls-files' ]))[0];
+	runs($copy, 'make dist', 'make', '-s', 'dist');
+	is_deeply(
+		[ names_in_zip(slurp_file("$copy/actor-$version.zip")) ],
+		[ sort map { "actor-$version/$_" } @committed ],
+		'the archive has all that is committed');
+}
+
+# make install and uninstall ------------------------------------------------
+
+my $root = PostgreSQL::Test::Utils::tempdir_short();
+my @make = ('make', '-s', 'with_llvm=no', "DESTDIR=$root");
+my ($share) = run_command([ 'pg_config', '--sharedir' ]);
+my ($lib) = run_command([ 'pg_config', '--pkglibdir' ]);
+
+runs($tree, 'make install', @make, 'install');
+is_deeply(
+	[ files_below($root) ],
+	[
+		sort map { s{^/}{}r }
+		  "$lib/actor.so", "$share/extension/actor--$short.sql",
+		"$share/extension/actor.control"
+	],
+	'it installs these files');
+runs($tree, 'make uninstall', @make, 'uninstall');
+is_deeply([ files_below($root) ], [], 'nothing is left');
+
+# the Debian package --------------------------------------------------------
+
+# It is built for the PostgreSQL of the system, and installed below a folder of
+# its own, which needs no other rights.
+SKIP:
+{
+	my @versions = have('pg_buildext')
+	  ? split /\n/, (run_command([ 'pg_buildext', 'supported-versions' ]))[0]
+	  : ();
+
+	skip 'the tools for Debian packages are not there', 6
+	  unless @versions && have('dh') && have('dpkg-buildpackage');
+	my $copy = copy_of_sources();
+	my ($folder) = $copy =~ m{^(.*)/};
+	my $package = "postgresql-$versions[0]-actor";
+	my $target = "$folder/root";
+
+	# what this run sets for make must not reach the build
+	local %ENV = map { $_ => $ENV{$_} } grep { /^(PATH|HOME|TMPDIR)$/ } keys %ENV;
+	$ENV{PG_UPDATECONTROL} = 'yes';
+	$ENV{PATH} = "/usr/sbin:/usr/bin:/sbin:/bin";
+	runs($copy, 'the package builds', 'dpkg-buildpackage', '-b', '-us', '-uc', '-d');
+	my ($file) = glob("$folder/${package}_*.deb");
+	ok($file, 'it has its name') or skip 'no package', 4;
+
+	mkdir $target;
+	mkdir "$target/$_" for qw(var var/lib var/lib/dpkg var/lib/dpkg/updates var/lib/dpkg/info);
+	append_to_file("$target/var/lib/dpkg/$_", '') for qw(status available);
+	my @dpkg = ('dpkg', "--root=$target", '--force-not-root', '--force-depends',
+		"--log=$folder/dpkg.log");
+	runs($copy, 'it installs', @dpkg, '--install', $file);
+	my @installed = grep { !m{^var/lib/dpkg/} } files_below($target);
+	my $names = join "\n", @installed;
+	like($names, qr{lib/actor\.so\n.*extension/actor--\Q$short\E\.sql\n.*extension/actor\.control}s,
+		'library, script and control file are installed');
+	runs($copy, 'it is removed', @dpkg, '--purge', $package);
+	is_deeply([ grep { !m{^var/lib/dpkg/} } files_below($target) ], [], 'nothing is left of it');
+}
+
+done_testing();
