@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 #
-# What script/demo, script/test and script/bench share.
+# What script/demo, script/test, script/try and script/bench share.
 #
 # They leave the system's PostgreSQL as it is.  They copy its programs into a
 # folder of their own, link its libraries and data files beside them, and
@@ -190,11 +190,11 @@ copy_postgres()
 # have made there.
 copy_tree()
 {
-	mkdir "$1/tree"
+	mkdir -p "$1/tree"
 	tar -C "$top" -cf - \
 		--exclude='./.git' --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./results' --exclude='./output_iso' --exclude='./tmp_*' \
-		--exclude='./log' --exclude='./regression.*' . |
+		--exclude='./log' --exclude='./regression.*' --exclude='./build-*' . |
 		tar -C "$1/tree" --no-same-owner -xf -
 }
 

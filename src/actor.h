@@ -222,7 +222,7 @@ typedef struct ActorDocument
 } ActorDocument;
 
 _Noreturn extern void actor_document_refuse(const ActorDocument *document, const char *path,
-								  const char *problem);
+											const char *problem);
 extern char *actor_document_path(const char *path, const char *name);
 extern JsonbContainer *actor_document_object(const ActorDocument *document,
 											 JsonbValue *value, const char *path);
@@ -266,7 +266,8 @@ typedef struct ActorCause
 {
 	const char *kind;			/* "reminder", "timer", "message", "activate",
 								 * "deactivate" */
-	text	   *name;			/* NULL: a hook, to which the rest does not apply */
+	text	   *name;			/* NULL: a hook, to which the rest does not
+								 * apply */
 	TimestampTz scheduled_at;
 	TimestampTz fired_at;
 	int32		attempt;
@@ -365,7 +366,8 @@ extern ErrorData *actor_attempt(void (*body) (void *arg), void *arg);
 /* something that was given up, for the record */
 typedef struct ActorFailure
 {
-	const char *kind;			/* "reminder", "timer", "message", "deactivate" */
+	const char *kind;			/* "reminder", "timer", "message",
+								 * "deactivate" */
 	const text *name;
 	const text *method;
 	const Jsonb *payload;		/* NULL: none */

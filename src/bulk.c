@@ -89,12 +89,14 @@ run_for_roles(ActorQuery *query, Datum *values, const char *nulls, const text *t
 	actor_bookkeeping_end(&bookkeeping);
 
 	foreach(cell, roles)
+	{
 		if (!all_allowed && !actor_role_held(lfirst(cell)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("permission denied for reminders of actor type \"%s\"",
 							text_to_cstring(type)),
 					 errdetail("Some belong to roles whose rights the current user does not have.")));
+	}
 	return sum;
 }
 

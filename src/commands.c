@@ -216,7 +216,7 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	/* a statement that ends the transaction may be gone afterwards */
 	NodeTag		tag = nodeTag(pstmt->utilityStmt);
 	bool		prepared = tag == T_TransactionStmt &&
-		((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED;
+	((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 
 	if (previous_utility)
 		previous_utility(pstmt, query_string, read_only_tree, context, params,

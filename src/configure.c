@@ -138,8 +138,8 @@ find_entity(List *entities, const char *name)
 static JsonbContainer *
 entities_array(JsonbContainer *object, const char *path)
 {
-	JsonbContainer *array =
-		actor_document_array(&host_document, actor_document_member(object, "entities"), path);
+	JsonbValue *member = actor_document_member(object, "entities");
+	JsonbContainer *array = actor_document_array(&host_document, member, path);
 
 	if (JsonContainerSize(array) == 0)
 		actor_document_refuse(&host_document, path, "is empty");

@@ -121,8 +121,8 @@ actor_worker_report(Oid oid, TimestampTz due)
 
 	/*
 	 * Mostly the scheduler runs and looks early enough.  Slots are only ever
-	 * taken and freed under the lock, so having it in shared mode is enough to
-	 * look at them.
+	 * taken and freed under the lock, so having it in shared mode is enough
+	 * to look at them.
 	 */
 	LWLockAcquire(actor_shared->lock, LW_SHARED);
 	database = find_database(oid);

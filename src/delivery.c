@@ -620,7 +620,7 @@ static void
 record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, TimestampTz started_at, TimestampTz now)
 {
-	ActorRetry	retry = {.attempt = due->attempt, .deferrals = claimed->deferrals};
+	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
 
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
 					  actor_due_word(due->kind), due->name, error);

@@ -48,7 +48,8 @@
 /* a claimed row */
 typedef struct Claim
 {
-	text	   *name;			/* of what a retry was registered for, or its own */
+	text	   *name;			/* of what a retry was registered for, or its
+								 * own */
 	text	   *method;
 	Jsonb	   *data;			/* NULL: none */
 	ActorSchedule schedule;
@@ -575,7 +576,7 @@ static void
 record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, TimestampTz started_at, TimestampTz now)
 {
-	ActorRetry	retry = {.attempt = due->attempt, .deferrals = claimed->deferrals};
+	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
 	Datum		values[8];
 
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
@@ -705,7 +706,10 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 		return FIRING_SKIPPED;
 	}
 
-	/* left by an earlier start of the server, in a transaction that was prepared */
+	/*
+	 * left by an earlier start of the server, in a transaction that was
+	 * prepared
+	 */
 	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
 	{
 		advance(due, &claimed.schedule, -1, 0, NULL);

@@ -153,7 +153,11 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 	if (actor_method_writes(method) || cause != NULL)
 	{
 		check_can_write(actor, method_name);
-		/* what was true before the wait, or the hook, need not be true after it */
+
+		/*
+		 * what was true before the wait, or the hook, need not be true after
+		 * it
+		 */
 		if (actor_lease_enter(actor, method_name, actor_type_call_timeout(type),
 							  reentrancy_id))
 			method = resolve(actor->type, method_name, &type);

@@ -268,9 +268,10 @@ start_waiting(void)
 	foreach(cell, waiting)
 	{
 		Waiting    *other = lfirst(cell);
-		TimestampTz start_at =
-			actor_database_start_time(&actor_shared->databases[other->slot], &other->left_at);
+		TimestampTz start_at;
 
+		start_at = actor_database_start_time(&actor_shared->databases[other->slot],
+											 &other->left_at);
 		if (start_at != DT_NOEND)
 			next = Min(next, TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 														 ACTOR_RESTART_MS));

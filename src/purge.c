@@ -33,7 +33,8 @@
 typedef struct PurgedTable
 {
 	ActorQuery	read_first;		/* the earliest time */
-	ActorQuery	lock_rows;		/* keys of rows with a time up to $1, at most $2 */
+	ActorQuery	lock_rows;		/* keys of rows with a time up to $1, at most
+								 * $2 */
 	ActorQuery	delete_row;
 	const int  *retention;		/* seconds from that time on; NULL: none */
 	TimestampTz purged_at;		/* 0: never */

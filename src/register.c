@@ -88,6 +88,7 @@ static struct TypeData
 	ActorQuery	exists;
 	ActorQuery	remove;
 }			type_data[] =
+
 {
 	{
 		"state",

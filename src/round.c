@@ -588,15 +588,18 @@ static TimestampTz
 busy_until(const Candidate *candidate, TimestampTz now)
 {
 	Busy	   *actor = hash_search(busy, &candidate->due->actor.hash, HASH_FIND, NULL);
-	Busy	   *partition = candidate->partition == 0 ? NULL :
-		hash_search(busy, &candidate->partition, HASH_FIND, NULL);
 	Busy	   *row = hash_search(busy, &candidate->due->generation, HASH_FIND, NULL);
-	TimestampTz until = Max(actor != NULL ? actor->retry_at : 0,
-							partition != NULL ? partition->retry_at : 0);
+	Busy	   *partition = NULL;
+	TimestampTz until = 0;
 
+	if (candidate->partition != 0)
+		partition = hash_search(busy, &candidate->partition, HASH_FIND, NULL);
+	if (actor != NULL)
+		until = Max(until, actor->retry_at);
+	if (partition != NULL)
+		until = Max(until, partition->retry_at);
 	if (row != NULL)
 		until = Max(until, row->retry_at);
-
 	return until > now ? until : 0;
 }
 
@@ -741,10 +744,11 @@ actor_round(TimestampTz *retry_at)
 	foreach(cell, candidates)
 	{
 		Candidate  *candidate = lfirst(cell);
-		uint64		share = candidate->partition != 0 ?
-			candidate->partition : candidate->due->actor.hash;
+		uint64		share = candidate->partition;
 		TimestampTz until = busy_until(candidate, now);
 
+		if (share == 0)
+			share = candidate->due->actor.hash;
 		if (until != 0)
 			earliest_retry = Min(earliest_retry, until);
 		else if (runs_alone(candidate, now))
@@ -757,7 +761,10 @@ actor_round(TimestampTz *retry_at)
 	window_full = list_length(candidates) >= scan_limit;
 	fired = run_batches(mine != NIL ? mine : others);
 
-	/* rows behind many that cannot be fired now must not have to wait for them */
+	/*
+	 * rows behind many that cannot be fired now must not have to wait for
+	 * them
+	 */
 	if (window_full && mine == NIL && others == NIL)
 	{
 		if (scan_limit < SCAN_LIMIT_MAX)

@@ -69,10 +69,10 @@ typedef struct ActorRetryPolicy
 
 /* when.c */
 
-extern void actor_parse_due_time(const char *text, ActorWhen *due);
-extern void actor_parse_ttl(const char *text, ActorWhen *ttl);
-extern void actor_parse_period(const char *text, ActorPeriod *period);
-extern void actor_parse_duration(const char *text, const char *what,
+extern void actor_parse_due_time(const char *string, ActorWhen *due);
+extern void actor_parse_ttl(const char *string, ActorWhen *ttl);
+extern void actor_parse_period(const char *string, ActorPeriod *period);
+extern void actor_parse_duration(const char *string, const char *what,
 								 Interval *span);
 
 /* schedule.c */

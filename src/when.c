@@ -155,9 +155,9 @@ static char *clip(const char *text, size_t length);
  * what is wrong, for everything it does not take.
  */
 void
-actor_parse_due_time(const char *text, ActorWhen *due)
+actor_parse_due_time(const char *string, ActorWhen *due)
 {
-	Input		input = {"due_time", WHEN_HINT, text, text};
+	Input		input = {"due_time", WHEN_HINT, string, string};
 
 	parse_when(&input, due);
 }
@@ -169,13 +169,13 @@ actor_parse_due_time(const char *text, ActorWhen *due)
  * As actor_parse_due_time, but a span is longer than zero.
  */
 void
-actor_parse_ttl(const char *text, ActorWhen *ttl)
+actor_parse_ttl(const char *string, ActorWhen *ttl)
 {
-	Input		input = {"ttl", WHEN_HINT, text, text};
+	Input		input = {"ttl", WHEN_HINT, string, string};
 
 	parse_when(&input, ttl);
 	if (ttl->kind == ACTOR_WHEN_SPAN)
-		require_positive(&input, text, &ttl->span);
+		require_positive(&input, string, &ttl->span);
 }
 
 /*
@@ -186,20 +186,20 @@ actor_parse_ttl(const char *text, ActorWhen *ttl)
  * the count is 0 unless the text has one.
  */
 void
-actor_parse_period(const char *text, ActorPeriod *period)
+actor_parse_period(const char *string, ActorPeriod *period)
 {
-	Input		input = {"period", PERIOD_HINT, text, text};
-	const char *start = text;
+	Input		input = {"period", PERIOD_HINT, string, string};
+	const char *start = string;
 
 	memset(period, 0, sizeof(*period));
-	period->absent = (text == NULL || *text == '\0');
+	period->absent = (string == NULL || *string == '\0');
 	if (period->absent)
 		return;
 
-	if (starts_timestamp(text))
-		refuse(&input, text, "A timestamp", " is not accepted for a period");
+	if (starts_timestamp(string))
+		refuse(&input, string, "A timestamp", " is not accepted for a period");
 
-	if (*text == 'R')
+	if (*string == 'R')
 	{
 		Number		count;
 
@@ -225,12 +225,12 @@ actor_parse_period(const char *text, ActorPeriod *period)
  *		Reads a duration given for the parameter "what"; zero is one, too.
  */
 void
-actor_parse_duration(const char *text, const char *what, Interval *span)
+actor_parse_duration(const char *string, const char *what, Interval *span)
 {
-	Input		input = {what, DURATION_HINT, text, text};
+	Input		input = {what, DURATION_HINT, string, string};
 
-	if (starts_timestamp(text) || *text == '\0')
-		refuse(&input, text, "A duration is expected", "");
+	if (starts_timestamp(string) || *string == '\0')
+		refuse(&input, string, "A duration is expected", "");
 	parse_span(&input, span);
 }
 

@@ -65,9 +65,8 @@ static void release_callback(ResourceReleasePhase phase, bool is_commit,
 static Size
 shared_size(void)
 {
-	Size		databases = offsetof(ActorShared, databases) +
-		mul_size(ACTOR_MAX_DATABASES, sizeof(ActorDatabase));
-
+	Size		databases = add_size(offsetof(ActorShared, databases),
+									 mul_size(ACTOR_MAX_DATABASES, sizeof(ActorDatabase)));
 	Size		executors = mul_size(actor_max_workers, sizeof(ActorExecutor));
 	Size		holds = mul_size(actor_max_workers, sizeof(ActorHold));
 	Size		traces = mul_size(actor_max_workers, sizeof(ActorTrace));

@@ -59,6 +59,14 @@ sub same_members
 
 # functions -----------------------------------------------------------------
 
+# One form for intervals.
+sub interval
+{
+	my ($text) = @_;
+
+	return $node->safe_psql('postgres', "SELECT interval '$text'");
+}
+
 # One form for the signatures of both sides.
 sub normalise
 {
@@ -74,6 +82,7 @@ sub normalise
 		s/ \)/)/g;
 		s/ $//;
 		s/ RETURNS void$//;
+		s/(?<=interval DEFAULT )'([^']*)'/interval($1)/ge;
 	}
 	return $signature;
 }
@@ -177,7 +186,7 @@ sub value
 {
 	my ($text) = @_;
 
-	return $1 * $milliseconds{$2} if $text =~ /^(-?\d+) ?(ms|s|min|h|d)$/;
+	return $1 * $milliseconds{$2} if $text =~ /^(-?\d+) ?(ms|s|min|h|d)(?:ays)?$/;
 	return $text;
 }
 
