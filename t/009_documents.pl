@@ -40,6 +40,24 @@ for my $document ('README.md', sort glob('doc/*.md'))
 	is($status, 0, "the blocks of $document run") or diag($err);
 }
 
+# The guide shows a test with pgTAP, which is run where that is installed.
+SKIP:
+{
+	my ($test) = slurp_file('doc/guide.md') =~ /^```\n(BEGIN;\nSELECT plan.*?)^```/ms;
+	ok($test, 'the guide has a test with pgTAP');
+	skip 'pgTAP is not there', 1
+	  if $node->safe_psql('postgres',
+		q{SELECT count(*) FROM pg_available_extensions WHERE name = 'pgtap'}) eq '0';
+
+	my $database = new_database();
+	my ($room) = slurp_file('doc/guide.md') =~ /^```sql\n(CREATE SCHEMA room;.*?)^```/ms;
+	my @others = slurp_file('doc/guide.md') =~ /^(CREATE FUNCTION room\.(?:people|close)\b.*?\$\$;)$/msg;
+	my $out = $node->safe_psql($database,
+		join("\n", 'CREATE EXTENSION pgtap;', $room, @others, $test));
+	my @passed = $out =~ /^ok /mg;
+	ok(@passed == 3 && $out !~ /^not ok/m, 'which passes') or diag($out);
+}
+
 # The examples show errors too, on purpose, and check themselves what they show
 # by the codes that the demo looks for.
 my %shows = (
