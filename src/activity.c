@@ -533,7 +533,7 @@ static void
 add_row(const TurnRows *rows, const Seen *actor, bool waits)
 {
 	const char *method = waits ? actor->method :
-		running_method(actor, &rows->activity->frames, rows->frames);
+	running_method(actor, &rows->activity->frames, rows->frames);
 	char	   *chain = chain_text(&rows->activity->frames, rows->frames,
 								   waits ? actor : NULL, rows->visible);
 	Datum		values[9];

@@ -380,6 +380,7 @@ static const struct
 	char	   *(*check) (void);
 	const char *hint;
 }			checks[] =
+
 {
 	{"preload", check_preload,
 	"Add \"actor\" to \"shared_preload_libraries\" and restart the server."},

@@ -86,7 +86,7 @@ void
 actor_worker_stat_start(ActorWorkerKind kind, int slot, Oid role)
 {
 	int			number = kind == WORKER_LAUNCHER ? 0 :
-		kind == WORKER_SCHEDULER ? 1 + slot : 1 + ACTOR_MAX_DATABASES + slot;
+	kind == WORKER_SCHEDULER ? 1 + slot : 1 + ACTOR_MAX_DATABASES + slot;
 
 	mine = &workers[number];
 	my_lateness = kind == WORKER_EXECUTOR ? &latenesses[slot] : NULL;
