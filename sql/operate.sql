@@ -268,6 +268,42 @@ BEGIN READ ONLY;
 SELECT actor_reassign('regress_actor_op_owner', 'regress_actor_op_caller');
 ROLLBACK;
 
+--
+-- An actor that is deleted leaves no row, but what it has been asked and what
+-- has failed
+--
+CREATE FUNCTION op.rows_of(id text) RETURNS TABLE (relation name, rows bigint)
+LANGUAGE plpgsql AS $$
+BEGIN
+    FOR relation IN
+        SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+         WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind = 'r'
+           AND a.attname = 'actor_id'
+         ORDER BY c.relname
+    LOOP
+        EXECUTE format('SELECT count(*) FROM actor.%I WHERE actor_type = ''op'' AND actor_id = $1',
+                       relation) INTO rows USING id;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+CREATE FUNCTION op.remember() RETURNS void LANGUAGE sql AS $$ SELECT actor_set('k', 1) $$;
+SELECT actor_register('op', reentrancy => true);
+BEGIN;
+SET LOCAL client_min_messages = error;
+SELECT actor_set_reminder('op', 'all', 'try', failure_policy => '{"drop": {}}');
+SELECT actor_run_due();
+COMMIT;
+SELECT actor_invoke('op', 'all', 'remember', request_id => 'once');
+SELECT actor_set_reminder('op', 'all', 'note', '1h');
+SELECT actor_set_timer('op', 'all', 'note', '1h');
+SELECT actor_send('op', 'all', 'note', due_time => '1h') > 0 AS sent;
+SELECT actor_open_turn('op', 'all') IS NOT NULL AS opened;
+SELECT actor_pause('op', 'all');
+SELECT * FROM op.rows_of('all');
+SELECT actor_delete('op', 'all');
+SELECT * FROM op.rows_of('all');
+SELECT actor_delete('op', 'all');
+
 -- unregistering removes what is paused, too
 SELECT actor_pause('op');
 SELECT actor_unregister('op', true);
