@@ -142,7 +142,17 @@ INSERT INTO function_matrix VALUES
 ('actor_retry(bigint)', $$actor_retry(failure_of('regress_actor_granted'))$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_discard(bigint)', $$actor_discard(failure_of('regress_actor_granted'))$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0$$, '42501', '42501', '42501', '42501', 'true'),
-('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_super') > 0$$, '42501', '42501', '42501', '42501', 'true');
+('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_super') > 0$$, '42501', '42501', '42501', '42501', 'true'),
+-- watching
+('actor_doctor()', 'count(*) > 0 FROM actor_doctor()', '42501', '42501', '42501', 'true', 'true'),
+('actor_metrics()', 'actor_metrics() <> ''''', '42501', '42501', '42501', 'true', 'true'),
+('actor_stat_reset()', 'actor_stat_reset()', '42501', '42501', '42501', '42501', ''),
+('actor.get_gauges()', 'count(*) > 0 FROM actor.get_gauges()', '42501', '42501', '42501', 'true', 'true'),
+('actor.get_turns()', $$count(*) FROM actor.get_turns() WHERE actor_type = 'bank'$$, '0', '0', '0', '0', '0'),
+('actor.get_hot_actors()', $$count(*) FROM actor.get_hot_actors() WHERE actor_type = 'bank'$$, '0', '0', '0', '0', '0'),
+('actor.get_method_stats()', $$count(*) FROM actor.get_method_stats() WHERE actor_type = 'none'$$, '0', '0', '0', '0', '0'),
+('actor.get_firing_stats()', $$count(*) FROM actor.get_firing_stats() WHERE actor_type = 'none'$$, '0', '0', '0', '0', '0'),
+('actor.get_worker_stats()', 'count(*) >= 0 FROM actor.get_worker_stats()', 'true', 'true', 'true', 'true', 'true');
 
 -- what the extension has and the matrix has not
 SELECT p.oid::regprocedure AS not_in_the_matrix
@@ -179,7 +189,16 @@ INSERT INTO relation_matrix VALUES
 ('actor.owned_type', '1', '0', '0', '0', '1'),
 ('actor.owned_role', '42703', '42703', '42703', '42703', '42703'),
 ('actor.instance', '1', '0', '0', '1', '1'),
-('actor.queue', '1', '0', '0', '1', '1');
+('actor.queue', '1', '0', '0', '1', '1'),
+('actor.turn', '0', '0', '0', '0', '0'),
+('actor.hot_actor', '0', '0', '0', '0', '0'),
+('actor.method_stat', '1', '0', '0', '1', '1'),
+('actor.worker', '42703', '42703', '42703', '42703', '42703');
+-- one method has been called
+SELECT actor_stat_reset();
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_invoke('bank', '1', 'peek', '["gold"]');
+RESET SESSION AUTHORIZATION;
 SELECT c.oid::regclass AS not_in_the_matrix
   FROM pg_class c
  WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -214,7 +233,7 @@ SELECT c.oid::regclass FROM pg_class c
 SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
  WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('v', 'm') AND attnum > 0
    AND (atttypid IN ('json'::regtype, 'jsonb'::regtype, 'bytea'::regtype, 'uuid'::regtype)
-        OR attname ~ 'payload|value|data$|reentrancy|message$|result|detail|context|error');
+        OR attname ~ 'payload|value|data$|reentrancy|message$|result|detail|context|last_error');
 -- nothing that stops pg_upgrade, nothing that runs as somebody else
 SELECT attrelid::regclass, attname, atttypid::regtype FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
  WHERE c.relnamespace = 'actor'::regnamespace
