@@ -803,6 +803,33 @@ COMMENT ON FUNCTION @extschema@.actor_transact(jsonb)
     IS 'applies an array of upsert and delete operations to the running actor, all or none';
 
 /*
+ * State of any actor, for the owner of its type
+ */
+
+CREATE FUNCTION @extschema@.actor_get_state(
+    actor_type     text,
+    actor_id       text,
+    key            text,
+    OUT value      jsonb,
+    OUT expires_at timestamptz)
+RETURNS record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_state';
+COMMENT ON FUNCTION @extschema@.actor_get_state(text, text, text)
+    IS 'value of a key of an actor, NULL when absent, and when it expires; for the owner of the type';
+
+CREATE FUNCTION @extschema@.actor_transact(
+    actor_type    text,
+    actor_id      text,
+    operations    jsonb,
+    reentrancy_id uuid DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_transact_on';
+COMMENT ON FUNCTION @extschema@.actor_transact(text, text, jsonb, uuid)
+    IS 'applies an array of upsert and delete operations to an actor in its turn, all or none; for the owner of the type';
+
+/*
  * Life of an actor
  */
 

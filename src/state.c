@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * state.c
- *		State of the running actor: rows of actor.state, one a key.
+ *		State of an actor: rows of actor.state, one a key.
  *
  * In a writing frame the actor's turn is held, so nobody else changes its
  * state, and every statement sees what was written before it.  In a read-only
  * frame everything is read on the snapshot of the frame.
+ *
+ * The owner of a type may also read and change the state of its actors from
+ * outside their methods; a change takes the turn as a call does.
  *
  * Conversions between SQL values and jsonb can run user code; they are done
  * before or after the bookkeeping, never within.
@@ -17,12 +20,14 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/inval.h"
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 
@@ -36,9 +41,11 @@ PG_FUNCTION_INFO_V1(actor_set);
 PG_FUNCTION_INFO_V1(actor_remove);
 PG_FUNCTION_INFO_V1(actor_state);
 PG_FUNCTION_INFO_V1(actor_transact);
+PG_FUNCTION_INFO_V1(actor_get_state);
+PG_FUNCTION_INFO_V1(actor_transact_on);
 
 static ActorQuery read_key = {
-	"SELECT value FROM actor.state"
+	"SELECT value, expires_at FROM actor.state"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND key OPERATOR(pg_catalog.=) $3"
@@ -91,6 +98,13 @@ typedef struct StateOperation
 	TimestampTz expires_at;		/* DT_NOEND: never */
 } StateOperation;
 
+/* what a key has */
+typedef struct StateValue
+{
+	Jsonb	   *value;			/* NULL: it is absent */
+	TimestampTz expires_at;		/* DT_NOEND: never */
+} StateValue;
+
 /* columns of actor.state, for reading it without SQL */
 #define STATE_KEYS				3
 #define STATE_VALUE				4
@@ -101,41 +115,47 @@ static ActorTable state_table = {"state"};
 /* reading --------------------------------------------------------------- */
 
 /*
- * Takes the value out of a row of actor.state, if it has not expired.
+ * Takes value and expiry out of a row of actor.state, if it has not expired.
  */
 static void
 take_value(TupleTableSlot *slot, void *arg)
 {
-	Jsonb	  **value = arg;
+	StateValue *found = arg;
 	Datum		datum;
 	bool		isnull;
 
 	datum = slot_getattr(slot, STATE_EXPIRES_AT, &isnull);
-	if (isnull || DatumGetTimestampTz(datum) > GetCurrentTimestamp())
-		*value = DatumGetJsonbPCopy(slot_getattr(slot, STATE_VALUE, &isnull));
+	if (!isnull && DatumGetTimestampTz(datum) <= GetCurrentTimestamp())
+		return;
+	found->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
+	found->value = DatumGetJsonbPCopy(slot_getattr(slot, STATE_VALUE, &isnull));
 }
 
 /*
- * Reads a key into the current memory context; NULL if it is absent.
+ * Reads a key of an actor, on a snapshot or on a fresh one, into the current
+ * memory context; NULL if it is absent.  The expiry is DT_NOEND if it has none.
  */
 static Jsonb *
-read_value(const ActorFrame *frame, text *key)
+read_value(const ActorRef *actor, Snapshot snapshot, text *key, TimestampTz *expires_at)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ActorBookkeeping bookkeeping;
 	Datum		values[4];
+	StateValue	found = {NULL, DT_NOEND};
 	Jsonb	   *value = NULL;
 
-	values[0] = PointerGetDatum(frame->actor.type);
-	values[1] = PointerGetDatum(frame->actor.id);
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
 	values[2] = PointerGetDatum(key);
-	if (actor_direct_read(&state_table, values, STATE_KEYS, frame->snapshot,
-						  take_value, &value))
-		return value;
+	if (actor_direct_read(&state_table, values, STATE_KEYS, snapshot, take_value, &found))
+	{
+		*expires_at = found.expires_at;
+		return found.value;
+	}
 
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_read(&read_key, values, NULL, frame->snapshot) > 0)
+	if (actor_query_read(&read_key, values, NULL, snapshot) > 0)
 	{
 		bool		isnull;
 		Datum		datum = actor_query_result(0, 1, &isnull);
@@ -143,6 +163,8 @@ read_value(const ActorFrame *frame, text *key)
 
 		value = DatumGetJsonbPCopy(datum);
 		MemoryContextSwitchTo(old);
+		datum = actor_query_result(0, 2, &isnull);
+		*expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
 	}
 	actor_bookkeeping_end(&bookkeeping);
 	return value;
@@ -153,7 +175,8 @@ actor_get(PG_FUNCTION_ARGS)
 {
 	ActorFrame *frame = actor_frame_required();
 	text	   *key = actor_text_argument(fcinfo, 0, "key", ACTOR_MAX_NAME_LEN);
-	Jsonb	   *value = read_value(frame, key);
+	TimestampTz expires_at;
+	Jsonb	   *value = read_value(&frame->actor, frame->snapshot, key, &expires_at);
 
 	if (value == NULL)
 		PG_RETURN_NULL();
@@ -176,6 +199,7 @@ actor_get_typed(PG_FUNCTION_ARGS)
 	text	   *key = actor_text_argument(fcinfo, 0, "key", ACTOR_MAX_NAME_LEN);
 	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
 	Jsonb	   *value;
+	TimestampTz expires_at;
 	JsonbValue	scalar;
 	ErrorContextCallback errcallback;
 	int			nestlevel;
@@ -184,7 +208,7 @@ actor_get_typed(PG_FUNCTION_ARGS)
 
 	if (!OidIsValid(type))
 		elog(ERROR, "could not determine the type of the default value");
-	value = read_value(frame, key);
+	value = read_value(&frame->actor, frame->snapshot, key, &expires_at);
 	if (value == NULL)
 	{
 		if (PG_ARGISNULL(1))
@@ -463,24 +487,18 @@ parse_operation(JsonbValue *element, const char *path, StateOperation *operation
 }
 
 /*
+ * Applies an array of operations to the state of the actor of a frame.
  * Everything is checked before anything is done; what fails later rolls back
  * with the statement.
  */
-Datum
-actor_transact(PG_FUNCTION_ARGS)
+static void
+transact(const ActorFrame *frame, Jsonb *jsonb)
 {
-	ActorFrame *frame = writing_frame("actor_transact()");
-	Jsonb	   *jsonb;
 	JsonbValue	document;
 	JsonbContainer *array;
 	StateOperation *operations;
 	int			count;
 
-	if (PG_ARGISNULL(0))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("operations must not be null")));
-	jsonb = PG_GETARG_JSONB_P(0);
 	actor_jsonb_scalar(jsonb, &document);
 	array = actor_document_array(&operations_document, &document, "");
 
@@ -501,6 +519,128 @@ actor_transact(PG_FUNCTION_ARGS)
 						operations[i].expires_at);
 		else
 			(void) remove_value(frame, operations[i].key);
+	}
+}
+
+static Jsonb *
+operations_argument(FunctionCallInfo fcinfo, int number)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("operations must not be null")));
+	return PG_GETARG_JSONB_P(number);
+}
+
+Datum
+actor_transact(PG_FUNCTION_ARGS)
+{
+	ActorFrame *frame = writing_frame("actor_transact()");
+
+	transact(frame, operations_argument(fcinfo, 0));
+	PG_RETURN_VOID();
+}
+
+/* from outside the methods of the actor --------------------------------- */
+
+/*
+ * Whether the running method belongs to that actor.
+ */
+static bool
+in_method_of(const ActorRef *actor)
+{
+	const ActorFrame *frame = actor_frame_current();
+
+	return frame != NULL && actor_ref_equal(&frame->actor, actor);
+}
+
+/*
+ * Reads a key of any actor, for the owner of its type or a method of that
+ * actor.  Takes no turn, so it waits for nobody.
+ */
+Datum
+actor_get_state(PG_FUNCTION_ARGS)
+{
+	const ActorFrame *frame = actor_frame_current();
+	ActorRef	actor;
+	text	   *key;
+	Jsonb	   *value;
+	TimestampTz expires_at = DT_NOEND;
+	TupleDesc	tupdesc;
+	Datum		values[2];
+	bool		nulls[2];
+
+	actor_ref_arguments(&actor, fcinfo);
+	key = actor_text_argument(fcinfo, 2, "key", ACTOR_MAX_NAME_LEN);
+	if (!in_method_of(&actor))
+		actor_type_require_owner(actor.type);
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+
+	value = read_value(&actor, frame != NULL ? frame->snapshot : NULL, key, &expires_at);
+	nulls[0] = (value == NULL);
+	nulls[1] = TIMESTAMP_IS_NOEND(expires_at);
+	values[0] = JsonbPGetDatum(value);
+	values[1] = TimestampTzGetDatum(expires_at);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/*
+ * Takes the turn of an actor and makes sure that the actor is active, as the
+ * call of a writing method would, and fills in a frame for it.  That is not
+ * put on the stack, because no method runs.
+ */
+static void
+enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFrame *frame)
+{
+	ActorType  *type;
+
+	memset(frame, 0, sizeof(*frame));
+	frame->actor = *actor;
+	frame->generation = actor_catalog_generation();
+
+	AcceptInvalidationMessages();
+	actor_type_require_owner(actor->type);
+	PreventCommandIfReadOnly("actor_transact()");
+	actor_frame_check_writing("actor_transact()");
+	PreventCommandIfParallelMode("actor_transact()");
+	actor_turn_check_isolation("change the state of an actor");
+
+	type = actor_type_lookup(actor->type);
+	actor_frame_check_reentry(actor, type, NULL);
+	/* what was true before the wait, or the hook, need not be true after it */
+	if (actor_lease_enter(actor, NULL, actor_type_call_timeout(type), reentrancy_id))
+	{
+		AcceptInvalidationMessages();
+		actor_type_require_owner(actor->type);
+		type = actor_type_lookup(actor->type);
+	}
+	if (!actor_turn_is_active(actor))
+		actor_pause_check(actor, NULL);
+	if (actor_activate(actor, type, frame->generation))
+		type = actor_type_lookup(actor->type);
+	frame->schema = type->schema_oid;
+}
+
+/*
+ * actor_transact for an actor that is named, for the owner of its type or a
+ * method of that actor.
+ */
+Datum
+actor_transact_on(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	ActorFrame	frame;
+	Jsonb	   *operations;
+
+	actor_ref_arguments(&actor, fcinfo);
+	operations = operations_argument(fcinfo, 2);
+	if (in_method_of(&actor))
+		transact(writing_frame("actor_transact()"), operations);
+	else
+	{
+		enter_to_transact(&actor, PG_ARGISNULL(3) ? NULL : PG_GETARG_UUID_P(3), &frame);
+		transact(&frame, operations);
 	}
 	PG_RETURN_VOID();
 }
