@@ -61,3 +61,14 @@ try:
 	$(srcdir)/script/try $(TESTS)
 
 .PHONY: dist indent try
+
+
+# actor-http is a program of its own, with a Makefile of its own
+http install-http:
+	$(MAKE) -C $(srcdir)/http $(if $(filter install-%,$@),install,all) PG_CONFIG=$(PG_CONFIG)
+
+clean: clean-http
+clean-http:
+	$(MAKE) -C $(srcdir)/http clean
+
+.PHONY: http install-http clean-http

@@ -1,0 +1,233 @@
+/*-------------------------------------------------------------------------
+ *
+ * answer.c
+ *		The answers to requests, and the table that maps the errors of the
+ *		database to HTTP.
+ *
+ * An error is an object with the members errorCode and message, as Dapr has
+ * it, and details where the database has any.
+ *
+ * IDENTIFICATION
+ *		http/answer.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http.h"
+
+/* where an error comes from */
+typedef enum ErrorOrigin
+{
+	ORIGIN_CALL,				/* the call was refused before a method ran */
+	ORIGIN_PAYLOAD,				/* the payload does not fit the method */
+	ORIGIN_METHOD,				/* the method has raised it, or what it called */
+	ORIGIN_ANY					/* only in the table */
+} ErrorOrigin;
+
+/*
+ * The first row that fits counts.  A prefix of a SQLSTATE stands for all that
+ * begin with it; a NULL code for that of the operation.  What fits no row is
+ * 500 with the code of the operation.
+ */
+static const struct
+{
+	const char *sqlstate;
+	ErrorOrigin origin;
+	Route		route;			/* ROUTE_NONE: any */
+	int			status;
+	const char *code;
+}			error_rows[] = {
+	/* the database cannot serve anybody now */
+	{"08", ORIGIN_ANY, ROUTE_NONE, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE"},
+	{"53", ORIGIN_ANY, ROUTE_NONE, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE"},
+	{"57P", ORIGIN_ANY, ROUTE_NONE, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE"},
+	{"57014", ORIGIN_ANY, ROUTE_NONE, 504, "ERR_ACTOR_TIMEOUT"},
+	/* turns and call chains; wherever in the chain it happened */
+	{"55006", ORIGIN_ANY, ROUTE_NONE, 409, "ERR_ACTOR_REENTRANCY"},
+	{"55P03", ORIGIN_ANY, ROUTE_NONE, 423, "ERR_ACTOR_BUSY"},
+	{"40P01", ORIGIN_ANY, ROUTE_NONE, 409, "ERR_ACTOR_CONFLICT"},
+	{"40001", ORIGIN_ANY, ROUTE_NONE, 409, "ERR_ACTOR_CONFLICT"},
+	{"54000", ORIGIN_ANY, ROUTE_NONE, 500, "ERR_ACTOR_STACK_DEPTH"},
+	/* the payload */
+	{"", ORIGIN_PAYLOAD, ROUTE_NONE, 400, "ERR_BAD_REQUEST"},
+	/* refusals */
+	{"42704", ORIGIN_CALL, ROUTE_NONE, 404, "ERR_ACTOR_NO_ADDRESS"},
+	{"42883", ORIGIN_CALL, ROUTE_NONE, 404, "ERR_ACTOR_METHOD_NOT_FOUND"},
+	{"42501", ORIGIN_CALL, ROUTE_NONE, 403, "ERR_ACTOR_PERMISSION_DENIED"},
+	{"28", ORIGIN_CALL, ROUTE_NONE, 403, "ERR_ACTOR_PERMISSION_DENIED"},
+	{"42710", ORIGIN_CALL, ROUTE_REMINDER, 409, "ERR_ACTOR_REMINDER_ALREADY_EXISTS"},
+	{"42710", ORIGIN_CALL, ROUTE_TIMER, 409, "ERR_ACTOR_TIMER_ALREADY_EXISTS"},
+	{"22", ORIGIN_CALL, ROUTE_METHOD, 400, "ERR_BAD_REQUEST"},
+	{"22", ORIGIN_CALL, ROUTE_NONE, 400, NULL},
+	{"0A000", ORIGIN_CALL, ROUTE_NONE, 400, "ERR_BAD_REQUEST"},
+	{"25006", ORIGIN_CALL, ROUTE_NONE, 503, "ERR_ACTOR_READ_ONLY"},
+	{"55000", ORIGIN_CALL, ROUTE_NONE, 409, "ERR_ACTOR_NOT_READY"},
+};
+
+/* answers --------------------------------------------------------------- */
+
+/*
+ * answer_empty
+ *		Answers without a body.  Like the others, it replaces an earlier answer.
+ */
+void
+answer_empty(Request *request, int status)
+{
+	answer_bytes(request, status, NULL, "", 0);
+}
+
+void
+answer_bytes(Request *request, int status, const char *content_type, const char *bytes,
+			 size_t length)
+{
+	free(request->content);
+	request->content = xmalloc(length + 1);
+	memcpy(request->content, bytes, length);
+	request->content_length = length;
+	request->content_type = content_type;
+	request->status = status;
+}
+
+/*
+ * answer_header
+ *		Adds a header, whose name must be a constant.
+ */
+void
+answer_header(Request *request, const char *name, const char *value)
+{
+	Header	   *header = xmalloc(sizeof(Header));
+
+	header->name = name;
+	header->value = xstrdup(value);
+	header->next = request->headers;
+	request->headers = header;
+}
+
+/*
+ * Answers with an error; takes over the reference to the details, which can be
+ * NULL.
+ */
+static void
+answer_error_object(Request *request, int status, const char *code, const char *message,
+					json_t *details)
+{
+	json_t	   *object = json_object();
+	char	   *text;
+
+	json_object_set_new(object, "errorCode", json_string(code));
+	/* what is no UTF-8 cannot be shown */
+	if (json_object_set_new(object, "message", json_string(message)) != 0)
+		json_object_set_new(object, "message", json_string("the error has no readable message"));
+	if (details != NULL)
+		json_object_set_new(object, "details", details);
+	text = json_dumps(object, JSON_COMPACT);
+	if (text == NULL)
+		die("out of memory");
+	answer_bytes(request, status, "application/json", text, strlen(text));
+	free(text);
+	json_decref(object);
+	if (status == 401)
+		answer_header(request, "WWW-Authenticate", "dapr-api-token");
+	if (status == 503)
+		answer_header(request, "Retry-After", "1");
+}
+
+void
+answer_error(Request *request, int status, const char *code, const char *format,...)
+{
+	va_list		arguments;
+	char		message[1024];
+
+	va_start(arguments, format);
+	vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	answer_error_object(request, status, code, message, NULL);
+}
+
+/* errors of the database ------------------------------------------------ */
+
+/*
+ * Tells by the context of an error where it was raised.  The library's own
+ * lines are the only ones for a payload that does not fit: one for the method,
+ * and before it one for the parameter whose conversion has failed.
+ */
+static ErrorOrigin
+error_origin(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+	const char *rest;
+
+	if (context == NULL || strstr(context, "method \"") == NULL)
+		return ORIGIN_CALL;
+	rest = strchr(context, '\n');
+	if (strncmp(context, "parameter \"", 11) == 0 && rest != NULL &&
+		strncmp(rest + 1, "method \"", 8) == 0 && strchr(rest + 1, '\n') == NULL)
+		return ORIGIN_PAYLOAD;
+	if (strncmp(context, "method \"", 8) == 0 && rest == NULL &&
+		sqlstate != NULL && strncmp(sqlstate, "22023", 5) == 0)
+		return ORIGIN_PAYLOAD;
+	return ORIGIN_METHOD;
+}
+
+static void
+add_detail(json_t *details, const char *name, const char *value)
+{
+	if (value != NULL)
+		(void) json_object_set_new(details, name, json_string(value));
+}
+
+/*
+ * answer_sql_error
+ *		Answers with an error of the database.
+ */
+void
+answer_sql_error(Request *request, const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	ErrorOrigin origin = error_origin(result);
+	const char *code = NULL;
+	int			status = 500;
+	json_t	   *details = json_object();
+
+	if (sqlstate == NULL)
+		sqlstate = "XX000";
+	for (size_t i = 0; i < lengthof(error_rows); i++)
+		if (strncmp(sqlstate, error_rows[i].sqlstate, strlen(error_rows[i].sqlstate)) == 0 &&
+			(error_rows[i].origin == ORIGIN_ANY || error_rows[i].origin == origin) &&
+			(error_rows[i].route == ROUTE_NONE ||
+			 error_rows[i].route == request->operation->route))
+		{
+			status = error_rows[i].status;
+			code = error_rows[i].code;
+			break;
+		}
+	/* our own statement is wrong there: the extension is gone, or another one */
+	if (PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
+	{
+		status = 503;
+		code = "ERR_ACTOR_DATABASE_UNAVAILABLE";
+	}
+	add_detail(details, "sqlstate", sqlstate);
+	add_detail(details, "detail", PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
+	add_detail(details, "hint", PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
+	answer_error_object(request, status, code != NULL ? code : request->operation->error_code,
+						message != NULL ? message : "unknown error", details);
+}
+
+/*
+ * sqlstate_is_unavailable
+ *		Whether an error says that the server is going away.
+ */
+bool
+sqlstate_is_unavailable(const char *sqlstate)
+{
+	return sqlstate != NULL &&
+		(strncmp(sqlstate, "57P01", 5) == 0 || strncmp(sqlstate, "57P02", 5) == 0 ||
+		 strncmp(sqlstate, "57P03", 5) == 0);
+}

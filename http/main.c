@@ -1,0 +1,142 @@
+/*-------------------------------------------------------------------------
+ *
+ * main.c
+ *		Starts actor-http and ends it.
+ *
+ * On SIGTERM or SIGINT it accepts nothing new, lets running requests end, and
+ * cancels them after drain_timeout or at a second signal.
+ *
+ * IDENTIFICATION
+ *		http/main.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http.h"
+
+/* how long cancelled requests may take to end */
+#define CANCEL_SECONDS		5
+
+/*
+ * Applies a Dapr host configuration before anything is served.
+ */
+static void
+apply_host_config(const char *name)
+{
+	Pool		pool = {.database = options.database,.lock = PTHREAD_MUTEX_INITIALIZER};
+	Session		session = {.pool = &pool};
+	size_t		length;
+	char	   *text = file_read(name, &length);
+	const char *values[1] = {text};
+	PGresult   *result;
+	char	   *reason;
+
+	json_file_check(name, text, length);
+	(void) session_query(&session, "SELECT @.actor_configure($1::pg_catalog.jsonb)", NULL,
+						 1, values, &result, &reason);
+	if (result == NULL)
+		die("could not apply \"%s\": %s", name, reason);
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+	{
+		const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+
+		die("could not apply \"%s\": %s%s%s", name,
+			PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY),
+			detail != NULL ? ": " : "", detail != NULL ? detail : "");
+	}
+	PQclear(result);
+	session_close(&session);
+	free(pool.down_reason);
+	free(text);
+	log_line("applied \"%s\"", name);
+}
+
+/*
+ * Makes room for the connections of clients, as far as that is allowed.
+ */
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+	rlim_t		wanted = (rlim_t) (options.max_connections +
+								   options.pool_size * (long) (options.ntokens + 1) + 64);
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max > wanted ?
+		wanted : limit.rlim_max;
+	(void) setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < wanted)
+		log_line("there can be fewer than %ld connections: the limit on open files is %ld",
+				 options.max_connections, (long) limit.rlim_cur);
+}
+
+static bool
+is_loopback(const char *address)
+{
+	return strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0 ||
+		strcmp(address, "localhost") == 0;
+}
+
+/*
+ * Lets running requests end, however long that may take.
+ */
+static void
+drain(const sigset_t *signals)
+{
+	int64_t		deadline = now_ms() + options.drain_timeout * 1000;
+	struct timespec no_time = {0};
+
+	while (!server_drain(1))
+		if (now_ms() >= deadline || sigtimedwait(signals, NULL, &no_time) > 0)
+		{
+			log_line("cancelling the requests that are running");
+			pools_cancel();
+			if (server_drain(CANCEL_SECONDS) || server_can_stop())
+				break;
+			log_line("requests did not end");
+			_exit(1);
+		}
+}
+
+int
+main(int argc, char **argv)
+{
+	sigset_t	signals;
+	int			signal_number;
+
+	options_read(argc, argv);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	/* threads inherit the mask, so only this one gets them */
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
+
+	if (options.host_config != NULL)
+		apply_host_config(options.host_config);
+	pools_start();
+	server_start();
+	log_line("listening on %s, port %ld", options.listen, options.port);
+	if (!is_loopback(options.listen) && options.api_token == NULL && options.ntokens == 0)
+		log_line("everybody who can reach %s may use it, since there is no token", options.listen);
+
+	while (sigwait(&signals, &signal_number) != 0)
+		;
+	log_line("shutting down");
+	drain(&signals);
+	server_stop();
+	pools_stop();
+	metadata_free();
+	options_free();
+	log_line("ended");
+	return 0;
+}

@@ -1,0 +1,221 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.c
+ *		Pools of sessions, one for each database and role that clients can get,
+ *		with a thread for each session and a queue of requests.
+ *
+ * A thread runs one request at a time, so at most pool_size requests of a role
+ * are in the database; the others wait here.
+ *
+ * IDENTIFICATION
+ *		http/pool.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "http.h"
+
+static Pool *pools;				/* the first one is the default */
+static size_t pool_count;
+
+/* threads --------------------------------------------------------------- */
+
+/*
+ * The next request, or NULL when the pool is stopped.
+ */
+static Request *
+take_request(Pool *pool)
+{
+	Request    *request;
+
+	pthread_mutex_lock(&pool->lock);
+	while (pool->first == NULL && !pool->stopping)
+	{
+		pool->idle++;
+		pthread_cond_wait(&pool->work, &pool->lock);
+		pool->idle--;
+	}
+	request = pool->first;
+	if (request != NULL)
+	{
+		pool->first = request->next;
+		if (pool->first == NULL)
+			pool->last = NULL;
+		request->next = NULL;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	return request;
+}
+
+static void *
+session_main(void *arg)
+{
+	Session    *session = arg;
+	Request    *request;
+
+	while ((request = take_request(session->pool)) != NULL)
+	{
+		if (now_ms() - request->started > options.queue_timeout * 1000)
+		{
+			answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
+						 "no connection to the database was free in time");
+			answer_header(request, "Retry-After", "1");
+		}
+		else
+			request->operation->handler(request, session);
+		request_finished(request);
+	}
+	session_close(session);
+	return NULL;
+}
+
+/*
+ * pool_submit
+ *		Queues a request.  Some thread answers it, perhaps before this returns.
+ */
+void
+pool_submit(Pool *pool, Request *request)
+{
+	pthread_mutex_lock(&pool->lock);
+	if (pool->last != NULL)
+		pool->last->next = request;
+	else
+		pool->first = request;
+	pool->last = request;
+	pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+bool
+pool_has_idle(Pool *pool)
+{
+	bool		has_idle;
+
+	pthread_mutex_lock(&pool->lock);
+	has_idle = pool->idle > 0 && pool->first == NULL;
+	pthread_mutex_unlock(&pool->lock);
+	return has_idle;
+}
+
+/* tokens ---------------------------------------------------------------- */
+
+/*
+ * Compares in a time that depends on the lengths only.
+ */
+static bool
+same_secret(const char *secret, const char *given)
+{
+	size_t		secret_length = strlen(secret);
+	size_t		given_length = strlen(given);
+	volatile unsigned char difference = (secret_length != given_length);
+
+	for (size_t i = 0; i < given_length; i++)
+		difference |= (unsigned char) secret[i % secret_length] ^ (unsigned char) given[i];
+	return difference == 0;
+}
+
+/*
+ * pool_for_token
+ *		The pool that a client gets for its token, or for none; NULL if that
+ *		opens no door.  All tokens are compared, whichever it is.
+ */
+Pool *
+pool_for_token(const char *token)
+{
+	Pool	   *found = NULL;
+
+	if (options.api_token == NULL && options.ntokens == 0)
+		return &pools[0];
+	if (token == NULL)
+		return NULL;
+	for (size_t i = 0; i < options.ntokens; i++)
+		if (same_secret(options.tokens[i].secret, token))
+			found = &pools[i + 1];
+	if (options.api_token != NULL && same_secret(options.api_token, token))
+		found = &pools[0];
+	return found;
+}
+
+Pool *
+pool_default(void)
+{
+	return &pools[0];
+}
+
+/* start and end --------------------------------------------------------- */
+
+static void
+start_pool(Pool *pool, const char *database)
+{
+	pool->database = database;
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->work, NULL);
+	pool->sessions = xmalloc((size_t) options.pool_size * sizeof(Session));
+	pool->threads = xmalloc((size_t) options.pool_size * sizeof(pthread_t));
+	memset(pool->sessions, 0, (size_t) options.pool_size * sizeof(Session));
+	for (long i = 0; i < options.pool_size; i++)
+	{
+		pool->sessions[i].pool = pool;
+		if (pthread_create(&pool->threads[i], NULL, session_main, &pool->sessions[i]) != 0)
+			die("could not start a thread");
+	}
+}
+
+void
+pools_start(void)
+{
+	pool_count = options.ntokens + 1;
+	pools = xmalloc(pool_count * sizeof(Pool));
+	memset(pools, 0, pool_count * sizeof(Pool));
+	start_pool(&pools[0], options.database);
+	for (size_t i = 0; i < options.ntokens; i++)
+		start_pool(&pools[i + 1], options.tokens[i].database);
+}
+
+/*
+ * pools_cancel
+ *		Cancels what runs in the database, so that requests end with an error.
+ */
+void
+pools_cancel(void)
+{
+	char		message[256];
+
+	for (size_t i = 0; i < pool_count; i++)
+	{
+		pthread_mutex_lock(&pools[i].lock);
+		for (long j = 0; j < options.pool_size; j++)
+			if (pools[i].sessions[j].cancel != NULL)
+				(void) PQcancel(pools[i].sessions[j].cancel, message, sizeof(message));
+		pthread_mutex_unlock(&pools[i].lock);
+	}
+}
+
+/*
+ * pools_stop
+ *		Ends all threads and connections.  No request must be left.
+ */
+void
+pools_stop(void)
+{
+	for (size_t i = 0; i < pool_count; i++)
+	{
+		Pool	   *pool = &pools[i];
+
+		pthread_mutex_lock(&pool->lock);
+		pool->stopping = true;
+		pthread_cond_broadcast(&pool->work);
+		pthread_mutex_unlock(&pool->lock);
+		for (long j = 0; j < options.pool_size; j++)
+			pthread_join(pool->threads[j], NULL);
+		pthread_cond_destroy(&pool->work);
+		pthread_mutex_destroy(&pool->lock);
+		json_decref(pool->actors);
+		free(pool->down_reason);
+		free(pool->sessions);
+		free(pool->threads);
+	}
+	free(pools);
+}

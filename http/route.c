@@ -1,0 +1,136 @@
+/*-------------------------------------------------------------------------
+ *
+ * route.c
+ *		Which paths there are, and what each verb does there.
+ *
+ * IDENTIFICATION
+ *		http/route.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "http.h"
+
+#define VERB_READ			(VERB_GET | VERB_HEAD)
+#define VERB_WRITE			(VERB_POST | VERB_PUT)
+
+/* paths below /v1.0; "*" is any part */
+typedef struct Pattern
+{
+	Route		route;
+	const char *parts[PATH_MAX_PARTS];
+	int			count;
+} Pattern;
+
+static const Pattern patterns[] = {
+	/* the last part of a path has all that is left */
+	{ROUTE_METHOD, {"v1.0", "actors", "*", "*", "method", "*"}, 6},
+	{ROUTE_STATE_KEY, {"v1.0", "actors", "*", "*", "state", "*"}, 6},
+	{ROUTE_REMINDER, {"v1.0", "actors", "*", "*", "reminders", "*"}, 6},
+	{ROUTE_TIMER, {"v1.0", "actors", "*", "*", "timers", "*"}, 6},
+	{ROUTE_STATE, {"v1.0", "actors", "*", "*", "state"}, 5},
+	{ROUTE_ACTOR, {"v1.0", "actors", "*", "*"}, 4},
+	{ROUTE_HEALTH, {"v1.0", "healthz"}, 2},
+	{ROUTE_HEALTH_OUTBOUND, {"v1.0", "healthz", "outbound"}, 3},
+	{ROUTE_METADATA, {"v1.0", "metadata"}, 2},
+	{ROUTE_METADATA_KEY, {"v1.0", "metadata", "*"}, 3},
+};
+
+static const Operation operations[] = {
+	{ROUTE_METHOD, VERB_GET | VERB_WRITE | VERB_DELETE, handle_method,
+	"ERR_ACTOR_INVOKE_METHOD", false},
+	{ROUTE_STATE_KEY, VERB_READ, handle_state_get, "ERR_ACTOR_STATE_GET", true},
+	{ROUTE_STATE, VERB_WRITE, handle_state_transaction,
+	"ERR_ACTOR_STATE_TRANSACTION_SAVE", false},
+	{ROUTE_REMINDER, VERB_WRITE, handle_set_reminder, "ERR_ACTOR_REMINDER_CREATE", false},
+	{ROUTE_REMINDER, VERB_READ, handle_get_reminder, "ERR_ACTOR_REMINDER_GET", true},
+	{ROUTE_REMINDER, VERB_DELETE, handle_delete_reminder, "ERR_ACTOR_REMINDER_DELETE", false},
+	{ROUTE_TIMER, VERB_WRITE, handle_set_timer, "ERR_ACTOR_TIMER_CREATE", false},
+	{ROUTE_TIMER, VERB_READ, handle_get_timer, "ERR_ACTOR_TIMER_GET", true},
+	{ROUTE_TIMER, VERB_DELETE, handle_delete_timer, "ERR_ACTOR_TIMER_DELETE", false},
+	{ROUTE_ACTOR, VERB_DELETE, handle_deactivate, "ERR_ACTOR_DEACTIVATE", false},
+	{ROUTE_HEALTH, VERB_READ, handle_health, "ERR_HEALTH_NOT_READY", true},
+	{ROUTE_HEALTH_OUTBOUND, VERB_READ, handle_health, "ERR_OUTBOUND_HEALTH_NOT_READY", true},
+	{ROUTE_METADATA, VERB_READ, handle_metadata, "ERR_METADATA_GET", true},
+	{ROUTE_METADATA_KEY, VERB_PUT, handle_metadata_label, "ERR_METADATA_SET", false},
+};
+
+/* in the order of the header "Allow" */
+static const struct
+{
+	const char *name;
+	Verb		verb;
+}			verbs[] = {
+	{"GET", VERB_GET}, {"HEAD", VERB_HEAD}, {"POST", VERB_POST}, {"PUT", VERB_PUT},
+	{"DELETE", VERB_DELETE}, {"OPTIONS", VERB_OPTIONS}
+};
+
+static bool
+pattern_matches(const Pattern *pattern, const Path *path)
+{
+	if (pattern->count != path->count)
+		return false;
+	for (int i = 0; i < path->count; i++)
+	{
+		const char *part = pattern->parts[i];
+
+		if (strcmp(part, "*") != 0 &&
+			(strlen(part) != path->parts[i].length ||
+			 memcmp(part, path->parts[i].start, path->parts[i].length) != 0))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * route_find
+ *		The route of a path, ROUTE_NONE if there is none.
+ */
+Route
+route_find(const Path *path)
+{
+	for (size_t i = 0; i < lengthof(patterns); i++)
+		if (pattern_matches(&patterns[i], path))
+			return patterns[i].route;
+	return ROUTE_NONE;
+}
+
+/*
+ * route_operation
+ *		What a verb does at a route; NULL if that verb is not allowed.
+ */
+const Operation *
+route_operation(Route route, Verb verb)
+{
+	for (size_t i = 0; i < lengthof(operations); i++)
+		if (operations[i].route == route && (operations[i].verbs & verb) != 0)
+			return &operations[i];
+	return NULL;
+}
+
+/*
+ * route_allowed
+ *		The verbs of a route, as the header "Allow" has them.
+ */
+void
+route_allowed(Route route, char *text, size_t size)
+{
+	size_t		length = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < lengthof(verbs); i++)
+		if (verbs[i].verb == VERB_OPTIONS || route_operation(route, verbs[i].verb) != NULL)
+			length += (size_t) snprintf(text + length, size - length, "%s%s",
+										length > 0 ? ", " : "", verbs[i].name);
+}
+
+Verb
+verb_from_text(const char *text)
+{
+	for (size_t i = 0; i < lengthof(verbs); i++)
+		if (strcmp(verbs[i].name, text) == 0)
+			return verbs[i].verb;
+	return VERB_OTHER;
+}

@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.c
+ *		A connection to the database: made when it is needed, checked before
+ *		it is used, and given up when it breaks.
+ *
+ * A statement is sent once.  When the connection breaks before the answer is
+ * there, nobody knows whether the transaction has committed, and the caller is
+ * told so.
+ *
+ * IDENTIFICATION
+ *		http/session.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http.h"
+
+/* after a failed attempt to connect, the others of a pool wait this long */
+#define RETRY_DELAY_MS		200
+
+/* connecting ------------------------------------------------------------ */
+
+static void
+ignore_notice(void *arg, const PGresult *result)
+{
+	(void) arg;
+	(void) result;
+}
+
+/*
+ * session_close
+ *		Gives up the connection, if there is one.
+ */
+void
+session_close(Session *session)
+{
+	PGcancel   *cancel;
+
+	pthread_mutex_lock(&session->pool->lock);
+	cancel = session->cancel;
+	session->cancel = NULL;
+	pthread_mutex_unlock(&session->pool->lock);
+	PQfreeCancel(cancel);
+	PQfinish(session->connection);
+	session->connection = NULL;
+	free(session->schema);
+	session->schema = NULL;
+}
+
+/*
+ * Remembers for all sessions of the pool whether the database can be reached.
+ * Takes over the reason, which is NULL for success.
+ */
+static void
+note_connection(Pool *pool, char *reason)
+{
+	bool		changed;
+
+	pthread_mutex_lock(&pool->lock);
+	changed = (pool->down != (reason != NULL));
+	pool->down = (reason != NULL);
+	pool->down_until = now_ms() + RETRY_DELAY_MS;
+	free(pool->down_reason);
+	pool->down_reason = reason;
+	if (changed && reason != NULL)
+		log_line("could not use the database: %s", reason);
+	else if (changed)
+		log_line("the database is back");
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/*
+ * One line of what libpq says.
+ */
+static char *
+connection_message(const PGconn *connection)
+{
+	char	   *message = xstrdup(PQerrorMessage(connection));
+	size_t		length;
+
+	for (char *c = message; *c != '\0'; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = ' ';
+	length = strlen(message);
+	while (length > 0 && message[length - 1] == ' ')
+		message[--length] = '\0';
+	return message;
+}
+
+/*
+ * Finds the schema of our functions; NULL with a reason if there is none.
+ */
+static char *
+find_schema(PGconn *connection, char **reason)
+{
+	PGresult   *result;
+	char	   *schema = NULL;
+
+	result = PQexec(connection,
+					"SELECT pg_catalog.quote_ident(n.nspname)"
+					" FROM pg_catalog.pg_extension e"
+					" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
+					" WHERE e.extname OPERATOR(pg_catalog.=) 'actor'");
+	if (PQresultStatus(result) != PGRES_TUPLES_OK)
+		*reason = connection_message(connection);
+	else if (PQntuples(result) == 0)
+		*reason = xprintf("database \"%s\" does not have the extension \"actor\"",
+						  PQdb(connection));
+	else
+		schema = xstrdup(PQgetvalue(result, 0, 0));
+	PQclear(result);
+	return schema;
+}
+
+static bool
+connect_now(Session *session, char **reason)
+{
+	/* those before the connection string can be changed by it */
+	static const char *const names[] = {
+		"fallback_application_name", "connect_timeout", "keepalives_idle",
+		"dbname", "client_encoding", NULL
+	};
+	const char *values[] = {
+		"actor-http", "5", "60", session->pool->database, "UTF8", NULL
+	};
+	PGcancel   *cancel;
+
+	session->connection = PQconnectdbParams(names, values, 1);
+	if (PQstatus(session->connection) != CONNECTION_OK)
+		*reason = connection_message(session->connection);
+	else
+		session->schema = find_schema(session->connection, reason);
+	if (session->schema == NULL)
+	{
+		note_connection(session->pool, xstrdup(*reason));
+		session_close(session);
+		return false;
+	}
+	PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
+	cancel = PQgetCancel(session->connection);
+	pthread_mutex_lock(&session->pool->lock);
+	session->cancel = cancel;
+	pthread_mutex_unlock(&session->pool->lock);
+	note_connection(session->pool, NULL);
+	return true;
+}
+
+/*
+ * Whether an idle connection still works, as far as that can be seen from here:
+ * a server that has ended has closed it.
+ */
+static bool
+still_open(PGconn *connection)
+{
+	struct pollfd readable = {.fd = PQsocket(connection),.events = POLLIN};
+
+	while (PQstatus(connection) == CONNECTION_OK && poll(&readable, 1, 0) > 0)
+	{
+		if (PQconsumeInput(connection) == 0)
+			return false;
+		(void) PQisBusy(connection);	/* reads the message */
+		/* what a server says before it closes comes shortly before that */
+		if (PQstatus(connection) == CONNECTION_OK && poll(&readable, 1, 0) == 0)
+			(void) poll(&readable, 1, 20);
+	}
+	return PQstatus(connection) == CONNECTION_OK;
+}
+
+static bool
+make_ready(Session *session, char **reason)
+{
+	Pool	   *pool = session->pool;
+	bool		too_early;
+
+	if (session->connection != NULL && still_open(session->connection))
+		return true;
+	session_close(session);
+
+	pthread_mutex_lock(&pool->lock);
+	too_early = pool->down && now_ms() < pool->down_until;
+	if (too_early)
+		*reason = xstrdup(pool->down_reason);
+	pthread_mutex_unlock(&pool->lock);
+	return !too_early && connect_now(session, reason);
+}
+
+/* running --------------------------------------------------------------- */
+
+/*
+ * The statement with the schema in place of each "@", and a comment.
+ */
+static char *
+complete_sql(const Session *session, const char *sql, const char *comment)
+{
+	Buffer		text = {0};
+
+	for (;;)
+	{
+		size_t		length = strcspn(sql, "@");
+
+		if (!buffer_append(&text, sql, length))
+			die("out of memory");
+		if (sql[length] == '\0')
+			break;
+		buffer_text(&text, session->schema);
+		sql += length + 1;
+	}
+	if (comment != NULL)
+	{
+		buffer_text(&text, " /*");
+		buffer_text(&text, comment);
+		buffer_text(&text, "*/");
+	}
+	return text.data;
+}
+
+/*
+ * session_query
+ *		Runs one statement.  The result is NULL unless there was an answer; the
+ *		reason is to be freed and NULL if there was one.
+ *
+ * The comment must be harmless within a comment of SQL.
+ */
+QueryOutcome
+session_query(Session *session, const char *sql, const char *comment, int nvalues,
+			  const char *const *values, PGresult **result, char **reason)
+{
+	PGresult   *more;
+	char	   *text;
+	bool		sent;
+
+	*result = NULL;
+	*reason = NULL;
+	if (!make_ready(session, reason))
+		return QUERY_NOT_SENT;
+
+	text = complete_sql(session, sql, comment);
+	sent = PQsendQueryParams(session->connection, text, nvalues, NULL, values,
+							 NULL, NULL, 0) != 0;
+	free(text);
+	if (sent)
+	{
+		*result = PQgetResult(session->connection);
+		while ((more = PQgetResult(session->connection)) != NULL)
+			PQclear(more);
+	}
+	if (*result != NULL && PQresultStatus(*result) == PGRES_FATAL_ERROR &&
+		PQresultErrorField(*result, PG_DIAG_SQLSTATE) == NULL)
+	{
+		/* an error of libpq */
+		PQclear(*result);
+		*result = NULL;
+	}
+	if (*result == NULL)
+	{
+		*reason = connection_message(session->connection);
+		session_close(session);
+		return QUERY_LOST;
+	}
+	/* an error within our own text: the extension has moved or is gone */
+	if (PQstatus(session->connection) != CONNECTION_OK ||
+		PQresultErrorField(*result, PG_DIAG_STATEMENT_POSITION) != NULL)
+		session_close(session);
+	return QUERY_ANSWERED;
+}
