@@ -81,7 +81,7 @@ my @sockets = map { $http->socket } 1 .. 200;
 my $answered = 0;
 for my $round (1 .. 10)
 {
-	$_->send($call) for @sockets;
+	$_->syswrite($call) for @sockets;
 	for my $socket (@sockets)
 	{
 		my $answer = '';
@@ -105,20 +105,20 @@ for my $i (1 .. 3000)
 {
 	my $socket = $http->socket;
 
-	$socket->send($points[ $i % @points ]);
+	$socket->syswrite($points[ $i % @points ]);
 	$i % 2 ? reset_connection($socket) : close $socket;
 }
 still_serves('3000 connections that were closed too early');
 
 # slow clients are given up, and hold up nobody
 my @slow = map { $http->socket } 1 .. 100;
-$_->send("POST /v1.0/actors/box/c/method/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") for @slow;
+$_->syswrite("POST /v1.0/actors/box/c/method/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n") for @slow;
 still_serves('requests that do not go on');
 my $select = IO::Select->new(@slow);
 ok($http->wait_for(sub {
 	for my $socket ($select->handles)
 	{
-		$select->remove($socket) if !defined $socket->send('1') || ($select->can_read(0) && !$socket->sysread(my $end, 1000));
+		$select->remove($socket) if !defined $socket->syswrite('1') || ($select->can_read(0) && !$socket->sysread(my $end, 1000));
 	}
 	return $select->count == 0;
 }), 'a body that comes byte by byte is not waited for');
@@ -135,7 +135,7 @@ my $large = '"' . 'x' x 90000 . '"';
 for my $socket (@deaf)
 {
 	$socket->blocking(0);
-	$socket->send("POST /v1.0/actors/box/d/method/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90002\r\n\r\n$large") for 1 .. 20;
+	$socket->syswrite("POST /v1.0/actors/box/d/method/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90002\r\n\r\n$large") for 1 .. 20;
 }
 still_serves('clients that do not read');
 reset_connection($_) for @deaf;
@@ -145,19 +145,19 @@ for my $size (100001, 1000000, 5000000)
 {
 	my $socket = $http->socket;
 
-	$socket->send("POST /v1.0/actors/box/e/method/echo HTTP/1.1\r\nHost: x\r\nContent-Length: $size\r\n\r\n");
+	$socket->syswrite("POST /v1.0/actors/box/e/method/echo HTTP/1.1\r\nHost: x\r\nContent-Length: $size\r\n\r\n");
 	for (my $sent = 0; $sent < $size; $sent += 50000)
 	{
-		last if !defined $socket->send('x' x ($size - $sent > 50000 ? 50000 : $size - $sent));
+		last if !defined $socket->syswrite('x' x ($size - $sent > 50000 ? 50000 : $size - $sent));
 	}
 	$socket->sysread(my $answer, 1000);
 	like($answer // 'closed', qr{^HTTP/1.1 413|^closed|^$}, "a body of $size bytes");
 }
 my $socket = $http->socket;
-$socket->send("POST /v1.0/actors/box/e/method/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+$socket->syswrite("POST /v1.0/actors/box/e/method/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
 for (1 .. 100)
 {
-	last if !defined $socket->send("C350\r\n" . 'x' x 50000 . "\r\n");
+	last if !defined $socket->syswrite("C350\r\n" . 'x' x 50000 . "\r\n");
 }
 reset_connection($socket);
 still_serves('bodies that are too large');
@@ -170,7 +170,7 @@ for (1 .. 500)
 
 	$noise = "POST /v1.0/actors/box/$noise HTTP/1.1\r\nHost: x\r\n\r\n" if $_ % 2;
 	$socket = $http->socket;
-	$socket->send($noise);
+	$socket->syswrite($noise);
 	reset_connection($socket);
 }
 still_serves('noise');

@@ -134,7 +134,7 @@ sub raw
 	my $answer = '';
 
 	local $SIG{PIPE} = 'IGNORE';
-	$socket->send($bytes);
+	$socket->syswrite($bytes);
 	$socket->shutdown(1) if !$options{keep};
 	while (1)
 	{
