@@ -187,6 +187,7 @@ typedef struct Pool
 
 extern void pools_start(void);
 extern void pools_stop(void);
+extern void pools_expire(void);
 extern void pools_cancel(void);
 extern Pool *pool_for_token(const char *token);
 extern Pool *pool_default(void);

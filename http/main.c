@@ -95,6 +95,8 @@ drain(const sigset_t *signals)
 	struct timespec no_time = {0};
 
 	while (!server_drain(1))
+	{
+		pools_expire();
 		if (now_ms() >= deadline || sigtimedwait(signals, NULL, &no_time) > 0)
 		{
 			log_line("cancelling the requests that are running");
@@ -104,13 +106,14 @@ drain(const sigset_t *signals)
 			log_line("requests did not end");
 			_exit(1);
 		}
+	}
 }
 
 int
 main(int argc, char **argv)
 {
 	sigset_t	signals;
-	int			signal_number;
+	struct timespec one_second = {.tv_sec = 1};
 
 	options_read(argc, argv);
 	sigemptyset(&signals);
@@ -129,8 +132,8 @@ main(int argc, char **argv)
 	if (!is_loopback(options.listen) && options.api_token == NULL && options.ntokens == 0)
 		log_line("everybody who can reach %s may use it, since there is no token", options.listen);
 
-	while (sigwait(&signals, &signal_number) != 0)
-		;
+	while (sigtimedwait(&signals, NULL, &one_second) < 0)
+		pools_expire();
 	log_line("shutting down");
 	drain(&signals);
 	server_stop();

@@ -23,6 +23,20 @@ static size_t pool_count;
 /* threads --------------------------------------------------------------- */
 
 /*
+ * Takes the first request out of the queue.  The pool is locked.
+ */
+static void
+unqueue_first(Pool *pool)
+{
+	Request    *request = pool->first;
+
+	pool->first = request->next;
+	if (pool->first == NULL)
+		pool->last = NULL;
+	request->next = NULL;
+}
+
+/*
  * The next request, or NULL when the pool is stopped.
  */
 static Request *
@@ -39,14 +53,45 @@ take_request(Pool *pool)
 	}
 	request = pool->first;
 	if (request != NULL)
-	{
-		pool->first = request->next;
-		if (pool->first == NULL)
-			pool->last = NULL;
-		request->next = NULL;
-	}
+		unqueue_first(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return request;
+}
+
+/*
+ * The oldest request, if it has waited for too long; otherwise NULL.
+ */
+static Request *
+take_overdue(Pool *pool)
+{
+	Request    *request;
+
+	pthread_mutex_lock(&pool->lock);
+	request = pool->first;
+	if (request != NULL && now_ms() - request->started > options.queue_timeout * 1000)
+		unqueue_first(pool);
+	else
+		request = NULL;
+	pthread_mutex_unlock(&pool->lock);
+	return request;
+}
+
+/*
+ * pools_expire
+ *		Refuses requests that have waited for queue_timeout.
+ */
+void
+pools_expire(void)
+{
+	Request    *request;
+
+	for (size_t i = 0; i < pool_count; i++)
+		while ((request = take_overdue(&pools[i])) != NULL)
+		{
+			answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
+						 "no connection to the database was free in time");
+			request_finished(request);
+		}
 }
 
 static void *
@@ -57,14 +102,7 @@ session_main(void *arg)
 
 	while ((request = take_request(session->pool)) != NULL)
 	{
-		if (now_ms() - request->started > options.queue_timeout * 1000)
-		{
-			answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
-						 "no connection to the database was free in time");
-			answer_header(request, "Retry-After", "1");
-		}
-		else
-			request->operation->handler(request, session);
+		request->operation->handler(request, session);
 		request_finished(request);
 	}
 	session_close(session);

@@ -53,8 +53,8 @@ static const Operation operations[] = {
 	{ROUTE_ACTOR, VERB_DELETE, handle_deactivate, "ERR_ACTOR_DEACTIVATE", false},
 	{ROUTE_HEALTH, VERB_READ, handle_health, "ERR_HEALTH_NOT_READY", true},
 	{ROUTE_HEALTH_OUTBOUND, VERB_READ, handle_health, "ERR_OUTBOUND_HEALTH_NOT_READY", true},
-	{ROUTE_METADATA, VERB_READ, handle_metadata, "ERR_METADATA_GET", true},
-	{ROUTE_METADATA_KEY, VERB_PUT, handle_metadata_label, "ERR_METADATA_SET", false},
+	{ROUTE_METADATA, VERB_READ, handle_metadata, NULL, true},
+	{ROUTE_METADATA_KEY, VERB_PUT, handle_metadata_label, NULL, false},
 };
 
 /* in the order of the header "Allow" */

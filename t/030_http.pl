@@ -150,7 +150,20 @@ my $strict = ActorHttp->start(program => $program, database => $node->connstr('p
 $response = $strict->request('POST', "$box/method/add");
 is("$response->{status} $response->{code}", '400 ERR_BAD_REQUEST', 'writing needs READ COMMITTED');
 is($strict->stop, 0, 'it ends');
-$node->safe_psql('postgres', q{ALTER DATABASE postgres RESET default_transaction_isolation});
+$node->safe_psql('postgres', q{
+	ALTER DATABASE postgres RESET default_transaction_isolation;
+	ALTER DATABASE postgres SET default_transaction_read_only = on});
+$strict = ActorHttp->start(program => $program, database => $node->connstr('postgres') . ' user=front');
+for my $write ([ 'POST', "$box/method/add" ], [ 'POST', "$box/state", '[]' ], [ 'DELETE', "$box/timers/x" ])
+{
+	$response = $strict->request(@$write);
+	is("$response->{status} $response->{code}", '503 ERR_ACTOR_READ_ONLY', "$write->[1] needs to write");
+}
+$response = $strict->request('POST', "$box/method/get", '["y"]');
+is("$response->{status} $response->{content}", '200 null', 'reading does not');
+is($strict->stop, 0, 'it ends');
+$node->safe_psql('postgres', q{SET default_transaction_read_only = off;
+	ALTER DATABASE postgres RESET default_transaction_read_only});
 
 # a busy actor
 my ($in, $out, $timer) = ('', '', IPC::Run::timeout(180));
@@ -427,13 +440,16 @@ like($http->log, qr/ended$/, 'orderly');
 $http = ActorHttp->start(
 	program => $program,
 	database => $node->connstr('postgres') . ' user=front',
-	flags => ['--drain-timeout=0']);
+	flags => [ '--drain-timeout=0', '--pool-size=1', '--queue-timeout=1' ]);
 $locked = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') ],
 	'<', \($in = ''), '>', \($out = ''), $timer);
 $in .= "SELECT pg_advisory_lock(1);\n\\echo locked\n";
 $locked->pump until $out =~ /locked/;
 $result = in_background("$box/method/wait_for_lock");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 $waiting");
+answer('no other call is served meanwhile', [ 'POST', "$box/method/echo", '1' ], 503, 'ERR_ACTOR_OVERLOADED');
+answer('but health', [ 'GET', '/v1.0/healthz' ], 204, '');
+answer('and metadata', [ 'HEAD', '/v1.0/metadata' ], 200, '');
 is($http->stop, 0, 'a server that is told to end soon ends');
 is($result->(), '504 ERR_ACTOR_TIMEOUT', 'and has cancelled what was running');
 $in .= "\\q\n";
