@@ -50,6 +50,11 @@ missing_packages()
 			echo postgresql-server-dev-15
 	fi
 	[ "${1:-}" != bench ] || perl -MJSON::PP -MFindBin -e 1 2>/dev/null || echo perl
+	# actor-http
+	[ -e /usr/include/microhttpd.h ] || echo libmicrohttpd-dev
+	[ -e /usr/include/jansson.h ] || echo libjansson-dev
+	[ -n "${PG_CONFIG:-}" ] || [ -e /usr/include/postgresql/libpq-fe.h ] || echo libpq-dev
+	have curl || echo curl
 	[ "${1:-}" = test ] || return 0
 	have prove || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
@@ -194,7 +199,8 @@ copy_tree()
 	tar -C "$top" -cf - \
 		--exclude='./.git' --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./results' --exclude='./output_iso' --exclude='./tmp_*' \
-		--exclude='./log' --exclude='./regression.*' --exclude='./build-*' . |
+		--exclude='./log' --exclude='./regression.*' --exclude='./build-*' \
+		--exclude='./http/build' . |
 		tar -C "$1/tree" --no-same-owner -xf -
 }
 
