@@ -116,6 +116,23 @@ read_body(Request *request, JsonDocument *document)
 }
 
 /*
+ * The id of the chain that a request belongs to, which the answer has as well.
+ * Returns false, and has answered, if it is no uuid.
+ */
+static bool
+take_reentrancy_id(Request *request, const char **value)
+{
+	*value = request->reentrancy_id;
+	if (*value == NULL)
+		return true;
+	answer_header(request, "Dapr-Reentrancy-Id", *value);
+	if (is_uuid(*value))
+		return true;
+	answer_error(request, 400, "ERR_BAD_REQUEST", "Dapr-Reentrancy-Id must be a uuid");
+	return false;
+}
+
+/*
  * Calls a method.  The body is the payload; the result is the body of the
  * answer, empty for NULL.
  */
@@ -133,17 +150,8 @@ handle_method(Request *request, Session *session)
 		json_release(&document);
 		values[3] = request->body.data;
 	}
-	if (request->reentrancy_id != NULL)
-	{
-		answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
-		if (!is_uuid(request->reentrancy_id))
-		{
-			answer_error(request, 400, "ERR_BAD_REQUEST",
-						 "Dapr-Reentrancy-Id must be a uuid");
-			return;
-		}
-		values[4] = request->reentrancy_id;
-	}
+	if (!take_reentrancy_id(request, &values[4]))
+		return;
 	values[5] = request->request_id;
 
 	result = call_database(request, session,
@@ -194,7 +202,7 @@ handle_state_get(Request *request, Session *session)
 void
 handle_state_transaction(Request *request, Session *session)
 {
-	const char *values[3] = {request->actor_type, request->actor_id, request->body.data};
+	const char *values[4] = {request->actor_type, request->actor_id, request->body.data};
 	JsonDocument document;
 	bool		is_array;
 	PGresult   *result;
@@ -209,9 +217,11 @@ handle_state_transaction(Request *request, Session *session)
 					 "the body must be an array of operations");
 		return;
 	}
+	if (!take_reentrancy_id(request, &values[3]))
+		return;
 	result = call_database(request, session,
 						   "SELECT @.actor_transact($1::pg_catalog.text, $2::pg_catalog.text,"
-						   " $3::pg_catalog.jsonb)", 3, values);
+						   " $3::pg_catalog.jsonb, $4::pg_catalog.uuid)", 4, values);
 	if (result == NULL)
 		return;
 	answer_empty(request, 204);

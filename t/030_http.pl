@@ -186,6 +186,21 @@ $response = answer('an id of a chain that is not running',
 	[ 'POST', "$box/method/add", '[0]', 'Dapr-Reentrancy-Id' => $uuid ], 409, 'ERR_ACTOR_NOT_READY');
 is($response->{headers}{'dapr-reentrancy-id'}, $uuid, 'is returned');
 answer('one that is no uuid', [ 'POST', "$box/method/add", '[0]', 'Dapr-Reentrancy-Id' => 'x' ], 400, 'ERR_BAD_REQUEST');
+my $turn = $node->safe_psql('postgres', q{
+	SET client_min_messages = warning;
+	CREATE SCHEMA chain;
+	CREATE FUNCTION chain.add() RETURNS int LANGUAGE plpgsql
+	AS $$ BEGIN PERFORM actor_set('n', actor_get('n', 0) + 1); RETURN actor_get('n', 0); END $$;
+	SELECT actor_register('chain', reentrancy => true, call_timeout => '100ms');
+	SELECT actor_open_turn('chain', 'a')}, extra_params => [ '-U', 'front' ]) =~ s/\s//gr;
+answer('an open turn excludes others', [ 'POST', '/v1.0/actors/chain/a/method/add' ], 423, 'ERR_ACTOR_BUSY');
+answer('and their changes of the state', [ 'POST', '/v1.0/actors/chain/a/state', '[]' ], 423, 'ERR_ACTOR_BUSY');
+$response = answer('but not its own chain',
+	[ 'POST', '/v1.0/actors/chain/a/method/add', undef, 'Dapr-Reentrancy-Id' => $turn ], 200, '1');
+is($response->{headers}{'dapr-reentrancy-id'}, $turn, 'whose id is returned');
+answer('nor that for state', [ 'POST', '/v1.0/actors/chain/a/state', '[]', 'Dapr-Reentrancy-Id' => $turn ], 204, '');
+answer('where it must be a uuid, too', [ 'POST', '/v1.0/actors/chain/a/state', '[]', 'Dapr-Reentrancy-Id' => 'x' ],
+	400, 'ERR_BAD_REQUEST');
 $response = answer('a trace', [ 'POST', "$box/method/add", '[0]', traceparent => $trace, tracestate => 'a=b' ], 200, '3');
 is("$response->{headers}{traceparent} $response->{headers}{tracestate}", "$trace a=b", 'is returned');
 like(slurp_file($node->logfile), qr{/\*traceparent='$trace'\*/}, 'and seen by the server');
@@ -286,7 +301,7 @@ answer('one that is none', [ 'POST', "$box/reminders/r", '{"callback": "add", "f
 # the rest --------------------------------------------------------------------
 
 answer('an actor is deactivated', [ 'DELETE', $box ], 204, '');
-is($node->safe_psql('postgres', "SELECT count(*) FROM actor.activation WHERE actor_id = 'a'"), '0', 'really');
+is($node->safe_psql('postgres', "SELECT count(*) FROM actor.activation WHERE actor_type = 'box' AND actor_id = 'a'"), '0', 'really');
 answer('again', [ 'DELETE', $box ], 204, '');
 for my $health ('healthz', 'healthz/outbound')
 {
@@ -299,7 +314,7 @@ $response = $http->request('GET', '/v1.0/metadata');
 my $metadata = decode_json($response->{content});
 is("$metadata->{id} $metadata->{actorRuntime}{runtimeStatus} $metadata->{extended}{'the label'}",
 	'me RUNNING is "this"', 'metadata');
-is_deeply([ map { $_->{type} } @{ $metadata->{actors} } ], ['box'], 'have the types');
+is_deeply([ map { $_->{type} } @{ $metadata->{actors} } ], [ 'box', 'chain' ], 'have the types');
 answer("label $_", [ 'PUT', "/v1.0/metadata/l$_", 'x' ], 204, '') for 1 .. 63;
 answer('a label too many', [ 'PUT', '/v1.0/metadata/more', 'x' ], 400, 'ERR_BAD_REQUEST');
 answer('one that is there can change', [ 'PUT', '/v1.0/metadata/l1', 'y' ], 204, '');
@@ -521,7 +536,7 @@ $http = ActorHttp->start(
 	database => $node->connstr('postgres') . ' user=front',
 	flags => [ "--config=$folder/config", "--host-config=$folder/host" ],
 	env => { ACTOR_HTTP_API_TOKEN => 'secret', ACTOR_HTTP_APP_ID => 'with tokens' });
-is($node->safe_psql('postgres', 'SELECT idle_timeout FROM actor.type'), '00:30:00', 'the host configuration is applied');
+is($node->safe_psql('postgres', q{SELECT idle_timeout FROM actor.type WHERE actor_type = 'box'}), '00:30:00', 'the host configuration is applied');
 for my $token (undef, '', 'secre', 'secretx', 'guest', 'SECRET')
 {
 	answer('a token that is none', [ 'POST', "$box/method/echo", '1', defined $token ? ('dapr-api-token' => $token) : () ],
