@@ -42,7 +42,7 @@ static struct MHD_Daemon *daemon_handle;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
 static pthread_cond_t all_done;
 static int	suspended;			/* requests that are in a pool */
-static int	unanswered;			/* those, and those whose answer is being sent */
+static int	unanswered;			/* those, and those whose answers are being sent */
 static bool draining;
 static size_t body_bytes;		/* in the bodies of all requests */
 
@@ -64,11 +64,15 @@ request_create(void *arg, const char *uri, struct MHD_Connection *connection)
 	return request;
 }
 
+/*
+ * Takes one off a counter; whoever waits for both to be zero is told.
+ */
 static void
-count_answered(void)
+count_down(int *counter)
 {
 	pthread_mutex_lock(&lock);
-	if (--unanswered == 0)
+	--*counter;
+	if (suspended == 0 && unanswered == 0)
 		pthread_cond_broadcast(&all_done);
 	pthread_mutex_unlock(&lock);
 }
@@ -95,7 +99,7 @@ request_free(void *arg, struct MHD_Connection *connection, void **con_cls,
 		return;
 	*con_cls = NULL;
 	if (request->state == REQUEST_ANSWERED)
-		count_answered();
+		count_down(&unanswered);
 	release_body(request);
 	while (request->headers != NULL)
 	{
@@ -409,9 +413,8 @@ request_finished(Request *request)
 {
 	request->state = REQUEST_ANSWERED;
 	MHD_resume_connection(request->connection);
-	pthread_mutex_lock(&lock);
-	suspended--;
-	pthread_mutex_unlock(&lock);
+	/* only now, because the server must not be stopped within that */
+	count_down(&suspended);
 }
 
 /*
@@ -570,9 +573,10 @@ server_drain(int seconds)
 	}
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += seconds;
-	while (unanswered > 0 && pthread_cond_timedwait(&all_done, &lock, &deadline) == 0)
+	while ((suspended > 0 || unanswered > 0) &&
+		   pthread_cond_timedwait(&all_done, &lock, &deadline) == 0)
 		;
-	done = (unanswered == 0);
+	done = (suspended == 0 && unanswered == 0);
 	pthread_mutex_unlock(&lock);
 	return done;
 }

@@ -499,6 +499,10 @@ sub config
 }
 refused('an unknown flag', qr/there is no option "--what"/, '--what');
 refused('a token on the command line', qr/there is no option "--api-token=x"/, '--api-token=x');
+{
+	local $ENV{ACTOR_HTTP_API_TOKEN} = '';
+	refused('an empty token', qr/the token must not be empty/);
+}
 refused('a port that is none', qr/--port must be a whole number from 0 to 65535/, '--port=70000');
 refused('a flag without a value', qr/option --port needs a value/, '--port');
 refused('a file that is not there', qr/could not open/, "--config=$folder/none");
