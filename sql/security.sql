@@ -103,6 +103,8 @@ INSERT INTO function_matrix VALUES
 ('actor_remove(text)', $$actor_remove('gold')$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_state()', 'actor_state()', '55000', '55000', '55000', '55000', '55000'),
 ('actor_transact(jsonb)', $$actor_transact('[]')$$, '55000', '55000', '55000', '55000', '55000'),
+('actor_transact(text,text,jsonb,uuid)', $$actor_transact('bank', '1', '[]')$$, '', '42501', '42501', '42501', ''),
+('actor_get_state(text,text,text)', $$(actor_get_state('bank', '1', 'gold')).value$$, '100', '42501', '42501', '42501', '100'),
 -- life
 ('actor_deactivate(text,text)', $$actor_deactivate('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_delete(text,text)', $$actor_delete('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
