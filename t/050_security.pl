@@ -299,6 +299,27 @@ my $log = join "\n", grep { !/STATEMENT:|statement:|^\t/ } split /\n/, slurp_fil
 like($log, qr/reminder "fail" of actor "f" of type "shop" failed: no luck/, 'the log names what fails');
 unlike($log, qr/hunter2/, 'and shows no payload');
 
+# Who sees that somebody holds and waits for turns
+$node->safe_psql('postgres', q{
+	CREATE ROLE monitor LOGIN IN ROLE pg_monitor;
+	SET SESSION AUTHORIZATION alice;
+	CREATE FUNCTION shop.touch() RETURNS void LANGUAGE sql AS $$ SELECT actor_set('touched', 1) $$});
+$holder = $node->background_psql('postgres');
+$holder->query_safe("SET SESSION AUTHORIZATION alice; BEGIN; SELECT actor_invoke('shop', 'held', 'touch')");
+like(refusal("SET actor.call_timeout = '10ms'; SELECT actor_invoke('shop', 'held', 'touch')"), qr/55P03/, 'a turn is held');
+foreach my $role ('alice', 'mallory', 'monitor', $superuser)
+{
+	foreach my $view ('turn', 'hot_actor')
+	{
+		is( $node->safe_psql('postgres', qq{
+				SET SESSION AUTHORIZATION $role;
+				SELECT count(*) FROM actor.$view WHERE actor_type = 'shop' AND actor_id = 'held'}),
+			$role eq 'mallory' ? '0' : '1', "what $role sees in actor.$view");
+	}
+}
+$holder->query_safe('COMMIT');
+$holder->quit;
+
 # Objects that somebody has prepared for CREATE EXTENSION
 $node->safe_psql('postgres', 'CREATE DATABASE prepared');
 $node->safe_psql(
