@@ -293,7 +293,7 @@ role_is_usable(const ActorRoleDue *due)
 										   strlen(NameStr(due->name))),
 								reason != NULL))
 		ereport(LOG,
-				(errmsg("reminders, messages and hooks of role \"%s\" cannot run", NameStr(due->name)),
+				(errmsg("callbacks of role \"%s\" cannot run", NameStr(due->name)),
 				 errdetail("%s", reason)));
 	return reason == NULL;
 }

@@ -314,14 +314,14 @@ $node->safe_psql('postgres', 'ALTER ROLE regress_actor_moved RENAME TO regress_a
 my $offset = -s $node->logfile;
 set_config('actor.enabled', 'on');
 wait_for(hits('three') . ' = 1', 'reminders of other roles fire');
-my $complaint = qr/reminders and hooks of role "regress_actor_(?:gone|moved|locked)" cannot run/;
+my $complaint = qr/callbacks of role "regress_actor_(?:gone|moved|locked)" cannot run/;
 SKIP:
 {
 	skip 'roles without LOGIN can be used by workers', 1 if $node->pg_version >= 17;
-	$node->wait_for_log(qr/reminders and hooks of role "regress_actor_locked" cannot run/, $offset);
+	$node->wait_for_log(qr/callbacks of role "regress_actor_locked" cannot run/, $offset);
 	pass('role without LOGIN is reported');
 }
-$node->wait_for_log(qr/reminders and hooks of role "regress_actor_$_" cannot run/, $offset)
+$node->wait_for_log(qr/callbacks of role "regress_actor_$_" cannot run/, $offset)
   foreach qw(gone moved);
 
 # further looks of the scheduler do not repeat it

@@ -86,7 +86,7 @@ for my $way (@ways)
 {
 	my ($name, $break, $mend) = @$way;
 	my $role = "regress_actor_$name";
-	my $complaint = qr/reminders and hooks of role "$role" cannot run/;
+	my $complaint = qr/callbacks of role "$role" cannot run/;
 
 	create_role($role);
 	register($role);
