@@ -164,7 +164,7 @@ same_members(
 # their type: one for all names of a row, or one each.
 for my $relation (sort keys %columns)
 {
-	my ($table) = $relations =~ /^Columns of `actor\.$relation`(?:.+\n)+\n((?:\|.*\n)+)/m;
+	my ($table) = $reference =~ /^Columns of `actor\.$relation`(?:.+\n)+\n((?:\|.*\n)+)/m;
 	my @given;
 
 	for (grep { $_->[0] ne 'column' } table_rows($table // ''))
