@@ -7,6 +7,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
 plan skip_all => 'pgbouncer is not installed' unless $pgbouncer;
@@ -59,6 +60,14 @@ pidfile = $dir/pgbouncer.pid
 command_ok([ $pgbouncer, '-q', '-d', "$dir/pgbouncer.ini" ], 'pgbouncer starts');
 END { kill 'INT', slurp_file("$dir/pgbouncer.pid") if defined $dir && -e "$dir/pgbouncer.pid"; }
 my $pooled = "host=$socket port=$port user=$user dbname=postgres";
+
+# It goes to the background before it listens.
+my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;
+until (IPC::Run::run([ 'psql', '-X', '-d', $pooled, '-c', 'SELECT' ], '>', '/dev/null', '2>', '/dev/null')
+	|| $attempts-- == 0)
+{
+	usleep(100_000);
+}
 
 # Eight clients share three sessions.
 my $clients = 8;
