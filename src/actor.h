@@ -239,6 +239,31 @@ extern bool actor_document_boolean(const ActorDocument *document, JsonbValue *va
 extern int32 actor_document_integer(const ActorDocument *document, JsonbValue *value,
 									const char *path, int32 min);
 
+/* payload.c */
+
+typedef struct ActorParameter
+{
+	const char *name;			/* NULL: has none */
+	Oid			type;
+	Node	   *default_expr;	/* NULL: has none */
+} ActorParameter;
+
+/* a function that is called with a payload */
+typedef struct ActorFunction
+{
+	char		name[NAMEDATALEN];
+	Oid			oid;
+	Oid			result_type;
+	const char *table_column;	/* name of the only column of RETURNS TABLE */
+	bool		strict;
+	bool		returns_set;
+	bool		takes_document; /* the whole payload is its only argument */
+	int			nparameters;
+	ActorParameter *parameters;
+} ActorFunction;
+
+extern Jsonb *actor_payload_call(const ActorFunction *function, Jsonb *payload);
+
 /* method.c */
 
 typedef struct ActorMethod ActorMethod;
@@ -249,7 +274,7 @@ extern bool actor_method_any_writing(ActorType *type);
 extern bool actor_method_writes(const ActorMethod *method);
 extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
 extern const char *actor_hook_name(ActorHookKind kind);
-extern Jsonb *actor_method_call(ActorMethod *method, Jsonb *payload);
+extern const ActorFunction *actor_method_function(const ActorMethod *method);
 extern struct ActorStatRef *actor_method_stat(ActorMethod *method);
 
 /* type_lock.c */

@@ -92,7 +92,7 @@ actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
 	actor_frame_push(frame);
 	PG_TRY();
 	{
-		result = actor_method_call(method, payload);
+		result = actor_payload_call(actor_method_function(method), payload);
 	}
 	PG_CATCH();
 	{
