@@ -21,6 +21,9 @@
  * rows of a type with partitions are fired under a lock of their partition, so
  * that only one executor at a time drains it.
  *
+ * What is remembered of all this from one round to the next is in
+ * round_memory.c.
+ *
  * IDENTIFICATION
  *		src/round.c
  *
@@ -61,8 +64,7 @@
 #define LONERS_MS			10
 /* how long the last free executor of a role waits for anything, in milliseconds */
 #define LAST_FREE_MS		1000
-/* pause before a busy actor is tried again, in microseconds */
-#define BUSY_MIN_US			(5 * INT64CONST(1000))
+/* longest pause before a busy actor is tried again, in microseconds */
 #define BUSY_MAX_US			USECS_PER_SEC
 /* longest pause of a row whose outcome cannot be written, in microseconds */
 #define BROKEN_MAX_US		(60 * USECS_PER_SEC)
@@ -70,8 +72,6 @@
 #define LATE_MS				1000
 #define QUEUE_MIN_MS		100
 #define QUEUE_MAX_MS		250
-/* what is remembered is forgotten when it becomes too much */
-#define MEMORY_MAX			10000
 
 /*
  * Classes of the locks of partitions, and of queueing for an actor; see turn.c
@@ -90,93 +90,24 @@ typedef struct Candidate
 	TimestampTz tried_at;		/* when it was last fired */
 } Candidate;
 
-/*
- * An actor or partition that was busy, or a row that is broken.  The key is a
- * hash, or the generation of the row, only: what shares it waits a little
- * without need.
- */
-typedef struct Busy
-{
-	uint64		key;
-	int64		pause;
-	TimestampTz retry_at;
-} Busy;
-
-/* a reminder that runs alone */
-typedef struct Loner
-{
-	int64		generation;		/* hash key */
-	bool		for_good;		/* also when it has run */
-	int			turn_wait;		/* ms it queues for the turn; 0: not yet */
-	TimestampTz tried_at;		/* 0: has not run alone yet */
-} Loner;
-
 static const ActorExecutorStart *start;
 static NameData role;
 static MemoryContext round_context;
-static HTAB *busy = NULL;
-static HTAB *loners = NULL;
 static int	scan_limit = SCAN_LIMIT;
 
 /* the last round: up to when it has looked, and when to try again who was busy */
 static TimestampTz scanned_at;
 static TimestampTz earliest_retry;
 
-/* memory ---------------------------------------------------------------- */
-
-static void
-restart_memory(HTAB **memory, const char *name, Size keysize, Size entrysize)
-{
-	HASHCTL		ctl;
-
-	if (*memory != NULL)
-		hash_destroy(*memory);
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = keysize;
-	ctl.entrysize = entrysize;
-	*memory = hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS);
-}
-
-static void
-restart_busy(void)
-{
-	restart_memory(&busy, "busy actors", sizeof(uint64), sizeof(Busy));
-}
-
-static void
-restart_loners(void)
-{
-	restart_memory(&loners, "lone reminders", sizeof(int64), sizeof(Loner));
-}
-
 /*
- * Leaves an actor, a partition or a registration alone for a while, each time
- * for longer, up to a limit.
+ * Leaves an actor, a partition or a row alone for a while.
  */
 static void
 note_busy(uint64 key, int64 limit)
 {
-	bool		found;
-	Busy	   *entry = hash_search(busy, &key, HASH_ENTER, &found);
+	TimestampTz retry_at = actor_busy_note(key, limit);
 
-	entry->pause = found ? Min(entry->pause * 2, limit) : BUSY_MIN_US;
-	entry->retry_at = GetCurrentTimestamp() + entry->pause;
-	earliest_retry = Min(earliest_retry, entry->retry_at);
-}
-
-static Loner *
-note_loner(const ActorDue *due)
-{
-	bool		found;
-	Loner	   *loner = hash_search(loners, &due->generation, HASH_ENTER, &found);
-
-	if (!found)
-	{
-		loner->for_good = false;
-		loner->turn_wait = 0;
-		loner->tried_at = 0;
-	}
-	return loner;
+	earliest_retry = Min(earliest_retry, retry_at);
 }
 
 /* transactions ---------------------------------------------------------- */
@@ -318,7 +249,7 @@ take_note(const Candidate *candidate, ActorFiringResult result)
 		case FIRING_DONE:
 		case FIRING_SKIPPED:
 		case FIRING_FAILED:
-			hash_search(busy, &candidate->busy_key, HASH_REMOVE, NULL);
+			actor_busy_forget(candidate->busy_key);
 			return true;
 		case FIRING_BUSY:
 		case FIRING_OPEN:
@@ -326,10 +257,10 @@ take_note(const Candidate *candidate, ActorFiringResult result)
 			note_busy(candidate->busy_key, BUSY_MAX_US);
 			return false;
 		case FIRING_WOULD_WAIT:
-			(void) note_loner(candidate->due);
+			(void) actor_loner_note(candidate->due->generation);
 			return true;
 		case FIRING_SLOW:
-			note_loner(candidate->due)->for_good = true;
+			actor_loner_note(candidate->due->generation)->for_good = true;
 			return true;
 	}
 	return false;
@@ -440,7 +371,7 @@ record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_g
 	PG_END_TRY();
 	if (second == NULL)
 		return given_up;
-	note_loner(due)->for_good = true;
+	actor_loner_note(due->generation)->for_good = true;
 	note_busy((uint64) due->generation, BROKEN_MAX_US);
 	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, second);
 	return false;
@@ -509,7 +440,7 @@ run_alone(Candidate *candidate, const ActorFireMode *mode)
 static bool
 run_loner(Candidate *candidate, bool last_free)
 {
-	Loner	   *loner = note_loner(candidate->due);
+	ActorLoner *loner = actor_loner_note(candidate->due->generation);
 	ActorFireMode mode;
 	ActorFiringResult result;
 
@@ -527,7 +458,7 @@ run_loner(Candidate *candidate, bool last_free)
 	loner->turn_wait = 0;
 	if (!loner->for_good && result != FIRING_STOPPED && result != FIRING_BUSY &&
 		result != FIRING_OPEN)
-		hash_search(loners, &candidate->due->generation, HASH_REMOVE, NULL);
+		actor_loner_forget(candidate->due->generation);
 	return take_note(candidate, result);
 }
 
@@ -587,19 +518,14 @@ scan(void)
 static TimestampTz
 busy_until(const Candidate *candidate, TimestampTz now)
 {
-	Busy	   *actor = hash_search(busy, &candidate->due->actor.hash, HASH_FIND, NULL);
-	Busy	   *row = hash_search(busy, &candidate->due->generation, HASH_FIND, NULL);
-	Busy	   *partition = NULL;
-	TimestampTz until = 0;
+	TimestampTz actor = actor_busy_until(candidate->due->actor.hash);
+	TimestampTz row = actor_busy_until((uint64) candidate->due->generation);
+	TimestampTz partition = 0;
+	TimestampTz until;
 
 	if (candidate->partition != 0)
-		partition = hash_search(busy, &candidate->partition, HASH_FIND, NULL);
-	if (actor != NULL)
-		until = Max(until, actor->retry_at);
-	if (partition != NULL)
-		until = Max(until, partition->retry_at);
-	if (row != NULL)
-		until = Max(until, row->retry_at);
+		partition = actor_busy_until(candidate->partition);
+	until = Max(Max(actor, row), partition);
 	return until > now ? until : 0;
 }
 
@@ -612,15 +538,15 @@ runs_alone(const Candidate *candidate, TimestampTz now)
 {
 	ActorDue   *due = candidate->due;
 
-	if (hash_search(busy, &due->actor.hash, HASH_FIND, NULL) != NULL &&
+	if (actor_busy_until(due->actor.hash) != 0 &&
 		TimestampDifferenceExceeds(due->next_try_at, now, LATE_MS))
 	{
-		Loner	   *loner = note_loner(due);
+		ActorLoner *loner = actor_loner_note(due->generation);
 
 		loner->turn_wait = Max(loner->turn_wait, QUEUE_MIN_MS);
 		return true;
 	}
-	return hash_search(loners, &due->generation, HASH_FIND, NULL) != NULL ||
+	return actor_loner_is(due->generation) ||
 		actor_suspect_crashes(MyDatabaseId, due->generation) >= 0;
 }
 
@@ -637,7 +563,7 @@ next_loner(List *candidates)
 	foreach(cell, candidates)
 	{
 		Candidate  *candidate = lfirst(cell);
-		TimestampTz tried_at = note_loner(candidate->due)->tried_at;
+		TimestampTz tried_at = actor_loner_note(candidate->due->generation)->tried_at;
 
 		if (result == NULL || tried_at < earliest)
 		{
@@ -705,17 +631,6 @@ hide_messages(List *candidates)
 }
 
 /*
- * Nothing was passed over: starts afresh.
- */
-static void
-forget_passed_over(void)
-{
-	scan_limit = SCAN_LIMIT;
-	if (hash_get_num_entries(busy) > 0)
-		restart_busy();
-}
-
-/*
  * actor_round
  *		Fires what is due, once.  Returns how many rows it has got on with, and
  *		when the first busy actor is to be tried again.  Everything is allocated
@@ -777,11 +692,12 @@ actor_round(TimestampTz *retry_at)
 	}
 	fired += run_loners(alone, last_free);
 	if (earliest_retry == DT_NOEND && alone == NIL)
-		forget_passed_over();
-	if (hash_get_num_entries(busy) > MEMORY_MAX)
-		restart_busy();
-	if (hash_get_num_entries(loners) > MEMORY_MAX)
-		restart_loners();
+	{
+		/* nothing was passed over: starts afresh */
+		scan_limit = SCAN_LIMIT;
+		actor_busy_forget_all();
+	}
+	actor_round_memory_limit();
 	*retry_at = earliest_retry;
 	return fired;
 }
@@ -819,6 +735,5 @@ actor_rounds_start(const ActorExecutorStart *executor)
 	namestrcpy(&role, GetUserNameFromId(start->role, false));
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
-	restart_busy();
-	restart_loners();
+	actor_round_memory_start();
 }
