@@ -4,9 +4,10 @@
  *		The scheduler: one process a database, which finds the roles that have
  *		due rows and starts executors for them.
  *
- * It reads the extension's tables only, and runs no user code.  It sleeps
- * until the earliest row for which there is no executor yet, less the time it
- * takes to start one.  It leaves when no rows are pending at all.
+ * It runs no user code; what it does with the extension's tables is in
+ * chores.c.  It sleeps until the earliest row for which there is no executor
+ * yet, less the time it takes to start one.  It leaves when no rows are pending
+ * at all.
  *
  * A role gets another executor when all it has are held up by one transaction,
  * or when more rows are due than those it has can deal with soon.  A role
@@ -14,9 +15,7 @@
  * since its oldest row is due, or since an executor of its own has left for
  * the sake of another role.
  *
- * It also writes down what has become of callbacks that have ended together
- * with their process, sees to it that running callbacks end when firing is
- * disabled, and removes what has expired.
+ * It also sees to it that running callbacks end when firing is disabled.
  *
  * See workers.c for why no wake-up is lost.
  *
@@ -37,10 +36,8 @@
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "actor.h"
@@ -60,8 +57,6 @@
 #define MAX_FAILURES		6
 /* how long the lock of a table is waited for at once */
 #define LOCK_WAIT			"5s"
-/* most actors that are deactivated in one transaction */
-#define DEACTIVATE_MAX		100
 
 /* what is remembered of a role between two looks */
 typedef struct RoleMemory
@@ -183,83 +178,7 @@ database_connectable(void)
 	return connectable;
 }
 
-/* looking --------------------------------------------------------------- */
-
-static void
-begin_transaction(const char *activity)
-{
-	SetCurrentStatementStartTimestamp();
-	pgstat_report_activity(STATE_RUNNING, activity);
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-end_transaction(MemoryContext context)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
-	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
-	MemoryContextSwitchTo(context);
-}
-
-/*
- * Reads the roles that have something to do into the current memory context.
- */
-static List *
-look(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	List	   *result = NIL;
-
-	begin_transaction("looking for due reminders");
-	if (actor_catalog_installed())
-		result = actor_pending_roles(context);
-	end_transaction(context);
-	return result;
-}
-
-/*
- * Removes what earlier starts of the server have left, before anything fires.
- */
-static void
-forget_starts(void)
-{
-	static bool forgotten = false;
-	MemoryContext context = CurrentMemoryContext;
-
-	if (forgotten)
-		return;
-	begin_transaction("forgetting earlier starts of the server");
-	if (actor_catalog_installed())
-		actor_idle_forget_starts();
-	end_transaction(context);
-	forgotten = true;
-}
-
-/*
- * Removes what is kept no longer; returns when to do that again.  Each table is
- * a transaction of its own, so that no locks of tables add up.
- */
-static TimestampTz
-purge(void)
-{
-	MemoryContext context = CurrentMemoryContext;
-	TimestampTz result = DT_NOEND;
-	bool		more = true;
-
-	for (int number = 0; more; number++)
-	{
-		TimestampTz again = DT_NOEND;
-
-		begin_transaction("removing what is kept no longer");
-		more = actor_catalog_installed() && actor_purge(number, &again);
-		end_transaction(context);
-		result = Min(result, again);
-	}
-	return result;
-}
+/* roles ----------------------------------------------------------------- */
 
 static RoleMemory *
 remember(const NameData *name)
@@ -358,30 +277,18 @@ start_executor(const ActorRoleDue *due)
 }
 
 /*
- * Deactivates the idle actors of a role that no worker can connect as, without
- * their hooks.  Returns when to do that again.
+ * Whether an executor of this database runs or starts.
  */
-static TimestampTz
-deactivate_for(const ActorRoleDue *due)
+static bool
+have_executors(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData	error;
-	List	   *idle;
-	ListCell   *cell;
+	bool		found = false;
 
-	if (due->idle_next > GetCurrentTimestamp())
-		return due->idle_next;
-	memset(&error, 0, sizeof(error));
-	error.sqlerrcode = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
-	error.message = psprintf("role \"%s\" cannot run hooks", NameStr(due->name));
-
-	begin_transaction("deactivating idle actors");
-	error.detail = unconstify(char *, actor_role_unusable(due->oid));
-	idle = actor_idle_scan(&due->name, DEACTIVATE_MAX);
-	foreach(cell, idle)
-		(void) actor_idle_deactivate(lfirst(cell), &due->name, &error);
-	end_transaction(context);
-	return idle != NIL ? GetCurrentTimestamp() : DT_NOEND;
+	LWLockAcquire(actor_shared->lock, LW_SHARED);
+	for (int slot = 0; slot < actor_shared->nslots; slot++)
+		found |= actor_shared->executors[slot].database == my_database->oid;
+	LWLockRelease(actor_shared->lock);
+	return found;
 }
 
 /*
@@ -435,7 +342,7 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 		return due->next <= now ? watch_at(due, now) : DT_NOEND;
 	}
 	if (!role_is_usable(due))
-		return deactivate_for(due);
+		return actor_chore_deactivate(due);
 	if (remember(&due->name)->disabled_until > now)
 		return remember(&due->name)->disabled_until;
 	if (remember(&due->name)->start_after > now)
@@ -570,83 +477,6 @@ forget_disabled(void)
 		continue;
 }
 
-/* deaths ---------------------------------------------------------------- */
-
-/* a callback that has ended together with its process */
-typedef struct Death
-{
-	const ActorDue *due;
-	ErrorData  *error;
-	NameData	role;
-} Death;
-
-static void
-write_death(void *arg)
-{
-	Death	   *death = arg;
-
-	(void) actor_fire_failed(death->due, &death->role, death->error, GetCurrentTimestamp());
-}
-
-/*
- * Writes down that a callback has ended together with its process.  If it has
- * done that itself it has failed, and runs alone from then on.
- */
-static void
-record_death(const ActorDue *due, Oid role, bool itself)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ErrorData	error;
-	char	   *role_name;
-
-	if (itself)
-		actor_suspect_add(MyDatabaseId, due->generation);
-	memset(&error, 0, sizeof(error));
-	error.sqlerrcode = itself ? ERRCODE_ADMIN_SHUTDOWN : ERRCODE_QUERY_CANCELED;
-	error.message = itself ? "method has ended its own process" :
-		"method was ended with its process";
-
-	begin_transaction("recording a failed reminder");
-	role_name = GetUserNameFromId(role, true);
-	if (role_name != NULL && actor_catalog_installed())
-	{
-		Death		death = {due, &error};
-		ErrorData  *failure;
-
-		namestrcpy(&death.role, role_name);
-		failure = actor_attempt(write_death, &death);
-		if (failure != NULL)
-			actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, failure);
-	}
-	end_transaction(context);
-}
-
-static void
-record_deaths(void)
-{
-	ActorDue	due;
-	Oid			role;
-	bool		itself;
-
-	while (actor_callback_take_death(&due, &role, &itself))
-		record_death(&due, role, itself);
-}
-
-/*
- * Whether an executor of this database runs or starts.
- */
-static bool
-have_executors(void)
-{
-	bool		found = false;
-
-	LWLockAcquire(actor_shared->lock, LW_SHARED);
-	for (int slot = 0; slot < actor_shared->nslots; slot++)
-		found |= actor_shared->executors[slot].database == my_database->oid;
-	LWLockRelease(actor_shared->lock);
-	return found;
-}
-
 /* main ------------------------------------------------------------------ */
 
 static void
@@ -709,7 +539,7 @@ run_once(void)
 								TimestampTzPlusMilliseconds(now, ACTOR_REREAD_MS));
 		leave(DATABASE_WAITING);
 	}
-	record_deaths();
+	actor_chore_record_deaths();
 	if (!actor_enabled)
 	{
 		/* executors leave by themselves, if their callback lets them */
@@ -719,11 +549,11 @@ run_once(void)
 		return have_executors() ? TimestampTzPlusMilliseconds(now, ACTOR_RESTART_MS) :
 			DT_NOEND;
 	}
-	forget_starts();
-	roles = look();
+	actor_chore_forget_starts();
+	roles = actor_chore_look();
 	report_look(roles, now);
 	wake = serve_roles(roles);
-	wake = Min(wake, purge());
+	wake = Min(wake, actor_chore_purge());
 	if (roles == NIL && !have_executors())
 	{
 		leave_until(wake);

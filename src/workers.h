@@ -287,6 +287,14 @@ extern List *actor_pending_roles(MemoryContext context);
 extern TimestampTz actor_pending_oldest(TimestampTz now);
 extern int64 actor_pending_of_role(const NameData *role);
 
+/* chores.c */
+
+extern List *actor_chore_look(void);
+extern void actor_chore_forget_starts(void);
+extern TimestampTz actor_chore_purge(void);
+extern TimestampTz actor_chore_deactivate(const ActorRoleDue *due);
+extern void actor_chore_record_deaths(void);
+
 /* suspect.c */
 
 /* a firing that was there when the server crashed so often is given up */
