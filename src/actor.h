@@ -498,6 +498,7 @@ extern void actor_shared_attach(void);
 /* hold.c */
 
 extern void actor_hold_init(void);
+extern void actor_hold_command(Node *stmt);
 
 /* commands.c */
 

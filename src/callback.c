@@ -169,7 +169,6 @@ actor_callback_start(int slot)
 	watch_timeout = RegisterTimeout(USER_TIMEOUT, watch);
 
 	actor_worker_signal(SIGTERM, handle_sigterm);
-	actor_session_start();
 }
 
 /*

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * commands.c
- *		Commands that the workers must take notice of.
+ *		The hook that sees commands, and those the workers must take notice of.
  *
  * Workers find out at their start, or when they look, whether they are wanted
  * and as whom they can connect.  Commands that change this would be noticed by
@@ -15,7 +15,8 @@
  * - changing roles, and granting something on databases;
  * - ALTER EXTENSION, after which the library may fit or not.
  *
- * The server has checked that the user may do this.
+ * The server has checked that the user may do this.  What is done before a
+ * command runs is in hold.c and session.c.
  *
  * IDENTIFICATION
  *		src/commands.c
@@ -35,6 +36,7 @@
 
 #include "actor.h"
 #include "compat.h"
+#include "firing.h"
 #include "workers.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
@@ -218,6 +220,8 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	bool		prepared = tag == T_TransactionStmt &&
 	((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED;
 
+	actor_session_command(pstmt->utilityStmt);
+	actor_hold_command(pstmt->utilityStmt);
 	if (previous_utility)
 		previous_utility(pstmt, query_string, read_only_tree, context, params,
 						 query_env, dest, qc);

@@ -137,7 +137,7 @@ extern void actor_callback_abandon(void);
 
 /* session.c */
 
-extern void actor_session_start(void);
+extern void actor_session_command(Node *stmt);
 extern void actor_session_begin(void);
 extern bool actor_session_spoiled(void);
 extern void actor_session_close(void);

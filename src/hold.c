@@ -6,13 +6,13 @@
  * DROP DATABASE, CREATE DATABASE from a template, renaming or moving a
  * database, and dropping or altering the extension must not have to wait for
  * workers that have nothing better to do than to be connected.  Before such a
- * command runs, a hook holds new workers off the database and ends those that
- * are there; a callback that is running then is rolled back and stays due.
- * The hold is lifted when the transaction of the command has ended, or the
- * backend has: only then can be seen what has become of the database.
+ * command runs, new workers are held off the database, and those that are there
+ * are ended; a callback that is running then is rolled back and stays due.  The
+ * hold is lifted when the transaction of the command has ended, or the backend
+ * has: only then can be seen what has become of the database.
  *
- * The hook does nothing for a caller who may not run the command anyway, so
- * nobody can disturb the workers of somebody else's database.
+ * Nothing is done for a caller who may not run the command anyway, so nobody can
+ * disturb the workers of somebody else's database.
  *
  * IDENTIFICATION
  *		src/hold.c
@@ -33,7 +33,6 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "storage/ipc.h"
-#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
@@ -46,22 +45,15 @@
 /* how long a command waits for workers to end, in milliseconds */
 #define HOLD_WAIT_MS	5000
 
-static ProcessUtility_hook_type previous_utility = NULL;
-
 /* the database this backend holds workers off */
 static Oid	held_database = InvalidOid;
 
-static void utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-					ProcessUtilityContext context, ParamListInfo params,
-					QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc);
 static void release_callback(ResourceReleasePhase phase, bool is_commit,
 							 bool is_top_level, void *arg);
 
 void
 actor_hold_init(void)
 {
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = utility;
 	RegisterResourceReleaseCallback(release_callback, NULL);
 }
 
@@ -293,22 +285,17 @@ hold_database(Oid database)
 	ConditionVariableCancelSleep();
 }
 
-static void
-utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo params,
-		QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+/*
+ * actor_hold_command
+ *		Called before a command runs.
+ */
+void
+actor_hold_command(Node *stmt)
 {
 	Oid			database = InvalidOid;
 
 	if (actor_shared != NULL && !OidIsValid(held_database) && !RecoveryInProgress())
-		database = database_of_command(pstmt->utilityStmt);
+		database = database_of_command(stmt);
 	if (OidIsValid(database))
 		hold_database(database);
-
-	if (previous_utility)
-		previous_utility(pstmt, query_string, read_only_tree, context, params,
-						 query_env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params,
-								query_env, dest, qc);
 }

@@ -26,42 +26,25 @@
 #include "commands/async.h"
 #include "commands/prepare.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "storage/lock.h"
-#include "tcop/utility.h"
 #include "utils/portal.h"
 
 #include "actor.h"
 #include "firing.h"
 
-static ProcessUtility_hook_type previous_utility = NULL;
-
 /* SET CONSTRAINTS was used in this transaction */
 static bool constraints_changed = false;
 
-static void
-utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-		ProcessUtilityContext context, ParamListInfo params,
-		QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (IsA(pstmt->utilityStmt, ConstraintsSetStmt))
-		constraints_changed = true;
-	if (previous_utility)
-		previous_utility(pstmt, query_string, read_only_tree, context, params,
-						 query_env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context, params,
-								query_env, dest, qc);
-}
-
 /*
- * actor_session_start
- *		Called once by an executor.
+ * actor_session_command
+ *		Called before a command runs.
  */
 void
-actor_session_start(void)
+actor_session_command(Node *stmt)
 {
-	previous_utility = ProcessUtility_hook;
-	ProcessUtility_hook = utility;
+	if (IsA(stmt, ConstraintsSetStmt))
+		constraints_changed = true;
 }
 
 /*
