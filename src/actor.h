@@ -98,6 +98,8 @@ extern uint64 actor_query_read(ActorQuery *query, Datum *values, const char *nul
 							   Snapshot snapshot);
 extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
 extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
+extern List *actor_query_list(ActorQuery *query, Datum *values,
+							  void *(*read_row) (uint64 row));
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 /* direct.c */

@@ -416,6 +416,36 @@ actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls)
 }
 
 /*
+ * actor_query_list
+ *		Runs a statement, with the bookkeeping around it, and returns what a
+ *		function makes of each row, as a list.
+ *
+ * List and members are in the current memory context.  The function gets the
+ * number of the row, and may do what is allowed between actor_bookkeeping_begin
+ * and actor_bookkeeping_end.
+ */
+List *
+actor_query_list(ActorQuery *query, Datum *values, void *(*read_row) (uint64 row))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	List	   *result = NIL;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		result = lappend(result, read_row(i));
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
+}
+
+/*
  * actor_query_result
  *		One value of the last result, valid until actor_bookkeeping_end.
  *		Columns count from 1.

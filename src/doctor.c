@@ -104,29 +104,21 @@ read_count(ActorQuery *query, Datum *values)
 	return count;
 }
 
+static void *
+read_text(uint64 row)
+{
+	bool		isnull;
+
+	return DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+}
+
 /*
  * The texts of a column, in the current memory context.
  */
 static List *
 read_texts(ActorQuery *query)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
-	List	   *result = NIL;
-	uint64		rows;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(query, NULL, NULL);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		bool		isnull;
-		MemoryContext old = MemoryContextSwitchTo(context);
-
-		result = lappend(result, DatumGetTextPCopy(actor_query_result(i, 1, &isnull)));
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return result;
+	return actor_query_list(query, NULL, read_text);
 }
 
 /*

@@ -271,6 +271,27 @@ actor_retry_policy_parse(Jsonb *jsonb, ActorRetryPolicy *policy)
 
 /* finding --------------------------------------------------------------- */
 
+static void *
+read_due(uint64 row)
+{
+	ActorDue   *due = palloc(sizeof(ActorDue));
+	bool		isnull;
+
+	due->kind = DatumGetInt32(actor_query_result(row, 1, &isnull));
+	actor_ref_init(&due->actor,
+				   DatumGetTextPCopy(actor_query_result(row, 2, &isnull)),
+				   DatumGetTextPCopy(actor_query_result(row, 3, &isnull)));
+	due->name = DatumGetTextPCopy(actor_query_result(row, 4, &isnull));
+	due->generation = DatumGetInt64(actor_query_result(row, 5, &isnull));
+	due->scheduled_at = DatumGetTimestampTz(actor_query_result(row, 6, &isnull));
+	if (due->kind == DUE_MESSAGE)
+		due->generation = actor_message_generation(&due->actor, due->generation,
+												   due->scheduled_at);
+	due->attempt = DatumGetInt32(actor_query_result(row, 7, &isnull));
+	due->next_try_at = DatumGetTimestampTz(actor_query_result(row, 8, &isnull));
+	return due;
+}
+
 /*
  * actor_due_scan
  *		The due rows of a role, earliest first, as a list of ActorDue in the
@@ -279,37 +300,9 @@ actor_retry_policy_parse(Jsonb *jsonb, ActorRetryPolicy *policy)
 List *
 actor_due_scan(const NameData *role, TimestampTz until, int limit)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
 	Datum		values[3] = {NameGetDatum(role), TimestampTzGetDatum(until), Int64GetDatum(limit)};
-	List	   *result = NIL;
-	uint64		rows;
 
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&scan_due, values, NULL);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		ActorDue   *due = palloc(sizeof(ActorDue));
-		bool		isnull;
-
-		due->kind = DatumGetInt32(actor_query_result(i, 1, &isnull));
-		actor_ref_init(&due->actor,
-					   DatumGetTextPCopy(actor_query_result(i, 2, &isnull)),
-					   DatumGetTextPCopy(actor_query_result(i, 3, &isnull)));
-		due->name = DatumGetTextPCopy(actor_query_result(i, 4, &isnull));
-		due->generation = DatumGetInt64(actor_query_result(i, 5, &isnull));
-		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 6, &isnull));
-		if (due->kind == DUE_MESSAGE)
-			due->generation = actor_message_generation(&due->actor, due->generation,
-													   due->scheduled_at);
-		due->attempt = DatumGetInt32(actor_query_result(i, 7, &isnull));
-		due->next_try_at = DatumGetTimestampTz(actor_query_result(i, 8, &isnull));
-		result = lappend(result, due);
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return result;
+	return actor_query_list(&scan_due, values, read_due);
 }
 
 /*

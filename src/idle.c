@@ -218,32 +218,24 @@ actor_idle_looked(const NameData *owner)
 
 /* finding --------------------------------------------------------------- */
 
+static void *
+read_active_type(uint64 row)
+{
+	IdleType   *active = palloc(sizeof(IdleType));
+	bool		isnull;
+
+	active->name = DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+	active->oldest = DatumGetTimestampTz(actor_query_result(row, 2, &isnull));
+	return active;
+}
+
 /*
  * Reads the types with active actors into the current memory context.
  */
 static List *
 read_active_types(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
-	List	   *result = NIL;
-	uint64		rows;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&read_types, NULL, NULL);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		IdleType   *active = palloc(sizeof(IdleType));
-		bool		isnull;
-
-		active->name = DatumGetTextPCopy(actor_query_result(i, 1, &isnull));
-		active->oldest = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
-		result = lappend(result, active);
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return result;
+	return actor_query_list(&read_types, NULL, read_active_type);
 }
 
 /*
