@@ -68,7 +68,8 @@ start_up(void)
 static bool
 wait_for_work(TimestampTz retry_at, TimestampTz idle_since)
 {
-	TimestampTz until = Min(retry_at, actor_round_next_due());
+	TimestampTz next_due = actor_round_next_due();
+	TimestampTz until = Min(retry_at, next_due);
 	TimestampTz now = GetCurrentTimestamp();
 
 	if (until > now && actor_slot_yield(&start, true, 0))

@@ -306,9 +306,17 @@ wait_deadline(int timeout, int *limit)
 static int
 time_left(TimestampTz deadline)
 {
+	long		left;
+
 	if (deadline == DT_NOEND)
 		return 0;
-	return Max(1, (int) TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline));
+
+	/*
+	 * once only: a second look may find that nothing is left, which is for
+	 * ever
+	 */
+	left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+	return (int) Max(1, left);
 }
 
 /*

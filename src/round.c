@@ -710,15 +710,19 @@ actor_round(TimestampTz *retry_at)
 TimestampTz
 actor_round_next_due(void)
 {
-	TimestampTz next = DT_NOEND;
+	TimestampTz next_row = DT_NOEND;
+	TimestampTz next_idle = DT_NOEND;
 
 	round_context = CurrentMemoryContext;
 	begin_transaction("looking for the next reminder");
 	if (actor_catalog_installed())
-		next = Min(actor_due_next(&role, earliest_retry == DT_NOEND ? DT_NOBEGIN : scanned_at),
-				   actor_idle_next(&role));
+	{
+		next_row = actor_due_next(&role,
+								  earliest_retry == DT_NOEND ? DT_NOBEGIN : scanned_at);
+		next_idle = actor_idle_next(&role);
+	}
 	end_transaction();
-	return next;
+	return Min(next_row, next_idle);
 }
 
 /*

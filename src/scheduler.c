@@ -454,7 +454,12 @@ serve_roles(List *roles)
 
 	sort_roles(roles);
 	foreach(cell, roles)
-		wake = Min(wake, serve_role(lfirst(cell), &waiting));
+	{
+		/* Min evaluates twice what it chooses */
+		TimestampTz role_wake = serve_role(lfirst(cell), &waiting);
+
+		wake = Min(wake, role_wake);
+	}
 	actor_slot_wish(my_database, waiting);
 	return wake;
 }
@@ -530,6 +535,7 @@ run_once(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake;
+	TimestampTz purge;
 	List	   *roles;
 
 	check_started();
@@ -553,7 +559,8 @@ run_once(void)
 	roles = actor_chore_look();
 	report_look(roles, now);
 	wake = serve_roles(roles);
-	wake = Min(wake, actor_chore_purge());
+	purge = actor_chore_purge();
+	wake = Min(wake, purge);
 	if (roles == NIL && !have_executors())
 	{
 		leave_until(wake);
