@@ -119,6 +119,7 @@ CREATE TABLE actor.reminder (
     deferrals      integer NOT NULL,
     last_error     text,
     retry_of       text,
+    traceparent    text,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
 CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at);
@@ -150,6 +151,7 @@ COMMENT ON COLUMN actor.reminder.attempt IS 'number of the next attempt of the p
 COMMENT ON COLUMN actor.reminder.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
 COMMENT ON COLUMN actor.reminder.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.reminder.retry_of IS 'name of what has failed and is retried by actor_retry; NULL: not a retry';
+COMMENT ON COLUMN actor.reminder.traceparent IS 'trace context that the method runs with; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
 CREATE TABLE actor.message (
@@ -166,6 +168,7 @@ CREATE TABLE actor.message (
     role_name   name NOT NULL,
     sent_at     timestamptz NOT NULL,
     last_error  text,
+    traceparent text,
     PRIMARY KEY (actor_type, actor_id, message_id)
 );
 CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id);
@@ -188,6 +191,7 @@ COMMENT ON COLUMN actor.message.deferrals IS 'how often in a row the message was
 COMMENT ON COLUMN actor.message.role_name IS 'role that sent the message and runs the method';
 COMMENT ON COLUMN actor.message.sent_at IS 'when the message was sent';
 COMMENT ON COLUMN actor.message.last_error IS 'message of the last failed attempt';
+COMMENT ON COLUMN actor.message.traceparent IS 'trace context that the method runs with; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.message_message_id_seq', '');
 
@@ -244,6 +248,7 @@ CREATE UNLOGGED TABLE actor.timer (
     attempt        integer NOT NULL,
     deferrals      integer NOT NULL,
     last_error     text,
+    traceparent    text,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
 CREATE INDEX timer_due ON actor.timer (role_name, next_try_at);
@@ -272,6 +277,7 @@ COMMENT ON COLUMN actor.timer.remaining IS 'firings left, the pending one includ
 COMMENT ON COLUMN actor.timer.attempt IS 'number of the next attempt of the pending firing, from 1';
 COMMENT ON COLUMN actor.timer.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
 COMMENT ON COLUMN actor.timer.last_error IS 'message of the last failed attempt';
+COMMENT ON COLUMN actor.timer.traceparent IS 'trace context that the method runs with; NULL: none';
 
 CREATE TABLE actor.pause (
     actor_type text COLLATE "C" NOT NULL,
@@ -303,6 +309,7 @@ CREATE TABLE actor.failure (
     detail       text,
     context      text,
     role_name    name NOT NULL,
+    traceparent  text,
     PRIMARY KEY (actor_type, actor_id, failure_id)
 );
 CREATE INDEX failure_number ON actor.failure (failure_id);
@@ -325,6 +332,7 @@ COMMENT ON COLUMN actor.failure.message IS 'message of the last error';
 COMMENT ON COLUMN actor.failure.detail IS 'detail of the last error';
 COMMENT ON COLUMN actor.failure.context IS 'context of the last error';
 COMMENT ON COLUMN actor.failure.role_name IS 'role that ran the method';
+COMMENT ON COLUMN actor.failure.traceparent IS 'trace context that the method ran with; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.failure', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
 

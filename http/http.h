@@ -212,7 +212,7 @@ typedef enum QueryOutcome
 	QUERY_LOST					/* the connection broke before the answer */
 } QueryOutcome;
 
-extern QueryOutcome session_query(Session *session, const char *sql, const char *comment,
+extern QueryOutcome session_query(Session *session, const char *sql, const char *traceparent,
 								  int nvalues, const char *const *values,
 								  PGresult **result, char **reason);
 extern void session_close(Session *session);

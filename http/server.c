@@ -129,12 +129,14 @@ header_value(const Request *request, const char *name)
 }
 
 /*
- * Whether a text is a traceparent of W3C, which is harmless in a comment.
+ * Whether a text is a traceparent of W3C, version 00, as the server accepts it;
+ * it is harmless in SQL.
  */
 static bool
 is_traceparent(const char *text)
 {
-	if (strlen(text) != 55)
+	if (strlen(text) != 55 || strncmp(text, "00-", 3) != 0 ||
+		strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16)
 		return false;
 	for (int i = 0; i < 55; i++)
 	{
@@ -159,7 +161,7 @@ take_headers(Request *request)
 	{
 		answer_header(request, "traceparent", value);
 		if (is_traceparent(value))
-			request->traceparent = xprintf("traceparent='%s'", value);
+			request->traceparent = xstrdup(value);
 	}
 	if ((value = header_value(request, "tracestate")) != NULL)
 		answer_header(request, "tracestate", value);

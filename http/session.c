@@ -191,12 +191,16 @@ make_ready(Session *session, char **reason)
 /* running --------------------------------------------------------------- */
 
 /*
- * The statement with the schema in place of each "@", and a comment.
+ * The statement with the schema in place of each "@", and with a traceparent:
+ * as a comment, for those who look at the server, and, where it is a call of one
+ * function, as the setting that is kept by what the function sends.  OFFSET 0
+ * keeps the server from evaluating that later.
  */
 static char *
-complete_sql(const Session *session, const char *sql, const char *comment)
+complete_sql(const Session *session, const char *sql, const char *traceparent)
 {
 	Buffer		text = {0};
+	bool		is_call = strncmp(sql, "SELECT @.", 9) == 0;
 
 	for (;;)
 	{
@@ -209,11 +213,17 @@ complete_sql(const Session *session, const char *sql, const char *comment)
 		buffer_text(&text, session->schema);
 		sql += length + 1;
 	}
-	if (comment != NULL)
+	if (traceparent != NULL && is_call)
 	{
-		buffer_text(&text, " /*");
-		buffer_text(&text, comment);
-		buffer_text(&text, "*/");
+		buffer_text(&text, " FROM (SELECT pg_catalog.set_config('actor.traceparent', '");
+		buffer_text(&text, traceparent);
+		buffer_text(&text, "', true) OFFSET 0) trace");
+	}
+	if (traceparent != NULL)
+	{
+		buffer_text(&text, " /*traceparent='");
+		buffer_text(&text, traceparent);
+		buffer_text(&text, "'*/");
 	}
 	return text.data;
 }
@@ -223,10 +233,10 @@ complete_sql(const Session *session, const char *sql, const char *comment)
  *		Runs one statement.  The result is NULL unless there was an answer; the
  *		reason is to be freed and NULL if there was one.
  *
- * The comment must be harmless within a comment of SQL.
+ * A traceparent must be valid.
  */
 QueryOutcome
-session_query(Session *session, const char *sql, const char *comment, int nvalues,
+session_query(Session *session, const char *sql, const char *traceparent, int nvalues,
 			  const char *const *values, PGresult **result, char **reason)
 {
 	PGresult   *more;
@@ -238,7 +248,7 @@ session_query(Session *session, const char *sql, const char *comment, int nvalue
 	if (!make_ready(session, reason))
 		return QUERY_NOT_SENT;
 
-	text = complete_sql(session, sql, comment);
+	text = complete_sql(session, sql, traceparent);
 	sent = PQsendQueryParams(session->connection, text, nvalues, NULL, values,
 							 NULL, NULL, 0) != 0;
 	free(text);

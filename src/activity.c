@@ -367,6 +367,7 @@ actor_activity_ran(const ActorFrame *frame, ActorStatRef *ref, bool failed)
 {
 	instr_time	spent;
 	double		ms;
+	text	   *traceparent;
 
 	INSTR_TIME_SET_CURRENT(spent);
 	INSTR_TIME_SUBTRACT(spent, frame->started);
@@ -375,10 +376,14 @@ actor_activity_ran(const ActorFrame *frame, ActorStatRef *ref, bool failed)
 	if (log_min_turn_duration < 0 || !frame->writing || failed ||
 		ms < log_min_turn_duration)
 		return;
+	traceparent = actor_traceparent();
 	ereport(LOG,
 			(errmsg("method \"%s\" of actor \"%s\" of type \"%s\" ran for %.3f ms",
 					text_to_cstring(frame->method), text_to_cstring(frame->actor.id),
 					text_to_cstring(frame->actor.type), ms),
+			 traceparent != NULL ?
+			 errdetail("Call chain: %s. Trace: %s.", actor_call_chain_text(NULL, NULL),
+					   text_to_cstring(traceparent)) :
 			 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL)),
 			 errhidecontext(true)));
 }

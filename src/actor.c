@@ -67,6 +67,7 @@ _PG_init(void)
 	actor_pause_init();
 	actor_stats_init();
 	actor_activity_init();
+	actor_trace_init();
 	actor_workers_init();
 
 	/* pg_upgrade's servers run no workers */

@@ -482,6 +482,13 @@ extern void actor_activity_waited(const ActorRef *actor, const text *method,
 extern TimestampTz actor_purge_time(TimestampTz expires_at);
 extern bool actor_purge(int number, TimestampTz *again);
 
+/* trace.c */
+
+extern void actor_trace_init(void);
+extern text *actor_traceparent(void);
+extern int	actor_trace_begin(const text *value);
+extern void actor_trace_end(int nestlevel);
+
 /* message.c */
 
 extern void actor_message_again(const ActorRef *actor, const text *method,

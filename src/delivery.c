@@ -86,6 +86,7 @@ typedef struct Claim
 	text	   *method;
 	Jsonb	   *payload;		/* NULL: none */
 	int32		deferrals;
+	text	   *traceparent;	/* NULL: none */
 } Claim;
 
 /* a queue among what is due; the hash of the actor is enough of a name here */
@@ -106,7 +107,7 @@ typedef struct Queue
 #define HIDDEN_AT "'infinity'::pg_catalog.timestamptz"
 
 #define CLAIM_MESSAGE(condition) \
-	"SELECT method, payload, deferrals FROM actor.message" WHERE_KEY \
+	"SELECT method, payload, deferrals, traceparent FROM actor.message" WHERE_KEY \
 	"   AND due_at OPERATOR(pg_catalog.=) $4" \
 	"   AND attempt OPERATOR(pg_catalog.=) $5" \
 	"   AND role_name OPERATOR(pg_catalog.=) $6" \
@@ -534,6 +535,8 @@ claim(const ActorDue *due, const NameData *role, TimestampTz first_at, Claim *cl
 		datum = actor_query_result(0, 2, &isnull);
 		claimed->payload = isnull ? NULL : DatumGetJsonbPCopy(datum);
 		claimed->deferrals = DatumGetInt32(actor_query_result(0, 3, &isnull));
+		datum = actor_query_result(0, 4, &isnull);
+		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -672,6 +675,7 @@ actor_message_fire(const ActorDue *due, const NameData *role, const ActorFireMod
 	ActorCause	cause;
 	Delivery	delivery;
 	ActorFiringResult result;
+	int			nestlevel;
 	ErrorData  *error;
 
 	switch (actor_pause_share(&due->actor))
@@ -698,12 +702,14 @@ actor_message_fire(const ActorDue *due, const NameData *role, const ActorFireMod
 	delivery.due = due;
 	delivery.claimed = &claimed;
 	delivery.cause = &cause;
+	nestlevel = actor_trace_begin(claimed.traceparent);
 	result = actor_callback_run(due, mode, call_method, &delivery, &error);
 	if (result == FIRING_FAILED)
 		record_failure(due, &claimed, role, error, started_at,
 					   mode->clock != 0 ? now : GetCurrentTimestamp());
 	else if (result == FIRING_DONE)
 		(void) remove_locked(&due->actor, message_id_of(due));
+	actor_trace_end(nestlevel);
 	return result;
 }
 
@@ -716,10 +722,13 @@ actor_message_failed(const ActorDue *due, const NameData *role, ErrorData *error
 					 TimestampTz started_at)
 {
 	Claim		claimed;
+	int			nestlevel;
 
 	if (!claim(due, role, 0, &claimed))
 		return false;
+	nestlevel = actor_trace_begin(claimed.traceparent);
 	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
+	actor_trace_end(nestlevel);
 	return true;
 }
 
@@ -732,10 +741,13 @@ bool
 actor_message_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 {
 	Claim		claimed;
+	int			nestlevel;
 
 	if (!actor_turn_try_enter(&due->actor, NULL) ||
 		!claim(due, role, 0, &claimed))
 		return false;
+	nestlevel = actor_trace_begin(claimed.traceparent);
 	give_up(due, &claimed, role, error);
+	actor_trace_end(nestlevel);
 	return true;
 }

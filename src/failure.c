@@ -31,10 +31,11 @@ PG_FUNCTION_INFO_V1(actor_discard);
 
 static ActorQuery write_failure = {
 	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
-	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-	14, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID}
+	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name,"
+	"  traceparent)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+	15, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID, TEXTOID}
 };
 
 static ActorQuery read_type_of_failure = {
@@ -47,7 +48,8 @@ static ActorQuery take_failure = {
 	"DELETE FROM actor.failure"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND failure_id OPERATOR(pg_catalog.=) $2"
-	" RETURNING kind, actor_id, name, method, payload, scheduled_at, role_name",
+	" RETURNING kind, actor_id, name, method, payload, scheduled_at, role_name,"
+	"  traceparent",
 	2, {TEXTOID, INT8OID}
 };
 
@@ -55,11 +57,12 @@ static ActorQuery take_failure = {
 static ActorQuery write_retry = {
 	"INSERT INTO actor.reminder (actor_type, actor_id, name, method, data,"
 	"  catch_up, role_name, generation, registered_at, first_at, firings, time_zone,"
-	"  firing, scheduled_at, next_try_at, remaining, attempt, deferrals, retry_of)"
-	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11)"
+	"  firing, scheduled_at, next_try_at, remaining, attempt, deferrals, retry_of,"
+	"  traceparent)"
+	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12)"
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING",
-	11, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, TEXTOID, TEXTOID}
+	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
 /* writing --------------------------------------------------------------- */
@@ -79,32 +82,38 @@ actor_error_text(const char *string)
 
 /*
  * actor_failure_log
- *		One line in the server's log; "what" says what kind of thing the name
- *		belongs to.
+ *		One line in the server's log, with the current traceparent; "what" says
+ *		what kind of thing the name belongs to.
  */
 void
 actor_failure_log(int elevel, const ActorRef *actor, const char *what, const text *name,
 				  const ErrorData *error)
 {
+	text	   *traceparent = actor_traceparent();
+
 	ereport(elevel,
 			(errcode(error->sqlerrcode),
 			 errmsg("%s \"%s\" of actor \"%s\" of type \"%s\" failed: %s",
 					what, text_to_cstring(name), text_to_cstring(actor->id),
 					text_to_cstring(actor->type), error->message ? error->message : ""),
+			 traceparent != NULL ?
+			 errdetail("Trace: %s.", text_to_cstring(traceparent)) : 0,
 			 errhidestmt(true)));
 }
 
 /*
  * actor_failure_write
- *		Writes down that something has been given up, which ran as a role.
+ *		Writes down that something has been given up, which ran as a role and
+ *		with the current traceparent.
  */
 void
 actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 					const NameData *role, const ErrorData *error)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		values[14];
-	char		nulls[14];
+	text	   *traceparent = actor_traceparent();
+	Datum		values[15];
+	char		nulls[15];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = PointerGetDatum(actor->type);
@@ -124,6 +133,8 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 	values[12] = PointerGetDatum(actor_error_text(error->context));
 	nulls[12] = error->context == NULL ? 'n' : ' ';
 	values[13] = NameGetDatum(role);
+	values[14] = PointerGetDatum(traceparent);
+	nulls[14] = traceparent == NULL ? 'n' : ' ';
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_failure, values, nulls);
@@ -144,6 +155,7 @@ typedef struct TakenFailure
 	Jsonb	   *payload;		/* NULL: none */
 	TimestampTz scheduled_at;
 	NameData	role;
+	text	   *traceparent;	/* NULL: none */
 } TakenFailure;
 
 /*
@@ -216,6 +228,8 @@ take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
 		failure->payload = isnull ? NULL : DatumGetJsonbPCopy(datum);
 		failure->scheduled_at = DatumGetTimestampTz(actor_query_result(0, 6, &isnull));
 		failure->role = *DatumGetName(actor_query_result(0, 7, &isnull));
+		datum = actor_query_result(0, 8, &isnull);
+		failure->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -232,8 +246,8 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 {
 	char	   *name = psprintf("failure " INT64_FORMAT, failure_id);
 	ActorBookkeeping bookkeeping;
-	Datum		values[11];
-	char		nulls[11];
+	Datum		values[12];
+	char		nulls[12];
 	bool		inserted;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -249,6 +263,8 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 	values[8] = TimestampTzGetDatum(failure->scheduled_at);
 	values[9] = CStringGetTextDatum(pg_get_timezone_name(session_timezone));
 	values[10] = PointerGetDatum(failure->name);
+	values[11] = PointerGetDatum(failure->traceparent);
+	nulls[11] = failure->traceparent == NULL ? 'n' : ' ';
 	actor_bookkeeping_begin(&bookkeeping);
 	inserted = actor_query_run(&write_retry, values, nulls) > 0;
 	actor_bookkeeping_end(&bookkeeping);
@@ -263,7 +279,7 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 /*
  * actor_retry
  *		Makes a call that was given up once more, with new attempts, as the role
- *		it had.
+ *		and with the traceparent it had.
  */
 Datum
 actor_retry(PG_FUNCTION_ARGS)
@@ -284,9 +300,11 @@ actor_retry(PG_FUNCTION_ARGS)
 	if (strcmp(text_to_cstring(failure.kind), "message") == 0)
 	{
 		ActorRef	actor;
+		int			nestlevel = actor_trace_begin(failure.traceparent);
 
 		actor_ref_init(&actor, type, failure.id);
 		actor_message_again(&actor, failure.method, failure.payload, &failure.role);
+		actor_trace_end(nestlevel);
 	}
 	else
 		retry_as_reminder(type, &failure, PG_GETARG_INT64(0));

@@ -52,6 +52,7 @@ typedef struct Claim
 								 * own */
 	text	   *method;
 	Jsonb	   *data;			/* NULL: none */
+	text	   *traceparent;	/* NULL: none */
 	ActorSchedule schedule;
 	int64		firing;
 	ActorCatchUp catch_up;
@@ -104,7 +105,7 @@ static ActorQuery read_next = {
 /* the cast keeps the index on the role, with all its due rows, out of the plan */
 #define CLAIM_ROW(table, policies) \
 	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
-	"  firing, deferrals, " policies \
+	"  firing, deferrals, " policies ", traceparent" \
 	"  FROM " table WHERE_KEY \
 	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
 	"   AND attempt OPERATOR(pg_catalog.=) $6" \
@@ -388,6 +389,8 @@ claim(const ActorDue *due, const NameData *role, Claim *claimed)
 		datum = actor_query_result(0, 11, &isnull);
 		actor_retry_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy);
 		claimed->name = DatumGetTextPCopy(actor_query_result(0, 12, &isnull));
+		datum = actor_query_result(0, 13, &isnull);
+		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -671,6 +674,7 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	ActorPaused paused;
 	int64		next;
 	int64		missed;
+	int			nestlevel;
 	ErrorData  *error;
 
 	if (due->kind == DUE_DEACTIVATE)
@@ -733,12 +737,14 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	attempt.due = due;
 	attempt.claimed = &claimed;
 	attempt.cause = &cause;
+	nestlevel = actor_trace_begin(claimed.traceparent);
 	result = actor_callback_run(due, mode, call_method, &attempt, &error);
 	if (result == FIRING_FAILED)
 		record_failure(due, &claimed, role, error, started_at,
 					   mode->clock != 0 ? now : GetCurrentTimestamp());
 	else if (result == FIRING_DONE)
 		advance(due, &claimed.schedule, next, next_at, NULL);
+	actor_trace_end(nestlevel);
 	return result;
 }
 
@@ -753,6 +759,7 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 				  TimestampTz started_at)
 {
 	Claim		claimed;
+	int			nestlevel;
 
 	if (due->kind == DUE_DEACTIVATE)
 		return actor_idle_deactivate(due, role, error);
@@ -760,7 +767,9 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 		return actor_message_failed(due, role, error, started_at);
 	if (!claim(due, role, &claimed))
 		return false;
+	nestlevel = actor_trace_begin(claimed.traceparent);
 	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
+	actor_trace_end(nestlevel);
 	return true;
 }
 
@@ -773,6 +782,7 @@ bool
 actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 {
 	Claim		claimed;
+	int			nestlevel;
 
 	if (due->kind == DUE_DEACTIVATE)
 		return actor_idle_deactivate(due, role, error);
@@ -780,6 +790,8 @@ actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 		return actor_message_give_up(due, role, error);
 	if (!claim(due, role, &claimed))
 		return false;
+	nestlevel = actor_trace_begin(claimed.traceparent);
 	give_up(due, &claimed, role, error, GetCurrentTimestamp());
+	actor_trace_end(nestlevel);
 	return true;
 }

@@ -56,17 +56,18 @@ enum
 	COL_QUEUED,
 	COL_ROLE_NAME,
 	COL_SENT_AT,
+	COL_TRACEPARENT,
 	COL_MESSAGE_ID,
 	COL_COUNT
 };
 
 #define COLUMNS \
 	"actor_type, actor_id, method, payload, due_at, next_try_at, queued, role_name," \
-	" sent_at, attempt, deferrals"
-#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, 1, 0"
+	" sent_at, traceparent, attempt, deferrals"
+#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, 0"
 #define COLUMN_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
-	NAMEOID, TIMESTAMPTZOID
+	NAMEOID, TIMESTAMPTZOID, TEXTOID
 
 static ActorQuery insert_message = {
 	"INSERT INTO actor.message (" COLUMNS ") VALUES (" COLUMN_VALUES ")"
@@ -76,7 +77,7 @@ static ActorQuery insert_message = {
 
 static ActorQuery insert_reserved = {
 	"INSERT INTO actor.message (" COLUMNS ", message_id) OVERRIDING SYSTEM VALUE"
-	" VALUES (" COLUMN_VALUES ", $10) RETURNING message_id",
+	" VALUES (" COLUMN_VALUES ", $11) RETURNING message_id",
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
@@ -113,7 +114,8 @@ due_instant(FunctionCallInfo fcinfo, TimestampTz now)
 }
 
 /*
- * Inserts the row of a message that a role sends now, and wakes the workers.
+ * Inserts the row of a message that a role sends now, with the traceparent of
+ * now, and wakes the workers.
  * The id is 0 for a message that has none yet.
  */
 static int64
@@ -122,6 +124,7 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 			  int64 message_id)
 {
 	TimestampTz next_try_at = Max(due_at, now);
+	text	   *traceparent = actor_traceparent();
 	ActorBookkeeping bookkeeping;
 	Datum		values[COL_COUNT];
 	char		nulls[COL_COUNT];
@@ -138,6 +141,8 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	values[COL_QUEUED] = BoolGetDatum(due_at <= now);
 	values[COL_ROLE_NAME] = NameGetDatum(role_name);
 	values[COL_SENT_AT] = TimestampTzGetDatum(now);
+	values[COL_TRACEPARENT] = PointerGetDatum(traceparent);
+	nulls[COL_TRACEPARENT] = traceparent == NULL ? 'n' : ' ';
 	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(message_id == 0 ? &insert_message : &insert_reserved,

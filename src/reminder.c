@@ -103,6 +103,7 @@ enum
 	COL_TIME_ZONE,
 	COL_EXPIRES_AT,
 	COL_REMAINING,
+	COL_TRACEPARENT,
 	COL_COUNT
 };
 
@@ -112,7 +113,7 @@ enum
 #define COLUMN_TYPES \
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, \
 	TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
-	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID}
+	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID}
 
 #define WHERE_KEY \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
@@ -124,9 +125,9 @@ enum
 	{"INSERT INTO " table " (actor_type, actor_id, name, method, data," \
 	"  due_time, period, ttl, " policies "role_name, generation," \
 	"  registered_at, first_at, step, firings, time_zone, expires_at, remaining," \
-	"  firing, scheduled_at, next_try_at, attempt, deferrals)" \
+	"  traceparent, firing, scheduled_at, next_try_at, attempt, deferrals)" \
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, " policy_values "$11, $12, $13, $14," \
-	"  $15, $16, $17, $18, $19, 0, $14, $14, 1, 0)" \
+	"  $15, $16, $17, $18, $19, $20, 0, $14, $14, 1, 0)" \
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING", \
 	COL_COUNT, COLUMN_TYPES}
 
@@ -140,7 +141,7 @@ static ActorQuery insert_row[] = {
 	"  ttl = $8, " policies "role_name = $11," \
 	"  generation = $12, registered_at = $13, first_at = $14, step = $15," \
 	"  firings = $16, time_zone = $17, expires_at = $18, remaining = $19," \
-	"  firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1," \
+	"  traceparent = $20, firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1," \
 	"  deferrals = 0, last_error = NULL" WHERE_KEY, \
 	COL_COUNT, COLUMN_TYPES}
 
@@ -189,7 +190,8 @@ static ActorQuery delete_row[] = {
 	"  'next_try_at'::pg_catalog.text, next_try_at," \
 	"  'expires_at'::pg_catalog.text, expires_at," \
 	"  'remaining'::pg_catalog.text, remaining, 'attempt'::pg_catalog.text, attempt," \
-	"  'last_error'::pg_catalog.text, last_error)" \
+	"  'last_error'::pg_catalog.text, last_error," \
+	"  'traceparent'::pg_catalog.text, traceparent)" \
 	"  FROM " table WHERE_KEY condition, \
 	3, {TEXTOID, TEXTOID, TEXTOID}}
 
@@ -550,6 +552,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	text	   *method_name = PG_ARGISNULL(ARG_METHOD) ? name : PG_GETARG_TEXT_PP(ARG_METHOD);
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
+	text	   *traceparent = actor_traceparent();
 	ActorSchedule schedule;
 	NameData	role_name;
 	Oid			schema;
@@ -606,6 +609,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	SET(COL_EXPIRES_AT, TimestampTzGetDatum(schedule.expires_at),
 		TIMESTAMP_IS_NOEND(schedule.expires_at));
 	SET(COL_REMAINING, Int64GetDatum(schedule.count), schedule.count == 0);
+	SET(COL_TRACEPARENT, PointerGetDatum(traceparent), traceparent == NULL);
 #undef SET
 
 	upsert(kind, actor, values, nulls, PG_GETARG_BOOL(overwrite));

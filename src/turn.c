@@ -287,7 +287,13 @@ lock_error_context(void *arg)
 	errcontext("taking the turn of actor \"%s\" of type \"%s\"",
 			   text_to_cstring(actor->id), text_to_cstring(actor->type));
 	if (explain_wait)
+	{
+		text	   *traceparent = actor_traceparent();
+
 		errcontext("call chain: %s", actor_call_chain_text(actor, NULL));
+		if (traceparent != NULL)
+			errcontext("trace: %s", text_to_cstring(traceparent));
+	}
 }
 
 static void
