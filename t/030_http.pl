@@ -43,6 +43,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION box.get(k text) RETURNS jsonb STABLE LANGUAGE sql AS 'SELECT actor_get(k)';
 	CREATE FUNCTION box.echo(payload jsonb) RETURNS jsonb STABLE LANGUAGE sql AS 'SELECT payload';
 	CREATE FUNCTION box.nothing() RETURNS void LANGUAGE sql AS '';
+	CREATE FUNCTION box.trace() RETURNS text STABLE LANGUAGE sql AS $$ SELECT current_setting('actor.traceparent') $$;
 	CREATE FUNCTION box.add(n numeric DEFAULT 1) RETURNS numeric LANGUAGE plpgsql AS $$
 	BEGIN
 		PERFORM actor_set('n', actor_get('n', 0::numeric) + n);
@@ -204,6 +205,15 @@ answer('where it must be a uuid, too', [ 'POST', '/v1.0/actors/chain/a/state', '
 $response = answer('a trace', [ 'POST', "$box/method/add", '[0]', traceparent => $trace, tracestate => 'a=b' ], 200, '3');
 is("$response->{headers}{traceparent} $response->{headers}{tracestate}", "$trace a=b", 'is returned');
 like(slurp_file($node->logfile), qr{/\*traceparent='$trace'\*/}, 'and seen by the server');
+answer('a trace for a method', [ 'POST', "$box/method/trace", undef, traceparent => $trace ], 200, qq("$trace"));
+answer('which ends with the request', [ 'POST', "$box/method/trace" ], 200, '""');
+answer('and for a reminder', [ 'POST', "$box/reminders/traced", '{"dueTime": "100h", "data": 1}', traceparent => $trace ], 204, '');
+is( $node->safe_psql('postgres', q{SELECT traceparent FROM actor.reminder WHERE name = 'traced'}),
+	$trace, 'with which it is kept');
+answer('that can be deleted', [ 'DELETE', "$box/reminders/traced", undef, traceparent => $trace ], 204, '');
+answer('a trace of another version', [ 'POST', "$box/method/trace", undef, traceparent => $trace =~ s/^00/01/r ], 200, '""');
+answer('a trace without an id', [ 'POST', "$box/method/trace", undef, traceparent => '00-' . '0' x 32 . '-b7ad6b7169203331-01' ],
+	200, '""');
 answer('a trace that is none', [ 'POST', "$box/method/add", '[0]', traceparent => "*/; DROP SCHEMA box; --" ], 200, '3');
 unlike(slurp_file($node->logfile), qr/DROP SCHEMA box/, 'is not');
 for (1 .. 2)
