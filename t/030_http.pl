@@ -207,10 +207,10 @@ is("$response->{headers}{traceparent} $response->{headers}{tracestate}", "$trace
 like(slurp_file($node->logfile), qr{/\*traceparent='$trace'\*/}, 'and seen by the server');
 answer('a trace for a method', [ 'POST', "$box/method/trace", undef, traceparent => $trace ], 200, qq("$trace"));
 answer('which ends with the request', [ 'POST', "$box/method/trace" ], 200, '""');
-answer('and for a reminder', [ 'POST', "$box/reminders/traced", '{"dueTime": "100h", "data": 1}', traceparent => $trace ], 204, '');
-is( $node->safe_psql('postgres', q{SELECT traceparent FROM actor.reminder WHERE name = 'traced'}),
+answer('and for a reminder', [ 'POST', "$box/reminders/nothing", '{"dueTime": "100h"}', traceparent => $trace ], 204, '');
+is( $node->safe_psql('postgres', q{SELECT traceparent FROM actor.reminder WHERE name = 'nothing'}),
 	$trace, 'with which it is kept');
-answer('that can be deleted', [ 'DELETE', "$box/reminders/traced", undef, traceparent => $trace ], 204, '');
+answer('that can be deleted', [ 'DELETE', "$box/reminders/nothing", undef, traceparent => $trace ], 204, '');
 answer('a trace of another version', [ 'POST', "$box/method/trace", undef, traceparent => $trace =~ s/^00/01/r ], 200, '""');
 answer('a trace without an id', [ 'POST', "$box/method/trace", undef, traceparent => '00-' . '0' x 32 . '-b7ad6b7169203331-01' ],
 	200, '""');
