@@ -3,44 +3,39 @@
 # version to the next with all data.
 #
 # The next version is made here: a step script, and the library built again
-# under that number, in the PostgreSQL that the tests use for themselves.
+# under that number, in a copy of the PostgreSQL that the tests use.
 
 use strict;
 use warnings FATAL => 'all';
 
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
 use File::Copy qw(copy);
 use File::Path qw(make_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+# A copy of all that PostgreSQL finds relative to its programs, so that other
+# tests that run meanwhile keep their library.
 my $pg_config = $ENV{PG_CONFIG} // 'pg_config';
-chomp(my $extensions = `$pg_config --sharedir`);
-chomp(my $libraries = `$pg_config --pkglibdir`);
-$extensions .= '/extension';
+my @folders = map { scalar `$pg_config $_` } '--bindir', '--pkglibdir', '--sharedir';
+chomp @folders;
+my $root = $folders[0];
+$root = dirname($root) until $root eq '/' || @folders == grep { index("$_/", "$root/") == 0 } @folders;
 
-plan skip_all => "cannot write to the folders of $pg_config"
-  unless -w $extensions && -w $libraries;
+plan skip_all => "$folders[0] is not a private installation"
+  if $root =~ m{^/(usr(/local)?)?$};
+
+my $copy = abs_path(PostgreSQL::Test::Utils::tempdir()) . '/server';
+system('cp', '-a', $root, $copy) == 0 or die;
+my ($programs, $libraries, $shared) = map { $copy . substr($_, length $root) } @folders;
+my $extensions = "$shared/extension";
+$pg_config = "$programs/pg_config";
 
 my $this = slurp_file('actor.control') =~ /default_version = '(\d+)\.(\d+)'/ ? "$1.$2" : die;
 my $next = "$1." . ($2 + 1);
-
-# what is replaced, and put back at the end
-my $saved = PostgreSQL::Test::Utils::tempdir();
 my @steps = ("$extensions/actor--$this--$next.sql", "$extensions/actor--$next--$this.sql");
-copy("$extensions/actor.control", "$saved/actor.control") or die $!;
-copy("$libraries/actor.so", "$saved/actor.so") or die $!;
-my $parent = $$;
-
-sub put_back
-{
-	unlink @steps;
-	unlink "$libraries/actor.so", "$extensions/actor.control";
-	copy("$saved/actor.control", "$extensions/actor.control") or die $!;
-	copy("$saved/actor.so", "$libraries/actor.so") or die $!;
-	chmod 0755, "$libraries/actor.so";
-}
-END { put_back() if defined $parent && $parent == $$; }
 
 append_to_file($steps[0], qq{
 \\echo Use "ALTER EXTENSION actor UPDATE TO '$next'" to load this file. \\quit
@@ -54,7 +49,7 @@ DROP FUNCTION \@extschema\@.actor_next();
 ALTER TABLE actor.state DROP COLUMN note;
 });
 
-my $node = PostgreSQL::Test::Cluster->new('versions');
+my $node = PostgreSQL::Test::Cluster->new('versions', install_path => dirname($programs));
 $node->init;
 $node->append_conf(
 	'postgresql.conf', q{
