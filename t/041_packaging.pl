@@ -1,9 +1,13 @@
 # What is released: versions agree, META.json is what PGXN asks for, the archive
 # has its name and everything that is committed, make uninstall removes what make
-# install has installed, and the Debian package builds, installs and goes away.
+# install has installed, and the Debian packages build, install and go away.
 use strict;
 use warnings FATAL => 'all';
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use ActorHttp;
 use Cwd;
 use File::Find;
 use JSON::PP;
@@ -150,43 +154,110 @@ is_deeply(
 runs($tree, 'make uninstall', @make, 'uninstall');
 is_deeply([ files_below($root) ], [], 'nothing is left');
 
-# the Debian package --------------------------------------------------------
+# the same for actor-http ---------------------------------------------------
 
-# It is built for the PostgreSQL of the system, and installed below a folder of
-# its own, which needs no other rights.
+SKIP:
+{
+	my $missing = ActorHttp::missing();
+
+	skip "actor-http needs what is not there: $missing", 4 if $missing;
+	my $build = PostgreSQL::Test::Utils::tempdir_short();
+
+	runs($tree, 'make install-http',
+		'make', '-s', "DESTDIR=$root", 'prefix=/usr', "BUILD=$build", 'install-http');
+	is_deeply(
+		[ files_below($root) ],
+		[ 'usr/bin/actor-http', 'usr/lib/systemd/system/actor-http.service' ],
+		'it installs the program and the unit');
+	runs($tree, 'make uninstall',
+		'make', '-s', '-C', 'http', "DESTDIR=$root", 'prefix=/usr', "BUILD=$build", 'uninstall');
+	is_deeply([ files_below($root) ], [], 'nothing is left');
+}
+
+# the Debian packages -------------------------------------------------------
+
+# They are built for the PostgreSQL of the system, and installed below a folder of
+# its own, which needs no other rights.  Their scripts see that folder, too, and
+# programs in place of those that would speak to the system's service manager.
 SKIP:
 {
 	my @versions = have('pg_buildext')
 	  ? split /\n/, (run_command([ 'pg_buildext', 'supported-versions' ]))[0]
 	  : ();
 
-	skip 'the tools for Debian packages are not there', 6
+	my @libraries = grep { !-e "/usr/include/$_" } qw(microhttpd.h jansson.h);
+
+	skip 'the tools for Debian packages are not there', 20
 	  unless @versions && have('dh') && have('dpkg-buildpackage');
+	skip "not installed: @libraries", 20 if @libraries;
 	my $copy = copy_of_sources();
 	my ($folder) = $copy =~ m{^(.*)/};
 	my $package = "postgresql-$versions[0]-actor";
-	my $target = "$folder/root";
 
 	# what this run sets for make must not reach the build
 	local %ENV = map { $_ => $ENV{$_} } grep { /^(PATH|HOME|TMPDIR)$/ } keys %ENV;
 	$ENV{PG_UPDATECONTROL} = 'yes';
 	$ENV{PATH} = "/usr/sbin:/usr/bin:/sbin:/bin";
-	runs($copy, 'the package builds', 'dpkg-buildpackage', '-b', '-us', '-uc', '-d');
-	my ($file) = glob("$folder/${package}_*.deb");
-	ok($file, 'it has its name') or skip 'no package', 4;
+	runs($copy, 'the packages build', 'dpkg-buildpackage', '-b', '-us', '-uc', '-d')
+	  or skip 'no packages', 19;
 
-	mkdir $target;
-	mkdir "$target/$_" for qw(var var/lib var/lib/dpkg var/lib/dpkg/updates var/lib/dpkg/info);
-	append_to_file("$target/var/lib/dpkg/$_", '') for qw(status available);
-	my @dpkg = ('dpkg', "--root=$target", '--force-not-root', '--force-depends',
-		"--log=$folder/dpkg.log");
-	runs($copy, 'it installs', @dpkg, '--install', $file);
-	my @installed = grep { !m{^var/lib/dpkg/} } files_below($target);
-	my $names = join "\n", @installed;
-	like($names, qr{lib/actor\.so\n.*extension/actor--\Q$short\E\.sql\n.*extension/actor\.control}s,
-		'library, script and control file are installed');
-	runs($copy, 'it is removed', @dpkg, '--purge', $package);
-	is_deeply([ grep { !m{^var/lib/dpkg/} } files_below($target) ], [], 'nothing is left of it');
+	mkdir "$folder/stubs";
+	for my $program (qw(systemctl deb-systemd-invoke))
+	{
+		append_to_file("$folder/stubs/$program", "#!/bin/sh\nexit 0\n");
+		chmod 0755, "$folder/stubs/$program";
+	}
+	$ENV{PATH} = "$folder/stubs:$ENV{PATH}";
+
+	# Installs a package, has a look, and removes it.
+	my $try = sub {
+		my ($name, $look) = @_;
+		my ($file) = glob("$folder/${name}_*.deb");
+		my $target = "$folder/root-$name";
+
+		ok($file, "package $name has its name") or return;
+		mkdir $target;
+		mkdir "$target/$_" for qw(var var/lib var/lib/dpkg var/lib/dpkg/updates var/lib/dpkg/info);
+		append_to_file("$target/var/lib/dpkg/$_", '') for qw(status available);
+		my @dpkg = (
+			'dpkg', "--root=$target", '--force-not-root', '--force-depends',
+			'--force-script-chrootless', "--log=$folder/dpkg.log");
+		runs($copy, "$name installs", @dpkg, '--install', $file);
+		$look->($target, join("\n", grep { !m{^var/lib/dpkg/} } files_below($target)));
+		runs($copy, "$name is removed", @dpkg, '--purge', $name);
+		is_deeply([ grep { !m{^var/lib/dpkg/} } files_below($target) ], [], "nothing is left of $name");
+	};
+
+	$try->(
+		$package,
+		sub {
+			my ($target, $names) = @_;
+
+			like($names,
+				qr{lib/actor\.so\n.*extension/actor--\Q$short\E\.sql\n.*extension/actor\.control}s,
+				'library, script and control file are installed');
+			unlike($names, qr/actor-http/, 'and nothing of actor-http');
+		});
+	$try->(
+		'actor-http',
+		sub {
+			my ($target, $names) = @_;
+
+			for my $file (
+				qw(etc/default/actor-http lib/systemd/system/actor-http.service usr/bin/actor-http),
+				'usr/share/doc/actor-http/http.md(\.gz)?')
+			{
+				like($names, qr/^$file$/m, "$file is installed");
+			}
+			unlike($names, qr{\.wants/}, 'the service is not enabled');
+			like(slurp_file("$target/var/lib/dpkg/info/actor-http.prerm"),
+				qr/deb-systemd-invoke stop '?actor-http\.service/, 'but stopped before it is removed');
+			unlike($names, qr/\.so$|\.control$/m, 'nothing of the extension');
+			like(slurp_file("$target/lib/systemd/system/actor-http.service"),
+				qr{^ExecStart=/usr/bin/actor-http$}m, 'the unit starts the program');
+			is((run_command([ "$target/usr/bin/actor-http", '--version' ]))[0],
+				"actor-http $version", 'which has the version of the release');
+		});
 }
 
 done_testing();
