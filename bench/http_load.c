@@ -5,10 +5,11 @@
  *		prints how many requests a second were answered, and the median and the
  *		99th percentile of the time to the answer.
  *
- *	http_load PORT PATH BODY CONNECTIONS SECONDS
+ *	http_load PORT PATH BODY CONNECTIONS ACTORS SECONDS
  *
- * Each %d in the path becomes a random number up to 100000.  One thread waits
- * for all connections, so that the client takes little from the server.
+ * %d in the path becomes a random number from 1 to ACTORS.  It goes on until the
+ * time is over and there are as many answers as connections.  One thread waits for
+ * all connections, so that the client takes little from the server.
  *
  * IDENTIFICATION
  *		bench/http_load.c
@@ -27,6 +28,8 @@
 #include <unistd.h>
 
 #define MAX_ANSWER 65536
+/* no request takes longer, unless something is broken */
+#define ANSWER_SECONDS 120
 
 typedef struct Client
 {
@@ -38,6 +41,7 @@ typedef struct Client
 
 static const char *path;
 static const char *body;
+static long actors;
 static double *times;
 static size_t count;
 static size_t capacity;
@@ -69,7 +73,7 @@ send_request(Client *client)
 
 	if (mark != NULL)
 		snprintf(target, sizeof(target), "%.*s%ld%s", (int) (mark - path), path,
-				 random() % 100000, mark + 2);
+				 1 + random() % actors, mark + 2);
 	else
 		snprintf(target, sizeof(target), "%s", path);
 	length = snprintf(request, sizeof(request),
@@ -159,24 +163,36 @@ main(int argc, char **argv)
 	double		end;
 	Client	   *clients;
 
-	if (argc != 6)
+	if (argc != 7)
 	{
-		fprintf(stderr, "usage: http_load PORT PATH BODY CONNECTIONS SECONDS\n");
+		fprintf(stderr, "usage: http_load PORT PATH BODY CONNECTIONS ACTORS SECONDS\n");
 		return 2;
 	}
 	path = argv[2];
 	body = argv[3];
 	connections = atoi(argv[4]);
+	actors = atol(argv[5]);
+	if (connections <= 0 || actors <= 0)
+	{
+		fprintf(stderr, "there must be connections and actors\n");
+		return 2;
+	}
 	clients = calloc((size_t) connections, sizeof(Client));
 	start = now();
-	end = start + atof(argv[5]);
+	end = start + atof(argv[6]);
 	for (int i = 0; i < connections; i++)
 		open_client(&clients[i], epoll, atoi(argv[1]));
 
-	while (now() < end)
+	while (now() < end || count < (size_t) connections)
 	{
 		struct epoll_event events[256];
-		int			ready = epoll_wait(epoll, events, 256, 100);
+		int			ready = epoll_wait(epoll, events, 256, ANSWER_SECONDS * 1000);
+
+		if (ready == 0)
+		{
+			fprintf(stderr, "there was no answer in %d seconds\n", ANSWER_SECONDS);
+			return 1;
+		}
 
 		for (int i = 0; i < ready; i++)
 		{
@@ -189,11 +205,6 @@ main(int argc, char **argv)
 			note(now() - client->sent_at);
 			send_request(client);
 		}
-	}
-	if (count == 0)
-	{
-		fprintf(stderr, "there was no answer\n");
-		return 1;
 	}
 	end = now();
 	qsort(times, count, sizeof(double), compare);

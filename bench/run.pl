@@ -16,6 +16,7 @@ use Getopt::Long qw(GetOptions);
 use POSIX qw(strftime);
 
 use ActorBench::Growth qw(growth_groups);
+use ActorBench::Http qw(http_groups);
 use ActorBench::Report qw(write_report);
 use ActorBench::Rows qw(groups);
 use ActorBench::Server qw(query progress %scale $database);
@@ -37,6 +38,7 @@ my %normal = (
 	gap_ms => 30,
 	cold_probes => 20,
 	cron => 1,
+	http_clients => 16,
 	writes => [
 		[ 'put', 1, 1 ], [ 'put', 8, 1 ], [ 'put', 1, 0 ], [ 'put', 8, 0 ],
 		[ 'count', 1, 1 ], [ 'count', 8, 1 ], [ 'count', 1, 0 ], [ 'count', 8, 0 ] ],
@@ -89,6 +91,7 @@ my %modes = (
 		probes => 3,
 		cold_probes => 0,
 		cron => 0,
+		http_clients => 2,
 		writes => [ [ 'put', 1, 1 ], [ 'count', 8, 0 ] ],
 		registers => [ [ 1, 1 ] ],
 		actor_counts => [ 10, 20 ],
@@ -127,7 +130,7 @@ sub options
 sub wanted
 {
 	my @all = @_;
-	my %known = (groups(), growth_groups());
+	my %known = (groups(), http_groups(), growth_groups());
 	my %wish = map { $_ => 1 } split /,/, $rows // '';
 	my @unknown = grep { !$known{$_} } sort keys %wish;
 	my @result;
@@ -186,7 +189,7 @@ sub set_up
 }
 
 options();
-my @row_groups = wanted(groups());
+my @row_groups = wanted(groups(), http_groups());
 my @growth_groups = $scale{growth} || defined $rows ? wanted(growth_groups()) : ();
 set_up();
 

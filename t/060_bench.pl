@@ -3,6 +3,10 @@
 use strict;
 use warnings FATAL => 'all';
 
+use FindBin;
+use lib $FindBin::RealBin;
+
+use ActorHttp;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -43,6 +47,30 @@ for my $id (qw(read_1 read_8 read_1_plpgsql put_1 count_8_async nested register_
 }
 cmp_ok($row{fire}{ours}, '>', 0, 'row fire has a number');
 ok(exists $row{lateness}{p99}, 'row lateness has a 99th percentile');
+SKIP:
+{
+	my $missing = ActorHttp::missing();
+
+	if ($missing)
+	{
+		like($row{http_read}{skipped}, qr/not installed: .*\.h/, 'row http_read says what is missing');
+		skip "actor-http needs what is not there: $missing", 14;
+	}
+	for my $id (qw(http_read http_write))
+	{
+		for my $number (qw(ours rival ratio))
+		{
+			cmp_ok($row{$id}{$number}, '>', 0, "row $id has $number");
+		}
+		for my $number (qw(ours p99 rival rival_p99))
+		{
+			cmp_ok($row{"${id}_time"}{$number}, '>', 0, "row ${id}_time has $number");
+		}
+	}
+	like($out,
+		qr{^\| read-only method over HTTP, 2 clients \| ms \(p50 / p99\) \| [0-9.,]+ / [0-9.,]+ \| [0-9.,]+ / [0-9.,]+ \|}m,
+		'the table has both percentiles of both sides');
+}
 for my $row (@{ $result->{rows} })
 {
 	ok(defined $row->{ours} || $row->{skipped} =~ /\w/, "row $row->{id} has a number or a reason");

@@ -29,12 +29,13 @@ sub number
 	return $text;
 }
 
+# A number, and the 99th percentile where there is one.
 sub measured
 {
-	my $row = shift;
+	my ($value, $p99) = @_;
 
-	return number($row->{ours}) . ' / ' . number($row->{p99}) if defined $row->{p99};
-	return number($row->{ours});
+	return number($value) . ' / ' . number($p99) if defined $p99;
+	return number($value);
 }
 
 sub ratio
@@ -65,7 +66,7 @@ sub rows_as_markdown
 		my @cells = $row->{skipped}
 		  ? ($row->{title}, '', "skipped: $row->{skipped}", '', '', '', '', '')
 		  : (
-			$row->{title}, $row->{unit}, measured($row), number($row->{rival}),
+			$row->{title}, $row->{unit}, measured(@$row{qw(ours p99)}), measured(@$row{qw(rival rival_p99)}),
 			$row->{rival_name} // '', ratio($row), $row->{target} // '', met($row));
 
 		push @lines, '| ' . join(' | ', @cells) . ' |';

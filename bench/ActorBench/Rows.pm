@@ -3,6 +3,7 @@
 # A row is a hash:
 #	id, title, unit		what is measured
 #	ours, rival			medians (rival is absent where there is none)
+#	p99, rival_p99		99th percentiles, where ours is a median of times
 #	rival_name
 #	rounds				{ours => [...], rival => [...]}
 #	ratio				how good ours is, above 1 is better than the rival: the
@@ -19,7 +20,7 @@ use Exporter 'import';
 
 use ActorBench::Server qw(sql query pgbench median percentile progress compare_rounds %scale);
 
-our @EXPORT_OK = qw(groups fire_due measure_lateness has_function set_enabled);
+our @EXPORT_OK = qw(groups row prepare_actors clients_text fire_due measure_lateness has_function set_enabled);
 
 # name => [title, function that returns rows]
 sub groups

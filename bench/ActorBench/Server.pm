@@ -64,7 +64,7 @@ sub restrict_server
 # Runs a script of bench/ with pgbench, prepared, as the role that owns the
 # actors.  Options: clients, set (variables), and seconds or transactions
 # (of each client).  Returns transactions per second and the mean latency in
-# milliseconds.
+# milliseconds; with the option "times", also that of each transaction.
 #
 # A single client and its session share one processor.  On two of them, what is
 # measured is how long an idle processor takes to wake up, which is more than
@@ -82,6 +82,8 @@ sub pgbench
 	  ? ('-t', $scale{transactions})
 	  : ('-T', $options{seconds} // $scale{seconds});
 	unshift @command, 'taskset', '-c', 0 if $clients == 1 && restrict_server(0);
+	my $log = $options{times} ? File::Temp->newdir : undef;
+	push @command, '-l', '--log-prefix', "$log/times" if $log;
 	my $command = join(' ', map { "'$_'" } @command, $database);
 	my $out = `$command 2>&1`;
 	restrict_server($processors) if $clients == 1;
@@ -89,7 +91,21 @@ sub pgbench
 	my ($tps) = $out =~ /^tps = ([0-9.]+)/m;
 	my ($latency) = $out =~ /^latency average = ([0-9.]+) ms/m;
 	die "$command printed no result:\n$out" if !defined $tps || !defined $latency;
-	return { tps => $tps + 0, ms => $latency + 0 };
+	return { tps => $tps + 0, ms => $latency + 0, $log ? (times => logged_times($log)) : () };
+}
+
+# The latencies in the logs of pgbench, in milliseconds.
+sub logged_times
+{
+	my $folder = shift;
+	my @times;
+
+	for my $path (glob "$folder/*")
+	{
+		open my $file, '<', $path or die "could not read \"$path\": $!";
+		push @times, map { (split ' ')[2] / 1000 } <$file>;
+	}
+	return \@times;
 }
 
 sub percentile
