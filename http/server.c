@@ -34,7 +34,11 @@
 
 /* how much more than a body may have is read and thrown away */
 #define DISCARD_FACTOR		16
-/* how many bodies of the largest size fit into memory at a time */
+/*
+ * How many bodies of the largest size fit into memory at a time.  What
+ * libmicrohttpd has read of a body it hands over at once, so this counts all
+ * of them, complete or not.
+ */
 #define BODIES_IN_MEMORY	64
 
 static struct MHD_Daemon *daemon_handle;
