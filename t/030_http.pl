@@ -446,13 +446,18 @@ answer('functions that have moved are found', [ 'POST', "$box/method/add", '[0]'
 
 $result = in_background("$box/method/wait_for_lock");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 $waiting");
+# one that has not been accepted yet would be reset
 my $idle = $http->socket;
+$idle->syswrite("GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+$idle->sysread(my $healthy, 10000);
+like($healthy, qr{^HTTP/1.1 204 .*\r\n\r\n$}s, 'a connection that is kept');
 kill 'TERM', $http->{pid};
 ok($http->wait_for(sub { $http->log =~ /shutting down/ }), 'SIGTERM is noticed');
 ok($http->wait_for(sub { !IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http->{port}) }),
 	'new connections are refused');
 $idle->syswrite("POST $box/method/add HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-$idle->sysread(my $refusal, 10000);
+my $refusal = '';
+1 while $idle->sysread($refusal, 10000, length $refusal);
 like($refusal, qr{^HTTP/1.1 503 .*ERR_ACTOR_RUNTIME_CLOSED}s, 'and so are requests');
 $in .= "\\q\n";
 $locked->finish;
