@@ -60,6 +60,9 @@ missing_packages()
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	have pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
 	if [ -z "${PG_CONFIG:-}" ]; then
+		have pg_autoctl || echo pg-auto-failover-cli
+		[ -e /usr/share/postgresql/15/extension/pgautofailover.control ] ||
+			echo postgresql-15-auto-failover
 		[ -e $debian_pg/lib/plperl.so ] || echo postgresql-plperl-15
 		[ -e /usr/share/postgresql/15/extension/dblink.control ] || echo postgresql-contrib
 	fi
