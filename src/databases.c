@@ -293,18 +293,6 @@ actor_databases_enable(void)
 }
 
 /*
- * When the pause of a database is over.  None is longer than the time between
- * two looks: one that seems to be has begun before the clock was set back.
- */
-static TimestampTz
-end_of_pause(const ActorDatabase *database)
-{
-	TimestampTz latest = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ACTOR_REREAD_MS);
-
-	return database->start_after > latest ? 0 : database->start_after;
-}
-
-/*
  * actor_database_start_time
  *		When a database needs a scheduler; DT_NOEND if it does not, or cannot
  *		have one.
@@ -313,6 +301,7 @@ TimestampTz
 actor_database_start_time(ActorDatabase *database, TimestampTz *left_at)
 {
 	TimestampTz result = DT_NOEND;
+	TimestampTz pause_end;
 
 	LWLockAcquire(actor_shared->lock, LW_SHARED);
 	*left_at = database->left_at;
@@ -320,13 +309,14 @@ actor_database_start_time(ActorDatabase *database, TimestampTz *left_at)
 	if (actor_database_held(database->oid))
 		result = DT_NOEND;
 	else if (database->state == DATABASE_WAITING)
-		result = end_of_pause(database);
+		result = actor_pause_end(database->start_after, ACTOR_PAUSE_MAX_US);
 	else if (database->state == DATABASE_AWAY)
 	{
 		result = (TimestampTz) pg_atomic_read_u64(&database->next_look);
 		if (!TIMESTAMP_NOT_FINITE(result))
 			result -= ACTOR_START_AHEAD_US;
-		result = Max(result, end_of_pause(database));
+		pause_end = actor_pause_end(database->start_after, ACTOR_PAUSE_MAX_US);
+		result = Max(result, pause_end);
 	}
 	LWLockRelease(actor_shared->lock);
 	return result;

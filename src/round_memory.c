@@ -18,6 +18,7 @@
 #include "utils/timestamp.h"
 
 #include "round.h"
+#include "workers.h"
 
 /* first pause of what was busy, in microseconds */
 #define BUSY_MIN_US			(5 * INT64CONST(1000))
@@ -115,8 +116,13 @@ TimestampTz
 actor_busy_until(uint64 key)
 {
 	Busy	   *entry = hash_search(busy, &key, HASH_FIND, NULL);
+	TimestampTz until;
 
-	return entry != NULL ? entry->retry_at : 0;
+	if (entry == NULL)
+		return 0;
+	until = actor_pause_end(entry->retry_at, entry->pause);
+	/* not 0, which stands for something else */
+	return Max(until, 1);
 }
 
 /*

@@ -331,6 +331,7 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, WATCH_MS);
+	TimestampTz pause_end;
 	bool		first = due->slots.executors == 0;
 
 	if (TIMESTAMP_IS_NOEND(due->next))
@@ -343,10 +344,12 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 	}
 	if (!role_is_usable(due))
 		return actor_chore_deactivate(due);
-	if (remember(&due->name)->disabled_until > now)
-		return remember(&due->name)->disabled_until;
-	if (remember(&due->name)->start_after > now)
-		return due->slots.executors > 0 ? soon : remember(&due->name)->start_after;
+	pause_end = actor_pause_end(remember(&due->name)->disabled_until, ACTOR_PAUSE_MAX_US);
+	if (pause_end > now)
+		return pause_end;
+	pause_end = actor_pause_end(remember(&due->name)->start_after, ACTOR_PAUSE_MAX_US);
+	if (pause_end > now)
+		return due->slots.executors > 0 ? soon : pause_end;
 
 	/* others go before a role that has an executor */
 	if (!first && OidIsValid(*waiting))

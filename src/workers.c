@@ -351,6 +351,18 @@ actor_worker_settings(void)
 }
 
 /*
+ * actor_pause_end
+ *		The end of a pause of at most so many microseconds.  One that seems to
+ *		take longer has begun before the clock was set back: it is over, and 0
+ *		is returned.
+ */
+TimestampTz
+actor_pause_end(TimestampTz until, int64 longest)
+{
+	return until > GetCurrentTimestamp() + longest ? 0 : until;
+}
+
+/*
  * actor_wait_ms
  *		Milliseconds from now until a time, rounded up, for WaitLatch.
  */

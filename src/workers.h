@@ -28,6 +28,8 @@
 #define ACTOR_MAX_DATABASES		1024
 /* safety: due rows are looked for at least this often while any are pending */
 #define ACTOR_REREAD_MS			60000
+/* nothing pauses for longer than that */
+#define ACTOR_PAUSE_MAX_US		(ACTOR_REREAD_MS * INT64CONST(1000))
 /* no wait for a latch is longer, because its timeout is an int */
 #define ACTOR_LONGEST_WAIT_MS	86400000
 /* a worker that failed is not started again sooner than this */
@@ -189,6 +191,7 @@ extern void actor_worker_signal(int signo, void (*handler) (int, siginfo_t *, vo
 extern bool actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
 extern void actor_worker_prepare(void);
 extern void actor_worker_settings(void);
+extern TimestampTz actor_pause_end(TimestampTz until, int64 longest);
 extern long actor_wait_ms(TimestampTz now, TimestampTz until);
 extern bool actor_worker_reload(void);
 extern bool actor_worker_wait(long ms, uint32 wait_event);
