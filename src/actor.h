@@ -87,6 +87,7 @@ typedef struct ActorBookkeeping
 
 extern void actor_catalog_init(void);
 extern bool actor_catalog_installed(void);
+extern void actor_catalog_require(void);
 extern Oid	actor_catalog_relation(const char *name);
 extern uint64 actor_catalog_generation(void);
 extern void actor_catalog_invalidate_types(void);
@@ -106,7 +107,7 @@ extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 #define ACTOR_DIRECT_MAX_KEYS	3
 
-/* a table that is read without SQL */
+/* a table that is read or updated without SQL */
 typedef struct ActorTable
 {
 	const char *name;
@@ -116,8 +117,25 @@ typedef struct ActorTable
 
 typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);
 
+/* a value to set; columns count from 1 */
+typedef struct ActorColumn
+{
+	int			number;
+	Datum		value;
+	bool		isnull;
+} ActorColumn;
+
+typedef enum ActorDirectResult
+{
+	ACTOR_DIRECT_DONE,
+	ACTOR_DIRECT_ABSENT,		/* there is no such row */
+	ACTOR_DIRECT_BY_SQL			/* nothing is done, it takes a statement */
+} ActorDirectResult;
+
 extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
 							  Snapshot snapshot, ActorRowReader reader, void *arg);
+extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
+											 const ActorColumn *columns, int ncolumns);
 
 /* registry.c */
 

@@ -266,6 +266,16 @@ lookup_extension(void)
 }
 
 /*
+ * actor_catalog_require
+ *		Raises an error unless the tables are those this library was made for.
+ */
+void
+actor_catalog_require(void)
+{
+	lookup_extension();
+}
+
+/*
  * actor_bookkeeping_begin
  *		Connects to SPI and becomes the owner of the extension.
  *

@@ -130,6 +130,27 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 #endif
 
 /*
+ * 16 tells whether an update concerns all indexes or only those that summarize,
+ * and 18 has generated columns that are not stored.
+ */
+#if PG_VERSION_NUM >= 160000
+#define ActorUpdatedIndexes TU_UpdateIndexes
+#define actor_insert_index_tuples(result, slot, estate, updated) \
+	ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL, \
+						  (updated) == TU_Summarizing)
+#else
+#define ActorUpdatedIndexes bool
+#define actor_insert_index_tuples(result, slot, estate, updated) \
+	ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL)
+#endif
+#if PG_VERSION_NUM >= 180000
+#define actor_has_generated(constr) \
+	((constr)->has_generated_stored || (constr)->has_generated_virtual)
+#else
+#define actor_has_generated(constr) ((constr)->has_generated_stored)
+#endif
+
+/*
  * 15 counts the processes before libraries ask for shared memory, and 17 has
  * another name for the number of a process.
  */

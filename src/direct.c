@@ -1,14 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * direct.c
- *		Reading one row of the extension's tables by its key, without SQL.
+ *		Reading or updating one row of the extension's tables by its key,
+ *		without SQL.
  *
  * A statement costs several times what it takes to find the row: a plan is
  * checked, an executor is set up, and the result is put into a table of
  * tuples.  Here the index is scanned with the snapshot that the statement
  * would use, so what is seen is the same.  Nothing is locked but the table,
- * as a SELECT does, and no code of a user runs: the columns of the keys have
- * the type text and the collation "C".
+ * as the statement does, and no code of a user runs: the columns of the keys
+ * have the type text and the collation "C".
+ *
+ * A row is updated as the executor would.  What it does beyond that, it does
+ * for tables that are not plain, or after somebody else has changed the row:
+ * then nothing is done here.
  *
  * It is for plain local tables only.  One that has triggers, or is not a heap,
  * or has been made something else, such as a distributed table, is left to
@@ -29,6 +34,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "executor/executor.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -53,11 +59,24 @@ is_plain(Relation relation)
 }
 
 /*
+ * Whether nothing but its indexes and columns decides what can be written to
+ * a plain table.
+ */
+static bool
+is_plain_to_write(Relation relation)
+{
+	TupleConstr *constr = RelationGetDescr(relation)->constr;
+
+	return !relation->rd_rel->relispartition &&
+		(constr == NULL || (constr->num_check == 0 && !actor_has_generated(constr)));
+}
+
+/*
  * Opens a table, or returns NULL if it is not a plain one.  The lock is kept
  * until the transaction ends, as that of a statement is.
  */
 static Relation
-open_plain(ActorTable *table)
+open_plain(ActorTable *table, LOCKMODE lockmode)
 {
 	Relation	relation;
 
@@ -68,7 +87,7 @@ open_plain(ActorTable *table)
 	}
 	if (!OidIsValid(table->oid))
 		return NULL;
-	relation = try_relation_open(table->oid, AccessShareLock);
+	relation = try_relation_open(table->oid, lockmode);
 	if (relation != NULL && !is_plain(relation))
 	{
 		relation_close(relation, NoLock);
@@ -100,6 +119,44 @@ open_primary_key(Relation relation, int nkeys)
 }
 
 /*
+ * Opens a plain table and the index of its primary key.  Returns false, with
+ * neither open, if its rows cannot be found that way.
+ */
+static bool
+open_both(ActorTable *table, int nkeys, LOCKMODE lockmode, Relation *relation, Relation *index)
+{
+	Assert(nkeys <= ACTOR_DIRECT_MAX_KEYS);
+	*relation = open_plain(table, lockmode);
+	if (*relation == NULL)
+		return false;
+	*index = open_primary_key(*relation, nkeys);
+	if (*index == NULL)
+		relation_close(*relation, NoLock);
+	return *index != NULL;
+}
+
+/*
+ * Looks for the row with a primary key of texts, on the active snapshot.  The
+ * slot keeps it, and its page, until the slot is dropped.
+ */
+static bool
+find_row(Relation relation, Relation index, const Datum *key, int nkeys, TupleTableSlot *slot)
+{
+	ScanKeyData keys[ACTOR_DIRECT_MAX_KEYS];
+	IndexScanDesc scan;
+	bool		found;
+
+	/* the collation is "C" already */
+	for (int i = 0; i < nkeys; i++)
+		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_TEXTEQ, key[i]);
+	scan = actor_index_beginscan(relation, index, GetActiveSnapshot(), nkeys);
+	index_rescan(scan, keys, nkeys, NULL, 0);
+	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	index_endscan(scan);
+	return found;
+}
+
+/*
  * actor_direct_read
  *		Looks for the row with a primary key of texts, on the given snapshot, or
  *		on a fresh one if that is NULL, and calls a function with it.
@@ -111,21 +168,12 @@ bool
 actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snapshot,
 				  ActorRowReader reader, void *arg)
 {
-	ScanKeyData keys[ACTOR_DIRECT_MAX_KEYS];
-	Relation	relation = open_plain(table);
+	Relation	relation;
 	Relation	index;
-	IndexScanDesc scan;
 	TupleTableSlot *slot;
 
-	Assert(nkeys <= ACTOR_DIRECT_MAX_KEYS);
-	if (relation == NULL)
+	if (!open_both(table, nkeys, AccessShareLock, &relation, &index))
 		return false;
-	index = open_primary_key(relation, nkeys);
-	if (index == NULL)
-	{
-		relation_close(relation, NoLock);
-		return false;
-	}
 
 	/* as SPI does before a statement */
 	if (snapshot == NULL)
@@ -135,19 +183,136 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 	}
 	PushActiveSnapshot(snapshot);
 
-	/* the collation is "C" already */
-	for (int i = 0; i < nkeys; i++)
-		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_TEXTEQ, key[i]);
 	slot = table_slot_create(relation, NULL);
-	scan = actor_index_beginscan(relation, index, GetActiveSnapshot(), nkeys);
-	index_rescan(scan, keys, nkeys, NULL, 0);
-	if (index_getnext_slot(scan, ForwardScanDirection, slot))
+	if (find_row(relation, index, key, nkeys, slot))
 		reader(slot, arg);
-	index_endscan(scan);
 	ExecDropSingleTupleTableSlot(slot);
 
 	PopActiveSnapshot();
 	index_close(index, NoLock);
 	relation_close(relation, NoLock);
 	return true;
+}
+
+/* updating -------------------------------------------------------------- */
+
+/*
+ * Puts a row with some columns changed into a virtual slot, which refers to
+ * the old one.  Returns false if a column may not have that value.
+ */
+static bool
+change_row(TupleTableSlot *old, TupleTableSlot *new, const ActorColumn *columns, int ncolumns)
+{
+	TupleDesc	tupdesc = new->tts_tupleDescriptor;
+
+	slot_getallattrs(old);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		new->tts_values[i] = old->tts_values[i];
+		new->tts_isnull[i] = old->tts_isnull[i] || TupleDescAttr(tupdesc, i)->attisdropped;
+	}
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			attribute = columns[i].number - 1;
+
+		if (columns[i].isnull && TupleDescAttr(tupdesc, attribute)->attnotnull)
+			return false;
+		new->tts_values[attribute] = columns[i].value;
+		new->tts_isnull[attribute] = columns[i].isnull;
+	}
+	ExecStoreVirtualTuple(new);
+	return true;
+}
+
+/*
+ * Makes the index entries of a new version of a row.  Somebody may have added
+ * an index with a function, which runs with the identity that a statement has.
+ */
+static void
+insert_index_entries(Relation relation, TupleTableSlot *slot, ActorUpdatedIndexes updated)
+{
+	ActorBookkeeping bookkeeping;
+	EState	   *estate;
+	ResultRelInfo *result;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	estate = CreateExecutorState();
+	result = makeNode(ResultRelInfo);
+	InitResultRelInfo(result, relation, 0, NULL, 0);
+	ExecOpenIndices(result, false);
+	/* a constraint to be checked later has a trigger, so there is none */
+	(void) actor_insert_index_tuples(result, slot, estate, updated);
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * Replaces a row that the active snapshot sees, as the current command.
+ * Returns false, and has done nothing, if somebody else has changed it.
+ */
+static bool
+replace_row(Relation relation, TupleTableSlot *old, TupleTableSlot *new)
+{
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	ActorUpdatedIndexes updated;
+
+	if (table_tuple_update(relation, &old->tts_tid, new, GetCurrentCommandId(true),
+						   GetActiveSnapshot(), InvalidSnapshot, true,
+						   &failure, &lockmode, &updated) != TM_Ok)
+		return false;
+	if (updated)
+		insert_index_entries(relation, new, updated);
+	return true;
+}
+
+/*
+ * actor_direct_update
+ *		Sets columns, which are not those of the key, of the row with a primary
+ *		key of texts.
+ *
+ * For rows that are written in the turn of their actor, so that nobody else is
+ * expected to change them; whoever does all the same makes this wait and then
+ * leave the row to SQL, which knows what to do.  What was written is seen by
+ * the next statement.
+ */
+ActorDirectResult
+actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
+					const ActorColumn *columns, int ncolumns)
+{
+	ActorDirectResult result = ACTOR_DIRECT_BY_SQL;
+	Relation	relation;
+	Relation	index;
+
+	actor_catalog_require();
+	if (!open_both(table, nkeys, RowExclusiveLock, &relation, &index))
+		return result;
+
+	if (is_plain_to_write(relation))
+	{
+		TupleTableSlot *old = table_slot_create(relation, NULL);
+		TupleTableSlot *new = MakeSingleTupleTableSlot(RelationGetDescr(relation),
+													   &TTSOpsVirtual);
+
+		/* does it publish what cannot be replicated? */
+		CheckCmdReplicaIdentity(relation, CMD_UPDATE);
+
+		/* as SPI does before a statement, and after it */
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (!find_row(relation, index, key, nkeys, old))
+			result = ACTOR_DIRECT_ABSENT;
+		else if (change_row(old, new, columns, ncolumns) &&
+				 replace_row(relation, old, new))
+			result = ACTOR_DIRECT_DONE;
+		PopActiveSnapshot();
+		CommandCounterIncrement();
+
+		ExecDropSingleTupleTableSlot(new);
+		ExecDropSingleTupleTableSlot(old);
+	}
+	index_close(index, NoLock);
+	relation_close(relation, NoLock);
+	return result;
 }

@@ -105,9 +105,10 @@ typedef struct StateValue
 	TimestampTz expires_at;		/* DT_NOEND: never */
 } StateValue;
 
-/* columns of actor.state, for reading it without SQL */
+/* columns of actor.state, for reading and updating it without SQL */
 #define STATE_KEYS				3
 #define STATE_VALUE				4
+#define STATE_UPDATED_AT		5
 #define STATE_EXPIRES_AT		6
 
 static ActorTable state_table = {"state"};
@@ -283,29 +284,46 @@ writing_frame(const char *function)
 	return frame;
 }
 
+/*
+ * Writes a key by statements.  An upsert costs twice as much as an update, and
+ * most keys are there.
+ */
+static void
+write_by_sql(Datum *values, const char *nulls, bool absent)
+{
+	ActorBookkeeping bookkeeping;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (absent || actor_query_run(&update_key, values, nulls) == 0)
+		actor_query_write_one(&insert_key, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
 static void
 write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expires_at)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[6];
-	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
+	bool		forever = TIMESTAMP_IS_NOEND(expires_at);
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[6] = {
+		PointerGetDatum(frame->actor.type), PointerGetDatum(frame->actor.id),
+		PointerGetDatum(key), JsonbPGetDatum(value), TimestampTzGetDatum(now),
+		TimestampTzGetDatum(expires_at)
+	};
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', forever ? 'n' : ' '};
+	ActorColumn columns[3] = {
+		{STATE_VALUE, values[3], false},
+		{STATE_UPDATED_AT, values[4], false},
+		{STATE_EXPIRES_AT, values[5], forever}
+	};
+	ActorDirectResult result;
 
-	values[0] = PointerGetDatum(frame->actor.type);
-	values[1] = PointerGetDatum(frame->actor.id);
-	values[2] = PointerGetDatum(key);
-	values[3] = JsonbPGetDatum(value);
-	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[5] = TimestampTzGetDatum(expires_at);
-	if (TIMESTAMP_IS_NOEND(expires_at))
-		nulls[5] = 'n';
+	result = actor_direct_update(&state_table, values, STATE_KEYS,
+								 columns, lengthof(columns));
+	if (result != ACTOR_DIRECT_DONE)
+		write_by_sql(values, nulls, result == ACTOR_DIRECT_ABSENT);
 
-	actor_bookkeeping_begin(&bookkeeping);
-	/* an upsert costs twice as much, and most keys are there */
-	if (actor_query_run(&update_key, values, nulls) == 0)
-		actor_query_write_one(&insert_key, values, nulls);
-	actor_bookkeeping_end(&bookkeeping);
 	actor_type_check_same(frame->actor.type, frame->schema, frame->generation);
-	if (!TIMESTAMP_IS_NOEND(expires_at))
+	if (!forever)
 		actor_wake_at(actor_purge_time(expires_at));
 }
 

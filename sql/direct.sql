@@ -1,0 +1,137 @@
+--
+-- State is updated without a statement where that makes no difference.  What
+-- decides is the table, so this changes it.
+--
+SET client_min_messages = warning;
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE SCHEMA shelf;
+SELECT actor_register('shelf');
+CREATE FUNCTION shelf.put(key text, value jsonb, ttl interval DEFAULT NULL) RETURNS void LANGUAGE sql
+AS $$ SELECT actor_set(key, value, ttl) $$;
+CREATE FUNCTION shelf.put_twice(key text, value jsonb) RETURNS jsonb LANGUAGE plpgsql
+AS $$ BEGIN
+  PERFORM actor_set(key, '0'::jsonb);
+  PERFORM actor_set(key, value);
+  RETURN jsonb_build_array(actor_get(key), (SELECT s.value FROM actor.state s WHERE s.actor_type = 'shelf' AND s.key = put_twice.key));
+END $$;
+-- what went wrong, and whether an UPDATE was run: its scan locks the index more
+CREATE FUNCTION shelf._put(key text, value jsonb, OUT state text, OUT message text, OUT by_update boolean) LANGUAGE plpgsql
+AS $$ BEGIN
+  BEGIN
+    PERFORM actor_invoke('shelf', '1', 'put', jsonb_build_object('key', key, 'value', value));
+  EXCEPTION WHEN OTHERS THEN
+    state := sqlstate;
+    message := sqlerrm;
+  END;
+  by_update := EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'actor.state_pkey'::regclass
+                                              AND mode = 'RowExclusiveLock');
+END $$;
+\pset null '(null)'
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 1}');
+SELECT * FROM shelf._put('a', '2');
+SELECT actor_invoke('shelf', '1', 'put_twice', '{"key": "a", "value": 3}');
+SELECT key, value, updated_at > registered AS later FROM actor.state, (SELECT now() - interval '1 hour') AS t (registered) WHERE actor_type = 'shelf';
+
+--
+-- Indexes: an expiry comes and goes, and is found by its index
+--
+SET enable_seqscan = off;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 4, "ttl": "1 hour"}');
+SELECT value, expires_at > now() AS expires FROM actor.state WHERE actor_type = 'shelf' AND expires_at IS NOT NULL;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 5}');
+SELECT value, expires_at FROM actor.state WHERE actor_type = 'shelf' AND expires_at IS NOT NULL;
+SELECT value, expires_at FROM actor.state WHERE actor_type = 'shelf' AND actor_id = '1' AND key = 'a';
+RESET enable_seqscan;
+
+--
+-- Values that are stored outside the row, on many versions of it
+--
+DO $$ BEGIN
+  FOR i IN 1..40 LOOP
+    PERFORM actor_invoke('shelf', '1', 'put', jsonb_build_object('key', 'large', 'value',
+      (SELECT jsonb_agg(md5(i::text || n::text)) FROM generate_series(1, CASE i % 3 WHEN 0 THEN 1 ELSE 400 * i END) AS n)));
+  END LOOP;
+END $$;
+SELECT jsonb_array_length(value) AS length, value ->> 15999 = md5('4016000') AS same FROM actor.state WHERE actor_type = 'shelf' AND key = 'large';
+-- and a key that is itself stored compressed beside a value that is not
+DO $$ BEGIN
+  FOR i IN 1..3 LOOP
+    PERFORM actor_invoke('shelf', '1', 'put', jsonb_build_object('key', repeat('k', 500), 'value', repeat(i::text, 1700 + i)));
+  END LOOP;
+END $$;
+SELECT length(key), length(value #>> '{}') FROM actor.state WHERE actor_type = 'shelf' AND key LIKE 'kk%';
+SELECT actor_invoke('shelf', '1', 'put', jsonb_build_object('key', repeat('k', 500), 'value', 0));
+SELECT length(key), value FROM actor.state WHERE actor_type = 'shelf' AND key LIKE 'kk%';
+
+--
+-- What somebody has added to the table holds
+--
+RESET SESSION AUTHORIZATION;
+SELECT current_user AS superuser \gset
+ALTER TABLE actor.state ADD CONSTRAINT odd CHECK (value <> '6'::jsonb);
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '6');
+SELECT * FROM shelf._put('a', '7');
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.state DROP CONSTRAINT odd, ADD COLUMN twice int GENERATED ALWAYS AS (CASE jsonb_typeof(value) WHEN 'number' THEN 2 * value::int END) STORED;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '8');
+SELECT value, twice FROM actor.state WHERE actor_type = 'shelf' AND key = 'a';
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.state DROP COLUMN twice, ADD COLUMN note text NOT NULL DEFAULT 'kept';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '9');
+SELECT value, note FROM actor.state WHERE actor_type = 'shelf' AND key = 'a';
+RESET SESSION AUTHORIZATION;
+UPDATE actor.state SET expires_at = 'infinity' WHERE expires_at IS NULL;
+ALTER TABLE actor.state DROP COLUMN note, ALTER COLUMN expires_at SET NOT NULL;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '10');
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.state ALTER COLUMN expires_at DROP NOT NULL;
+UPDATE actor.state SET expires_at = NULL WHERE expires_at = 'infinity';
+-- the function of an index runs as the owner of the extension
+CREATE FUNCTION public.regress_who(jsonb) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT current_user::text $$;
+CREATE INDEX regress_who ON actor.state (regress_who(value), (value ->> 'unique'));
+CREATE UNIQUE INDEX regress_unique ON actor.state ((value ->> 'unique'));
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '{"unique": 1}');
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "b", "value": {"unique": 2}}');
+SELECT * FROM shelf._put('b', '{"unique": 1}');
+SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND value ? 'unique' ORDER BY key;
+RESET SESSION AUTHORIZATION;
+SET enable_seqscan = off;
+SELECT count(*) AS by_owner FROM actor.state WHERE regress_who(value) = :'superuser' AND value ->> 'unique' = '1';
+RESET enable_seqscan;
+DROP INDEX actor.regress_who, actor.regress_unique;
+DROP FUNCTION public.regress_who;
+-- what is published must be something to replicate
+ALTER TABLE actor.state REPLICA IDENTITY NOTHING;
+SET client_min_messages = error;
+CREATE PUBLICATION regress_actor FOR TABLE actor.state;
+SET client_min_messages = warning;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '11');
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.state REPLICA IDENTITY DEFAULT;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._put('a', '12');
+RESET SESSION AUTHORIZATION;
+DROP PUBLICATION regress_actor;
+
+--
+-- Rolled back with its savepoint
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+BEGIN;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 13}');
+SAVEPOINT s;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 14}');
+ROLLBACK TO s;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "b", "value": 15}');
+SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND key IN ('a', 'b') ORDER BY key;
+COMMIT;
+SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND key IN ('a', 'b') ORDER BY key;
+SELECT actor_unregister('shelf', true);
+DROP SCHEMA shelf CASCADE;
+RESET SESSION AUTHORIZATION;
