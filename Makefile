@@ -29,7 +29,7 @@ endif
 # read_by_sql and read_directly run a second time
 REGRESS        = setup registry configure method payload turn reentrancy open_turn state transact owner_state request \
                  schedule reminder privilege security lifecycle timer message run_due trace operate stats doctor plperl direct \
-                 read_by_sql open_turn state transact lifecycle timer read_directly \
+                 read_by_sql open_turn state transact lifecycle timer reminder read_directly \
                  teardown
 REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)
 ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))

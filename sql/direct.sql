@@ -132,6 +132,63 @@ SELECT actor_invoke('shelf', '1', 'put', '{"key": "b", "value": 15}');
 SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND key IN ('a', 'b') ORDER BY key;
 COMMIT;
 SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND key IN ('a', 'b') ORDER BY key;
+
+--
+-- Reminders are inserted without a statement.  One, many new ones, then some
+-- of them again
+--
+CREATE FUNCTION shelf.ring() RETURNS void LANGUAGE sql AS $$ SELECT $$;
+CREATE FUNCTION shelf._remind(id text, OUT state text, OUT message text) LANGUAGE plpgsql
+AS $$ BEGIN
+  PERFORM actor_set_reminder('shelf', id, 'ring', '1000h', overwrite => false);
+EXCEPTION WHEN OTHERS THEN
+  state := sqlstate;
+  message := sqlerrm;
+END $$;
+-- whether an INSERT was planned, which keeps a lock on the index
+\c -
+SET client_min_messages = warning;
+SET SESSION AUTHORIZATION regress_actor_owner;
+BEGIN;
+SELECT actor_set_reminder('shelf', '1', 'ring', '1000h');
+SELECT count(*) AS by_insert FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'actor.reminder_pkey'::regclass AND mode = 'RowExclusiveLock';
+SELECT actor_set_reminder('shelf', '1', 'ring', '1000h');
+SELECT count(*) AS by_insert FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'actor.reminder_pkey'::regclass AND mode = 'RowExclusiveLock';
+COMMIT;
+SELECT count(actor_set_reminder('shelf', i::text, 'ring', '1000h')) FROM generate_series(1, 100) AS i;
+SELECT count(actor_set_reminder('shelf', i::text, 'ring', '2000h')) FROM generate_series(51, 150) AS i;
+SELECT due_time, count(*), count(DISTINCT generation) FROM actor.reminder WHERE actor_type = 'shelf' GROUP BY 1 ORDER BY 1;
+-- each is there once, by either index
+SET enable_seqscan = off;
+SELECT count(*) FROM actor.reminder WHERE actor_type = 'shelf' AND actor_id = ANY (ARRAY(SELECT i::text FROM generate_series(1, 150) AS i));
+SELECT count(*) FROM actor.reminder WHERE role_name = 'regress_actor_owner' AND next_try_at > now() + interval '900 hours';
+RESET enable_seqscan;
+SELECT * FROM shelf._remind('1');
+BEGIN;
+SELECT count(*) FROM generate_series(201, 240) AS i, shelf._remind(i::text) WHERE state IS NULL;
+SELECT * FROM shelf._remind('240');
+SELECT * FROM shelf._remind('1');
+ROLLBACK;
+SELECT count(*) FROM actor.reminder WHERE actor_type = 'shelf';
+RESET SESSION AUTHORIZATION;
+CREATE UNIQUE INDEX regress_unique ON actor.reminder (actor_type, (left(actor_id, 3))) WHERE length(actor_id) > 2;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._remind('3000');
+SELECT * FROM shelf._remind('3001');
+RESET SESSION AUTHORIZATION;
+DROP INDEX actor.regress_unique;
+ALTER TABLE actor.reminder ADD CONSTRAINT odd CHECK (actor_id <> '300');
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._remind('300');
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.reminder DROP CONSTRAINT odd, ADD COLUMN note text NOT NULL DEFAULT 'new';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._remind('300');
+SELECT note FROM actor.reminder WHERE actor_type = 'shelf' AND actor_id = '300';
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.reminder DROP COLUMN note;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM shelf._remind('301');
 SELECT actor_unregister('shelf', true);
 DROP SCHEMA shelf CASCADE;
 RESET SESSION AUTHORIZATION;

@@ -3,4 +3,5 @@
 --
 DROP TRIGGER by_sql ON actor.state;
 DROP TRIGGER by_sql ON actor.activation;
+DROP TRIGGER by_sql ON actor.reminder;
 DROP FUNCTION no_trigger();

@@ -107,7 +107,7 @@ extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 #define ACTOR_DIRECT_MAX_KEYS	3
 
-/* a table that is read or updated without SQL */
+/* a table that is read or written without SQL */
 typedef struct ActorTable
 {
 	const char *name;
@@ -136,6 +136,8 @@ extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
 							  Snapshot snapshot, ActorRowReader reader, void *arg);
 extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 											 const ActorColumn *columns, int ncolumns);
+extern bool actor_direct_insert(ActorTable *table, const Datum *values,
+								const bool *isnull, int ncolumns);
 
 /* registry.c */
 

@@ -130,24 +130,36 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 #endif
 
 /*
- * 16 tells whether an update concerns all indexes or only those that summarize,
- * and 18 has generated columns that are not stored.
+ * 16 tells whether an update concerns all indexes or only those that summarize.
+ * 18 has generated columns that are not stored, and can leave one row out when
+ * it looks for conflicts.
  */
 #if PG_VERSION_NUM >= 160000
 #define ActorUpdatedIndexes TU_UpdateIndexes
 #define actor_insert_index_tuples(result, slot, estate, updated) \
 	ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL, \
 						  (updated) == TU_Summarizing)
+#define actor_insert_index_tuples_once(result, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), \
+						  (arbiters), false)
 #else
 #define ActorUpdatedIndexes bool
 #define actor_insert_index_tuples(result, slot, estate, updated) \
 	ExecInsertIndexTuples((result), (slot), (estate), true, false, NULL, NIL)
+#define actor_insert_index_tuples_once(result, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), \
+						  (arbiters))
 #endif
 #if PG_VERSION_NUM >= 180000
 #define actor_has_generated(constr) \
 	((constr)->has_generated_stored || (constr)->has_generated_virtual)
+#define actor_check_index_constraints(result, slot, estate, other, arbiters) \
+	ExecCheckIndexConstraints((result), (slot), (estate), (other), \
+							  &(ItemPointerData) {0}, (arbiters))
 #else
 #define actor_has_generated(constr) ((constr)->has_generated_stored)
+#define actor_check_index_constraints(result, slot, estate, other, arbiters) \
+	ExecCheckIndexConstraints((result), (slot), (estate), (other), (arbiters))
 #endif
 
 /*

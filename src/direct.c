@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * direct.c
- *		Reading or updating one row of the extension's tables by its key,
- *		without SQL.
+ *		Reading, updating or inserting one row of the extension's tables by its
+ *		key, without SQL.
  *
  * A statement costs several times what it takes to find the row: a plan is
  * checked, an executor is set up, and the result is put into a table of
@@ -11,9 +11,9 @@
  * as the statement does, and no code of a user runs: the columns of the keys
  * have the type text and the collation "C".
  *
- * A row is updated as the executor would.  What it does beyond that, it does
- * for tables that are not plain, or after somebody else has changed the row:
- * then nothing is done here.
+ * A row is written as the executor would.  What it does beyond that, it does
+ * for tables that are not plain, or when somebody else has written the row: then
+ * nothing is done here.
  *
  * It is for plain local tables only.  One that has triggers, or is not a heap,
  * or has been made something else, such as a distributed table, is left to
@@ -35,6 +35,7 @@
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
@@ -315,4 +316,113 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 	index_close(index, NoLock);
 	relation_close(relation, NoLock);
 	return result;
+}
+
+/* inserting ------------------------------------------------------------- */
+
+/* new rows in a row after which the next one is expected to be new, too */
+#define LOOK_FIRST	32
+
+/*
+ * Whether a row of these columns is what an INSERT of them would write.
+ */
+static bool
+takes_row(Relation relation, const bool *isnull, int ncolumns)
+{
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+
+	if (!is_plain_to_write(relation) || tupdesc->natts != ncolumns ||
+		(tupdesc->constr != NULL && tupdesc->constr->num_defval > 0))
+		return false;
+	for (int i = 0; i < ncolumns; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		if (attribute->attisdropped || attribute->attidentity != '\0' ||
+			(attribute->attnotnull && isnull[i]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Inserts a row unless there is one with its primary key.  As for ON CONFLICT,
+ * it is withdrawn if one turns up.  Looking for one before leaves no dead row
+ * then, but is not needed; it is left out while many new rows come in a row.
+ */
+static bool
+insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot)
+{
+	static int	look_first = LOOK_FIRST;
+	List	   *arbiters = list_make1_oid(primary_key);
+	ActorBookkeeping bookkeeping;
+	EState	   *estate;
+	ResultRelInfo *result;
+	ItemPointerData other;
+	bool		conflict = true;
+
+	/* for functions of indexes, as above */
+	actor_bookkeeping_begin(&bookkeeping);
+	estate = CreateExecutorState();
+	result = makeNode(ResultRelInfo);
+	InitResultRelInfo(result, relation, 0, NULL, 0);
+	ExecOpenIndices(result, true);
+	if (look_first == 0 ||
+		actor_check_index_constraints(result, slot, estate, &other, arbiters))
+	{
+		uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
+
+		conflict = false;
+		table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL,
+									   token);
+		(void) actor_insert_index_tuples_once(result, slot, estate, &conflict, arbiters);
+		table_tuple_complete_speculative(relation, slot, token, !conflict);
+		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
+	}
+	look_first = conflict ? LOOK_FIRST : Max(look_first - 1, 0);
+	ExecCloseIndices(result);
+	FreeExecutorState(estate);
+	actor_bookkeeping_end(&bookkeeping);
+	return !conflict;
+}
+
+/*
+ * actor_direct_insert
+ *		Inserts a row, of all columns, unless there is one with its primary key.
+ *
+ * Returns false, and has done nothing, if there is, or if it takes a statement
+ * to insert it.
+ */
+bool
+actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, int ncolumns)
+{
+	Relation	relation;
+	Oid			primary_key;
+	bool		inserted = false;
+
+	actor_catalog_require();
+	relation = open_plain(table, RowExclusiveLock);
+	if (relation == NULL)
+		return false;
+
+	primary_key = actor_primary_key_index(relation);
+	if (OidIsValid(primary_key) && takes_row(relation, isnull, ncolumns))
+	{
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation),
+														&TTSOpsVirtual);
+
+		memcpy(slot->tts_values, values, sizeof(Datum) * ncolumns);
+		memcpy(slot->tts_isnull, isnull, sizeof(bool) * ncolumns);
+		ExecStoreVirtualTuple(slot);
+
+		/* as SPI does before a statement, and after it */
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		inserted = insert_row(relation, primary_key, slot);
+		PopActiveSnapshot();
+		CommandCounterIncrement();
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	relation_close(relation, NoLock);
+	return inserted;
 }

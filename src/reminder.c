@@ -136,6 +136,23 @@ static ActorQuery insert_row[] = {
 	INSERT_ROW("actor.timer", "", "")
 };
 
+/* columns of actor.reminder after those that are ordered as above */
+enum
+{
+	ROW_FIRING = COL_EXPIRES_AT + 1,
+	ROW_SCHEDULED_AT,
+	ROW_NEXT_TRY_AT,
+	ROW_REMAINING,
+	ROW_ATTEMPT,
+	ROW_DEFERRALS,
+	ROW_LAST_ERROR,
+	ROW_RETRY_OF,
+	ROW_TRACEPARENT,
+	ROW_COUNT
+};
+
+static ActorTable reminder_table = {"reminder"};
+
 #define REPLACE_ROW(table, policies) \
 	{"UPDATE " table " SET method = $4, data = $5, due_time = $6, period = $7," \
 	"  ttl = $8, " policies "role_name = $11," \
@@ -463,11 +480,40 @@ lock_row(ActorDueKind kind, const ActorRef *actor, Datum *values, bool exists_ma
 }
 
 /*
+ * Inserts a reminder without a statement; false if it takes one.
+ */
+static bool
+insert_directly(const Datum *values, const char *nulls)
+{
+	Datum		row[ROW_COUNT];
+	bool		isnull[ROW_COUNT] = {false};
+
+	for (int i = 0; i <= COL_EXPIRES_AT; i++)
+	{
+		row[i] = values[i];
+		isnull[i] = nulls[i] == 'n';
+	}
+	row[ROW_FIRING] = Int64GetDatum(0);
+	row[ROW_SCHEDULED_AT] = row[ROW_NEXT_TRY_AT] = values[COL_FIRST_AT];
+	row[ROW_REMAINING] = values[COL_REMAINING];
+	isnull[ROW_REMAINING] = nulls[COL_REMAINING] == 'n';
+	row[ROW_ATTEMPT] = Int32GetDatum(1);
+	row[ROW_DEFERRALS] = Int32GetDatum(0);
+	row[ROW_LAST_ERROR] = row[ROW_RETRY_OF] = (Datum) 0;
+	isnull[ROW_LAST_ERROR] = isnull[ROW_RETRY_OF] = true;
+	row[ROW_TRACEPARENT] = values[COL_TRACEPARENT];
+	isnull[ROW_TRACEPARENT] = nulls[COL_TRACEPARENT] == 'n';
+	return actor_direct_insert(&reminder_table, row, isnull, ROW_COUNT);
+}
+
+/*
  * Inserts the row, or replaces the one of that name if its owner lets us.
  */
 static void
 upsert(ActorDueKind kind, const ActorRef *actor, Datum *values, const char *nulls, bool overwrite)
 {
+	if (kind == DUE_REMINDER && insert_directly(values, nulls))
+		return;
 	for (;;)
 	{
 		ActorBookkeeping bookkeeping;
