@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * reminder.c
- *		SQL functions of reminders and timers: registering, reading, deleting,
- *		preview.
+ *		SQL functions of reminders and timers: registering, reading, deleting.
  *
  * A reminder is a row of actor.reminder.  Registering one is an upsert that
  * commits or rolls back with its transaction; the workers find it after the
@@ -25,13 +24,10 @@
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
-#include "funcapi.h"
 #include "miscadmin.h"
-#include "pgtime.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
-#include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/json.h"
 #include "utils/snapmgr.h"
@@ -53,7 +49,6 @@ PG_FUNCTION_INFO_V1(actor_set_timer_at);
 PG_FUNCTION_INFO_V1(actor_set_timer_in);
 PG_FUNCTION_INFO_V1(actor_get_timer);
 PG_FUNCTION_INFO_V1(actor_delete_timer);
-PG_FUNCTION_INFO_V1(actor_schedule_preview);
 
 /* arguments of actor_set_reminder and actor_set_timer, after type and id */
 enum
@@ -69,17 +64,6 @@ enum
 	ARG_OVERWRITE,
 	ARG_TIMER_OVERWRITE = ARG_FAILURE_POLICY
 };
-
-/* the parts of a schedule as somebody asked for them */
-typedef struct ScheduleRequest
-{
-	ActorWhen	due;
-	ActorPeriod period;
-	ActorWhen	ttl;
-	text	   *due_text;		/* as given; NULL: absent */
-	text	   *period_text;
-	text	   *ttl_text;
-} ScheduleRequest;
 
 /* the writing statements take the columns in this order */
 enum
@@ -223,118 +207,6 @@ static ActorQuery read_row[] = {
 			 "    AND a.actor_id OPERATOR(pg_catalog.=) $2"
 			 "    AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())")
 };
-
-/* schedules ------------------------------------------------------------- */
-
-/*
- * A text argument that may be absent; the empty string is absent too.
- */
-static text *
-optional_text(FunctionCallInfo fcinfo, int number)
-{
-	text	   *value;
-
-	if (PG_ARGISNULL(number))
-		return NULL;
-	value = PG_GETARG_TEXT_PP(number);
-	return VARSIZE_ANY_EXHDR(value) > 0 ? value : NULL;
-}
-
-static char *
-optional_cstring(const text *value)
-{
-	return value != NULL ? text_to_cstring(value) : NULL;
-}
-
-/*
- * The three parts of a schedule given as text from argument "first" on.
- */
-static void
-request_from_texts(ScheduleRequest *request, FunctionCallInfo fcinfo, int first)
-{
-	request->due_text = optional_text(fcinfo, first);
-	request->period_text = optional_text(fcinfo, first + 1);
-	request->ttl_text = optional_text(fcinfo, first + 2);
-	actor_parse_due_time(optional_cstring(request->due_text), &request->due);
-	actor_parse_period(optional_cstring(request->period_text), &request->period);
-	actor_parse_ttl(optional_cstring(request->ttl_text), &request->ttl);
-}
-
-/*
- * Text of an interval, the same in every session.
- */
-static text *
-interval_text(Interval *interval)
-{
-	int			nestlevel = actor_conversion_begin();
-	char	   *string = DatumGetCString(DirectFunctionCall1(interval_out,
-															 IntervalPGetDatum(interval)));
-
-	actor_conversion_end(nestlevel);
-	return cstring_to_text(string);
-}
-
-/*
- * A period and ttl given as intervals.
- */
-static void
-request_from_intervals(ScheduleRequest *request, FunctionCallInfo fcinfo)
-{
-	memset(request, 0, sizeof(*request));
-	request->due.kind = ACTOR_WHEN_ABSENT;
-	request->period.absent = PG_ARGISNULL(ARG_PERIOD);
-	request->ttl.kind = PG_ARGISNULL(ARG_TTL) ? ACTOR_WHEN_ABSENT : ACTOR_WHEN_SPAN;
-	if (!PG_ARGISNULL(ARG_PERIOD))
-	{
-		request->period.span = *PG_GETARG_INTERVAL_P(ARG_PERIOD);
-		request->period_text = interval_text(&request->period.span);
-	}
-	if (!PG_ARGISNULL(ARG_TTL))
-	{
-		request->ttl.span = *PG_GETARG_INTERVAL_P(ARG_TTL);
-		request->ttl_text = interval_text(&request->ttl.span);
-	}
-}
-
-Datum
-actor_schedule_preview(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	ScheduleRequest request;
-	ActorSchedule schedule;
-	int32		count;
-	TimestampTz registered_at;
-	TimestampTz at;
-
-	if (PG_ARGISNULL(3) || PG_ARGISNULL(4))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", PG_ARGISNULL(3) ? "count" : "registered_at")));
-	count = PG_GETARG_INT32(3);
-	registered_at = PG_GETARG_TIMESTAMPTZ(4);
-	if (count < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("count must not be negative")));
-	if (TIMESTAMP_NOT_FINITE(registered_at))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("registered_at must be finite")));
-	request_from_texts(&request, fcinfo, 0);
-	actor_schedule_make(&schedule, &request.due, &request.period, &request.ttl,
-						registered_at, session_timezone);
-
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	for (int32 k = 0; k < count && actor_schedule_instant(&schedule, k, &at); k++)
-	{
-		Datum		values[1] = {TimestampTzGetDatum(at)};
-		bool		nulls[1] = {false};
-
-		CHECK_FOR_INTERRUPTS();
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	return (Datum) 0;
-}
 
 /*
  * actor_due_check_write
@@ -589,7 +461,7 @@ policy_values(FunctionCallInfo fcinfo, Datum *values, char *nulls)
  */
 static void
 set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
-		ScheduleRequest *request)
+		ActorScheduleRequest *request)
 {
 	const char *word = actor_due_word(kind);
 	int			overwrite = kind == DUE_TIMER ? ARG_TIMER_OVERWRITE : ARG_OVERWRITE;
@@ -669,10 +541,10 @@ static Datum
 set_from_texts(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
-	ScheduleRequest request;
+	ActorScheduleRequest request;
 
 	actor_ref_arguments(&actor, fcinfo);
-	request_from_texts(&request, fcinfo, ARG_DUE_TIME);
+	actor_schedule_from_texts(&request, fcinfo, ARG_DUE_TIME);
 	set_row(fcinfo, kind, &actor, &request);
 	PG_RETURN_VOID();
 }
@@ -681,10 +553,10 @@ static Datum
 set_at(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
-	ScheduleRequest request;
+	ActorScheduleRequest request;
 
 	actor_ref_arguments(&actor, fcinfo);
-	request_from_intervals(&request, fcinfo);
+	actor_schedule_from_intervals(&request, fcinfo, ARG_PERIOD);
 	if (!PG_ARGISNULL(ARG_DUE_TIME))
 	{
 		char		buf[MAXDATELEN + 1];
@@ -705,15 +577,15 @@ static Datum
 set_in(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
 	ActorRef	actor;
-	ScheduleRequest request;
+	ActorScheduleRequest request;
 
 	actor_ref_arguments(&actor, fcinfo);
-	request_from_intervals(&request, fcinfo);
+	actor_schedule_from_intervals(&request, fcinfo, ARG_PERIOD);
 	if (!PG_ARGISNULL(ARG_DUE_TIME))
 	{
 		request.due.kind = ACTOR_WHEN_SPAN;
 		request.due.span = *PG_GETARG_INTERVAL_P(ARG_DUE_TIME);
-		request.due_text = interval_text(&request.due.span);
+		request.due_text = actor_interval_text(&request.due.span);
 	}
 	set_row(fcinfo, kind, &actor, &request);
 	PG_RETURN_VOID();

@@ -12,6 +12,7 @@
 #define ACTOR_SCHEDULE_H
 
 #include "datatype/timestamp.h"
+#include "fmgr.h"
 #include "pgtime.h"
 
 /* A due time or ttl as written: nothing, an instant, or a span from a base */
@@ -67,6 +68,17 @@ typedef struct ActorRetryPolicy
 	int32		max_retries;
 } ActorRetryPolicy;
 
+/* A schedule as somebody asked for it; the texts as given, NULL: absent */
+typedef struct ActorScheduleRequest
+{
+	ActorWhen	due;
+	ActorPeriod period;
+	ActorWhen	ttl;
+	text	   *due_text;
+	text	   *period_text;
+	text	   *ttl_text;
+} ActorScheduleRequest;
+
 /* when.c */
 
 extern void actor_parse_due_time(const char *string, ActorWhen *due);
@@ -91,5 +103,13 @@ extern int64 actor_schedule_next(const ActorSchedule *schedule, int64 k,
 								 TimestampTz *at, int64 *missed);
 
 extern int64 actor_retry_delay(const ActorRetryPolicy *policy, int32 attempt);
+
+/* schedule_request.c */
+
+extern void actor_schedule_from_texts(ActorScheduleRequest *request, FunctionCallInfo fcinfo,
+									  int first);
+extern void actor_schedule_from_intervals(ActorScheduleRequest *request, FunctionCallInfo fcinfo,
+										  int first);
+extern text *actor_interval_text(Interval *interval);
 
 #endif							/* ACTOR_SCHEDULE_H */
