@@ -59,6 +59,7 @@ missing_packages()
 	have prove || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	have pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
+	have pg_bsd_indent || echo pg-bsd-indent
 	if [ -z "${PG_CONFIG:-}" ]; then
 		have pg_autoctl || echo pg-auto-failover-cli
 		[ -e /usr/share/postgresql/15/extension/pgautofailover.control ] ||
