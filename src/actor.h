@@ -13,6 +13,7 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "storage/lock.h"
 #include "portability/instr_time.h"
 #include "utils/hsearch.h"
 #include "utils/jsonb.h"
@@ -298,6 +299,25 @@ extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
 extern const char *actor_hook_name(ActorHookKind kind);
 extern const ActorFunction *actor_method_function(const ActorMethod *method);
 extern struct ActorStatRef *actor_method_stat(ActorMethod *method);
+
+/* lock.c */
+
+/*
+ * Our classes of advisory locks.  1 and 2 are those of the SQL functions, 4 to
+ * 16, 20 and 21 belong to other extensions.  That of turns never changes.
+ */
+typedef enum ActorLockClass
+{
+	ACTOR_LOCK_TURN = 0x4AC7,
+	ACTOR_LOCK_PARTITION = 0x4AC8,	/* see round.c */
+	ACTOR_LOCK_TYPE = 0x4AC9,
+	ACTOR_LOCK_QUEUE = 0x4ACA	/* see round.c */
+} ActorLockClass;
+
+extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,
+									bool wait);
+extern void actor_unlock(ActorLockClass class, uint64 key, LOCKMODE mode);
+extern bool actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg);
 
 /* type_lock.c */
 

@@ -33,7 +33,8 @@ PG_FUNCTION_INFO_V1(actor_reassign);
 	"   AND (actor_id OPERATOR(pg_catalog.=) $2 OR $2 IS NULL)"
 
 static ActorQuery read_roles = {
-	"SELECT DISTINCT role_name FROM actor.reminder" OF_ACTOR_OR_TYPE,
+	"SELECT role_name, pg_catalog.count(*) FROM actor.reminder" OF_ACTOR_OR_TYPE
+	" GROUP BY role_name",
 	2, {TEXTOID, TEXTOID}
 };
 
@@ -57,9 +58,9 @@ static ActorQuery move_rows[] = {
 /* deleting -------------------------------------------------------------- */
 
 /*
- * Runs a statement that returns the names of roles, and checks that the
- * current user has the rights of all of them, unless they do not matter.
- * Returns the sum of the second column, if there is one.
+ * Runs a statement that returns the names of roles and how many reminders each
+ * has, and checks that the current user has the rights of all of them, unless
+ * they do not matter.  Returns the number of reminders.
  */
 static int64
 run_for_roles(ActorQuery *query, Datum *values, const char *nulls, const text *type,
@@ -82,8 +83,7 @@ run_for_roles(ActorQuery *query, Datum *values, const char *nulls, const text *t
 
 		*role = *DatumGetName(actor_query_result(i, 1, &isnull));
 		roles = lappend(roles, role);
-		if (query == &delete_reminders)
-			sum += DatumGetInt64(actor_query_result(i, 2, &isnull));
+		sum += DatumGetInt64(actor_query_result(i, 2, &isnull));
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);

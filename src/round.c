@@ -37,7 +37,6 @@
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
@@ -72,13 +71,6 @@
 #define LATE_MS				1000
 #define QUEUE_MIN_MS		100
 #define QUEUE_MAX_MS		250
-
-/*
- * Classes of the locks of partitions, and of queueing for an actor; see turn.c
- * for those in use.
- */
-#define PARTITION_LOCK_CLASS	0x4AC8
-#define QUEUE_LOCK_CLASS		0x4ACA
 
 /* a due row, and what is to be done with it */
 typedef struct Candidate
@@ -199,12 +191,9 @@ partition_of(const ActorDue *due)
  * Takes a lock until the end of the transaction, if it is free.
  */
 static bool
-try_lock(uint64 key, uint16 class)
+try_lock(ActorLockClass class, uint64 key)
 {
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, class);
-	return LockAcquire(&tag, ExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+	return actor_lock(class, key, ExclusiveLock, false) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 /* firing ---------------------------------------------------------------- */
@@ -222,13 +211,13 @@ fire(Candidate *candidate, const ActorFireMode *mode)
 	candidate->tried_at = GetCurrentTimestamp();
 	if (!actor_type_try_share(candidate->due->actor.type))
 		return FIRING_BUSY;
-	if (candidate->partition != 0 && !try_lock(candidate->partition, PARTITION_LOCK_CLASS))
+	if (candidate->partition != 0 && !try_lock(ACTOR_LOCK_PARTITION, candidate->partition))
 	{
 		candidate->busy_key = candidate->partition;
 		return FIRING_BUSY;
 	}
 	candidate->queued = mode->turn_wait > 0 &&
-		try_lock(candidate->due->actor.hash, QUEUE_LOCK_CLASS);
+		try_lock(ACTOR_LOCK_QUEUE, candidate->due->actor.hash);
 	if (!candidate->queued)
 		actual.turn_wait = 0;
 	return actor_fire(candidate->due, &role, &actual);

@@ -27,8 +27,8 @@
  * reverse.  Turns are taken in the order of the calls; crossing transactions
  * are found by the server's deadlock detector.
  *
- * How a turn is taken and given back is known to lock_turn and unlock_turn
- * only.
+ * How a turn is taken is known to lock_turn, and how it is given back to
+ * actor_turn_leave only.
  *
  * IDENTIFICATION
  *		src/turn.c
@@ -39,21 +39,12 @@
 
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
-#include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "actor.h"
 #include "compat.h"
-
-/*
- * Our class of advisory locks.  1 and 2 are those of the SQL functions, 4 to
- * 16, 20 and 21 belong to other extensions.  Never changes.
- */
-#define ACTOR_LOCK_CLASS	0x4AC7
 
 /* held turns up to this number are searched one by one */
 #define LINEAR_SEARCH_MAX	16
@@ -296,13 +287,6 @@ lock_error_context(void *arg)
 	}
 }
 
-static void
-set_lock_tag(LOCKTAG *tag, const ActorRef *actor)
-{
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (actor->hash >> 32),
-						 (uint32) actor->hash, ACTOR_LOCK_CLASS);
-}
-
 /*
  * Takes the lock that is the turn.  Returns false if it is not free and
  * "wait" is not set.
@@ -310,8 +294,6 @@ set_lock_tag(LOCKTAG *tag, const ActorRef *actor)
 static bool
 lock_turn(const ActorRef *actor, bool wait)
 {
-	LOCKTAG		tag;
-	ResourceOwner owner = CurrentResourceOwner;
 	ErrorContextCallback errcallback;
 	LockAcquireResult result;
 
@@ -319,35 +301,9 @@ lock_turn(const ActorRef *actor, bool wait)
 	errcallback.arg = unconstify(ActorRef *, actor);
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
-
-	set_lock_tag(&tag, actor);
-
-	/*
-	 * The lock belongs to the subtransaction, as held turns do.  In a cursor
-	 * the current owner is that of its portal, which can end with an inner
-	 * subtransaction although the cursor was opened in an outer one.
-	 */
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	result = LockAcquire(&tag, ExclusiveLock, false, !wait);
-	CurrentResourceOwner = owner;
-
+	result = actor_lock(ACTOR_LOCK_TURN, actor->hash, ExclusiveLock, wait);
 	error_context_stack = errcallback.previous;
 	return result != LOCKACQUIRE_NOT_AVAIL;
-}
-
-/*
- * Releases a lock that lock_turn has taken in this subtransaction.
- */
-static void
-unlock_turn(const ActorRef *actor)
-{
-	LOCKTAG		tag;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	set_lock_tag(&tag, actor);
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	(void) LockRelease(&tag, ExclusiveLock, false);
-	CurrentResourceOwner = owner;
 }
 
 /*
@@ -381,6 +337,12 @@ refuse_to_wait(const ActorRef *actor)
 			 errdetail("Call chain: %s.", actor_call_chain_text(actor, NULL))));
 }
 
+static void
+wait_for_lock(const void *actor)
+{
+	(void) lock_turn(actor, true);
+}
+
 /*
  * Waits for the turn, at most timeout milliseconds if that is not 0, and at
  * most the caller's lock_timeout.
@@ -388,41 +350,29 @@ refuse_to_wait(const ActorRef *actor)
 static void
 wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			saved_timeout = LockTimeout;
 	bool		saved_log = log_lock_waits;
-	bool		ours = timeout > 0 && (LockTimeout == 0 || timeout < LockTimeout);
+	volatile bool within = false;
 	instr_time	since;
 
 	/* the server logs a long wait by itself, with the context of lock_turn */
 	explain_wait = actor_activity_wait(actor, method, &since);
 	log_lock_waits |= explain_wait;
-
-	/* the server's own error would not say what was waited for */
 	PG_TRY();
 	{
-		if (ours)
-			LockTimeout = timeout;
-		(void) lock_turn(actor, true);
-		LockTimeout = saved_timeout;
-		log_lock_waits = saved_log;
-		explain_wait = false;
+		within = actor_lock_within(timeout, wait_for_lock, actor);
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		LockTimeout = saved_timeout;
 		log_lock_waits = saved_log;
 		explain_wait = false;
 		actor_activity_waited(actor, method, &since, geterrcode());
-		CurrentResourceOwner = owner;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (!ours || error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
-		FlushErrorState();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	log_lock_waits = saved_log;
+	explain_wait = false;
+	actor_activity_waited(actor, method, &since, within ? 0 : ERRCODE_LOCK_NOT_AVAILABLE);
+	if (!within)
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("turn of actor \"%s\" of type \"%s\" was not free within %d ms",
@@ -431,9 +381,6 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
 				 errhint("Another transaction holds the actor. \"%s\" or the type's call_timeout limit the wait.",
 						 "actor.call_timeout")));
-	}
-	PG_END_TRY();
-	actor_activity_waited(actor, method, &since, 0);
 }
 
 static void
@@ -514,7 +461,7 @@ actor_turn_leave(const ActorRef *actor)
 		return;
 	Assert(turn == &held[held_count - 1]);
 	Assert(turn->subid == GetCurrentSubTransactionId());
-	unlock_turn(actor);
+	actor_unlock(ACTOR_LOCK_TURN, actor->hash, ExclusiveLock);
 	actor_type_unshare(actor->type);
 	forget_last_turn();
 }

@@ -21,26 +21,19 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "miscadmin.h"
-#include "storage/lock.h"
-#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
-#include "utils/resowner.h"
 
 #include "actor.h"
 
-/* class of these advisory locks; see turn.c for those in use */
-#define TYPE_LOCK_CLASS		0x4AC9
-
-static void
-set_lock_tag(LOCKTAG *tag, const text *type)
+/*
+ * The key of the lock of a type.
+ */
+static uint64
+type_key(const text *type)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
-										   VARSIZE_ANY_EXHDR(type), 0);
-
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash,
-						 TYPE_LOCK_CLASS);
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
+							   VARSIZE_ANY_EXHDR(type), 0);
 }
 
 /*
@@ -49,15 +42,8 @@ set_lock_tag(LOCKTAG *tag, const text *type)
 static bool
 lock_type(const text *type, LOCKMODE mode, bool wait)
 {
-	LOCKTAG		tag;
-	ResourceOwner owner = CurrentResourceOwner;
-	LockAcquireResult result;
+	LockAcquireResult result = actor_lock(ACTOR_LOCK_TYPE, type_key(type), mode, wait);
 
-	set_lock_tag(&tag, type);
-	/* it belongs to the subtransaction, like a turn */
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	result = LockAcquire(&tag, mode, false, !wait);
-	CurrentResourceOwner = owner;
 	if (result == LOCKACQUIRE_OK)
 		AcceptInvalidationMessages();
 	return result != LOCKACQUIRE_NOT_AVAIL;
@@ -81,52 +67,13 @@ actor_type_try_share(const text *type)
 void
 actor_type_unshare(const text *type)
 {
-	LOCKTAG		tag;
-	ResourceOwner owner = CurrentResourceOwner;
-
-	set_lock_tag(&tag, type);
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	(void) LockRelease(&tag, ShareLock, false);
-	CurrentResourceOwner = owner;
+	actor_unlock(ACTOR_LOCK_TYPE, type_key(type), ShareLock);
 }
 
-/*
- * Waits for the lock, at most timeout milliseconds if that is not 0, and at
- * most the caller's lock_timeout.
- */
 static void
-wait_to_share(const text *type, int timeout)
+wait_to_share(const void *type)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	int			saved_timeout = LockTimeout;
-	bool		ours = timeout > 0 && (LockTimeout == 0 || timeout < LockTimeout);
-
-	PG_TRY();
-	{
-		if (ours)
-			LockTimeout = timeout;
-		(void) lock_type(type, ShareLock, true);
-		LockTimeout = saved_timeout;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		LockTimeout = saved_timeout;
-		CurrentResourceOwner = owner;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (!ours || error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			PG_RE_THROW();
-		FlushErrorState();
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("actor type \"%s\" was not free within %d ms",
-						text_to_cstring(type), timeout),
-				 errdetail("Somebody is about to unregister it.")));
-	}
-	PG_END_TRY();
+	(void) lock_type(type, ShareLock, true);
 }
 
 /*
@@ -149,7 +96,12 @@ actor_type_share(const text *type, int timeout)
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),
 					 errdetail("Somebody is about to unregister it.")));
-		wait_to_share(type, timeout);
+		if (!actor_lock_within(timeout, wait_to_share, type))
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("actor type \"%s\" was not free within %d ms",
+							text_to_cstring(type), timeout),
+					 errdetail("Somebody is about to unregister it.")));
 	}
 	return generation != actor_catalog_generation();
 }
