@@ -104,6 +104,24 @@ extern List *actor_query_list(ActorQuery *query, Datum *values,
 							  void *(*read_row) (uint64 row));
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
+/* location.c */
+
+/* where rows of a table were last seen */
+typedef struct ActorLocation ActorLocation;
+
+typedef struct ActorLocations
+{
+	ActorLocation *entries;		/* in TopMemoryContext */
+	int			size;
+	int			displaced;		/* since it has grown */
+} ActorLocations;
+
+extern bool actor_location_fetch(const ActorLocations *locations, Relation relation,
+								 const Datum *key, int nkeys, bool to_update,
+								 TupleTableSlot *slot);
+extern void actor_location_note(ActorLocations *locations, const Datum *key, int nkeys,
+								ItemPointer chain, const TupleTableSlot *slot);
+
 /* direct.c */
 
 #define ACTOR_DIRECT_MAX_KEYS	3
@@ -114,6 +132,7 @@ typedef struct ActorTable
 	const char *name;
 	Oid			oid;			/* as of the generation of the catalog */
 	uint64		generation;
+	ActorLocations locations;
 } ActorTable;
 
 typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);

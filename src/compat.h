@@ -130,6 +130,17 @@ InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
 #endif
 
 /*
+ * 16 has another name for the file of a table.
+ */
+#if PG_VERSION_NUM >= 160000
+#define actor_read_recent_buffer(relation, block, buffer) \
+	ReadRecentBuffer((relation)->rd_locator, MAIN_FORKNUM, (block), (buffer))
+#else
+#define actor_read_recent_buffer(relation, block, buffer) \
+	ReadRecentBuffer((relation)->rd_node, MAIN_FORKNUM, (block), (buffer))
+#endif
+
+/*
  * 16 tells whether an update concerns all indexes or only those that summarize.
  * 18 has generated columns that are not stored, and can leave one row out when
  * it looks for conflicts.

@@ -102,14 +102,10 @@ open_plain(ActorTable *table, LOCKMODE lockmode)
  * returns NULL if it cannot be used for every snapshot.
  */
 static Relation
-open_primary_key(Relation relation, int nkeys)
+open_primary_key(Oid oid, int nkeys)
 {
-	Oid			oid = actor_primary_key_index(relation);
-	Relation	index;
+	Relation	index = index_open(oid, AccessShareLock);
 
-	if (!OidIsValid(oid))
-		return NULL;
-	index = index_open(oid, AccessShareLock);
 	if (index->rd_index->indcheckxmin ||
 		IndexRelationGetNumberOfKeyAttributes(index) != nkeys)
 	{
@@ -120,41 +116,59 @@ open_primary_key(Relation relation, int nkeys)
 }
 
 /*
- * Opens a plain table and the index of its primary key.  Returns false, with
- * neither open, if its rows cannot be found that way.
+ * Looks for a row in an index, and remembers where it was.
  */
 static bool
-open_both(ActorTable *table, int nkeys, LOCKMODE lockmode, Relation *relation, Relation *index)
-{
-	Assert(nkeys <= ACTOR_DIRECT_MAX_KEYS);
-	*relation = open_plain(table, lockmode);
-	if (*relation == NULL)
-		return false;
-	*index = open_primary_key(*relation, nkeys);
-	if (*index == NULL)
-		relation_close(*relation, NoLock);
-	return *index != NULL;
-}
-
-/*
- * Looks for the row with a primary key of texts, on the active snapshot.  The
- * slot keeps it, and its page, until the slot is dropped.
- */
-static bool
-find_row(Relation relation, Relation index, const Datum *key, int nkeys, TupleTableSlot *slot)
+find_by_index(ActorTable *table, Relation relation, Relation index, const Datum *key,
+			  int nkeys, TupleTableSlot *slot)
 {
 	ScanKeyData keys[ACTOR_DIRECT_MAX_KEYS];
 	IndexScanDesc scan;
-	bool		found;
+	ItemPointer tid;
+	bool		found = false;
 
 	/* the collation is "C" already */
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_TEXTEQ, key[i]);
 	scan = actor_index_beginscan(relation, index, GetActiveSnapshot(), nkeys);
 	index_rescan(scan, keys, nkeys, NULL, 0);
-	found = index_getnext_slot(scan, ForwardScanDirection, slot);
+	while (!found && (tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
+	{
+		/* the fetch goes on from there */
+		ItemPointerData chain = *tid;
+
+		found = index_fetch_heap(scan, slot);
+		if (found)
+			actor_location_note(&table->locations, key, nkeys, &chain, slot);
+	}
 	index_endscan(scan);
 	return found;
+}
+
+/*
+ * Looks for the row of a plain table with a primary key of texts, on the active
+ * snapshot: done, absent, or by SQL if it cannot be found that way.  The slot
+ * keeps the row, and its page, until the slot is dropped.
+ */
+static ActorDirectResult
+find_row(ActorTable *table, Relation relation, const Datum *key, int nkeys, bool to_update,
+		 TupleTableSlot *slot)
+{
+	Oid			primary_key = actor_primary_key_index(relation);
+	Relation	index;
+	bool		found;
+
+	Assert(nkeys <= ACTOR_DIRECT_MAX_KEYS);
+	if (!OidIsValid(primary_key))
+		return ACTOR_DIRECT_BY_SQL;
+	if (actor_location_fetch(&table->locations, relation, key, nkeys, to_update, slot))
+		return ACTOR_DIRECT_DONE;
+	index = open_primary_key(primary_key, nkeys);
+	if (index == NULL)
+		return ACTOR_DIRECT_BY_SQL;
+	found = find_by_index(table, relation, index, key, nkeys, slot);
+	index_close(index, NoLock);
+	return found ? ACTOR_DIRECT_DONE : ACTOR_DIRECT_ABSENT;
 }
 
 /*
@@ -169,11 +183,11 @@ bool
 actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snapshot,
 				  ActorRowReader reader, void *arg)
 {
-	Relation	relation;
-	Relation	index;
+	Relation	relation = open_plain(table, AccessShareLock);
 	TupleTableSlot *slot;
+	ActorDirectResult result;
 
-	if (!open_both(table, nkeys, AccessShareLock, &relation, &index))
+	if (relation == NULL)
 		return false;
 
 	/* as SPI does before a statement */
@@ -185,14 +199,14 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 	PushActiveSnapshot(snapshot);
 
 	slot = table_slot_create(relation, NULL);
-	if (find_row(relation, index, key, nkeys, slot))
+	result = find_row(table, relation, key, nkeys, false, slot);
+	if (result == ACTOR_DIRECT_DONE)
 		reader(slot, arg);
 	ExecDropSingleTupleTableSlot(slot);
 
 	PopActiveSnapshot();
-	index_close(index, NoLock);
 	relation_close(relation, NoLock);
-	return true;
+	return result != ACTOR_DIRECT_BY_SQL;
 }
 
 /* updating -------------------------------------------------------------- */
@@ -284,10 +298,10 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 {
 	ActorDirectResult result = ACTOR_DIRECT_BY_SQL;
 	Relation	relation;
-	Relation	index;
 
 	actor_catalog_require();
-	if (!open_both(table, nkeys, RowExclusiveLock, &relation, &index))
+	relation = open_plain(table, RowExclusiveLock);
+	if (relation == NULL)
 		return result;
 
 	if (is_plain_to_write(relation))
@@ -302,18 +316,16 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 		/* as SPI does before a statement, and after it */
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		if (!find_row(relation, index, key, nkeys, old))
-			result = ACTOR_DIRECT_ABSENT;
-		else if (change_row(old, new, columns, ncolumns) &&
-				 replace_row(relation, old, new))
-			result = ACTOR_DIRECT_DONE;
+		result = find_row(table, relation, key, nkeys, true, old);
+		if (result == ACTOR_DIRECT_DONE &&
+			!(change_row(old, new, columns, ncolumns) && replace_row(relation, old, new)))
+			result = ACTOR_DIRECT_BY_SQL;
 		PopActiveSnapshot();
 		CommandCounterIncrement();
 
 		ExecDropSingleTupleTableSlot(new);
 		ExecDropSingleTupleTableSlot(old);
 	}
-	index_close(index, NoLock);
 	relation_close(relation, NoLock);
 	return result;
 }
