@@ -334,6 +334,14 @@ actor_text_equal(const text *a, const text *b)
 		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }
 
+bool
+actor_text_is(const text *value, const char *string)
+{
+	size_t		len = VARSIZE_ANY_EXHDR(value);
+
+	return strlen(string) == len && memcmp(VARDATA_ANY(value), string, len) == 0;
+}
+
 /*
  * actor_ref_equal
  *		Whether two references name the same actor, hash collisions or not.

@@ -65,6 +65,7 @@ extern void actor_ref_arguments(ActorRef *actor, FunctionCallInfo fcinfo);
 extern void actor_ref_init(ActorRef *actor, text *type, text *id);
 extern bool actor_ref_equal(const ActorRef *a, const ActorRef *b);
 extern bool actor_text_equal(const text *a, const text *b);
+extern bool actor_text_is(const text *value, const char *string);
 
 /* catalog.c */
 
@@ -203,6 +204,7 @@ typedef struct ActorType
 	Oid			allowed_role;	/* last role known to have USAGE */
 	Oid			writing_role;	/* last one known to have a writing method */
 	HTAB	   *methods;		/* of method.c, in the registry's context */
+	struct ActorMethod *last_method;	/* that was looked up; NULL: none */
 	ActorHook	hooks[2];		/* of method.c, too */
 } ActorType;
 
@@ -295,6 +297,7 @@ typedef struct ActorFunction
 {
 	char		name[NAMEDATALEN];
 	Oid			oid;
+	FmgrInfo   *flinfo;			/* kept for all calls; NULL: made for each */
 	Oid			result_type;
 	const char *table_column;	/* name of the only column of RETURNS TABLE */
 	bool		strict;

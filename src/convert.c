@@ -32,6 +32,9 @@
 
 #include "actor.h"
 
+/* bytes of a text up to which it is not left to to_jsonb */
+#define MAX_SIMPLE_STRING	1000000
+
 /*
  * actor_conversion_begin
  *		Fixes DateStyle, IntervalStyle and extra_float_digits until
@@ -68,6 +71,49 @@ actor_conversion_end(int nestlevel)
 /* to jsonb -------------------------------------------------------------- */
 
 /*
+ * Does the same as to_jsonb for the types that most values have, which costs a
+ * small part of it.  Returns NULL for any other value.
+ */
+static Jsonb *
+simple_to_jsonb(Datum datum, Oid type)
+{
+	JsonbValue	value;
+	text	   *string;
+
+	switch (type)
+	{
+		case BOOLOID:
+			value.type = jbvBool;
+			value.val.boolean = DatumGetBool(datum);
+			break;
+		case INT2OID:
+			value.type = jbvNumeric;
+			value.val.numeric = int64_to_numeric(DatumGetInt16(datum));
+			break;
+		case INT4OID:
+			value.type = jbvNumeric;
+			value.val.numeric = int64_to_numeric(DatumGetInt32(datum));
+			break;
+		case INT8OID:
+			value.type = jbvNumeric;
+			value.val.numeric = int64_to_numeric(DatumGetInt64(datum));
+			break;
+		case TEXTOID:
+			string = DatumGetTextPP(datum);
+			/* to_jsonb knows what is too long */
+			if (VARSIZE_ANY_EXHDR(string) > MAX_SIMPLE_STRING)
+				return NULL;
+			value.type = jbvString;
+			value.val.string.val = VARDATA_ANY(string);
+			value.val.string.len = VARSIZE_ANY_EXHDR(string);
+			break;
+		default:
+			return NULL;
+	}
+	return JsonbValueToJsonb(&value);
+}
+
+/*
  * actor_to_jsonb
  *		What to_jsonb makes of a value that is not null; allocated in the
  *		current context.
@@ -78,10 +124,14 @@ actor_to_jsonb(Datum value, Oid type)
 	FmgrInfo	flinfo;
 	Param	   *param;
 	Datum		result;
+	Jsonb	   *simple;
 	int			nestlevel;
 
 	if (type == JSONBOID)
 		return DatumGetJsonbPCopy(value);
+	simple = simple_to_jsonb(value, type);
+	if (simple != NULL)
+		return simple;
 
 	/* to_jsonb asks its call expression for the type of its argument */
 	param = makeNode(Param);
@@ -145,6 +195,38 @@ value_to_cstring(JsonbValue *value)
 }
 
 /*
+ * Does the same as the input function for values that most often are of the
+ * type they are wanted in.  Returns false for any other one.
+ */
+static bool
+convert_simple(JsonbValue *value, Oid type, Datum *result)
+{
+	switch (type)
+	{
+		case BOOLOID:
+			if (value->type != jbvBool)
+				return false;
+			*result = BoolGetDatum(value->val.boolean);
+			return true;
+		case INT4OID:
+		case INT8OID:
+			if (value->type != jbvNumeric)
+				return false;
+			*result = DirectFunctionCall1(type == INT4OID ? int4in : int8in,
+										  CStringGetDatum(value_to_cstring(value)));
+			return true;
+		case TEXTOID:
+			if (value->type != jbvString)
+				return false;
+			*result = PointerGetDatum(cstring_to_text_with_len(value->val.string.val,
+															   value->val.string.len));
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
  * Converts by jsonb_to_record, which knows how arrays, composites and domains
  * are made: as the only column of a record.
  */
@@ -193,10 +275,15 @@ convert_as_record(JsonbValue *value, Oid type, bool *isnull)
 Datum
 actor_from_jsonb(JsonbValue *value, Oid type, bool *isnull)
 {
-	char		typtype = get_typtype(type);
+	char		typtype;
+	Datum		result;
 	Oid			input;
 	Oid			ioparam;
 
+	*isnull = false;
+	if (convert_simple(value, type, &result))
+		return result;
+	typtype = get_typtype(type);
 	if (typtype == TYPTYPE_COMPOSITE || typtype == TYPTYPE_DOMAIN ||
 		type == RECORDOID || OidIsValid(get_element_type(type)))
 		return convert_as_record(value, type, isnull);

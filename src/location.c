@@ -122,7 +122,7 @@ actor_location_note(ActorLocations *locations, const Datum *key, int nkeys,
 {
 	ActorLocation location;
 
-	if (locations->displaced >= locations->size && locations->size < MAX_LOCATIONS)
+	if (locations->displaced >= locations->size / 4 && locations->size < MAX_LOCATIONS)
 		grow(locations);
 	location.hash = hash_key(key, nkeys);
 	location.buffer = ((const BufferHeapTupleTableSlot *) slot)->buffer;

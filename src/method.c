@@ -73,6 +73,8 @@ actor_method_lookup(ActorType *type, const text *name)
 	char		key[NAMEDATALEN];
 	ActorMethod *method;
 
+	if (type->last_method != NULL && actor_text_is(name, type->last_method->function.name))
+		return type->last_method;
 	if (VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
 	{
 		char	   *clipped = text_to_cstring(name);
@@ -94,7 +96,10 @@ actor_method_lookup(ActorType *type, const text *name)
 									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
 	method = hash_search(type->methods, key, HASH_FIND, NULL);
-	return method != NULL ? method : load_method(type, key);
+	if (method == NULL)
+		method = load_method(type, key);
+	type->last_method = method;
+	return method;
 }
 
 static void
@@ -235,6 +240,29 @@ actor_hook_name(ActorHookKind kind)
 	return hook_names[kind];
 }
 
+/*
+ * What a language keeps for a function between calls, for one that may keep it
+ * as long as the type is cached; otherwise NULL.  PL/pgSQL looks at each call
+ * whether that still fits, and the function may call itself meanwhile.  Other
+ * languages, and what the server does around a function that has settings or
+ * another identity, may count on the end of a statement.
+ */
+static FmgrInfo *
+lasting_call(HeapTuple tuple)
+{
+	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
+	char	   *language = get_language_name(proc->prolang, true);
+	FmgrInfo   *flinfo;
+
+	if (language == NULL || strcmp(language, "plpgsql") != 0 ||
+		proc->prosecdef || !heap_attisnull(tuple, Anum_pg_proc_proconfig, NULL) ||
+		FmgrHookIsNeeded(proc->oid))
+		return NULL;
+	flinfo = MemoryContextAlloc(actor_type_context(), sizeof(FmgrInfo));
+	fmgr_info_cxt(proc->oid, flinfo, actor_type_context());
+	return flinfo;
+}
+
 static void
 fill_method(ActorMethod *method, HeapTuple tuple)
 {
@@ -243,6 +271,7 @@ fill_method(ActorMethod *method, HeapTuple tuple)
 	memset(method, 0, sizeof(*method));
 	strlcpy(method->function.name, NameStr(proc->proname), NAMEDATALEN);
 	method->function.oid = proc->oid;
+	method->function.flinfo = lasting_call(tuple);
 	method->function.result_type = proc->prorettype;
 	method->function.strict = proc->proisstrict;
 	method->function.returns_set = proc->proretset;

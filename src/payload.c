@@ -455,12 +455,17 @@ empty_array(void)
 Jsonb *
 actor_payload_call(const ActorFunction *function, Jsonb *payload)
 {
-	FmgrInfo	flinfo;
+	FmgrInfo	for_this_call;
+	FmgrInfo   *flinfo = function->flinfo;
 	FunctionCallInfo fcinfo;
 
+	if (flinfo == NULL)
+	{
+		flinfo = &for_this_call;
+		fmgr_info(function->oid, flinfo);
+	}
 	fcinfo = palloc0(SizeForFunctionCallInfo(function->nparameters));
-	fmgr_info(function->oid, &flinfo);
-	InitFunctionCallInfoData(*fcinfo, &flinfo, function->nparameters,
+	InitFunctionCallInfoData(*fcinfo, flinfo, function->nparameters,
 							 DEFAULT_COLLATION_OID, NULL, NULL);
 	map_payload(function, payload, fcinfo->args);
 

@@ -55,6 +55,7 @@ static ActorQuery read_type = {
 static MemoryContext cache_context = NULL;
 static HTAB *cache = NULL;
 static uint64 cache_generation = 0;
+static ActorType *last_found = NULL;	/* most calls are of one type */
 
 /* caches that running frames may still use */
 static MemoryContext retired_context = NULL;
@@ -86,6 +87,7 @@ refresh_cache(void)
 		MemoryContext old = cache_context;
 
 		cache = NULL;
+		last_found = NULL;
 		cache_context = NULL;
 		if (actor_frame_current() == NULL)
 			MemoryContextDelete(old);
@@ -133,9 +135,14 @@ actor_type_find(const text *name)
 	ActorType  *type;
 
 	refresh_cache();
+	if (last_found != NULL && actor_text_is(name, last_found->name))
+		return last_found;
 	text_to_cstring_buffer(name, key, sizeof(key));
 	type = hash_search(cache, key, HASH_FIND, NULL);
-	return type != NULL ? type : load_type(name, key);
+	if (type == NULL)
+		type = load_type(name, key);
+	last_found = type;
+	return type;
 }
 
 /*
