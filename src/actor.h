@@ -107,20 +107,11 @@ extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 /* location.c */
 
-/* where rows of a table were last seen */
-typedef struct ActorLocation ActorLocation;
-
-typedef struct ActorLocations
-{
-	ActorLocation *entries;		/* in TopMemoryContext */
-	int			size;
-	int			displaced;		/* since it has grown */
-} ActorLocations;
-
-extern bool actor_location_fetch(const ActorLocations *locations, Relation relation,
-								 const Datum *key, int nkeys, bool to_update,
-								 TupleTableSlot *slot);
-extern void actor_location_note(ActorLocations *locations, const Datum *key, int nkeys,
+extern Size actor_location_size(void);
+extern void actor_location_attach(void);
+extern bool actor_location_fetch(Relation relation, const Datum *key, int nkeys,
+								 bool to_update, TupleTableSlot *slot);
+extern void actor_location_note(Relation relation, const Datum *key, int nkeys,
 								ItemPointer chain, const TupleTableSlot *slot);
 
 /* direct.c */
@@ -133,7 +124,6 @@ typedef struct ActorTable
 	const char *name;
 	Oid			oid;			/* as of the generation of the catalog */
 	uint64		generation;
-	ActorLocations locations;
 } ActorTable;
 
 typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);

@@ -119,8 +119,8 @@ open_primary_key(Oid oid, int nkeys)
  * Looks for a row in an index, and remembers where it was.
  */
 static bool
-find_by_index(ActorTable *table, Relation relation, Relation index, const Datum *key,
-			  int nkeys, TupleTableSlot *slot)
+find_by_index(Relation relation, Relation index, const Datum *key, int nkeys,
+			  TupleTableSlot *slot)
 {
 	ScanKeyData keys[ACTOR_DIRECT_MAX_KEYS];
 	IndexScanDesc scan;
@@ -139,7 +139,7 @@ find_by_index(ActorTable *table, Relation relation, Relation index, const Datum 
 
 		found = index_fetch_heap(scan, slot);
 		if (found)
-			actor_location_note(&table->locations, key, nkeys, &chain, slot);
+			actor_location_note(relation, key, nkeys, &chain, slot);
 	}
 	index_endscan(scan);
 	return found;
@@ -151,8 +151,7 @@ find_by_index(ActorTable *table, Relation relation, Relation index, const Datum 
  * keeps the row, and its page, until the slot is dropped.
  */
 static ActorDirectResult
-find_row(ActorTable *table, Relation relation, const Datum *key, int nkeys, bool to_update,
-		 TupleTableSlot *slot)
+find_row(Relation relation, const Datum *key, int nkeys, bool to_update, TupleTableSlot *slot)
 {
 	Oid			primary_key = actor_primary_key_index(relation);
 	Relation	index;
@@ -161,12 +160,12 @@ find_row(ActorTable *table, Relation relation, const Datum *key, int nkeys, bool
 	Assert(nkeys <= ACTOR_DIRECT_MAX_KEYS);
 	if (!OidIsValid(primary_key))
 		return ACTOR_DIRECT_BY_SQL;
-	if (actor_location_fetch(&table->locations, relation, key, nkeys, to_update, slot))
+	if (actor_location_fetch(relation, key, nkeys, to_update, slot))
 		return ACTOR_DIRECT_DONE;
 	index = open_primary_key(primary_key, nkeys);
 	if (index == NULL)
 		return ACTOR_DIRECT_BY_SQL;
-	found = find_by_index(table, relation, index, key, nkeys, slot);
+	found = find_by_index(relation, index, key, nkeys, slot);
 	index_close(index, NoLock);
 	return found ? ACTOR_DIRECT_DONE : ACTOR_DIRECT_ABSENT;
 }
@@ -199,7 +198,7 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 	PushActiveSnapshot(snapshot);
 
 	slot = table_slot_create(relation, NULL);
-	result = find_row(table, relation, key, nkeys, false, slot);
+	result = find_row(relation, key, nkeys, false, slot);
 	if (result == ACTOR_DIRECT_DONE)
 		reader(slot, arg);
 	ExecDropSingleTupleTableSlot(slot);
@@ -316,7 +315,7 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 		/* as SPI does before a statement, and after it */
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		result = find_row(table, relation, key, nkeys, true, old);
+		result = find_row(relation, key, nkeys, true, old);
 		if (result == ACTOR_DIRECT_DONE &&
 			!(change_row(old, new, columns, ncolumns) && replace_row(relation, old, new)))
 			result = ACTOR_DIRECT_BY_SQL;

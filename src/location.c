@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * location.c
- *		Where rows of the extension's tables were last seen by this session.
+ *		Where rows of the extension's tables were last seen.
  *
  * Going down an index costs more than all else that is done to find a row.
  * Most rows are where they were: an update that changes no index keeps a row
- * on its page, in a chain of versions that begins at the same line.  So a
- * session remembers the begin of the chain and the buffer of its page.
+ * on its page, in a chain of versions that begins at the same line.  So the
+ * begin of the chain and the buffer of its page are remembered for all
+ * sessions.
  *
  * What is remembered may be wrong, and nothing depends on it.  The server says
  * whether the buffer still has the page, the snapshot which version of the
@@ -14,8 +15,8 @@
  * key has one visible row, so that is the one the index would lead to.  Whoever
  * finds nothing asks the index.
  *
- * The memory is a table of sets of two, which grows with the rows a session
- * uses up to a fixed size.
+ * The memory is a table of fixed size, in sets of two.  Nobody locks it: an
+ * entry that is half of one row and half of another one is just wrong.
  *
  * IDENTIFICATION
  *		src/location.c
@@ -27,33 +28,70 @@
 #include "access/heapam.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
+#include "port/atomics.h"
 #include "storage/bufmgr.h"
 #include "storage/bufpage.h"
-#include "utils/memutils.h"
+#include "storage/shmem.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "actor.h"
 #include "compat.h"
 
-/* rows that are remembered of a table, which must be powers of two */
-#define MIN_LOCATIONS	256
-#define MAX_LOCATIONS	32768
+/* rows that are remembered, a power of two; 2 MB */
+#define LOCATIONS	131072
 
-struct ActorLocation
+typedef struct Entry
 {
-	uint32		hash;			/* of the key */
-	Buffer		buffer;			/* InvalidBuffer: nothing is remembered */
+	pg_atomic_uint64 row;		/* hash of table and key, block */
+	pg_atomic_uint64 place;		/* buffer (InvalidBuffer: none), offset */
+} Entry;
+
+/* where a row was seen */
+typedef struct Location
+{
 	BlockNumber block;
+	Buffer		buffer;
 	OffsetNumber offset;		/* where the chain of versions begins */
-};
+} Location;
+
+static Entry *entries = NULL;
+
+/* shared memory --------------------------------------------------------- */
+
+Size
+actor_location_size(void)
+{
+	return LOCATIONS * sizeof(Entry);
+}
+
+/*
+ * actor_location_attach
+ *		Finds or makes the table; the caller has AddinShmemInitLock.
+ */
+void
+actor_location_attach(void)
+{
+	bool		found;
+
+	entries = ShmemInitStruct("actor locations", actor_location_size(), &found);
+	if (found)
+		return;
+	for (int i = 0; i < LOCATIONS; i++)
+	{
+		pg_atomic_init_u64(&entries[i].row, 0);
+		pg_atomic_init_u64(&entries[i].place, 0);
+	}
+}
 
 /* remembering ----------------------------------------------------------- */
 
 static uint32
-hash_key(const Datum *key, int nkeys)
+hash_row(Relation relation, const Datum *key, int nkeys)
 {
-	uint32		hash = 0;
+	uint32		hash = hash_combine(murmurhash32(MyDatabaseId),
+									murmurhash32(RelationGetRelid(relation)));
 
 	for (int i = 0; i < nkeys; i++)
 	{
@@ -68,83 +106,72 @@ hash_key(const Datum *key, int nkeys)
 /*
  * The set in which a row with that hash is remembered.
  */
-static inline ActorLocation *
-find_set(const ActorLocations *locations, uint32 hash)
+static inline Entry *
+find_set(uint32 hash)
 {
-	return &locations->entries[hash & (locations->size - 1) & ~1];
+	return &entries[hash & (LOCATIONS - 1) & ~1];
 }
 
-/*
- * Puts a location first in its set, so that one that was second makes way.
- */
-static void
-put_first(ActorLocations *locations, const ActorLocation *location)
+static inline uint32
+entry_hash(uint64 row)
 {
-	ActorLocation *set = find_set(locations, location->hash);
-
-	if (set[0].hash != location->hash)
-	{
-		if (set[1].hash != location->hash && set[1].buffer != InvalidBuffer)
-			locations->displaced++;
-		set[1] = set[0];
-	}
-	set[0] = *location;
-}
-
-/*
- * Makes room, at first and when many rows had to make way for others.
- */
-static void
-grow(ActorLocations *locations)
-{
-	ActorLocation *old = locations->entries;
-	int			old_size = locations->size;
-
-	locations->size = old_size == 0 ? MIN_LOCATIONS : 2 * old_size;
-	locations->entries = MemoryContextAllocZero(TopMemoryContext,
-												locations->size * sizeof(ActorLocation));
-	for (int i = 0; i < old_size; i++)
-		if (old[i].buffer != InvalidBuffer)
-			put_first(locations, &old[i]);
-	if (old != NULL)
-		pfree(old);
-	locations->displaced = 0;
+	return (uint32) (row >> 32);
 }
 
 /*
  * actor_location_note
  *		Remembers that the row with a key of texts is in a slot, in the chain
  *		of versions to which the index has led.
+ *
+ * It becomes the first one of its set, and what was second makes way.
  */
 void
-actor_location_note(ActorLocations *locations, const Datum *key, int nkeys,
-					ItemPointer chain, const TupleTableSlot *slot)
+actor_location_note(Relation relation, const Datum *key, int nkeys, ItemPointer chain,
+					const TupleTableSlot *slot)
 {
-	ActorLocation location;
+	Buffer		buffer = ((const BufferHeapTupleTableSlot *) slot)->buffer;
+	uint32		hash;
+	Entry	   *set;
+	uint64		first;
 
-	if (locations->displaced >= locations->size / 4 && locations->size < MAX_LOCATIONS)
-		grow(locations);
-	location.hash = hash_key(key, nkeys);
-	location.buffer = ((const BufferHeapTupleTableSlot *) slot)->buffer;
-	location.block = ItemPointerGetBlockNumber(chain);
-	location.offset = ItemPointerGetOffsetNumber(chain);
-	put_first(locations, &location);
+	if (entries == NULL)
+		return;
+	hash = hash_row(relation, key, nkeys);
+	set = find_set(hash);
+	first = pg_atomic_read_u64(&set[0].row);
+	if (entry_hash(first) != hash)
+	{
+		pg_atomic_write_u64(&set[1].row, first);
+		pg_atomic_write_u64(&set[1].place, pg_atomic_read_u64(&set[0].place));
+	}
+	pg_atomic_write_u64(&set[0].row,
+						(uint64) hash << 32 | ItemPointerGetBlockNumber(chain));
+	pg_atomic_write_u64(&set[0].place,
+						(uint64) (uint32) buffer << 32 | ItemPointerGetOffsetNumber(chain));
 }
 
 /* finding --------------------------------------------------------------- */
 
-static ActorLocation *
-find_location(const ActorLocations *locations, uint32 hash)
+/*
+ * Where the row with that hash was seen; false if nobody knows.
+ */
+static bool
+find_location(uint32 hash, Location *location)
 {
-	ActorLocation *set;
+	Entry	   *set = find_set(hash);
 
-	if (locations->size == 0)
-		return NULL;
-	set = find_set(locations, hash);
 	for (int i = 0; i < 2; i++)
-		if (set[i].hash == hash && set[i].buffer != InvalidBuffer)
-			return &set[i];
-	return NULL;
+	{
+		uint64		row = pg_atomic_read_u64(&set[i].row);
+		uint64		place = pg_atomic_read_u64(&set[i].place);
+
+		location->block = (BlockNumber) row;
+		location->buffer = (Buffer) (place >> 32);
+		location->offset = (OffsetNumber) place;
+		if (entry_hash(row) == hash && location->buffer != InvalidBuffer)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -161,16 +188,16 @@ is_short_of_room(Page page, Size length)
  * that is pinned.
  */
 static bool
-search_chain(Relation relation, Buffer buffer, const ActorLocation *location, HeapTuple tuple)
+search_chain(Relation relation, const Location *location, HeapTuple tuple)
 {
 	ItemPointerData tid;
 	bool		found;
 
 	ItemPointerSet(&tid, location->block, location->offset);
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	found = heap_hot_search_buffer(&tid, relation, buffer, GetActiveSnapshot(), tuple,
-								   NULL, true);
-	LockBuffer(buffer, BUFFER_LOCK_UNLOCK);
+	LockBuffer(location->buffer, BUFFER_LOCK_SHARE);
+	found = heap_hot_search_buffer(&tid, relation, location->buffer, GetActiveSnapshot(),
+								   tuple, NULL, true);
+	LockBuffer(location->buffer, BUFFER_LOCK_UNLOCK);
 	return found;
 }
 
@@ -180,16 +207,15 @@ search_chain(Relation relation, Buffer buffer, const ActorLocation *location, He
  * cost more than the update.
  */
 static bool
-search_page(Relation relation, Buffer buffer, const ActorLocation *location, bool to_update,
-			HeapTuple tuple)
+search_page(Relation relation, const Location *location, bool to_update, HeapTuple tuple)
 {
-	if (!search_chain(relation, buffer, location, tuple))
+	if (!search_chain(relation, location, tuple))
 		return false;
-	if (!to_update || !is_short_of_room(BufferGetPage(buffer), tuple->t_len))
+	if (!to_update || !is_short_of_room(BufferGetPage(location->buffer), tuple->t_len))
 		return true;
 	/* rows may move */
-	heap_page_prune_opt(relation, buffer);
-	return search_chain(relation, buffer, location, tuple);
+	heap_page_prune_opt(relation, location->buffer);
+	return search_chain(relation, location, tuple);
 }
 
 /*
@@ -219,25 +245,24 @@ has_key(TupleTableSlot *slot, const Datum *key, int nkeys)
  * somewhere else or not at all.
  */
 bool
-actor_location_fetch(const ActorLocations *locations, Relation relation, const Datum *key,
-					 int nkeys, bool to_update, TupleTableSlot *slot)
+actor_location_fetch(Relation relation, const Datum *key, int nkeys, bool to_update,
+					 TupleTableSlot *slot)
 {
-	BufferHeapTupleTableSlot *buffer_slot = (BufferHeapTupleTableSlot *) slot;
-	HeapTuple	tuple = &buffer_slot->base.tupdata;
-	ActorLocation *location = find_location(locations, hash_key(key, nkeys));
+	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
+	Location	location;
 
-	/* the index has the locks of this level */
-	if (location == NULL || IsolationIsSerializable())
+	/* at this level the index has locks, which are needed */
+	if (entries == NULL || IsolationIsSerializable())
 		return false;
-	if (!actor_read_recent_buffer(relation, location->block, location->buffer))
+	if (!find_location(hash_row(relation, key, nkeys), &location) ||
+		!actor_read_recent_buffer(relation, location.block, location.buffer))
 		return false;
-	if (!search_page(relation, location->buffer, location, to_update, tuple))
+	if (!search_page(relation, &location, to_update, tuple))
 	{
-		ReleaseBuffer(location->buffer);
+		ReleaseBuffer(location.buffer);
 		return false;
 	}
-	ExecStorePinnedBufferHeapTuple(tuple, slot, location->buffer);
-	slot->tts_tableOid = RelationGetRelid(relation);
+	ExecStorePinnedBufferHeapTuple(tuple, slot, location.buffer);
 	if (has_key(slot, key, nkeys))
 		return true;
 	ExecClearTuple(slot);

@@ -79,6 +79,7 @@ void
 actor_shared_request(void)
 {
 	RequestAddinShmemSpace(shared_size());
+	RequestAddinShmemSpace(actor_location_size());
 	RequestNamedLWLockTranche("actor", 1);
 }
 
@@ -120,6 +121,7 @@ actor_shared_attach(void)
 		}
 		actor_suspects_attach();
 	}
+	actor_location_attach();
 	LWLockRelease(AddinShmemInitLock);
 }
 
