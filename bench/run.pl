@@ -67,7 +67,6 @@ my %modes = (
 		%normal,
 		rounds => 3,
 		seconds => 1,
-		bulk => 10_000,
 		due => 20_000,
 		others => 100_000,
 		probes => 100,

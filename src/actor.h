@@ -94,6 +94,8 @@ extern Oid	actor_catalog_relation(const char *name);
 extern uint64 actor_catalog_generation(void);
 extern void actor_catalog_invalidate_types(void);
 extern void actor_catalog_altered(void);
+extern void actor_identity_begin(ActorBookkeeping *bookkeeping);
+extern void actor_identity_end(ActorBookkeeping *bookkeeping);
 extern void actor_bookkeeping_begin(ActorBookkeeping *bookkeeping);
 extern void actor_bookkeeping_end(ActorBookkeeping *bookkeeping);
 extern uint64 actor_query_run(ActorQuery *query, Datum *values, const char *nulls);

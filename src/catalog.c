@@ -276,6 +276,28 @@ actor_catalog_require(void)
 }
 
 /*
+ * actor_identity_begin
+ *		Becomes the owner of the extension, until actor_identity_end or the end
+ *		of the (sub)transaction by an error.
+ */
+void
+actor_identity_begin(ActorBookkeeping *bookkeeping)
+{
+	lookup_extension();
+	GetUserIdAndSecContext(&bookkeeping->userid, &bookkeeping->sec_context);
+	SetUserIdAndSecContext(extension_owner,
+						   bookkeeping->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+}
+
+void
+actor_identity_end(ActorBookkeeping *bookkeeping)
+{
+	SetUserIdAndSecContext(bookkeeping->userid, bookkeeping->sec_context);
+}
+
+/*
  * actor_bookkeeping_begin
  *		Connects to SPI and becomes the owner of the extension.
  *
@@ -288,11 +310,7 @@ actor_bookkeeping_begin(ActorBookkeeping *bookkeeping)
 	lookup_extension();
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
-	GetUserIdAndSecContext(&bookkeeping->userid, &bookkeeping->sec_context);
-	SetUserIdAndSecContext(extension_owner,
-						   bookkeeping->sec_context |
-						   SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
+	actor_identity_begin(bookkeeping);
 }
 
 /*
@@ -302,7 +320,7 @@ actor_bookkeeping_begin(ActorBookkeeping *bookkeeping)
 void
 actor_bookkeeping_end(ActorBookkeeping *bookkeeping)
 {
-	SetUserIdAndSecContext(bookkeeping->userid, bookkeeping->sec_context);
+	actor_identity_end(bookkeeping);
 	if (SPI_finish() != SPI_OK_FINISH)
 		elog(ERROR, "SPI_finish failed");
 }

@@ -27,6 +27,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
 #include "access/tableam.h"
@@ -249,7 +250,7 @@ insert_index_entries(Relation relation, TupleTableSlot *slot, ActorUpdatedIndexe
 	EState	   *estate;
 	ResultRelInfo *result;
 
-	actor_bookkeeping_begin(&bookkeeping);
+	actor_identity_begin(&bookkeeping);
 	estate = CreateExecutorState();
 	result = makeNode(ResultRelInfo);
 	InitResultRelInfo(result, relation, 0, NULL, 0);
@@ -258,7 +259,7 @@ insert_index_entries(Relation relation, TupleTableSlot *slot, ActorUpdatedIndexe
 	(void) actor_insert_index_tuples(result, slot, estate, updated);
 	ExecCloseIndices(result);
 	FreeExecutorState(estate);
-	actor_bookkeeping_end(&bookkeeping);
+	actor_identity_end(&bookkeeping);
 }
 
 /*
@@ -357,6 +358,94 @@ takes_row(Relation relation, const bool *isnull, int ncolumns)
 }
 
 /*
+ * What it takes to insert rows into a table.  It is kept for the transaction,
+ * as it takes a good part of the time; indexes are opened for each row.
+ */
+typedef struct Insertion
+{
+	Oid			relation;
+	List	   *indexes;
+	EState	   *estate;
+	ResultRelInfo *result;
+	MemoryContextCallback forget;
+} Insertion;
+
+/* the last one, if nobody uses it */
+static Insertion *kept = NULL;
+
+static void
+forget_insertion(void *arg)
+{
+	kept = NULL;
+}
+
+/*
+ * Makes what it takes to insert rows into a table, in the context of the
+ * transaction, and opens its indexes.
+ */
+static Insertion *
+make_insertion(Relation relation, List *indexes)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	EState	   *estate = CreateExecutorState();
+	Insertion  *insertion;
+
+	MemoryContextSwitchTo(estate->es_query_cxt);
+	insertion = palloc0(sizeof(Insertion));
+	insertion->relation = RelationGetRelid(relation);
+	insertion->indexes = list_copy(indexes);
+	insertion->estate = estate;
+	insertion->result = makeNode(ResultRelInfo);
+	InitResultRelInfo(insertion->result, relation, 0, NULL, 0);
+	ExecOpenIndices(insertion->result, true);
+	insertion->forget.func = forget_insertion;
+	MemoryContextRegisterResetCallback(estate->es_query_cxt, &insertion->forget);
+	MemoryContextSwitchTo(old);
+	return insertion;
+}
+
+/*
+ * Takes the one that is kept if it fits, or makes one, with the indexes open.
+ * After an error it is not kept.
+ */
+static Insertion *
+begin_insertion(Relation relation)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	Insertion  *insertion = kept;
+	int			i = 0;
+	ListCell   *cell;
+
+	kept = NULL;
+	if (insertion == NULL || insertion->relation != RelationGetRelid(relation) ||
+		!equal(insertion->indexes, indexes))
+	{
+		if (insertion != NULL)
+			FreeExecutorState(insertion->estate);
+		return make_insertion(relation, indexes);
+	}
+
+	insertion->result->ri_RelationDesc = relation;
+	foreach(cell, indexes)
+		insertion->result->ri_IndexRelationDescs[i++] = index_open(lfirst_oid(cell),
+																   RowExclusiveLock);
+	list_free(indexes);
+	return insertion;
+}
+
+/*
+ * Closes the indexes, whose locks are kept as that of the table is.
+ */
+static void
+end_insertion(Insertion *insertion)
+{
+	for (int i = 0; i < insertion->result->ri_NumIndices; i++)
+		index_close(insertion->result->ri_IndexRelationDescs[i], NoLock);
+	ResetPerTupleExprContext(insertion->estate);
+	kept = insertion;
+}
+
+/*
  * Inserts a row unless there is one with its primary key.  As for ON CONFLICT,
  * it is withdrawn if one turns up.  Looking for one before leaves no dead row
  * then, but is not needed; it is left out while many new rows come in a row.
@@ -367,33 +456,30 @@ insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot)
 	static int	look_first = LOOK_FIRST;
 	List	   *arbiters = list_make1_oid(primary_key);
 	ActorBookkeeping bookkeeping;
-	EState	   *estate;
-	ResultRelInfo *result;
+	Insertion  *insertion;
 	ItemPointerData other;
 	bool		conflict = true;
 
 	/* for functions of indexes, as above */
-	actor_bookkeeping_begin(&bookkeeping);
-	estate = CreateExecutorState();
-	result = makeNode(ResultRelInfo);
-	InitResultRelInfo(result, relation, 0, NULL, 0);
-	ExecOpenIndices(result, true);
+	actor_identity_begin(&bookkeeping);
+	insertion = begin_insertion(relation);
 	if (look_first == 0 ||
-		actor_check_index_constraints(result, slot, estate, &other, arbiters))
+		actor_check_index_constraints(insertion->result, slot, insertion->estate, &other,
+									  arbiters))
 	{
 		uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
 
 		conflict = false;
 		table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL,
 									   token);
-		(void) actor_insert_index_tuples_once(result, slot, estate, &conflict, arbiters);
+		(void) actor_insert_index_tuples_once(insertion->result, slot, insertion->estate,
+											  &conflict, arbiters);
 		table_tuple_complete_speculative(relation, slot, token, !conflict);
 		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	}
 	look_first = conflict ? LOOK_FIRST : Max(look_first - 1, 0);
-	ExecCloseIndices(result);
-	FreeExecutorState(estate);
-	actor_bookkeeping_end(&bookkeeping);
+	end_insertion(insertion);
+	actor_identity_end(&bookkeeping);
 	return !conflict;
 }
 
@@ -419,12 +505,12 @@ actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, 
 	primary_key = actor_primary_key_index(relation);
 	if (OidIsValid(primary_key) && takes_row(relation, isnull, ncolumns))
 	{
-		TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation),
-														&TTSOpsVirtual);
+		TupleDesc	tupdesc = RelationGetDescr(relation);
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsHeapTuple);
 
-		memcpy(slot->tts_values, values, sizeof(Datum) * ncolumns);
-		memcpy(slot->tts_isnull, isnull, sizeof(bool) * ncolumns);
-		ExecStoreVirtualTuple(slot);
+		/* made once, where a virtual one would be made again */
+		ExecStoreHeapTuple(heap_form_tuple(tupdesc, unconstify(Datum *, values),
+										   unconstify(bool *, isnull)), slot, true);
 
 		/* as SPI does before a statement, and after it */
 		CommandCounterIncrement();

@@ -228,13 +228,28 @@ actor_due_check_write(const char *function)
 void
 actor_due_check_role(ActorDueKind kind, Oid role, NameData *name)
 {
+	/* the last one that could, and the generation of the catalog then */
+	static Oid	last_role = InvalidOid;
+	static NameData last_name;
+	static uint64 last_generation = 0;
+	uint64		generation = actor_catalog_generation();
 	const char *word = actor_due_word(kind);
-	const char *reason = actor_role_unusable(role);
-	char	   *role_name = GetUserNameFromId(role, true);
+	const char *reason;
+	char	   *role_name;
 
+	if (role == last_role && generation == last_generation)
+	{
+		*name = last_name;
+		return;
+	}
+	reason = actor_role_unusable(role);
+	role_name = GetUserNameFromId(role, true);
 	if (reason == NULL && role_name != NULL)
 	{
 		namestrcpy(name, role_name);
+		last_role = role;
+		last_name = *name;
+		last_generation = generation;
 		return;
 	}
 	ereport(ERROR,
@@ -463,9 +478,10 @@ static void
 set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 		ActorScheduleRequest *request)
 {
-	const char *word = actor_due_word(kind);
-	int			overwrite = kind == DUE_TIMER ? ARG_TIMER_OVERWRITE : ARG_OVERWRITE;
-	text	   *name = actor_text_argument(fcinfo, ARG_NAME, psprintf("%s name", word),
+	bool		is_timer = kind == DUE_TIMER;
+	int			overwrite = is_timer ? ARG_TIMER_OVERWRITE : ARG_OVERWRITE;
+	text	   *name = actor_text_argument(fcinfo, ARG_NAME,
+										   is_timer ? "timer name" : "reminder name",
 										   ACTOR_MAX_NAME_LEN);
 	text	   *method_name = PG_ARGISNULL(ARG_METHOD) ? name : PG_GETARG_TEXT_PP(ARG_METHOD);
 	uint64		generation = actor_catalog_generation();
@@ -488,11 +504,11 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 						now, session_timezone);
 
-	actor_due_check_write(psprintf("actor_set_%s()", word));
-	actor_require_preload(psprintf("%ss", word));
+	actor_due_check_write(is_timer ? "actor_set_timer()" : "actor_set_reminder()");
+	actor_require_preload(is_timer ? "timers" : "reminders");
 	schema = actor_check_method(actor->type, method_name);
 	actor_due_check_role(kind, GetUserId(), &role_name);
-	if (kind == DUE_TIMER)
+	if (is_timer)
 	{
 		enter_for_timer(actor, generation);
 		/* that may have taken its time */
