@@ -145,15 +145,19 @@ EXCEPTION WHEN OTHERS THEN
   state := sqlstate;
   message := sqlerrm;
 END $$;
--- whether an INSERT was planned, which keeps a lock on the index
+-- whether an INSERT was prepared
 \c -
 SET client_min_messages = warning;
 SET SESSION AUTHORIZATION regress_actor_owner;
 BEGIN;
 SELECT actor_set_reminder('shelf', '1', 'ring', '1000h');
-SELECT count(*) AS by_insert FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'actor.reminder_pkey'::regclass AND mode = 'RowExclusiveLock';
+RESET SESSION AUTHORIZATION;
+SELECT count(*) AS by_insert FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'INSERT INTO actor.reminder%';
+SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_set_reminder('shelf', '1', 'ring', '1000h');
-SELECT count(*) AS by_insert FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'actor.reminder_pkey'::regclass AND mode = 'RowExclusiveLock';
+RESET SESSION AUTHORIZATION;
+SELECT count(*) AS by_insert FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'INSERT INTO actor.reminder%';
+SET SESSION AUTHORIZATION regress_actor_owner;
 COMMIT;
 SELECT count(actor_set_reminder('shelf', i::text, 'ring', '1000h')) FROM generate_series(1, 100) AS i;
 SELECT count(actor_set_reminder('shelf', i::text, 'ring', '2000h')) FROM generate_series(51, 150) AS i;
@@ -189,6 +193,28 @@ RESET SESSION AUTHORIZATION;
 ALTER TABLE actor.reminder DROP COLUMN note;
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT * FROM shelf._remind('301');
+-- indexes that come and go in the transaction
+BEGIN;
+SELECT actor_set_reminder('shelf', 'first', 'ring', '1000h');
+RESET SESSION AUTHORIZATION;
+CREATE INDEX regress_note ON actor.reminder (upper(actor_id)) WHERE actor_type = 'shelf';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_set_reminder('shelf', 'second', 'ring', '1000h');
+SELECT actor_set_reminder('shelf', 'third', 'ring', '1000h');
+SAVEPOINT s;
+SELECT * FROM shelf._remind('third');
+SELECT actor_set_reminder('shelf', 'fourth', 'ring', '1000h');
+ROLLBACK TO s;
+SELECT actor_set_reminder('shelf', 'fifth', 'ring', '1000h');
+RESET SESSION AUTHORIZATION;
+SET LOCAL enable_seqscan = off;
+SELECT actor_id FROM actor.reminder WHERE actor_type = 'shelf' AND upper(actor_id) IN ('FIRST', 'SECOND', 'THIRD', 'FOURTH', 'FIFTH') ORDER BY 1;
+SET LOCAL enable_seqscan = on;
+DROP INDEX actor.regress_note;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_set_reminder('shelf', 'sixth', 'ring', '1000h');
+COMMIT;
+SELECT actor_id FROM actor.reminder WHERE actor_type = 'shelf' AND actor_id ~ 'th|ir|sec' ORDER BY 1;
 SELECT actor_unregister('shelf', true);
 DROP SCHEMA shelf CASCADE;
 RESET SESSION AUTHORIZATION;
