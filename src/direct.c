@@ -358,8 +358,13 @@ takes_row(Relation relation, const bool *isnull, int ncolumns)
 }
 
 /*
- * What it takes to insert rows into a table.  It is kept for the transaction,
- * as it takes a good part of the time; indexes are opened for each row.
+ * What it takes to insert rows into a table.  It is kept, as it takes a good
+ * part of the time; indexes are opened for each row.
+ *
+ * An index that is being made, or made anew, without locking out writers is not
+ * written yet, and who makes it waits for those who have locked the table since
+ * before it is.  So this may be kept as long as the lock and no longer: until
+ * the (sub)transaction ends that it was made in, if that is rolled back.
  */
 typedef struct Insertion
 {
@@ -381,12 +386,12 @@ forget_insertion(void *arg)
 
 /*
  * Makes what it takes to insert rows into a table, in the context of the
- * transaction, and opens its indexes.
+ * (sub)transaction, and opens its indexes.
  */
 static Insertion *
 make_insertion(Relation relation, List *indexes)
 {
-	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
 	EState	   *estate = CreateExecutorState();
 	Insertion  *insertion;
 
