@@ -120,6 +120,32 @@ END $$;
 SELECT pg_relation_size('actor.state') / current_setting('block_size')::int < 50 AS small;
 SELECT right(value #>> '{}', 4) AS value, by_index FROM place._get('many');
 
+--
+-- A page that is used is seen to be used, or it would soon be evicted.  Only
+-- the server's own extension shows that.
+--
+RESET SESSION AUTHORIZATION;
+SELECT count(*) > 0 AS can_look FROM pg_available_extensions WHERE name = 'pg_buffercache' \gset
+VACUUM FULL actor.state;
+SET SESSION AUTHORIZATION regress_actor_owner;
+DO $$ BEGIN
+  FOR i IN 1..200 LOOP
+    PERFORM actor_invoke('place', '1', 'get', '{"key": "many"}');
+  END LOOP;
+END $$;
+RESET SESSION AUTHORIZATION;
+\set used t
+\if :can_look
+CREATE EXTENSION pg_buffercache;
+SELECT max(usagecount) = 5 AS used FROM pg_buffercache
+ WHERE relfilenode = pg_relation_filenode('actor.state')
+   AND reldatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND relforknumber = 0 \gset
+DROP EXTENSION pg_buffercache;
+\endif
+\echo :used
+SET SESSION AUTHORIZATION regress_actor_owner;
+
 SELECT actor_unregister('place', true);
 DROP SCHEMA place CASCADE;
 RESET SESSION AUTHORIZATION;

@@ -48,6 +48,9 @@ typedef struct Entry
 	pg_atomic_uint64 place;		/* buffer (InvalidBuffer: none), offset */
 } Entry;
 
+/* every which pin is one that counts as use of the page */
+#define COUNT_EVERY	16
+
 /* where a row was seen */
 typedef struct Location
 {
@@ -175,6 +178,28 @@ find_location(uint32 hash, Location *location)
 }
 
 /*
+ * Pins the page of a location, if the buffer still has it.
+ *
+ * That does not count as use of the page: if nothing else were done those that
+ * are used most would be the first ones to be evicted.  The other way takes
+ * longer.  The page exists, as the lock on the table keeps it from being cut.
+ */
+static bool
+pin_page(Relation relation, Location *location)
+{
+	static uint32 pins = 0;
+
+	if (!actor_read_recent_buffer(relation, location->block, location->buffer))
+		return false;
+	if (++pins % COUNT_EVERY == 0)
+	{
+		ReleaseBuffer(location->buffer);
+		location->buffer = ReadBuffer(relation, location->block);
+	}
+	return true;
+}
+
+/*
  * Whether a page has hardly room for another version of a row of that length.
  */
 static bool
@@ -255,7 +280,7 @@ actor_location_fetch(Relation relation, const Datum *key, int nkeys, bool to_upd
 	if (entries == NULL || IsolationIsSerializable())
 		return false;
 	if (!find_location(hash_row(relation, key, nkeys), &location) ||
-		!actor_read_recent_buffer(relation, location.block, location.buffer))
+		!pin_page(relation, &location))
 		return false;
 	if (!search_page(relation, &location, to_update, tuple))
 	{
