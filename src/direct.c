@@ -381,7 +381,8 @@ static Insertion *kept = NULL;
 static void
 forget_insertion(void *arg)
 {
-	kept = NULL;
+	if (kept == arg)
+		kept = NULL;
 }
 
 /*
@@ -404,6 +405,7 @@ make_insertion(Relation relation, List *indexes)
 	InitResultRelInfo(insertion->result, relation, 0, NULL, 0);
 	ExecOpenIndices(insertion->result, true);
 	insertion->forget.func = forget_insertion;
+	insertion->forget.arg = insertion;
 	MemoryContextRegisterResetCallback(estate->es_query_cxt, &insertion->forget);
 	MemoryContextSwitchTo(old);
 	return insertion;
@@ -439,11 +441,37 @@ begin_insertion(Relation relation)
 }
 
 /*
- * Closes the indexes, whose locks are kept as that of the table is.
+ * Whether no index has anything in it that counts on the end of a statement:
+ * functions, or what an access method has kept, which refers to the index while
+ * it is open.
+ */
+static bool
+has_simple_indexes(const ResultRelInfo *result)
+{
+	for (int i = 0; i < result->ri_NumIndices; i++)
+	{
+		const IndexInfo *index = result->ri_IndexRelationInfo[i];
+
+		if (index->ii_Expressions != NIL || index->ii_Predicate != NIL ||
+			index->ii_AmCache != NULL)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Closes the indexes, whose locks are kept as that of the table is, if what was
+ * made is to be used again.
  */
 static void
 end_insertion(Insertion *insertion)
 {
+	if (!has_simple_indexes(insertion->result))
+	{
+		ExecCloseIndices(insertion->result);
+		FreeExecutorState(insertion->estate);
+		return;
+	}
 	for (int i = 0; i < insertion->result->ri_NumIndices; i++)
 		index_close(insertion->result->ri_IndexRelationDescs[i], NoLock);
 	ResetPerTupleExprContext(insertion->estate);
