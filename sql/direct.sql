@@ -204,8 +204,25 @@ SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_set_reminder('shelf', 'sixth', 'ring', '1000h');
 COMMIT;
 SELECT actor_id FROM actor.reminder WHERE actor_type = 'shelf' AND actor_id ~ 'th|ir|sec' ORDER BY 1;
--- one whose access method keeps something while a statement inserts rows
+-- rows that fail in a savepoint leave nothing behind
 RESET SESSION AUTHORIZATION;
+CREATE UNIQUE INDEX regress_period ON actor.reminder (actor_type, period);
+BEGIN;
+DO $$ BEGIN
+  FOR i IN 1..100 LOOP
+    PERFORM actor_set_reminder('shelf', 'good ' || i, 'ring', '1000h', i || 'h');
+    BEGIN
+      PERFORM actor_set_reminder('shelf', 'bad ' || i, 'ring', '1000h', i || 'h');
+      RAISE EXCEPTION 'inserted';
+    EXCEPTION WHEN unique_violation THEN NULL;
+    END;
+  END LOOP;
+END $$;
+SELECT count(*) < 50 AS few FROM pg_backend_memory_contexts WHERE name = 'ExecutorState';
+SELECT split_part(actor_id, ' ', 1) AS id, count(*) FROM actor.reminder WHERE period IS NOT NULL GROUP BY 1;
+ROLLBACK;
+DROP INDEX actor.regress_period;
+-- one whose access method keeps something while a statement inserts rows
 CREATE INDEX regress_data ON actor.reminder USING gin (data);
 BEGIN;
 SET LOCAL SESSION AUTHORIZATION regress_actor_owner;

@@ -413,7 +413,6 @@ make_insertion(Relation relation, List *indexes)
 
 /*
  * Takes the one that is kept if it fits, or makes one, with the indexes open.
- * After an error it is not kept.
  */
 static Insertion *
 begin_insertion(Relation relation)
@@ -481,39 +480,65 @@ end_insertion(Insertion *insertion)
 /*
  * Inserts a row unless there is one with its primary key.  As for ON CONFLICT,
  * it is withdrawn if one turns up.  Looking for one before leaves no dead row
- * then, but is not needed; it is left out while many new rows come in a row.
+ * then, but is not needed.
+ */
+static bool
+insert_unless_there(Relation relation, Oid primary_key, TupleTableSlot *slot,
+					Insertion *insertion, bool look_first)
+{
+	List	   *arbiters = list_make1_oid(primary_key);
+	ItemPointerData other;
+	bool		conflict = false;
+	uint32		token;
+
+	if (look_first &&
+		!actor_check_index_constraints(insertion->result, slot, insertion->estate, &other,
+									   arbiters))
+		return false;
+
+	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
+	table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL, token);
+	(void) actor_insert_index_tuples_once(insertion->result, slot, insertion->estate,
+										  &conflict, arbiters);
+	table_tuple_complete_speculative(relation, slot, token, !conflict);
+	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
+	return !conflict;
+}
+
+/*
+ * The same.  Nobody looks before while many new rows come in a row.
  */
 static bool
 insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot)
 {
 	static int	look_first = LOOK_FIRST;
-	List	   *arbiters = list_make1_oid(primary_key);
 	ActorBookkeeping bookkeeping;
-	Insertion  *insertion;
-	ItemPointerData other;
-	bool		conflict = true;
+	Insertion  *volatile insertion;
+	bool		inserted;
 
 	/* for functions of indexes, as above */
 	actor_identity_begin(&bookkeeping);
 	insertion = begin_insertion(relation);
-	if (look_first == 0 ||
-		actor_check_index_constraints(insertion->result, slot, insertion->estate, &other,
-									  arbiters))
+	PG_TRY();
 	{
-		uint32		token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-
-		conflict = false;
-		table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL,
-									   token);
-		(void) actor_insert_index_tuples_once(insertion->result, slot, insertion->estate,
-											  &conflict, arbiters);
-		table_tuple_complete_speculative(relation, slot, token, !conflict);
-		SpeculativeInsertionLockRelease(GetCurrentTransactionId());
+		inserted = insert_unless_there(relation, primary_key, slot, insertion,
+									   look_first > 0);
 	}
-	look_first = conflict ? LOOK_FIRST : Max(look_first - 1, 0);
+	PG_CATCH();
+	{
+		/*
+		 * Nothing in it is half done.  Rows that fail must not each leave one
+		 * behind until the transaction ends.
+		 */
+		if (has_simple_indexes(insertion->result))
+			kept = insertion;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	look_first = inserted ? Max(look_first - 1, 0) : LOOK_FIRST;
 	end_insertion(insertion);
 	actor_identity_end(&bookkeeping);
-	return !conflict;
+	return inserted;
 }
 
 /*
