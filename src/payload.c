@@ -459,7 +459,8 @@ actor_payload_call(const ActorFunction *function, Jsonb *payload)
 	FmgrInfo   *flinfo = function->flinfo;
 	FunctionCallInfo fcinfo;
 
-	if (flinfo == NULL)
+	/* a library that was loaded since may want to know of the call */
+	if (flinfo == NULL || FmgrHookIsNeeded(function->oid))
 	{
 		flinfo = &for_this_call;
 		fmgr_info(function->oid, flinfo);
