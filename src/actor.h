@@ -413,6 +413,8 @@ extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
 extern void actor_turn_leave(const ActorRef *actor);
 extern bool actor_turn_is_entered(const ActorRef *actor);
 extern void actor_turn_set_entered(const ActorRef *actor);
+extern void actor_turn_keep(const ActorRef *actor);
+extern bool actor_turn_is_kept(const ActorRef *actor);
 extern bool actor_turn_known(const ActorRef *actor, ActorActivation *known);
 extern bool actor_turn_is_active(const ActorRef *actor);
 extern void actor_turn_know(const ActorRef *actor, const ActorActivation *known);

@@ -363,7 +363,8 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		actor_activation_look(actor, &seen);
 		if (is_open(&seen) ? admits(&seen, id) : id == NULL)
 			break;
-		if (id != NULL || actor_frame_current() != NULL || !actor_turn_waiting_allowed())
+		if (id != NULL || actor_frame_current() != NULL || !actor_turn_waiting_allowed() ||
+			actor_turn_is_kept(actor))
 			refuse(actor, method, id);
 		actor_turn_leave(actor);
 		if (!wait_visibly(actor, method, deadline))

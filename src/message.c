@@ -281,5 +281,7 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	actor_turn_check_isolation("cancel a message");
 	type = actor_type_find(actor.type);
 	(void) actor_turn_enter(&actor, NULL, type != NULL ? actor_type_call_timeout(type) : 0);
+	/* for the order of the queue only, whoever has it open */
+	actor_turn_keep(&actor);
 	PG_RETURN_BOOL(actor_message_remove(&actor, message_id));
 }

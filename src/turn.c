@@ -18,7 +18,8 @@
  * calls has opened it; see lease.c.  One that must not be entered is given
  * back at once.  So a turn that is held has been entered, as soon as whoever
  * took it is done, and that stays true as long as it is held: only those who
- * have the turn open or close it.
+ * have the turn open or close it.  The exception is a turn that is kept for what
+ * concerns no chain, such as the order of messages: it can be open to one.
  *
  * Identity is always compared in full.  Two actors whose hashes collide share
  * a lock, and at worst wait for one another.
@@ -54,6 +55,7 @@ typedef struct HeldTurn
 	ActorRef	actor;			/* texts in TopTransactionContext */
 	SubTransactionId subid;
 	bool		entered;
+	bool		kept;			/* not to be given back, entered or not */
 
 	/* what is known of the actor's activation, and to which subtransaction */
 	SubTransactionId known_subid;	/* invalid: nothing is */
@@ -179,7 +181,7 @@ remember_held_turn(const ActorRef *actor, const text *method)
 	turn->actor.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
 	turn->actor.hash = actor->hash;
 	turn->subid = GetCurrentSubTransactionId();
-	turn->entered = false;
+	turn->entered = turn->kept = false;
 	turn->known_subid = InvalidSubTransactionId;
 	if (held_index != NULL)
 		index_held_turn(held_count);
@@ -450,14 +452,15 @@ actor_turn_try_enter(const ActorRef *actor, const text *method)
 
 /*
  * actor_turn_leave
- *		Gives back the turn that was taken last, unless it has been entered.
+ *		Gives back the turn that was taken last, unless it has been entered or
+ *		is kept.
  */
 void
 actor_turn_leave(const ActorRef *actor)
 {
 	HeldTurn   *turn = find_held_turn(actor);
 
-	if (turn == NULL || turn->entered)
+	if (turn == NULL || turn->entered || turn->kept)
 		return;
 	Assert(turn == &held[held_count - 1]);
 	Assert(turn->subid == GetCurrentSubTransactionId());
@@ -489,6 +492,33 @@ actor_turn_set_entered(const ActorRef *actor)
 
 	Assert(turn != NULL);
 	turn->entered = true;
+}
+
+/*
+ * actor_turn_keep
+ *		Keeps a turn that is held until the end of the (sub)transaction it was
+ *		taken in, without entering it.
+ */
+void
+actor_turn_keep(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	Assert(turn != NULL);
+	turn->kept = true;
+}
+
+/*
+ * actor_turn_is_kept
+ *		Whether this transaction keeps the turn of an actor, so that nobody else
+ *		can get on with it before the transaction ends.
+ */
+bool
+actor_turn_is_kept(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	return turn != NULL && turn->kept;
 }
 
 /*
