@@ -164,6 +164,9 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 		/* whoever fires has asked before, see firing.c */
 		if (cause == NULL && !actor_turn_is_active(actor))
 			actor_pause_check(actor, method_name);
+		/* looking at the actor may have dropped what is cached */
+		if (frame.generation != actor_catalog_generation())
+			method = resolve(actor->type, method_name, &type);
 		if (actor_activate(actor, type, frame.generation))
 			method = resolve(actor->type, method_name, &type);
 	}
