@@ -325,7 +325,8 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_TURN = 0x4AC7,
 	ACTOR_LOCK_PARTITION = 0x4AC8,	/* see round.c */
 	ACTOR_LOCK_TYPE = 0x4AC9,
-	ACTOR_LOCK_QUEUE = 0x4ACA	/* see round.c */
+	ACTOR_LOCK_QUEUE = 0x4ACA,	/* see round.c */
+	ACTOR_LOCK_LEAVING = 0x4ACB /* see type_lock.c */
 } ActorLockClass;
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,
@@ -339,6 +340,8 @@ extern bool actor_type_try_share(const text *type);
 extern void actor_type_unshare(const text *type);
 extern bool actor_type_share(const text *type, int timeout);
 extern void actor_type_lock(const text *type);
+extern void actor_type_set_leaving(const text *type);
+extern bool actor_type_is_leaving(const text *type);
 
 /* frame.c */
 

@@ -42,6 +42,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/timeout.h"
 
 #include "actor.h"
@@ -273,9 +274,25 @@ actor_callback_take_death(ActorDue *due, Oid *role, bool *itself)
 }
 
 /*
+ * Asks the callback of a trace, whose mutex is held, to end in the time that its
+ * type has for that.
+ */
+static void
+ask_to_end(ActorTrace *other, TimestampTz now)
+{
+	pg_atomic_write_u64(&other->cancel_at,
+						TimestampTzPlusMilliseconds(now, other->drain_timeout));
+	pg_write_barrier();
+	pg_atomic_write_u64(&other->cancel_run, other->run);
+}
+
+/*
  * actor_callback_drain
  *		Asks the running callbacks of this database, or of one type, to end,
  *		and gives each the time its type has for that.
+ *
+ * That the callbacks of the type must end is known to others before; see
+ * heed_drain.
  */
 void
 actor_callback_drain(const text *type)
@@ -293,12 +310,7 @@ actor_callback_drain(const text *type)
 			 (other->type_len == VARSIZE_ANY_EXHDR(type) &&
 			  memcmp(other->type, VARDATA_ANY(type), other->type_len) == 0)) &&
 			pg_atomic_read_u64(&other->cancel_run) != other->run)
-		{
-			pg_atomic_write_u64(&other->cancel_at,
-								TimestampTzPlusMilliseconds(now, other->drain_timeout));
-			pg_write_barrier();
-			pg_atomic_write_u64(&other->cancel_run, other->run);
-		}
+			ask_to_end(other, now);
 		SpinLockRelease(&other->mutex);
 	}
 }
@@ -359,6 +371,28 @@ stop_timers(void)
 }
 
 /*
+ * Asks the callback that begins to end, if somebody wants those of its type to
+ * and has looked for them before there was a trace of this one.
+ */
+static void
+heed_drain(const ActorDue *due)
+{
+	ActorType  *type;
+
+	/* the trace first, then this look; whoever drains does it the other way */
+	pg_memory_barrier();
+	AcceptInvalidationMessages();
+	type = actor_type_find(due->actor.type);
+	if ((type == NULL || type->pause != PAUSE_TYPE) &&
+		!actor_type_is_leaving(due->actor.type))
+		return;
+	SpinLockAcquire(&trace->mutex);
+	if (pg_atomic_read_u64(&trace->cancel_run) != trace->run)
+		ask_to_end(trace, GetCurrentTimestamp());
+	SpinLockRelease(&trace->mutex);
+}
+
+/*
  * Called before the subtransaction of a callback.
  */
 static void
@@ -384,6 +418,7 @@ begin(const ActorDue *due, const ActorFireMode *mode)
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
 	start_timers();
+	heed_drain(due);
 
 	/* who sees this may cancel it */
 	pgstat_report_activity(STATE_RUNNING,

@@ -33,6 +33,7 @@
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "actor.h"
 #include "firing.h"
@@ -90,6 +91,7 @@ typedef struct PausedType
 } PausedType;
 
 static PausedType *paused_types = NULL; /* in TopTransactionContext */
+static bool committed = false;
 
 /* transactions ---------------------------------------------------------- */
 
@@ -99,9 +101,7 @@ xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_COMMIT:
-			for (PausedType *paused = paused_types; paused != NULL; paused = paused->next)
-				actor_callback_drain(paused->type);
-			paused_types = NULL;
+			committed = paused_types != NULL;
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
@@ -110,6 +110,21 @@ xact_callback(XactEvent event, void *arg)
 		default:
 			break;
 	}
+}
+
+/*
+ * Ends the callbacks when others have been told what to invalidate: one that
+ * begins after that finds its type paused.
+ */
+static void
+release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || !committed)
+		return;
+	for (PausedType *paused = paused_types; paused != NULL; paused = paused->next)
+		actor_callback_drain(paused->type);
+	paused_types = NULL;
+	committed = false;
 }
 
 /*
@@ -130,6 +145,7 @@ actor_pause_init(void)
 {
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
+	RegisterResourceReleaseCallback(release_callback, NULL);
 }
 
 static void
@@ -165,6 +181,8 @@ may_be_paused(const ActorRef *actor)
  * actor_pause_check
  *		Raises object_not_in_prerequisite_state if an actor is paused.  Called
  *		when its turn has just been taken.
+ *
+ * Accepts invalidations, so what the caller knows of the type may be gone.
  */
 void
 actor_pause_check(const ActorRef *actor, const text *method)

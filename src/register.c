@@ -7,7 +7,7 @@
  * Unregistering also takes the lock of the type, which everybody shares who
  * writes rows of its actors; see type_lock.c.
  *
- * Lock order: the lock of the type, then actor.type, then rows.
+ * Lock order: the locks of the type, then actor.type, then rows.
  *
  * IDENTIFICATION
  *		src/register.c
@@ -430,7 +430,10 @@ actor_unregister(PG_FUNCTION_ARGS)
 	actor_type_require_owner(type);
 	/* running callbacks may be in our way for as long as they like otherwise */
 	if (PG_GETARG_BOOL(1))
+	{
+		actor_type_set_leaving(type);
 		actor_callback_drain(type);
+	}
 	actor_type_lock(type);
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
 	/* that may have taken its time */

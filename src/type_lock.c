@@ -11,7 +11,12 @@
  * What was known of a type before its lock was taken may be out of date after
  * that, even without a wait, so invalidations are accepted then.
  *
- * Lock order: the lock of a type before the turns of its actors.
+ * Whoever unregisters a type and wants its callbacks to end says so by a second
+ * lock, before he looks for those that run: a callback that has shared the type
+ * before that, and begins after it, finds that lock taken.
+ *
+ * Lock order: the lock that a type is leaving, the lock of a type, then the turns
+ * of its actors.
  *
  * IDENTIFICATION
  *		src/type_lock.c
@@ -114,4 +119,29 @@ void
 actor_type_lock(const text *type)
 {
 	(void) lock_type(type, ExclusiveLock, true);
+}
+
+/*
+ * actor_type_set_leaving
+ *		Lets it be known, until the end of the (sub)transaction, that the
+ *		callbacks of a type must end.
+ */
+void
+actor_type_set_leaving(const text *type)
+{
+	(void) actor_lock(ACTOR_LOCK_LEAVING, type_key(type), ExclusiveLock, true);
+}
+
+/*
+ * actor_type_is_leaving
+ *		Whether somebody else has done that.
+ */
+bool
+actor_type_is_leaving(const text *type)
+{
+	if (actor_lock(ACTOR_LOCK_LEAVING, type_key(type), ShareLock, false) ==
+		LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	actor_unlock(ACTOR_LOCK_LEAVING, type_key(type), ShareLock);
+	return false;
 }
