@@ -296,6 +296,24 @@ SELECT actor_invoke('idle', 'a', 'spend');
 SELECT actor_id, keys FROM actor.instance;
 SELECT actor_unregister('idle', true);
 
+-- an actor whose type was unregistered and registered again in its turn is
+-- activated again
+CREATE FUNCTION idle.on_activate() RETURNS void
+LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'activated'; END $$;
+SELECT actor_register('idle');
+BEGIN;
+SELECT actor_invoke('idle', 'a', 'nothing');
+SAVEPOINT s;
+SELECT actor_unregister('idle', true);
+ROLLBACK TO s;
+SELECT actor_invoke('idle', 'a', 'nothing');
+SELECT actor_unregister('idle', true);
+SELECT actor_register('idle');
+SELECT actor_invoke('idle', 'a', 'nothing');
+COMMIT;
+SELECT actor_id FROM actor.activation;
+SELECT actor_unregister('idle', true);
+
 RESET SESSION AUTHORIZATION;
 DROP OWNED BY regress_actor_life_owner CASCADE;
 DROP ROLE regress_actor_life_owner, regress_actor_life_caller, regress_actor_life_other;

@@ -421,6 +421,7 @@ extern bool actor_turn_is_kept(const ActorRef *actor);
 extern bool actor_turn_known(const ActorRef *actor, ActorActivation *known);
 extern bool actor_turn_is_active(const ActorRef *actor);
 extern void actor_turn_know(const ActorRef *actor, const ActorActivation *known);
+extern void actor_turn_forget_known(const text *type);
 extern void actor_turn_allow_waiting(bool allowed);
 extern bool actor_turn_waiting_allowed(void);
 extern void actor_turn_explain_error(void);

@@ -439,6 +439,8 @@ actor_unregister(PG_FUNCTION_ARGS)
 	/* that may have taken its time */
 	actor_type_require_owner(type);
 	clear_type_data(type, PG_GETARG_BOOL(1));
+	/* also those of turns that this transaction has */
+	actor_turn_forget_known(type);
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&delete_type, values, NULL);

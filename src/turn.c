@@ -571,6 +571,18 @@ actor_turn_know(const ActorRef *actor, const ActorActivation *known)
 }
 
 /*
+ * actor_turn_forget_known
+ *		Forgets what is known of the activations of a type, which are gone.
+ */
+void
+actor_turn_forget_known(const text *type)
+{
+	for (int i = 0; i < held_count; i++)
+		if (actor_text_equal(held[i].actor.type, type))
+			held[i].known_subid = InvalidSubTransactionId;
+}
+
+/*
  * actor_turn_check_isolation
  *		Refuses to do what needs a turn at isolation levels whose snapshot is
  *		older than the turn.
