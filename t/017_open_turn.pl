@@ -84,13 +84,16 @@ sub start_waiter
 {
 	my $waiter = $node->background_psql('postgres', on_error_stop => 0);
 
-	$waiter->query_safe('SET actor.call_timeout = 0');
+	$waiter->query_safe(q{SET actor.call_timeout = 0; SET application_name = 'waiter'});
 	$waiter->query_until(qr/begun/, "\\echo begun\n$note;\n");
 	return $waiter;
 }
 
 my $waits = q{FROM pg_stat_activity
 	WHERE backend_type = 'client backend' AND wait_event_type = 'Extension'};
+# also while they look whether they may enter
+my $waiters = q{FROM pg_stat_activity
+	WHERE application_name = 'waiter' AND state = 'active'};
 
 start_node(
 	'preloaded', q{
@@ -185,8 +188,8 @@ sub check_waiters
 	sql(q{DELETE FROM door.log});
 	@waiters = (start_waiter(), start_waiter());
 	wait_until("count(*) = 2 $waits", "$how: two wait again");
-	sql("SELECT pg_cancel_backend(min(pid)), pg_terminate_backend(max(pid)) $waits");
-	wait_until("count(*) = 0 $waits", "$how: they can be cancelled and terminated");
+	sql("SELECT pg_cancel_backend(min(pid)), pg_terminate_backend(max(pid)) $waiters");
+	wait_until("count(*) = 0 $waiters", "$how: they can be cancelled and terminated");
 	sql("SELECT actor_close_turn('door', 'a', '$chain')");
 	is(sql(q{SELECT count(*) FROM door.log}), '0', "$how: they have done nothing");
 	$waiters[0]->{run}->finish;
