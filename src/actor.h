@@ -77,6 +77,7 @@ typedef struct ActorQuery
 	const char *sql;
 	int			nargs;
 	Oid			argtypes[ACTOR_QUERY_MAX_ARGS];
+	bool		generic;		/* planned once, not for each set of values */
 	SPIPlanPtr	plan;
 } ActorQuery;
 

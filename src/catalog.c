@@ -45,6 +45,7 @@
 
 /* of optimizer/cost.h, whose prototypes our warnings refuse before 16 */
 extern PGDLLIMPORT bool enable_seqscan;
+extern PGDLLIMPORT bool enable_bitmapscan;
 
 /* the table every other one depends on; invalid: to be looked up */
 static Oid	type_relation = InvalidOid;
@@ -336,7 +337,8 @@ prepare_query(ActorQuery *query)
 	if (query->plan != NULL)
 		return;
 	Assert(query->nargs <= ACTOR_QUERY_MAX_ARGS);
-	plan = SPI_prepare(query->sql, query->nargs, query->argtypes);
+	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
+							  query->generic ? CURSOR_OPT_GENERIC_PLAN : 0);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s",
 			 query->sql, SPI_result_code_string(SPI_result));
@@ -357,16 +359,21 @@ execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only
 {
 	volatile int result = 0;
 	bool		saved = enable_seqscan;
+	bool		saved_bitmapscan = enable_bitmapscan;
 
-	/* the variable itself: no user code runs, and settings cost more */
+	/* the variables themselves: no user code runs, and settings cost more */
 	PG_TRY();
 	{
 		enable_seqscan = false;
+		/* a plan for all values would rather sort what an index has in order */
+		if (query->generic)
+			enable_bitmapscan = false;
 		result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
 	}
 	PG_FINALLY();
 	{
 		enable_seqscan = saved;
+		enable_bitmapscan = saved_bitmapscan;
 	}
 	PG_END_TRY();
 	return result;

@@ -69,8 +69,9 @@ typedef struct Claim
 	"  attempt, next_try_at" \
 	"   FROM " table \
 	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
-	"    AND next_try_at OPERATOR(pg_catalog.<=) $2" \
-	"  ORDER BY " order " LIMIT $3)"
+	"    AND next_try_at OPERATOR(pg_catalog.>=) $2" \
+	"    AND next_try_at OPERATOR(pg_catalog.<=) $3" \
+	"  ORDER BY " order " LIMIT $4)"
 
 /* messages that are tried at the same time are found in their order */
 static ActorQuery scan_due = {
@@ -80,8 +81,8 @@ static ActorQuery scan_due = {
 	" UNION ALL "
 	SCAN_DUE("3", "message_id::pg_catalog.text AS name, message_id AS generation, due_at", "actor.message",
 			 "next_try_at, message_id")
-	" ORDER BY next_try_at, generation LIMIT $3",
-	3, {NAMEOID, TIMESTAMPTZOID, INT8OID}
+	" ORDER BY next_try_at, generation LIMIT $4",
+	4, {NAMEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}, true
 };
 
 #define READ_NEXT(table) \
@@ -295,13 +296,14 @@ read_due(uint64 row)
 
 /*
  * actor_due_scan
- *		The due rows of a role, earliest first, as a list of ActorDue in the
- *		current memory context.  Takes no locks.
+ *		The rows of a role that are due in a range of time, earliest first, as
+ *		a list of ActorDue in the current memory context.  Takes no locks.
  */
 List *
-actor_due_scan(const NameData *role, TimestampTz until, int limit)
+actor_due_scan(const NameData *role, TimestampTz from, TimestampTz until, int limit)
 {
-	Datum		values[3] = {NameGetDatum(role), TimestampTzGetDatum(until), Int64GetDatum(limit)};
+	Datum		values[4] = {NameGetDatum(role), TimestampTzGetDatum(from),
+	TimestampTzGetDatum(until), Int64GetDatum(limit)};
 
 	return actor_query_list(&scan_due, values, read_due);
 }

@@ -76,7 +76,8 @@ typedef struct ActorRetry
 extern bool actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
 							 TimestampTz started_at, TimestampTz now,
 							 ActorRetry *retry);
-extern List *actor_due_scan(const NameData *role, TimestampTz until, int limit);
+extern List *actor_due_scan(const NameData *role, TimestampTz from, TimestampTz until,
+							int limit);
 extern TimestampTz actor_due_next(const NameData *role, TimestampTz after);
 extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
 									const ActorFireMode *mode);

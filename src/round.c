@@ -53,6 +53,8 @@
 /* due rows read at once, and when many of them must be passed over */
 #define SCAN_LIMIT			100
 #define SCAN_LIMIT_MAX		6400
+/* scans in a row that begin where the first of them has found something */
+#define SCANS_ABOVE_LOW_WATER	16
 /* firings that share a transaction */
 #define BATCH_MAX			50
 /* turns of a transaction that are set aside for each of them */
@@ -466,6 +468,35 @@ role_is_as_before(void)
 }
 
 /*
+ * Reads what is due, from where the last scan began if it is not one of those
+ * that look everywhere.
+ *
+ * Rows that were done have left entries in the index, which each scan would walk
+ * over, more and more of them while there is much to do.  Rows with an earlier
+ * time can turn up, by transactions that have taken their time to commit, so a
+ * scan that does not find as much as it wants looks everywhere, and so does one
+ * of many.
+ */
+static List *
+scan_due_rows(void)
+{
+	static TimestampTz low_water = DT_NOBEGIN;
+	static int	left = 0;
+	List	   *due_list = NIL;
+
+	if (left-- > 0)
+		due_list = actor_due_scan(&role, low_water, scanned_at, scan_limit);
+	if (list_length(due_list) < scan_limit)
+	{
+		due_list = actor_due_scan(&role, DT_NOBEGIN, scanned_at, scan_limit);
+		left = list_length(due_list) < scan_limit ? 0 : SCANS_ABOVE_LOW_WATER;
+	}
+	if (due_list != NIL)
+		low_water = ((ActorDue *) linitial(due_list))->next_try_at;
+	return due_list;
+}
+
+/*
  * Reads what is due, as a list of candidates.
  */
 static List *
@@ -482,7 +513,7 @@ scan(void)
 		proc_exit(0);
 	if (actor_catalog_installed())
 	{
-		due_list = actor_due_scan(&role, scanned_at, scan_limit);
+		due_list = scan_due_rows();
 		due_list = list_concat(due_list, actor_idle_scan(&role, scan_limit));
 		actor_worker_stat_looked(list_length(due_list), due_list == NIL ? DT_NOEND :
 								 ((ActorDue *) linitial(due_list))->next_try_at);

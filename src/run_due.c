@@ -114,7 +114,7 @@ actor_run_due(PG_FUNCTION_ARGS)
 		ActorDue   *due;
 
 		CHECK_FOR_INTERRUPTS();
-		due = first_free(actor_due_scan(&role, until, list_length(taken) + 1), taken);
+		due = first_free(actor_due_scan(&role, DT_NOBEGIN, until, list_length(taken) + 1), taken);
 		if (due == NULL)
 			break;
 		switch (fire(due, &role))
