@@ -53,8 +53,8 @@
 /* due rows read at once, and when many of them must be passed over */
 #define SCAN_LIMIT			100
 #define SCAN_LIMIT_MAX		6400
-/* scans in a row that begin where the first of them has found something */
-#define SCANS_ABOVE_LOW_WATER	16
+/* microseconds after which one of many scans looks for earlier rows, too */
+#define LOOK_EVERYWHERE_US	100000
 /* firings that share a transaction */
 #define BATCH_MAX			50
 /* turns of a transaction that are set aside for each of them */
@@ -468,28 +468,28 @@ role_is_as_before(void)
 }
 
 /*
- * Reads what is due, from where the last scan began if it is not one of those
- * that look everywhere.
+ * Reads what is due, from where the last scan has found something.
  *
  * Rows that were done have left entries in the index, which each scan would walk
  * over, more and more of them while there is much to do.  Rows with an earlier
  * time can turn up, by transactions that have taken their time to commit, so a
- * scan that does not find as much as it wants looks everywhere, and so does one
- * of many.
+ * scan that does not find as much as it wants looks everywhere, and one of those
+ * that follow one another quickly does, too.
  */
 static List *
 scan_due_rows(void)
 {
 	static TimestampTz low_water = DT_NOBEGIN;
-	static int	left = 0;
+	static TimestampTz looked_at = DT_NOBEGIN;	/* everywhere */
 	List	   *due_list = NIL;
 
-	if (left-- > 0)
+	if (looked_at != DT_NOBEGIN && scanned_at >= looked_at &&
+		scanned_at < looked_at + LOOK_EVERYWHERE_US)
 		due_list = actor_due_scan(&role, low_water, scanned_at, scan_limit);
 	if (list_length(due_list) < scan_limit)
 	{
 		due_list = actor_due_scan(&role, DT_NOBEGIN, scanned_at, scan_limit);
-		left = list_length(due_list) < scan_limit ? 0 : SCANS_ABOVE_LOW_WATER;
+		looked_at = list_length(due_list) < scan_limit ? DT_NOBEGIN : scanned_at;
 	}
 	if (due_list != NIL)
 		low_water = ((ActorDue *) linitial(due_list))->next_try_at;
