@@ -291,7 +291,8 @@ sub bloat
 		push @state_index, [ $updates / 1000, $index ];
 	}
 	query('TRUNCATE actor.reminder');
-	for my $step (1 .. $scale{bloat_steps})
+	# for some minutes, as autovacuum comes once in a minute
+	for my $step (1 .. 3 * $scale{bloat_steps})
 	{
 		# neither emptied nor vacuumed in between
 		set_enabled(0);
