@@ -52,6 +52,7 @@ my %normal = (
 	sizes => [ 100, 1_000, 10_000, 100_000, 1_000_000 ],
 	distinct => [ 1_000, 10_000, 100_000 ],
 	bloat_steps => 10,
+	bloat_wait => 1,
 	bloat_seconds => 15);
 
 my %modes = (
@@ -100,7 +101,8 @@ my %modes = (
 		turns => [ 1, 5 ],
 		sizes => [ 100, 10_000 ],
 		distinct => [ 10, 20 ],
-		bloat_steps => 1
+		bloat_steps => 1,
+		bloat_wait => 0
 	});
 
 my $mode = 'normal';

@@ -206,6 +206,7 @@ $node->safe_psql(
 	BEGIN
 		PERFORM set_config('actor.call_timeout', '300ms', false);
 		PERFORM set_config('client_min_messages', 'error', false);
+		COMMIT;
 		WHILE NOT EXISTS (SELECT FROM public.over) LOOP
 			kind := (random() * 17)::int;
 			BEGIN

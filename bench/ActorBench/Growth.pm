@@ -272,6 +272,35 @@ sub relation_mb
 		query("SELECT pg_table_size('$relation') / 1048576.0, pg_indexes_size('$relation') / 1048576.0") ];
 }
 
+# Fires reminders that are registered anew each time; the table is neither
+# emptied nor vacuumed in between.
+sub fire_again
+{
+	set_enabled(0);
+	sql('bench', "SELECT count(actor_set_reminder('bench', i::text, 'noop', '0s')) FROM generate_series(1, $scale{due}) i;");
+	query('ALTER SYSTEM SET actor.enabled = on');
+	query("SELECT FROM pg_reload_conf();\nCALL tool.wait_until_done('reminder', $scale{due});");
+	return;
+}
+
+# Waits until autovacuum, which comes once in a minute, has been there since
+# the last row was fired.
+sub await_autovacuum
+{
+	query(q{
+		DO $$
+		DECLARE
+			began timestamptz := clock_timestamp();
+		BEGIN
+			WHILE NOT EXISTS (SELECT FROM pg_stat_user_tables WHERE relid = 'actor.reminder'::regclass
+							  AND last_autovacuum > began AND n_dead_tup = 0) LOOP
+				COMMIT;
+				PERFORM pg_sleep(0.5);
+			END LOOP;
+		END $$});
+	return;
+}
+
 # Tables after more and more work, under default autovacuum.
 sub bloat
 {
@@ -291,18 +320,20 @@ sub bloat
 		push @state_index, [ $updates / 1000, $index ];
 	}
 	query('TRUNCATE actor.reminder');
-	# for some minutes, as autovacuum comes once in a minute
-	for my $step (1 .. 3 * $scale{bloat_steps})
+	for my $round (1 .. 3)
 	{
-		# neither emptied nor vacuumed in between
-		set_enabled(0);
-		sql('bench', "SELECT count(actor_set_reminder('bench', i::text, 'noop', '0s')) FROM generate_series(1, $scale{due}) i;");
-		query('ALTER SYSTEM SET actor.enabled = on');
-		query("SELECT FROM pg_reload_conf();\nCALL tool.wait_until_done('reminder', $scale{due});");
-		$fired += $scale{due};
-		my ($heap, $index) = @{ relation_mb('actor.reminder') };
-		push @reminder_heap, [ $fired / 1000, $heap ];
-		push @reminder_index, [ $fired / 1000, $index ];
+		for my $step (1 .. $scale{bloat_steps})
+		{
+			fire_again();
+			$fired += $scale{due};
+		}
+		for my $after ($scale{bloat_wait} ? (0, 1) : 0)
+		{
+			await_autovacuum() if $after;
+			my ($heap, $index) = @{ relation_mb('actor.reminder') };
+			push @{ $reminder_heap[$after] }, [ $fired / 1000, $heap ];
+			push @{ $reminder_index[$after] }, [ $fired / 1000, $index ];
+		}
 	}
 	query('ALTER ROLE bench RESET synchronous_commit');
 	return (
@@ -314,9 +345,15 @@ sub bloat
 		},
 		{
 			id => 'bloat_reminder',
-			title => "Size of actor.reminder, $scale{due} reminders fired again and again",
+			title => "Size of actor.reminder, $scale{due} reminders fired again and again, then autovacuum",
 			x => 'thousand reminders fired', y => 'MB',
-			lines => [ { name => 'table', points => \@reminder_heap }, { name => 'indexes', points => \@reminder_index } ]
+			lines => [
+				map {
+					my $when = ('', ' after autovacuum')[$_];
+					{ name => "table$when", points => $reminder_heap[$_] },
+					  { name => "indexes$when", points => $reminder_index[$_] }
+				} 0 .. $#reminder_heap
+			]
 		});
 }
 
