@@ -1,7 +1,7 @@
 EXTENSION    = actor
 MODULE_big   = actor
 PGFILEDESC   = "actor - virtual actors in PostgreSQL"
-OBJS         = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c)))
+OBJS         = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*/*.c)))
 DATA         = actor--1.0.sql
 
 # the control file is the one source of the version
@@ -43,8 +43,8 @@ include $(PGXS)
 
 # objects live in a subdirectory, which a VPATH build must make first
 $(shell mkdir -p $(sort $(dir $(OBJS))))
-$(OBJS): $(wildcard $(srcdir)/src/*.h)
-src/catalog.o: $(srcdir)/actor.control
+$(OBJS): $(wildcard $(srcdir)/src/*/*.h)
+src/store/catalog.o: $(srcdir)/actor.control
 
 # the archive for PGXN: everything that is committed, under its name there
 VERSION      = $(shell sed -n 's/^    "version": "\(.*\)",/\1/p' $(srcdir)/META.json)

@@ -16,8 +16,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "../src/when.c"
-#include "../src/schedule.c"
+#include "../src/time/when.c"
+#include "../src/time/schedule.c"
 
 #include "fmgr.h"
 #include "mb/pg_wchar.h"

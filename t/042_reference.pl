@@ -244,7 +244,7 @@ my ($share) = run_command([ 'pg_config', '--sharedir' ]);
 my %sqlstate = slurp_file("$share/errcodes.txt") =~ /^(\w{5})\s+[EWS]\s+(ERRCODE_\w+)/mg;
 %sqlstate = reverse %sqlstate;
 my %raised;
-for my $line (map { split /\n/, slurp_file($_) } glob('src/*.c'))
+for my $line (map { split /\n/, slurp_file($_) } glob('src/*/*.c'))
 {
 	# what is only compared with is raised by others
 	next if $line =~ /^\s*case |[=!]= ERRCODE/;

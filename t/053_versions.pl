@@ -113,7 +113,7 @@ $node->safe_psql('postgres', q{SELECT actor_set_reminder('box', 'later', 'fire',
 $node->stop;
 my $tree = PostgreSQL::Test::Utils::tempdir();
 make_path("$tree/src");
-foreach my $file ('Makefile', 'actor--1.0.sql', glob('src/*.[ch]'), 'src/exports.map')
+foreach my $file ('Makefile', 'actor--1.0.sql', glob('src/*/*.[ch]'), 'src/exports.map')
 {
 	copy($file, "$tree/$file") or die "$file: $!";
 }

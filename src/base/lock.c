@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * lock.c
+ *		Advisory locks of our own classes.
+ *
+ * They belong to the subtransaction that takes them, as held turns do.  In a
+ * cursor the current owner is that of its portal, which can end with an inner
+ * subtransaction although the cursor was opened in an outer one.
+ *
+ * IDENTIFICATION
+ *		src/base/lock.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/proc.h"
+#include "utils/resowner.h"
+
+#include "base/base.h"
+
+static void
+set_tag(LOCKTAG *tag, ActorLockClass class, uint64 key)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, class);
+}
+
+/*
+ * actor_lock
+ *		Takes a lock until the end of the subtransaction; waits for it if that
+ *		is wanted, for as long as lock_timeout allows.
+ */
+LockAcquireResult
+actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode, bool wait)
+{
+	LOCKTAG		tag;
+	ResourceOwner owner = CurrentResourceOwner;
+	LockAcquireResult result;
+
+	set_tag(&tag, class, key);
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	result = LockAcquire(&tag, mode, false, !wait);
+	CurrentResourceOwner = owner;
+	return result;
+}
+
+/*
+ * actor_unlock
+ *		Releases a lock that was taken in this subtransaction.
+ */
+void
+actor_unlock(ActorLockClass class, uint64 key, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	set_tag(&tag, class, key);
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	(void) LockRelease(&tag, mode, false);
+	CurrentResourceOwner = owner;
+}
+
+/*
+ * actor_lock_within
+ *		Calls a function that waits for a lock, for at most timeout milliseconds
+ *		if that is not 0, and at most the caller's lock_timeout.
+ *
+ * Returns false if it was the timeout that has ended the wait, since the
+ * server's own error would not say what was waited for; other errors are
+ * raised.
+ */
+bool
+actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int			saved_timeout = LockTimeout;
+	bool		ours = timeout > 0 && (LockTimeout == 0 || timeout < LockTimeout);
+	volatile bool within = true;
+
+	PG_TRY();
+	{
+		if (ours)
+			LockTimeout = timeout;
+		wait(arg);
+		LockTimeout = saved_timeout;
+	}
+	PG_CATCH();
+	{
+		LockTimeout = saved_timeout;
+		CurrentResourceOwner = owner;
+		MemoryContextSwitchTo(context);
+		if (!ours || geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
+			PG_RE_THROW();
+		FlushErrorState();
+		within = false;
+	}
+	PG_END_TRY();
+	return within;
+}

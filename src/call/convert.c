@@ -1,0 +1,304 @@
+/*-------------------------------------------------------------------------
+ *
+ * convert.c
+ *		Conversion between SQL values and jsonb.
+ *
+ * Both directions follow the server's own rules, those of to_jsonb and of
+ * jsonb_to_record.  They may call user code (input functions, casts to json,
+ * domain checks), so they must never run between actor_bookkeeping_begin and
+ * _end.  Settings that change how values are written are fixed meanwhile, so
+ * that what one session stores another one reads.
+ *
+ * IDENTIFICATION
+ *		src/call/convert.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+
+#include "base/base.h"
+
+/* bytes of a text up to which it is not left to to_jsonb */
+#define MAX_SIMPLE_STRING	1000000
+
+/*
+ * actor_conversion_begin
+ *		Fixes DateStyle, IntervalStyle and extra_float_digits until
+ *		actor_conversion_end, or until the (sub)transaction aborts.
+ *
+ * Returns 0 when they were right already, which costs nothing.
+ */
+int
+actor_conversion_begin(void)
+{
+	int			nestlevel;
+
+	if (DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_MDY &&
+		IntervalStyle == INTSTYLE_POSTGRES && extra_float_digits >= 1)
+		return 0;
+
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("datestyle", "ISO, MDY", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+void
+actor_conversion_end(int nestlevel)
+{
+	if (nestlevel > 0)
+		AtEOXact_GUC(true, nestlevel);
+}
+
+/* to jsonb -------------------------------------------------------------- */
+
+/*
+ * Does the same as to_jsonb for the types that most values have, which costs a
+ * small part of it.  Returns NULL for any other value.
+ */
+static Jsonb *
+simple_to_jsonb(Datum datum, Oid type)
+{
+	JsonbValue	value;
+	text	   *string;
+
+	switch (type)
+	{
+		case BOOLOID:
+			value.type = jbvBool;
+			value.val.boolean = DatumGetBool(datum);
+			break;
+		case INT2OID:
+			value.type = jbvNumeric;
+			value.val.numeric = int64_to_numeric(DatumGetInt16(datum));
+			break;
+		case INT4OID:
+			value.type = jbvNumeric;
+			value.val.numeric = int64_to_numeric(DatumGetInt32(datum));
+			break;
+		case INT8OID:
+			value.type = jbvNumeric;
+			value.val.numeric = int64_to_numeric(DatumGetInt64(datum));
+			break;
+		case TEXTOID:
+			string = DatumGetTextPP(datum);
+			/* to_jsonb knows what is too long */
+			if (VARSIZE_ANY_EXHDR(string) > MAX_SIMPLE_STRING)
+				return NULL;
+			value.type = jbvString;
+			value.val.string.val = VARDATA_ANY(string);
+			value.val.string.len = VARSIZE_ANY_EXHDR(string);
+			break;
+		default:
+			return NULL;
+	}
+	return JsonbValueToJsonb(&value);
+}
+
+/*
+ * actor_to_jsonb
+ *		What to_jsonb makes of a value that is not null; allocated in the
+ *		current context.
+ */
+Jsonb *
+actor_to_jsonb(Datum value, Oid type)
+{
+	FmgrInfo	flinfo;
+	Param	   *param;
+	Datum		result;
+	Jsonb	   *simple;
+	int			nestlevel;
+
+	if (type == JSONBOID)
+		return DatumGetJsonbPCopy(value);
+	simple = simple_to_jsonb(value, type);
+	if (simple != NULL)
+		return simple;
+
+	/* to_jsonb asks its call expression for the type of its argument */
+	param = makeNode(Param);
+	param->paramkind = PARAM_EXTERN;
+	param->paramid = 1;
+	param->paramtype = type;
+	param->paramtypmod = -1;
+	param->paramcollid = get_typcollation(type);
+	param->location = -1;
+
+	fmgr_info(F_TO_JSONB, &flinfo);
+	fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
+											 list_make1(param), InvalidOid,
+											 InvalidOid, COERCE_EXPLICIT_CALL),
+					   &flinfo);
+	nestlevel = actor_conversion_begin();
+	result = FunctionCall1(&flinfo, value);
+	actor_conversion_end(nestlevel);
+	return DatumGetJsonbP(result);
+}
+
+/* from jsonb ------------------------------------------------------------ */
+
+/*
+ * actor_jsonb_scalar
+ *		The value that a whole jsonb document is, as element or member values
+ *		are given by iterators; shares its memory.
+ */
+void
+actor_jsonb_scalar(Jsonb *jsonb, JsonbValue *value)
+{
+	if (!JsonbExtractScalar(&jsonb->root, value))
+	{
+		value->type = jbvBinary;
+		value->val.binary.data = &jsonb->root;
+		value->val.binary.len = VARSIZE_ANY_EXHDR(jsonb);
+	}
+}
+
+/*
+ * Text of a value as ->> gives it.
+ */
+static char *
+value_to_cstring(JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvString:
+			return pnstrdup(value->val.string.val, value->val.string.len);
+		case jbvBool:
+			return pstrdup(value->val.boolean ? "true" : "false");
+		case jbvNumeric:
+			return DatumGetCString(DirectFunctionCall1(numeric_out,
+													   NumericGetDatum(value->val.numeric)));
+		case jbvBinary:
+			return JsonbToCString(NULL, value->val.binary.data, value->val.binary.len);
+		default:
+			elog(ERROR, "unexpected jsonb value type: %d", (int) value->type);
+			return NULL;		/* keep compiler quiet */
+	}
+}
+
+/*
+ * Does the same as the input function for values that most often are of the
+ * type they are wanted in.  Returns false for any other one.
+ */
+static bool
+convert_simple(JsonbValue *value, Oid type, Datum *result)
+{
+	switch (type)
+	{
+		case BOOLOID:
+			if (value->type != jbvBool)
+				return false;
+			*result = BoolGetDatum(value->val.boolean);
+			return true;
+		case INT4OID:
+		case INT8OID:
+			if (value->type != jbvNumeric)
+				return false;
+			*result = DirectFunctionCall1(type == INT4OID ? int4in : int8in,
+										  CStringGetDatum(value_to_cstring(value)));
+			return true;
+		case TEXTOID:
+			if (value->type != jbvString)
+				return false;
+			*result = PointerGetDatum(cstring_to_text_with_len(value->val.string.val,
+															   value->val.string.len));
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Converts by jsonb_to_record, which knows how arrays, composites and domains
+ * are made: as the only column of a record.
+ */
+static Datum
+convert_as_record(JsonbValue *value, Oid type, bool *isnull)
+{
+	LOCAL_FCINFO(fcinfo, 1);
+	FmgrInfo	flinfo;
+	ReturnSetInfo rsinfo;
+	TupleDesc	tupdesc;
+	JsonbParseState *state = NULL;
+	JsonbValue	key;
+	Datum		record;
+
+	tupdesc = CreateTemplateTupleDesc(1);
+	TupleDescInitEntry(tupdesc, 1, "v", type, -1, 0);
+	tupdesc = BlessTupleDesc(tupdesc);
+
+	key.type = jbvString;
+	key.val.string.val = "v";
+	key.val.string.len = 1;
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	pushJsonbValue(&state, WJB_KEY, &key);
+	pushJsonbValue(&state, WJB_VALUE, value);
+
+	memset(&rsinfo, 0, sizeof(rsinfo));
+	rsinfo.type = T_ReturnSetInfo;
+	rsinfo.expectedDesc = tupdesc;
+	fmgr_info(F_JSONB_TO_RECORD, &flinfo);
+	InitFunctionCallInfoData(*fcinfo, &flinfo, 1, InvalidOid, NULL, (Node *) &rsinfo);
+	fcinfo->args[0].value =
+		JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+	fcinfo->args[0].isnull = false;
+	record = FunctionCallInvoke(fcinfo);
+	Assert(!fcinfo->isnull);
+	return GetAttributeByNum(DatumGetHeapTupleHeader(record), 1, isnull);
+}
+
+/*
+ * actor_from_jsonb
+ *		Converts a value to a type; JSON null is SQL NULL.
+ *
+ * Raises what the type's input function raises.  Must run between
+ * actor_conversion_begin and actor_conversion_end.
+ */
+Datum
+actor_from_jsonb(JsonbValue *value, Oid type, bool *isnull)
+{
+	char		typtype;
+	Datum		result;
+	Oid			input;
+	Oid			ioparam;
+
+	*isnull = false;
+	if (convert_simple(value, type, &result))
+		return result;
+	typtype = get_typtype(type);
+	if (typtype == TYPTYPE_COMPOSITE || typtype == TYPTYPE_DOMAIN ||
+		type == RECORDOID || OidIsValid(get_element_type(type)))
+		return convert_as_record(value, type, isnull);
+
+	*isnull = (value->type == jbvNull);
+	if (*isnull)
+		return (Datum) 0;
+	if (type == JSONBOID)
+		return JsonbPGetDatum(JsonbValueToJsonb(value));
+	if (type == JSONOID)
+	{
+		Jsonb	   *jsonb = JsonbValueToJsonb(value);
+
+		return CStringGetTextDatum(JsonbToCString(NULL, &jsonb->root, VARSIZE(jsonb)));
+	}
+	getTypeInputInfo(type, &input, &ioparam);
+	return OidInputFunctionCall(input, value_to_cstring(value), ioparam, -1);
+}

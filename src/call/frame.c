@@ -1,0 +1,466 @@
+/*-------------------------------------------------------------------------
+ *
+ * frame.c
+ *		Running methods: frames, call chains, and what SQL sees of them.
+ *
+ * The frames of a session are a list, innermost first.  They live on the C
+ * stack.  A frame is popped by the function that pushed it, also when the
+ * method raises an error; the callback for aborted subtransactions makes sure
+ * of it.
+ *
+ * Every frame belongs to a chain of calls, which begins with the outermost
+ * call, or with one that brings a reentrancy id of its own.  The id of a chain
+ * is made when it is first asked for.
+ *
+ * IDENTIFICATION
+ *		src/call/frame.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+
+PG_FUNCTION_INFO_V1(actor_type);
+PG_FUNCTION_INFO_V1(actor_id);
+PG_FUNCTION_INFO_V1(actor_method);
+PG_FUNCTION_INFO_V1(actor_reentrancy_id);
+PG_FUNCTION_INFO_V1(actor_call_chain);
+PG_FUNCTION_INFO_V1(actor_cause);
+
+/* calls shown at each end of a long chain */
+#define CHAIN_ENDS_SHOWN	10
+
+static ActorFrame *current_frame = NULL;
+
+static void xact_callback(XactEvent event, void *arg);
+static void subxact_callback(SubXactEvent event, SubTransactionId subid,
+							 SubTransactionId parent, void *arg);
+
+void
+actor_frame_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterSubXactCallback(subxact_callback, NULL);
+}
+
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			Assert(event == XACT_EVENT_ABORT || current_frame == NULL);
+			current_frame = NULL;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subxact_callback(SubXactEvent event, SubTransactionId subid,
+				 SubTransactionId parent, void *arg)
+{
+	/* frames have been popped on the way here; be sure of it */
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+		while (current_frame != NULL && current_frame->subid >= subid)
+			actor_frame_abandon(current_frame);
+}
+
+/* call chain ------------------------------------------------------------ */
+
+static void
+append_call(StringInfo buf, const ActorRef *actor, const text *method)
+{
+	if (buf->len > 0)
+		appendStringInfoString(buf, " -> ");
+	appendStringInfo(buf, "%s/%s", text_to_cstring(actor->type),
+					 text_to_cstring(actor->id));
+	if (method != NULL)
+		appendStringInfo(buf, ".%s", text_to_cstring(method));
+}
+
+/* the frames from the outermost inwards, but the middle of a long chain */
+static void
+append_frames(StringInfo buf, const ActorFrame *frame, int depth)
+{
+	if (frame == NULL)
+		return;
+	/* skip the middle, so that neither stack nor text grow with the chain */
+	if (frame->depth == depth - CHAIN_ENDS_SHOWN)
+	{
+		int			skipped = 0;
+
+		while (frame->depth > CHAIN_ENDS_SHOWN)
+		{
+			frame = frame->caller;
+			skipped++;
+		}
+		append_frames(buf, frame, 0);
+		if (skipped > 0)
+			appendStringInfo(buf, " -> (%d more)", skipped);
+		return;
+	}
+	append_frames(buf, frame->caller, depth);
+	append_call(buf, &frame->actor, frame->method);
+}
+
+/*
+ * actor_call_chain_text
+ *		The running calls, followed by one that is about to be made (a method
+ *		of NULL is left out), for the detail of an error.
+ */
+char *
+actor_call_chain_text(const ActorRef *actor, const text *method)
+{
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	append_frames(&buf, current_frame, current_frame ? current_frame->depth : 0);
+	if (actor != NULL)
+		append_call(&buf, actor, method);
+	return buf.data;
+}
+
+/*
+ * actor_chain_id
+ *		The reentrancy id of the running chain; NULL if nothing runs, or nobody
+ *		has asked for it.
+ */
+const pg_uuid_t *
+actor_chain_id(void)
+{
+	if (current_frame == NULL || !current_frame->chain->has_id)
+		return NULL;
+	return &current_frame->chain->id;
+}
+
+/*
+ * actor_frame_check_reentry
+ *		Refuses a call to an actor that has a writing frame on the stack:
+ *		always, unless its type is reentrant; otherwise beyond a depth.
+ *
+ * Raises object_in_use or program_limit_exceeded.  Nothing has been taken.
+ */
+void
+actor_frame_check_reentry(const ActorRef *actor, const ActorType *type, const text *method)
+{
+	int			depth = 0;
+	bool		writing = false;
+
+	for (ActorFrame *frame = current_frame; frame != NULL; frame = frame->caller)
+	{
+		if (!actor_ref_equal(&frame->actor, actor))
+			continue;
+		depth++;
+		writing |= frame->writing;
+	}
+	if (!writing)
+		return;
+
+	if (!actor_type_reentrant(type) || depth >= actor_type_max_stack_depth(type))
+		actor_stat_refused(actor, method);
+	if (!actor_type_reentrant(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("actor \"%s\" of type \"%s\" is already in a call of this chain",
+						text_to_cstring(actor->id), text_to_cstring(actor->type)),
+				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
+				 errhint("Register the type with reentrancy => true to allow it.")));
+	if (depth >= actor_type_max_stack_depth(type))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg_plural("actor \"%s\" of type \"%s\" is on the call stack %d time already",
+							   "actor \"%s\" of type \"%s\" is on the call stack %d times already",
+							   depth,
+							   text_to_cstring(actor->id), text_to_cstring(actor->type),
+							   depth),
+				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
+				 errhint("The type's max_stack_depth or \"%s\" limit the depth.",
+						 "actor.max_stack_depth")));
+}
+
+/* frames ---------------------------------------------------------------- */
+
+static void
+frame_error_context(void *arg)
+{
+	ActorFrame *frame = arg;
+
+	errcontext("method \"%s\" of actor \"%s\" of type \"%s\"",
+			   text_to_cstring(frame->method), text_to_cstring(frame->actor.id),
+			   text_to_cstring(frame->actor.type));
+}
+
+/*
+ * actor_frame_push
+ *		Makes a method the running one, on a snapshot of its own.
+ *
+ * For a read-only method the transaction becomes read-only, whatever the
+ * functions it calls are declared as, and all read-only frames of a chain see
+ * the snapshot of the outermost one.
+ */
+void
+actor_frame_push(ActorFrame *frame)
+{
+	frame->caller = current_frame;
+	frame->depth = current_frame != NULL ? current_frame->depth + 1 : 1;
+	frame->subid = GetCurrentSubTransactionId();
+	frame->saved_read_only = XactReadOnly;
+	frame->snapshot = NULL;
+
+	if (!frame->writing && current_frame != NULL && !current_frame->writing)
+	{
+		PushActiveSnapshot(current_frame->snapshot);
+		frame->snapshot = current_frame->snapshot;
+	}
+	else
+	{
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		if (!frame->writing)
+			frame->snapshot = GetActiveSnapshot();
+	}
+	if (!frame->writing)
+		XactReadOnly = true;
+
+	frame->chain = frame;
+	frame->has_id = frame->given_id != NULL;
+	if (frame->has_id)
+		frame->id = *frame->given_id;
+	else if (current_frame != NULL)
+		frame->chain = current_frame->chain;
+	current_frame = frame;
+	actor_activity_push(frame);
+
+	frame->errcallback.callback = frame_error_context;
+	frame->errcallback.arg = frame;
+	frame->errcallback.previous = error_context_stack;
+	error_context_stack = &frame->errcallback;
+}
+
+/*
+ * actor_frame_pop
+ *		Ends a frame after its method has returned.
+ */
+void
+actor_frame_pop(ActorFrame *frame)
+{
+	Assert(current_frame == frame);
+	PopActiveSnapshot();
+	error_context_stack = frame->errcallback.previous;
+	actor_frame_abandon(frame);
+}
+
+/*
+ * actor_frame_abandon
+ *		Ends a frame after an error.  The snapshot is popped by the abort that
+ *		follows.
+ */
+void
+actor_frame_abandon(ActorFrame *frame)
+{
+	current_frame = frame->caller;
+	actor_activity_pop(frame);
+	if (!frame->writing)
+		XactReadOnly = frame->saved_read_only;
+}
+
+/*
+ * actor_frame_current
+ *		The innermost running method, or NULL.
+ */
+ActorFrame *
+actor_frame_current(void)
+{
+	return current_frame;
+}
+
+/*
+ * actor_frame_required
+ *		The innermost running method; outside of one
+ *		object_not_in_prerequisite_state is raised.
+ */
+ActorFrame *
+actor_frame_required(void)
+{
+	if (current_frame == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no actor is running"),
+				 errdetail("The state of an actor can only be used by its methods."),
+				 errhint("Call the method with actor_invoke().")));
+	return current_frame;
+}
+
+/*
+ * actor_frame_check_writing
+ *		Raises read_only_sql_transaction in a read-only method.  The server does
+ *		so too, but before 16 a method can reset transaction_read_only.
+ */
+void
+actor_frame_check_writing(const char *function)
+{
+	if (current_frame == NULL || current_frame->writing)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot execute %s in a read-only method", function),
+			 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
+}
+
+/* SQL functions --------------------------------------------------------- */
+
+Datum
+actor_type(PG_FUNCTION_ARGS)
+{
+	if (current_frame == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->actor.type));
+}
+
+Datum
+actor_id(PG_FUNCTION_ARGS)
+{
+	if (current_frame == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->actor.id));
+}
+
+Datum
+actor_method(PG_FUNCTION_ARGS)
+{
+	if (current_frame == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->method));
+}
+
+Datum
+actor_reentrancy_id(PG_FUNCTION_ARGS)
+{
+	ActorFrame *chain;
+	pg_uuid_t  *result;
+
+	if (current_frame == NULL)
+		PG_RETURN_NULL();
+	chain = current_frame->chain;
+	if (!chain->has_id)
+	{
+		chain->id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
+		chain->has_id = true;
+	}
+	result = palloc(sizeof(pg_uuid_t));
+	*result = chain->id;
+	PG_RETURN_UUID_P(result);
+}
+
+Datum
+actor_call_chain(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo;
+	ActorFrame **frames;
+	int			depth = current_frame != NULL ? current_frame->depth : 0;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	frames = palloc(sizeof(ActorFrame *) * Max(depth, 1));
+	for (ActorFrame *frame = current_frame; frame != NULL; frame = frame->caller)
+		frames[frame->depth - 1] = frame;
+
+	for (int i = 0; i < depth; i++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, false};
+
+		values[0] = Int32GetDatum(i + 1);
+		values[1] = PointerGetDatum(frames[i]->actor.type);
+		values[2] = PointerGetDatum(frames[i]->actor.id);
+		values[3] = PointerGetDatum(frames[i]->method);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+static void
+push_member(JsonbParseState **state, const char *key, JsonbValue *value)
+{
+	JsonbValue	name;
+
+	name.type = jbvString;
+	name.val.string.val = unconstify(char *, key);
+	name.val.string.len = strlen(key);
+	pushJsonbValue(state, WJB_KEY, &name);
+	pushJsonbValue(state, WJB_VALUE, value);
+}
+
+static void
+push_text_member(JsonbParseState **state, const char *key, char *bytes, int len)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = bytes;
+	value.val.string.len = len;
+	push_member(state, key, &value);
+}
+
+static void
+push_integer_member(JsonbParseState **state, const char *key, int64 number)
+{
+	JsonbValue	value;
+
+	value.type = jbvNumeric;
+	value.val.numeric = int64_to_numeric(number);
+	push_member(state, key, &value);
+}
+
+static void
+push_time_member(JsonbParseState **state, const char *key, TimestampTz time)
+{
+	Jsonb	   *jsonb = actor_to_jsonb(TimestampTzGetDatum(time), TIMESTAMPTZOID);
+	JsonbValue	value;
+
+	actor_jsonb_scalar(jsonb, &value);
+	push_member(state, key, &value);
+}
+
+Datum
+actor_cause(PG_FUNCTION_ARGS)
+{
+	JsonbParseState *state = NULL;
+	const ActorCause *cause;
+
+	if (current_frame == NULL)
+		PG_RETURN_NULL();
+	cause = current_frame->cause;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	if (cause == NULL)
+		push_text_member(&state, "kind", "call", strlen("call"));
+	else
+		push_text_member(&state, "kind", unconstify(char *, cause->kind),
+						 strlen(cause->kind));
+	if (cause != NULL && cause->name != NULL)
+	{
+		push_text_member(&state, "name", VARDATA_ANY(cause->name),
+						 VARSIZE_ANY_EXHDR(cause->name));
+		push_time_member(&state, "scheduled_at", cause->scheduled_at);
+		push_time_member(&state, "fired_at", cause->fired_at);
+		push_integer_member(&state, "attempt", cause->attempt);
+		push_integer_member(&state, "missed", cause->missed);
+		if (cause->remaining >= 0)
+			push_integer_member(&state, "remaining", cause->remaining);
+	}
+	PG_RETURN_JSONB_P(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
+}

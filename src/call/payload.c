@@ -1,0 +1,479 @@
+/*-------------------------------------------------------------------------
+ *
+ * payload.c
+ *		Calling a method with a payload: from jsonb to arguments, and from the
+ *		result to jsonb.
+ *
+ * The payload is mapped to arguments as PostgREST does it: see
+ * actor_payload_call.  Single values are converted by convert.c.
+ *
+ * IDENTIFICATION
+ *		src/call/payload.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/tuplestore.h"
+
+#include "base/base.h"
+
+/* how many names an error about a payload lists */
+#define MAX_NAMES_LISTED	10
+
+/* for the error context of a conversion */
+typedef struct ConversionContext
+{
+	const ActorFunction *function;
+	int			parameter;
+} ConversionContext;
+
+/* payload to arguments -------------------------------------------------- */
+
+static const char *
+parameter_name(const ActorFunction *function, int i)
+{
+	const char *name = function->parameters[i].name;
+
+	return name != NULL ? name : psprintf("$%d", i + 1);
+}
+
+static void
+conversion_error_context(void *arg)
+{
+	ConversionContext *context = arg;
+
+	errcontext("parameter \"%s\" of method \"%s\"",
+			   parameter_name(context->function, context->parameter),
+			   context->function->name);
+}
+
+/*
+ * Adds a name to the list in an error, up to a limit.
+ */
+static void
+list_name(StringInfo list, int *count, const char *name, int len)
+{
+	(*count)++;
+	if (*count > MAX_NAMES_LISTED)
+		return;
+	if (list->len > 0)
+		appendStringInfoString(list, ", ");
+	if (len > NAMEDATALEN)
+		appendStringInfo(list, "\"%.*s...\"", pg_mbcliplen(name, len, NAMEDATALEN), name);
+	else
+		appendStringInfo(list, "\"%.*s\"", len, name);
+}
+
+static void
+refuse_payload(const ActorFunction *function, const char *problem, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("payload does not fit method \"%s\": %s", function->name, problem),
+			 detail != NULL ? errdetail("%s", detail) : 0));
+}
+
+/*
+ * Finds the value of each parameter among the members of an object.
+ */
+static void
+map_by_name(const ActorFunction *function, Jsonb *payload, JsonbValue *values, bool *given)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&payload->root);
+	JsonbValue	item;
+	JsonbIteratorToken token;
+	StringInfoData surplus;
+	int			nsurplus = 0;
+
+	initStringInfo(&surplus);
+	(void) JsonbIteratorNext(&iterator, &item, true);	/* the object begins */
+	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_KEY)
+	{
+		JsonbValue	value;
+		int			i;
+
+		(void) JsonbIteratorNext(&iterator, &value, true);
+		for (i = 0; i < function->nparameters; i++)
+		{
+			const char *name = function->parameters[i].name;
+
+			if (name != NULL && strlen(name) == item.val.string.len &&
+				memcmp(name, item.val.string.val, item.val.string.len) == 0)
+				break;
+		}
+		if (i == function->nparameters)
+		{
+			list_name(&surplus, &nsurplus, item.val.string.val, item.val.string.len);
+			continue;
+		}
+		values[i] = value;
+		given[i] = true;
+	}
+	if (nsurplus > MAX_NAMES_LISTED)
+		appendStringInfo(&surplus, " and %d more", nsurplus - MAX_NAMES_LISTED);
+	if (nsurplus > 0)
+		refuse_payload(function, "it has members that are no parameters",
+					   psprintf("Without a parameter: %s.", surplus.data));
+}
+
+/*
+ * Takes the values of the parameters from the elements of an array.
+ */
+static void
+map_by_position(const ActorFunction *function, Jsonb *payload, JsonbValue *values, bool *given)
+{
+	JsonbIterator *iterator = JsonbIteratorInit(&payload->root);
+	JsonbValue	item;
+	int			nelements = JB_ROOT_COUNT(payload);
+
+	if (nelements > function->nparameters)
+		refuse_payload(function, "it has more elements than there are parameters",
+					   psprintf("Without a parameter: the elements from number %d on, of %d.",
+								function->nparameters + 1, nelements));
+	(void) JsonbIteratorNext(&iterator, &item, true);	/* the array begins */
+	for (int i = 0; i < nelements; i++)
+	{
+		(void) JsonbIteratorNext(&iterator, &values[i], true);
+		given[i] = true;
+	}
+}
+
+/*
+ * Evaluates the default of a parameter as a direct call would.
+ */
+static Datum
+evaluate_default(const ActorParameter *parameter, bool *isnull)
+{
+	EState	   *estate = CreateExecutorState();
+	ExprState  *exprstate = ExecPrepareExpr(copyObject((Expr *) parameter->default_expr),
+											estate);
+	Datum		value;
+
+	value = ExecEvalExprSwitchContext(exprstate, GetPerTupleExprContext(estate), isnull);
+	if (!*isnull)
+	{
+		int16		typlen;
+		bool		typbyval;
+
+		get_typlenbyval(parameter->type, &typlen, &typbyval);
+		value = datumCopy(value, typbyval, typlen);
+	}
+	FreeExecutorState(estate);
+	return value;
+}
+
+/*
+ * The argument of a method that takes the whole payload.
+ */
+static void
+map_document(const ActorFunction *function, Jsonb *payload, NullableDatum *argument)
+{
+	const ActorParameter *parameter = &function->parameters[0];
+
+	argument->isnull = (payload == NULL);
+	if (payload == NULL && parameter->default_expr != NULL)
+		argument->value = evaluate_default(parameter, &argument->isnull);
+	else if (payload == NULL)
+		argument->value = (Datum) 0;
+	else if (parameter->type == JSONBOID)
+		argument->value = JsonbPGetDatum(payload);
+	else
+		argument->value = CStringGetTextDatum(JsonbToCString(NULL, &payload->root,
+															 VARSIZE_ANY_EXHDR(payload)));
+}
+
+/*
+ * Makes the arguments of a call.
+ */
+static void
+map_payload(const ActorFunction *function, Jsonb *payload, NullableDatum *arguments)
+{
+	JsonbValue *values;
+	bool	   *given;
+	ConversionContext context;
+	ErrorContextCallback errcallback;
+	int			nestlevel;
+
+	if (function->takes_document)
+	{
+		map_document(function, payload, &arguments[0]);
+		return;
+	}
+
+	/* JSON null is no payload */
+	if (payload != NULL && JB_ROOT_IS_SCALAR(payload))
+	{
+		JsonbValue	scalar;
+
+		actor_jsonb_scalar(payload, &scalar);
+		if (scalar.type != jbvNull)
+			refuse_payload(function, "it must be an object or an array", NULL);
+		payload = NULL;
+	}
+	if (function->nparameters == 0)
+	{
+		if (payload != NULL && (!JB_ROOT_IS_OBJECT(payload) || JB_ROOT_COUNT(payload) > 0))
+			refuse_payload(function, "the method has no parameters", NULL);
+		return;
+	}
+
+	values = palloc(sizeof(JsonbValue) * function->nparameters);
+	given = palloc0(sizeof(bool) * function->nparameters);
+	if (payload != NULL && JB_ROOT_IS_OBJECT(payload))
+		map_by_name(function, payload, values, given);
+	else if (payload != NULL)
+		map_by_position(function, payload, values, given);
+
+	context.function = function;
+	errcallback.callback = conversion_error_context;
+	errcallback.arg = &context;
+	errcallback.previous = error_context_stack;
+	error_context_stack = &errcallback;
+	nestlevel = actor_conversion_begin();
+	for (int i = 0; i < function->nparameters; i++)
+	{
+		const ActorParameter *parameter = &function->parameters[i];
+
+		context.parameter = i;
+		if (given[i])
+			arguments[i].value = actor_from_jsonb(&values[i], parameter->type,
+												  &arguments[i].isnull);
+	}
+	actor_conversion_end(nestlevel);
+	error_context_stack = errcallback.previous;
+
+	for (int i = 0; i < function->nparameters; i++)
+	{
+		const ActorParameter *parameter = &function->parameters[i];
+
+		if (given[i])
+			continue;
+		if (parameter->default_expr == NULL)
+			refuse_payload(function, psprintf("parameter \"%s\" is missing",
+											  parameter_name(function, i)), NULL);
+		arguments[i].value = evaluate_default(parameter, &arguments[i].isnull);
+	}
+}
+
+/* calling --------------------------------------------------------------- */
+
+/*
+ * One row of a set, as an element of the result.
+ */
+static void
+push_row(const ActorFunction *function, JsonbParseState **state, Datum value, bool isnull, Oid type)
+{
+	JsonbValue	element;
+
+	if (isnull)
+		element.type = jbvNull;
+	else
+		actor_jsonb_scalar(actor_to_jsonb(value, type), &element);
+
+	if (function->table_column != NULL)
+	{
+		JsonbValue	key;
+
+		key.type = jbvString;
+		key.val.string.val = unconstify(char *, function->table_column);
+		key.val.string.len = strlen(function->table_column);
+		pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
+		pushJsonbValue(state, WJB_KEY, &key);
+		pushJsonbValue(state, WJB_VALUE, &element);
+		pushJsonbValue(state, WJB_END_OBJECT, NULL);
+	}
+	else
+		pushJsonbValue(state, WJB_ELEM, &element);
+}
+
+/*
+ * Reads the rows a function has left in a tuplestore.
+ */
+static void
+push_tuplestore(const ActorFunction *function, JsonbParseState **state, ReturnSetInfo *rsinfo)
+{
+	bool		is_row = type_is_rowtype(function->result_type);
+	TupleDesc	tupdesc = rsinfo->setDesc;
+	TupleTableSlot *slot;
+
+	if (rsinfo->setResult == NULL)
+		return;					/* an empty set */
+
+	/* the columns are called as the function declares them */
+	if (rsinfo->expectedDesc != NULL)
+	{
+		bool		match = tupdesc == NULL || tupdesc->natts == rsinfo->expectedDesc->natts;
+
+		for (int i = 0; tupdesc != NULL && match && i < tupdesc->natts; i++)
+			match = TupleDescAttr(tupdesc, i)->attisdropped ||
+				TupleDescAttr(tupdesc, i)->atttypid ==
+				TupleDescAttr(rsinfo->expectedDesc, i)->atttypid;
+		if (!match)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("rows returned by method \"%s\" do not match its declaration",
+							function->name)));
+		tupdesc = rsinfo->expectedDesc;
+	}
+	if (tupdesc == NULL)
+		elog(ERROR, "method \"%s\" does not say what its rows are", function->name);
+	if (is_row)
+		tupdesc = BlessTupleDesc(tupdesc);
+
+	slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsMinimalTuple);
+	while (tuplestore_gettupleslot(rsinfo->setResult, true, true, slot))
+	{
+		Datum		value;
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (is_row)
+			value = ExecFetchSlotHeapTupleDatum(slot);
+		else
+			value = slot_getattr(slot, 1, &isnull);
+		push_row(function, state, value, isnull,
+				 is_row ? RECORDOID : function->result_type);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(rsinfo->setResult);
+}
+
+/*
+ * The description of the rows of a set that consists of rows or scalars.
+ */
+static TupleDesc
+expected_rows(const ActorFunction *function)
+{
+	TupleDesc	tupdesc;
+	Oid			type;
+
+	switch (get_func_result_type(function->oid, &type, &tupdesc))
+	{
+		case TYPEFUNC_COMPOSITE:
+		case TYPEFUNC_COMPOSITE_DOMAIN:
+			return tupdesc;
+		case TYPEFUNC_SCALAR:
+			tupdesc = CreateTemplateTupleDesc(1);
+			TupleDescInitEntry(tupdesc, 1, "value", type, -1, 0);
+			return tupdesc;
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * Calls a function that returns a set and makes an array of its rows.
+ */
+static Jsonb *
+call_set(const ActorFunction *function, FunctionCallInfo fcinfo)
+{
+	ExprContext *econtext = CreateStandaloneExprContext();
+	JsonbParseState *state = NULL;
+	ReturnSetInfo rsinfo;
+	PgStat_FunctionCallUsage usage;
+
+	memset(&rsinfo, 0, sizeof(rsinfo));
+	rsinfo.type = T_ReturnSetInfo;
+	rsinfo.econtext = econtext;
+	rsinfo.expectedDesc = expected_rows(function);
+	rsinfo.allowedModes = SFRM_ValuePerCall | SFRM_Materialize | SFRM_Materialize_Preferred;
+	rsinfo.returnMode = SFRM_ValuePerCall;
+	fcinfo->resultinfo = (Node *) &rsinfo;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	for (;;)
+	{
+		Datum		value;
+
+		CHECK_FOR_INTERRUPTS();
+		fcinfo->isnull = false;
+		rsinfo.isDone = ExprSingleResult;
+		pgstat_init_function_usage(fcinfo, &usage);
+		value = FunctionCallInvoke(fcinfo);
+		pgstat_end_function_usage(&usage, rsinfo.isDone != ExprMultipleResult);
+
+		if (rsinfo.returnMode == SFRM_Materialize)
+		{
+			push_tuplestore(function, &state, &rsinfo);
+			break;
+		}
+		if (rsinfo.isDone == ExprEndResult)
+			break;
+		push_row(function, &state, value, fcinfo->isnull, function->result_type);
+		if (rsinfo.isDone == ExprSingleResult)
+			break;
+	}
+	FreeExprContext(econtext, true);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+static Jsonb *
+call_scalar(const ActorFunction *function, FunctionCallInfo fcinfo)
+{
+	PgStat_FunctionCallUsage usage;
+	Datum		value;
+
+	pgstat_init_function_usage(fcinfo, &usage);
+	value = FunctionCallInvoke(fcinfo);
+	pgstat_end_function_usage(&usage, true);
+	if (fcinfo->isnull || function->result_type == VOIDOID)
+		return NULL;
+	return actor_to_jsonb(value, function->result_type);
+}
+
+static Jsonb *
+empty_array(void)
+{
+	JsonbParseState *state = NULL;
+
+	pushJsonbValue(&state, WJB_BEGIN_ARRAY, NULL);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_ARRAY, NULL));
+}
+
+/*
+ * actor_payload_call
+ *		Maps the payload to arguments, calls the function as the current user,
+ *		and maps the result back.  Returns NULL for SQL NULL.
+ *
+ * A single parameter of type json or jsonb takes the whole payload.  Otherwise
+ * the members of an object go to the parameters by name, the elements of an
+ * array by position; what is missing takes its default.  Raises
+ * invalid_parameter_value if that does not work out, and whatever conversions
+ * and the function raise.
+ */
+Jsonb *
+actor_payload_call(const ActorFunction *function, Jsonb *payload)
+{
+	FmgrInfo	for_this_call;
+	FmgrInfo   *flinfo = function->flinfo;
+	FunctionCallInfo fcinfo;
+
+	/* a library that was loaded since may want to know of the call */
+	if (flinfo == NULL || FmgrHookIsNeeded(function->oid))
+	{
+		flinfo = &for_this_call;
+		fmgr_info(function->oid, flinfo);
+	}
+	fcinfo = palloc0(SizeForFunctionCallInfo(function->nparameters));
+	InitFunctionCallInfoData(*fcinfo, flinfo, function->nparameters,
+							 DEFAULT_COLLATION_OID, NULL, NULL);
+	map_payload(function, payload, fcinfo->args);
+
+	/* as the executor does: a strict function is not called with a null */
+	for (int i = 0; function->strict && i < function->nparameters; i++)
+		if (fcinfo->args[i].isnull)
+			return function->returns_set ? empty_array() : NULL;
+
+	return function->returns_set ? call_set(function, fcinfo) : call_scalar(function, fcinfo);
+}

@@ -1,0 +1,315 @@
+/*-------------------------------------------------------------------------
+ *
+ * request.c
+ *		Request ids: the second call, or message, with the same id of the same
+ *		actor returns what the first one returned, and does nothing.
+ *
+ * The row of a request is written in the transaction of its effect.  That of a
+ * call is looked up with the actor's turn held, so two calls with one id that
+ * arrive at once do not both run: the second waits for the turn, and then finds
+ * the row.  Sending does not take the turn: there the second waits for the row
+ * itself, as for any unique key.  A call that finds only after its method has
+ * run that the id was used for a message meanwhile fails.
+ *
+ * An id stands for one call or message, not only for one name: the same id with
+ * another method, payload or role is refused, and nothing of the stored row is
+ * shown.
+ *
+ * IDENTIFICATION
+ *		src/call/request.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+
+#include "base/base.h"
+#include "shared/shared.h"
+
+static ActorQuery read_request = {
+	"SELECT method, payload_hash, role_name, result, message_id FROM actor.request"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND request_id OPERATOR(pg_catalog.=) $3"
+	"   AND created_at OPERATOR(pg_catalog.>) $4",
+	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+#define VALUES_OF_KEY_AND_CALL "$1, $2, $3, $4, $5, $6, "
+
+/* there can be a row of that id: one that is kept no longer, or of a message */
+static ActorQuery write_request = {
+	"INSERT INTO actor.request AS r (actor_type, actor_id, request_id, method,"
+	"  payload_hash, role_name, created_at, result)"
+	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, $9)"
+	" ON CONFLICT (actor_type, actor_id, request_id) DO UPDATE SET"
+	"  method = EXCLUDED.method,"
+	"  payload_hash = EXCLUDED.payload_hash,"
+	"  role_name = EXCLUDED.role_name,"
+	"  result = EXCLUDED.result,"
+	"  message_id = NULL,"
+	"  created_at = EXCLUDED.created_at"
+	" WHERE r.created_at OPERATOR(pg_catalog.<=) $8",
+	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, JSONBOID}
+};
+
+#define NEXT_MESSAGE_ID \
+	"pg_catalog.nextval('actor.message_message_id_seq'::pg_catalog.regclass)"
+
+static ActorQuery reserve_request = {
+	"INSERT INTO actor.request (actor_type, actor_id, request_id, method,"
+	"  payload_hash, role_name, created_at, message_id)"
+	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, " NEXT_MESSAGE_ID ")"
+	" ON CONFLICT (actor_type, actor_id, request_id) DO NOTHING"
+	" RETURNING message_id",
+	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery reserve_expired = {
+	"UPDATE actor.request SET method = $4, payload_hash = $5, role_name = $6,"
+	"  created_at = $7, result = NULL, message_id = " NEXT_MESSAGE_ID
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND request_id OPERATOR(pg_catalog.=) $3"
+	"   AND created_at OPERATOR(pg_catalog.<=) $8"
+	" RETURNING message_id",
+	8, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID}
+};
+
+/* a call or message as it is compared and written */
+typedef struct Request
+{
+	const ActorRef *actor;
+	text	   *id;
+	const text *method;
+	bytea	   *payload_hash;
+	NameData	role;
+} Request;
+
+/* what is known of an earlier one */
+typedef struct StoredRequest
+{
+	bool		same;
+	Jsonb	   *result;			/* of a call; NULL: SQL NULL */
+	int64		message_id;		/* 0: a call */
+} StoredRequest;
+
+/*
+ * SHA-256 of a payload; none has the hash of the empty string.
+ */
+static bytea *
+payload_hash(Jsonb *payload)
+{
+	text	   *document;
+
+	if (payload == NULL)
+		document = cstring_to_text("");
+	else
+		document = cstring_to_text(JsonbToCString(NULL, &payload->root,
+												  VARSIZE_ANY_EXHDR(payload)));
+	return DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(document)));
+}
+
+/*
+ * The oldest time of a request that is still kept.
+ */
+static TimestampTz
+kept_since(void)
+{
+	return GetCurrentTimestamp() - (int64) actor_request_retention * USECS_PER_SEC;
+}
+
+static void
+describe(Request *request, const ActorRef *actor, text *id, const text *method,
+		 Jsonb *payload)
+{
+	request->actor = actor;
+	request->id = id;
+	request->method = method;
+	request->payload_hash = payload_hash(payload);
+	namestrcpy(&request->role, GetUserNameFromId(GetUserId(), false));
+}
+
+/*
+ * Reads an earlier request of that id into the current memory context; false if
+ * there is none.
+ */
+static bool
+read_stored(const Request *request, StoredRequest *stored)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[4];
+	bool		found;
+
+	values[0] = PointerGetDatum(request->actor->type);
+	values[1] = PointerGetDatum(request->actor->id);
+	values[2] = PointerGetDatum(request->id);
+	values[3] = TimestampTzGetDatum(kept_since());
+
+	memset(stored, 0, sizeof(*stored));
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&read_request, values, NULL) > 0;
+	if (found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		bool		isnull;
+		Datum		datum;
+
+		stored->same =
+			actor_text_equal(DatumGetTextPP(actor_query_result(0, 1, &isnull)),
+							 request->method) &&
+			actor_text_equal((text *) DatumGetByteaPP(actor_query_result(0, 2, &isnull)),
+							 (text *) request->payload_hash) &&
+			strcmp(NameStr(*DatumGetName(actor_query_result(0, 3, &isnull))),
+				   NameStr(request->role)) == 0;
+		datum = actor_query_result(0, 4, &isnull);
+		stored->result = isnull || !stored->same ? NULL : DatumGetJsonbPCopy(datum);
+		datum = actor_query_result(0, 5, &isnull);
+		stored->message_id = isnull ? 0 : DatumGetInt64(datum);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+static void
+refuse(const Request *request, const StoredRequest *stored)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("request id \"%s\" of actor \"%s\" of type \"%s\" was used for another call",
+					text_to_cstring(request->id), text_to_cstring(request->actor->id),
+					text_to_cstring(request->actor->type)),
+			 stored->same ? errdetail("One of them is a call, the other a message.") :
+			 errdetail("Method, payload or role differ."),
+			 errhint("Use a new request id for every call that is not a repetition.")));
+}
+
+/*
+ * Values of the statements that write, as far as they have them in common.
+ */
+static void
+fill_values(const Request *request, Datum *values)
+{
+	values[0] = PointerGetDatum(request->actor->type);
+	values[1] = PointerGetDatum(request->actor->id);
+	values[2] = PointerGetDatum(request->id);
+	values[3] = PointerGetDatum(request->method);
+	values[4] = PointerGetDatum(request->payload_hash);
+	values[5] = NameGetDatum(&request->role);
+	values[6] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[7] = TimestampTzGetDatum(kept_since());
+}
+
+/*
+ * actor_request_find
+ *		Looks for an earlier call with this request id.  Returns whether there
+ *		was one, with its result, NULL for SQL NULL, in the current memory
+ *		context.
+ *
+ * Raises invalid_parameter_value if that was a different call, or a message.
+ * The caller holds the turn.
+ */
+bool
+actor_request_find(const ActorRef *actor, text *request_id, const text *method,
+				   Jsonb *payload, Jsonb **result)
+{
+	Request		request;
+	StoredRequest stored;
+
+	describe(&request, actor, request_id, method, payload);
+	if (!read_stored(&request, &stored))
+		return false;
+	if (!stored.same || stored.message_id != 0)
+		refuse(&request, &stored);
+	*result = stored.result;
+	return true;
+}
+
+/*
+ * actor_request_store
+ *		Writes down the result of a call, NULL for SQL NULL, under its id.
+ *
+ * Raises serialization_failure if a message with that id was sent meanwhile.
+ */
+void
+actor_request_store(const ActorRef *actor, text *request_id, const text *method,
+					Jsonb *payload, Jsonb *result)
+{
+	ActorBookkeeping bookkeeping;
+	Request		request;
+	Datum		values[9];
+	char		nulls[9] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+
+	describe(&request, actor, request_id, method, payload);
+	fill_values(&request, values);
+	values[8] = PointerGetDatum(result);
+	nulls[8] = result == NULL ? 'n' : ' ';
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_request, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+	actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
+								   actor_request_retention * USECS_PER_SEC));
+}
+
+/*
+ * Writes the row of a message, unless there is one of that id that is kept;
+ * waits for whoever is writing that.
+ */
+static bool
+reserve(const Request *request, int64 *message_id)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[8];
+	bool		reserved;
+	bool		isnull;
+
+	fill_values(request, values);
+	actor_bookkeeping_begin(&bookkeeping);
+	reserved = actor_query_run(&reserve_request, values, NULL) > 0 ||
+		actor_query_run(&reserve_expired, values, NULL) > 0;
+	if (reserved)
+		*message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	if (reserved)
+		actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
+									   actor_request_retention * USECS_PER_SEC));
+	return reserved;
+}
+
+/*
+ * actor_request_reserve
+ *		Makes sure that only one message is sent under this request id.  Returns
+ *		true with the id of the message that the caller is to send, or false
+ *		with the id of the one that was sent.
+ *
+ * Raises invalid_parameter_value if that was a different one, or a call.
+ */
+bool
+actor_request_reserve(const ActorRef *actor, text *request_id, const text *method,
+					  Jsonb *payload, int64 *message_id)
+{
+	Request		request;
+	StoredRequest stored;
+
+	describe(&request, actor, request_id, method, payload);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (reserve(&request, message_id))
+			return true;
+	} while (!read_stored(&request, &stored));	/* gone meanwhile */
+	if (!stored.same || stored.message_id == 0)
+		refuse(&request, &stored);
+	*message_id = stored.message_id;
+	return false;
+}

@@ -1,0 +1,799 @@
+/*-------------------------------------------------------------------------
+ *
+ * firing.c
+ *		Turning due rows into turns, exactly once.
+ *
+ * A firing takes the actor's turn, claims the row, calls the method in a
+ * subtransaction, and writes what has become of the row, all in one
+ * transaction, which several firings may share.  Effect and bookkeeping commit
+ * together or not at all.
+ *
+ * The scan that finds due rows takes no locks and proves nothing.  The claim
+ * does: it locks the row if it still has the generation, the instant and the
+ * attempt that were seen.  A row that somebody else has locked is passed over.
+ * While it is claimed nobody else changes the row, except the method itself,
+ * which may delete or replace its own reminder; then the outcome matches no
+ * row, and is dropped.
+ *
+ * Lock order: the actor's turn, then the row.
+ *
+ * IDENTIFICATION
+ *		src/fire/firing.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+#include "fire/fire.h"
+
+/* errors that are nobody's fault: first and longest pause, and how many */
+#define DEFERRAL_MIN_US		(10 * INT64CONST(1000))
+#define DEFERRAL_MAX_US		(10 * USECS_PER_SEC)
+#define DEFERRALS_MAX		100
+
+/* longest delay of a failure policy */
+#define MAX_DELAY_DAYS		36525
+
+/* a claimed row */
+typedef struct Claim
+{
+	text	   *name;			/* of what a retry was registered for, or its
+								 * own */
+	text	   *method;
+	Jsonb	   *data;			/* NULL: none */
+	text	   *traceparent;	/* NULL: none */
+	ActorSchedule schedule;
+	int64		firing;
+	ActorCatchUp catch_up;
+	ActorRetryPolicy policy;
+	int32		deferrals;
+} Claim;
+
+/*
+ * Reminders and timers are alike, but for what they do not do: timers have
+ * neither a policy for missed firings nor one for failures.
+ */
+#define SCAN_DUE(kind, columns, table, order) \
+	"(SELECT " kind "::pg_catalog.int4, actor_type, actor_id, " columns "," \
+	"  attempt, next_try_at" \
+	"   FROM " table \
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"    AND next_try_at OPERATOR(pg_catalog.>=) $2" \
+	"    AND next_try_at OPERATOR(pg_catalog.<=) $3" \
+	"  ORDER BY " order " LIMIT $4)"
+
+/* messages that are tried at the same time are found in their order */
+static ActorQuery scan_due = {
+	SCAN_DUE("0", "name, generation, scheduled_at", "actor.reminder", "next_try_at")
+	" UNION ALL "
+	SCAN_DUE("1", "name, generation, scheduled_at", "actor.timer", "next_try_at")
+	" UNION ALL "
+	SCAN_DUE("3", "message_id::pg_catalog.text AS name, message_id AS generation, due_at", "actor.message",
+			 "next_try_at, message_id")
+	" ORDER BY next_try_at, generation LIMIT $4",
+	4, {NAMEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}, true
+};
+
+#define READ_NEXT(table) \
+	"(SELECT next_try_at FROM " table \
+	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"    AND next_try_at OPERATOR(pg_catalog.>) $2" \
+	"  ORDER BY next_try_at LIMIT 1)"
+
+static ActorQuery read_next = {
+	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ", "
+	READ_NEXT("actor.message") ")",
+	2, {NAMEOID, TIMESTAMPTZOID}
+};
+
+#define WHERE_KEY \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND name OPERATOR(pg_catalog.=) $3" \
+	"   AND generation OPERATOR(pg_catalog.=) $4"
+
+/* the cast keeps the index on the role, with all its due rows, out of the plan */
+#define CLAIM_ROW(table, policies) \
+	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
+	"  firing, deferrals, " policies ", traceparent" \
+	"  FROM " table WHERE_KEY \
+	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
+	"   AND attempt OPERATOR(pg_catalog.=) $6" \
+	"   AND role_name::pg_catalog.text OPERATOR(pg_catalog.=) $7::pg_catalog.text" \
+	"   FOR UPDATE SKIP LOCKED", \
+	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}}
+
+static ActorQuery claim_row[] = {
+	CLAIM_ROW("actor.reminder", "catch_up, failure_policy, COALESCE(retry_of, name)"),
+	CLAIM_ROW("actor.timer", "'one'::pg_catalog.text, NULL::pg_catalog.jsonb, name")
+};
+
+#define FINISH_ROW(table) \
+	{"DELETE FROM " table WHERE_KEY, \
+	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}
+
+static ActorQuery finish_row[] = {
+	FINISH_ROW("actor.reminder"),
+	FINISH_ROW("actor.timer")
+};
+
+#define ADVANCE_ROW(table) \
+	{"UPDATE " table " SET firing = $5, scheduled_at = $6, next_try_at = $6," \
+	"  remaining = $7, attempt = 1, deferrals = 0, last_error = $8" WHERE_KEY, \
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID}}
+
+static ActorQuery advance_row[] = {
+	ADVANCE_ROW("actor.reminder"),
+	ADVANCE_ROW("actor.timer")
+};
+
+#define RETRY_ROW(table) \
+	{"UPDATE " table " SET next_try_at = $5, attempt = $6, deferrals = $7," \
+	"  last_error = $8" WHERE_KEY, \
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}}
+
+static ActorQuery retry_row[] = {
+	RETRY_ROW("actor.reminder"),
+	RETRY_ROW("actor.timer")
+};
+
+#define PUT_OFF_ROW(table) \
+	{"UPDATE " table " SET next_try_at = 'infinity'" WHERE_KEY, \
+	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}
+
+static ActorQuery put_off_row[] = {
+	PUT_OFF_ROW("actor.reminder"),
+	PUT_OFF_ROW("actor.timer")
+};
+
+/* policies -------------------------------------------------------------- */
+
+/*
+ * actor_catch_up_from_text
+ *		Reads the word for a policy; false if there is none of that name.
+ */
+bool
+actor_catch_up_from_text(const text *word, ActorCatchUp *policy)
+{
+	static const struct
+	{
+		const char *name;
+		ActorCatchUp policy;
+	}			words[] =
+	{
+		{"one", ACTOR_CATCH_UP_ONE},
+		{"all", ACTOR_CATCH_UP_ALL},
+		{"skip", ACTOR_CATCH_UP_SKIP}
+	};
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (strlen(words[i].name) == VARSIZE_ANY_EXHDR(word) &&
+			memcmp(words[i].name, VARDATA_ANY(word), VARSIZE_ANY_EXHDR(word)) == 0)
+		{
+			*policy = words[i].policy;
+			return true;
+		}
+	return false;
+}
+
+static const ActorDocument policy_document = {
+	"failure_policy",
+	"Write {\"constant\": {\"interval\": \"1s\", \"maxRetries\": 3}}, "
+	"{\"exponential\": {\"initial\": \"1s\", \"max\": \"60s\", \"maxRetries\": 10}} "
+	"or {\"drop\": {}}."
+};
+
+/*
+ * A duration among the members of a policy, in microseconds.
+ */
+static int64
+policy_delay(JsonbContainer *members, const char *path, const char *name, int64 absent)
+{
+	JsonbValue *value = actor_document_member(members, name);
+	char	   *value_path = actor_document_path(path, name);
+	Interval	span;
+	int64		days;
+
+	if (value == NULL)
+		return absent;
+	actor_parse_duration(actor_document_string(&policy_document, value, value_path),
+						 value_path, &span);
+	days = (int64) span.month * DAYS_PER_MONTH + span.day + span.time / USECS_PER_DAY;
+	if (days > MAX_DELAY_DAYS)
+		actor_document_refuse(&policy_document, value_path, "is longer than 100 years");
+	return days * USECS_PER_DAY + span.time % USECS_PER_DAY;
+}
+
+/*
+ * actor_retry_policy_parse
+ *		Reads a failure policy; NULL stands for the default.
+ *
+ * Raises invalid_parameter_value.
+ */
+void
+actor_retry_policy_parse(Jsonb *jsonb, ActorRetryPolicy *policy)
+{
+	static const char *const policies[] = {"constant", "exponential", "drop", NULL};
+	static const char *const members_of[][4] = {
+		{"interval", "maxRetries", NULL},
+		{"initial", "max", "maxRetries", NULL},
+		{NULL}
+	};
+	JsonbValue	document;
+	JsonbContainer *object;
+	int			chosen = 0;
+	const char *path;
+
+	memset(policy, 0, sizeof(*policy));
+	policy->initial = policy->max = USECS_PER_SEC;
+	policy->max_retries = 3;
+	if (jsonb == NULL)
+		return;
+
+	actor_jsonb_scalar(jsonb, &document);
+	object = actor_document_object(&policy_document, &document, "");
+	actor_document_check_members(&policy_document, object, "", policies);
+	if (JsonContainerSize(object) != 1)
+		actor_document_refuse(&policy_document, "", "does not have exactly one member");
+	while (getKeyJsonValueFromContainer(object, policies[chosen],
+										strlen(policies[chosen]), NULL) == NULL)
+		chosen++;
+	path = policies[chosen];
+	object = actor_document_object(&policy_document, actor_document_member(object, path), path);
+	actor_document_check_members(&policy_document, object, path, members_of[chosen]);
+
+	policy->exponential = strcmp(path, "exponential") == 0;
+	if (policy->exponential)
+	{
+		policy->initial = policy_delay(object, path, "initial", policy->initial);
+		policy->max = policy_delay(object, path, "max", 60 * USECS_PER_SEC);
+		policy->max_retries = 10;
+	}
+	else
+		policy->initial = policy_delay(object, path, "interval", policy->initial);
+	if (strcmp(path, "drop") == 0)
+		policy->max_retries = 0;
+	else if (actor_document_member(object, "maxRetries") != NULL)
+		policy->max_retries =
+			actor_document_integer(&policy_document,
+								   actor_document_member(object, "maxRetries"),
+								   actor_document_path(path, "maxRetries"), 0);
+}
+
+/* finding --------------------------------------------------------------- */
+
+static void *
+read_due(uint64 row)
+{
+	ActorDue   *due = palloc(sizeof(ActorDue));
+	bool		isnull;
+
+	due->kind = DatumGetInt32(actor_query_result(row, 1, &isnull));
+	actor_ref_init(&due->actor,
+				   DatumGetTextPCopy(actor_query_result(row, 2, &isnull)),
+				   DatumGetTextPCopy(actor_query_result(row, 3, &isnull)));
+	due->name = DatumGetTextPCopy(actor_query_result(row, 4, &isnull));
+	due->generation = DatumGetInt64(actor_query_result(row, 5, &isnull));
+	due->scheduled_at = DatumGetTimestampTz(actor_query_result(row, 6, &isnull));
+	if (due->kind == DUE_MESSAGE)
+		due->generation = actor_message_generation(&due->actor, due->generation,
+												   due->scheduled_at);
+	due->attempt = DatumGetInt32(actor_query_result(row, 7, &isnull));
+	due->next_try_at = DatumGetTimestampTz(actor_query_result(row, 8, &isnull));
+	return due;
+}
+
+/*
+ * actor_due_scan
+ *		The rows of a role that are due in a range of time, earliest first, as
+ *		a list of ActorDue in the current memory context.  Takes no locks.
+ */
+List *
+actor_due_scan(const NameData *role, TimestampTz from, TimestampTz until, int limit)
+{
+	Datum		values[4] = {NameGetDatum(role), TimestampTzGetDatum(from),
+	TimestampTzGetDatum(until), Int64GetDatum(limit)};
+
+	return actor_query_list(&scan_due, values, read_due);
+}
+
+/*
+ * actor_due_next
+ *		When the next row of a role is due after that time; DT_NOEND if none
+ *		is.
+ */
+TimestampTz
+actor_due_next(const NameData *role, TimestampTz after)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[2] = {NameGetDatum(role), TimestampTzGetDatum(after)};
+	Datum		next;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&read_next, values, NULL);
+	next = actor_query_result(0, 1, &isnull);
+	actor_bookkeeping_end(&bookkeeping);
+	return isnull ? DT_NOEND : DatumGetTimestampTz(next);
+}
+
+/* claiming -------------------------------------------------------------- */
+
+/*
+ * The time zone of a schedule.  One that the server does not know any more
+ * must not stop the firing.
+ */
+static pg_tz *
+zone_from_text(const text *name)
+{
+	pg_tz	   *zone = pg_tzset(text_to_cstring(name));
+
+	return zone != NULL ? zone : session_timezone;
+}
+
+/*
+ * Locks the row and reads it into the current memory context; false if it is
+ * locked or not as it was seen.
+ */
+static bool
+claim(const ActorDue *due, const NameData *role, Claim *claimed)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[7];
+	bool		found;
+
+	values[0] = PointerGetDatum(due->actor.type);
+	values[1] = PointerGetDatum(due->actor.id);
+	values[2] = PointerGetDatum(due->name);
+	values[3] = Int64GetDatum(due->generation);
+	values[4] = TimestampTzGetDatum(due->scheduled_at);
+	values[5] = Int32GetDatum(due->attempt);
+	values[6] = NameGetDatum(role);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&claim_row[due->kind], values, NULL) == 1;
+	if (found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		ActorSchedule *schedule = &claimed->schedule;
+		Datum		datum;
+		bool		isnull;
+
+		claimed->method = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
+		datum = actor_query_result(0, 2, &isnull);
+		claimed->data = isnull ? NULL : DatumGetJsonbPCopy(datum);
+		schedule->first_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
+		datum = actor_query_result(0, 4, &isnull);
+		schedule->periodic = !isnull;
+		memset(&schedule->period, 0, sizeof(Interval));
+		if (!isnull)
+			schedule->period = *DatumGetIntervalP(datum);
+		schedule->count = DatumGetInt32(actor_query_result(0, 5, &isnull));
+		datum = actor_query_result(0, 6, &isnull);
+		schedule->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
+		schedule->zone = zone_from_text(DatumGetTextPP(actor_query_result(0, 7, &isnull)));
+		claimed->firing = DatumGetInt64(actor_query_result(0, 8, &isnull));
+		claimed->deferrals = DatumGetInt32(actor_query_result(0, 9, &isnull));
+		(void) actor_catch_up_from_text(DatumGetTextPP(actor_query_result(0, 10, &isnull)),
+										&claimed->catch_up);
+		datum = actor_query_result(0, 11, &isnull);
+		actor_retry_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy);
+		claimed->name = DatumGetTextPCopy(actor_query_result(0, 12, &isnull));
+		datum = actor_query_result(0, 13, &isnull);
+		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+/* outcomes -------------------------------------------------------------- */
+
+static void
+key_values(const ActorDue *due, Datum *values)
+{
+	values[0] = PointerGetDatum(due->actor.type);
+	values[1] = PointerGetDatum(due->actor.id);
+	values[2] = PointerGetDatum(due->name);
+	values[3] = Int64GetDatum(due->generation);
+}
+
+/*
+ * Runs a statement that writes the row of the claim, which the method may have
+ * deleted or replaced.
+ */
+static void
+write_outcome(ActorQuery *query, Datum *values, const char *nulls)
+{
+	ActorBookkeeping bookkeeping;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, nulls);
+	if (rows > 1)
+		elog(ERROR, "outcome of a firing was written to " UINT64_FORMAT " rows", rows);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/* firings left from this one on; -1: no limit */
+static int64
+firings_left(const ActorSchedule *schedule, int64 firing)
+{
+	return schedule->count == 0 ? -1 : Max(schedule->count - firing, 0);
+}
+
+/*
+ * Goes on to another firing, or ends the reminder if that is -1.
+ */
+static void
+advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
+		TimestampTz at, const text *last_error)
+{
+	Datum		values[8];
+	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	int64		left = firings_left(schedule, firing);
+
+	key_values(due, values);
+	if (firing < 0)
+	{
+		write_outcome(&finish_row[due->kind], values, NULL);
+		return;
+	}
+	values[4] = Int64GetDatum(firing);
+	values[5] = TimestampTzGetDatum(at);
+	values[6] = Int64GetDatum(left);
+	nulls[6] = left < 0 ? 'n' : ' ';
+	values[7] = PointerGetDatum(last_error);
+	nulls[7] = last_error == NULL ? 'n' : ' ';
+	write_outcome(&advance_row[due->kind], values, nulls);
+}
+
+/*
+ * Leaves the row where no scan comes by, until its actor is resumed.
+ */
+static void
+put_off(const ActorDue *due)
+{
+	Datum		values[4];
+
+	key_values(due, values);
+	write_outcome(&put_off_row[due->kind], values, NULL);
+}
+
+static void
+park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error)
+{
+	ActorFailure failure;
+
+	failure.kind = actor_due_word(due->kind);
+	failure.name = claimed->name;
+	failure.method = claimed->method;
+	failure.payload = claimed->data;
+	failure.scheduled_at = due->scheduled_at;
+	failure.attempts = due->attempt;
+	actor_failure_write(&due->actor, &failure, role, error);
+}
+
+/*
+ * Whether an error is nobody's fault: the same attempt is made again.  A
+ * method that was cancelled because it ran too long is at fault.
+ */
+static bool
+is_innocent(const ErrorData *error, TimestampTz started_at)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_OUT_OF_MEMORY:
+			return true;
+		case ERRCODE_QUERY_CANCELED:
+			return !TimestampDifferenceExceeds(started_at, GetCurrentTimestamp(),
+											   actor_callback_timeout) ||
+				actor_callback_timeout == 0;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Pause after so many innocent errors, with jitter so that two parties of a
+ * deadlock do not meet again.
+ */
+static int64
+deferral_delay(int32 deferrals)
+{
+	int64		delay = DEFERRAL_MIN_US << Min(deferrals, 10);
+
+	delay = Min(delay, DEFERRAL_MAX_US);
+	return delay / 2 + (int64) (actor_random_fraction() * (delay / 2));
+}
+
+/*
+ * actor_retry_plan
+ *		When to try again what has failed, which is in "retry" as it was for
+ *		the failed attempt; false if it is to be given up.
+ */
+bool
+actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
+				 TimestampTz started_at, TimestampTz now, ActorRetry *retry)
+{
+	bool		innocent = is_innocent(error, started_at);
+	int64		delay;
+
+	if (innocent && retry->deferrals < DEFERRALS_MAX)
+	{
+		retry->at = now + deferral_delay(retry->deferrals);
+		retry->deferrals++;
+		return true;
+	}
+	delay = actor_retry_delay(policy, retry->attempt);
+	if (delay < 0)
+		return false;
+	retry->at = now + delay;
+	retry->attempt++;
+	if (!innocent)
+		retry->deferrals = 0;
+	return true;
+}
+
+/*
+ * Parks the claimed firing, and goes on to the next one.
+ */
+static void
+give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error,
+		TimestampTz now)
+{
+	TimestampTz at;
+	int64		missed;
+	int64		next = actor_schedule_next(&claimed->schedule, claimed->firing,
+										   claimed->catch_up, now,
+										   &at, &missed);
+
+	park(due, claimed, role, error);
+	advance(due, &claimed->schedule, next, at, actor_error_text(error->message));
+}
+
+/*
+ * Writes down that the claimed firing has failed.
+ */
+static void
+record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
+			   ErrorData *error, TimestampTz started_at, TimestampTz now)
+{
+	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
+	Datum		values[8];
+
+	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
+					  actor_due_word(due->kind), due->name, error);
+	if (!actor_retry_plan(&claimed->policy, error, started_at, now, &retry))
+	{
+		give_up(due, claimed, role, error, now);
+		return;
+	}
+	key_values(due, values);
+	values[4] = TimestampTzGetDatum(retry.at);
+	values[5] = Int32GetDatum(retry.attempt);
+	values[6] = Int32GetDatum(retry.deferrals);
+	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
+	write_outcome(&retry_row[due->kind], values, NULL);
+}
+
+/* firing ---------------------------------------------------------------- */
+
+/* what is attempted in a subtransaction */
+typedef struct Attempt
+{
+	const ActorDue *due;
+	int			turn_wait;
+	const Claim *claimed;
+	const ActorCause *cause;
+} Attempt;
+
+static void
+queue_for_turn(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	(void) actor_turn_enter(&attempt->due->actor, NULL, attempt->turn_wait);
+}
+
+static void
+call_method(void *arg)
+{
+	Attempt    *attempt = arg;
+
+	(void) actor_call(&attempt->due->actor, attempt->claimed->method,
+					  attempt->claimed->data, NULL, NULL, attempt->cause);
+	actor_callback_settle();
+}
+
+/*
+ * Takes the actor's turn as the mode says.  If it is not free, sets "error"
+ * only if a client would have got it: after the type's call_timeout.
+ */
+static bool
+take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
+{
+	ActorType  *type;
+	Attempt		attempt;
+	int			limit;
+	int			timeout;
+
+	*error = NULL;
+	if (actor_turn_try_enter(&due->actor, NULL))
+		return true;
+	if (mode->turn_wait == 0)
+		return false;
+
+	type = actor_type_find(due->actor.type);
+	limit = type != NULL ? actor_type_call_timeout(type) : 0;
+	timeout = limit > 0 ? Min(limit, mode->turn_wait) : mode->turn_wait;
+	attempt.due = due;
+	attempt.turn_wait = timeout;
+	*error = actor_attempt(queue_for_turn, &attempt);
+	if (*error != NULL && (*error)->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(*error);
+	if (*error == NULL)
+		return true;
+	if (timeout != limit)
+		*error = NULL;
+	return false;
+}
+
+/*
+ * actor_fire
+ *		Fires what is due as the current user, which must be the role that
+ *		registered it, or the owner of the type of an idle actor.
+ *
+ * Never waits for the row, and for the actor as the mode says.  An error of
+ * the method is written down; other errors are raised, and nothing has
+ * happened then.
+ */
+ActorFiringResult
+actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
+{
+	TimestampTz started_at;
+	TimestampTz now;
+	Claim		claimed;
+	ActorCause	cause;
+	TimestampTz next_at = 0;
+	Attempt		attempt;
+	ActorFiringResult result;
+	ActorPaused paused;
+	int64		next;
+	int64		missed;
+	int			nestlevel;
+	ErrorData  *error;
+
+	if (due->kind == DUE_DEACTIVATE)
+		return actor_idle_fire(due, mode);
+	if (!take_turn(due, mode, &error))
+	{
+		if (error == NULL)
+			return FIRING_BUSY;
+		/* nobody is to blame for the calls of a chain that has the turn open */
+		if (actor_lease_is_open(&due->actor))
+			return FIRING_OPEN;
+		return actor_fire_failed(due, role, error, 0) ? FIRING_FAILED : FIRING_BUSY;
+	}
+	if (!actor_lease_pass(&due->actor))
+		return FIRING_OPEN;
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_fire(due, role, mode);
+	if (!claim(due, role, &claimed))
+		return FIRING_BUSY;
+	paused = actor_pause_share(&due->actor);
+	if (paused == ACTOR_PAUSE_CHANGING)
+		return FIRING_BUSY;
+	if (paused == ACTOR_PAUSED)
+	{
+		put_off(due);
+		return FIRING_SKIPPED;
+	}
+
+	/*
+	 * left by an earlier start of the server, in a transaction that was
+	 * prepared
+	 */
+	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
+	{
+		advance(due, &claimed.schedule, -1, 0, NULL);
+		return FIRING_SKIPPED;
+	}
+
+	started_at = GetCurrentTimestamp();
+	now = mode->clock != 0 ? mode->clock : started_at;
+	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
+							   now, &next_at, &missed);
+
+	/* only what is on the grid: a firing late by a period is left out */
+	if (claimed.catch_up == ACTOR_CATCH_UP_SKIP && claimed.schedule.periodic &&
+		missed > 0 && due->attempt == 1)
+	{
+		advance(due, &claimed.schedule, next, next_at, NULL);
+		return FIRING_SKIPPED;
+	}
+
+	cause.kind = actor_due_word(due->kind);
+	cause.name = claimed.name;
+	cause.scheduled_at = due->scheduled_at;
+	cause.fired_at = now;
+	cause.attempt = due->attempt;
+	cause.missed = missed;
+	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
+
+	attempt.due = due;
+	attempt.claimed = &claimed;
+	attempt.cause = &cause;
+	nestlevel = actor_trace_begin(claimed.traceparent);
+	result = actor_callback_run(due, mode, call_method, &attempt, &error);
+	if (result == FIRING_FAILED)
+		record_failure(due, &claimed, role, error, started_at,
+					   mode->clock != 0 ? now : GetCurrentTimestamp());
+	else if (result == FIRING_DONE)
+		advance(due, &claimed.schedule, next, next_at, NULL);
+	actor_trace_end(nestlevel);
+	return result;
+}
+
+/*
+ * actor_fire_failed
+ *		Writes down that a firing has failed in a way that has cost it its
+ *		transaction, such as an error at commit.  False if the row is not as it
+ *		was any more.
+ */
+bool
+actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
+				  TimestampTz started_at)
+{
+	Claim		claimed;
+	int			nestlevel;
+
+	if (due->kind == DUE_DEACTIVATE)
+		return actor_idle_deactivate(due, role, error);
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_failed(due, role, error, started_at);
+	if (!claim(due, role, &claimed))
+		return false;
+	nestlevel = actor_trace_begin(claimed.traceparent);
+	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
+	actor_trace_end(nestlevel);
+	return true;
+}
+
+/*
+ * actor_fire_give_up
+ *		Parks a firing that must not be tried again.  False if the row is not as
+ *		it was any more.
+ */
+bool
+actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
+{
+	Claim		claimed;
+	int			nestlevel;
+
+	if (due->kind == DUE_DEACTIVATE)
+		return actor_idle_deactivate(due, role, error);
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_give_up(due, role, error);
+	if (!claim(due, role, &claimed))
+		return false;
+	nestlevel = actor_trace_begin(claimed.traceparent);
+	give_up(due, &claimed, role, error, GetCurrentTimestamp());
+	actor_trace_end(nestlevel);
+	return true;
+}

@@ -1,0 +1,484 @@
+/*-------------------------------------------------------------------------
+ *
+ * idle.c
+ *		Finding and deactivating actors that nobody uses.
+ *
+ * The actors of a type are looked for at the points of a grid, whose step is
+ * the type's scan_interval, and only when the oldest of them is past its
+ * deadline.  The deadline allows for the lazy writing of the last use: no
+ * actor is deactivated before it has been idle for the type's idle_timeout.
+ *
+ * Idle actors are due to the owner of their type, whose executors deactivate
+ * them between reminders: see round.c.  An actor whose turn is not free, or
+ * that has been used after all or is paused, is passed over until the next
+ * point of the grid.  The scheduler deactivates what belongs to an owner that cannot
+ * connect, without running anything.
+ *
+ * Lock order: the actor's turn, then its rows, which are never waited for.
+ *
+ * IDENTIFICATION
+ *		src/fire/idle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "base/base.h"
+#include "fire/fire.h"
+#include "shared/shared.h"
+
+/* smallest step of a grid, in microseconds */
+#define STEP_MIN			(100 * INT64CONST(1000))
+
+/* the longest unused actor of each type, by skipping from type to type */
+static ActorQuery read_types = {
+	"WITH RECURSIVE r AS ("
+	"  (SELECT actor_type, last_used_at FROM actor.activation"
+	"    WHERE server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+	"    ORDER BY actor_type, last_used_at LIMIT 1)"
+	"  UNION ALL"
+	"  SELECT n.actor_type, n.last_used_at FROM r CROSS JOIN LATERAL"
+	"    (SELECT a.actor_type, a.last_used_at FROM actor.activation a"
+	"      WHERE a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+	"        AND a.actor_type OPERATOR(pg_catalog.>) r.actor_type"
+	"      ORDER BY a.actor_type, a.last_used_at LIMIT 1) n)"
+	" SELECT actor_type, last_used_at FROM r",
+	0, {0}
+};
+
+static ActorQuery scan_idle = {
+	"SELECT actor_id, last_used_at FROM actor.activation"
+	" WHERE server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+	"   AND actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND last_used_at OPERATOR(pg_catalog.<=) $2"
+	" ORDER BY last_used_at LIMIT $3",
+	3, {TEXTOID, TIMESTAMPTZOID, INT8OID}
+};
+
+/* an actor whose turn others may enter is not idle */
+static ActorQuery claim_idle = {
+	"SELECT FROM actor.activation"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+	"   AND last_used_at OPERATOR(pg_catalog.=) $3"
+	"   AND (turn_expires_at IS NULL OR turn_expires_at OPERATOR(pg_catalog.<=) $4)"
+	"   FOR UPDATE SKIP LOCKED",
+	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery read_timers = {
+	"SELECT FROM actor.timer"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2",
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery lock_timers = {
+	"SELECT FROM actor.timer"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, TEXTOID}
+};
+
+/* timers without an activation of this start of the server */
+static ActorQuery forget_timers = {
+	"DELETE FROM actor.timer d USING"
+	"  (SELECT t.actor_type, t.actor_id, t.name FROM actor.timer t"
+	"    WHERE NOT EXISTS (SELECT FROM actor.activation a"
+	"      WHERE a.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"        AND a.actor_id OPERATOR(pg_catalog.=) t.actor_id"
+	"        AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())"
+	"      FOR UPDATE OF t SKIP LOCKED) s"
+	" WHERE d.actor_type OPERATOR(pg_catalog.=) s.actor_type"
+	"   AND d.actor_id OPERATOR(pg_catalog.=) s.actor_id"
+	"   AND d.name OPERATOR(pg_catalog.=) s.name",
+	0, {0}
+};
+
+static ActorQuery forget_activations = {
+	"DELETE FROM actor.activation d USING"
+	"  (SELECT actor_type, actor_id FROM actor.activation"
+	"    WHERE server_start OPERATOR(pg_catalog.<) pg_catalog.pg_postmaster_start_time()"
+	"       OR server_start OPERATOR(pg_catalog.>) pg_catalog.pg_postmaster_start_time()"
+	"      FOR UPDATE SKIP LOCKED) s"
+	" WHERE d.actor_type OPERATOR(pg_catalog.=) s.actor_type"
+	"   AND d.actor_id OPERATOR(pg_catalog.=) s.actor_id",
+	0, {0}
+};
+
+/* a type with active actors */
+typedef struct IdleType
+{
+	text	   *name;
+	TimestampTz oldest;			/* earliest last use */
+} IdleType;
+
+/* until when the idle actors of an owner have been seen to */
+typedef struct OwnerMemory
+{
+	NameData	name;			/* hash key */
+	TimestampTz looked_at;
+} OwnerMemory;
+
+static HTAB *owners = NULL;
+
+/* hashes of the actors that are passed over until the next look is over */
+static HTAB *passed_over = NULL;
+
+/* the grid -------------------------------------------------------------- */
+
+static TimestampTz
+deadline(const ActorType *type, TimestampTz last_used_at)
+{
+	return last_used_at + actor_type_idle_timeout(type) +
+		actor_type_scan_interval(type) / 2;
+}
+
+/*
+ * actor_grid_point
+ *		The first multiple of a step, which is not taken too small, that is not
+ *		before a time.
+ */
+TimestampTz
+actor_grid_point(TimestampTz time, int64 step)
+{
+	int64		past;
+
+	step = Max(step, STEP_MIN);
+	past = time % step;
+	return past == 0 ? time : time - past + (time > 0 ? step : 0);
+}
+
+/*
+ * actor_idle_deadline
+ *		When an actor that is not used again will be found to be idle.
+ */
+TimestampTz
+actor_idle_deadline(const ActorType *type, TimestampTz last_used_at)
+{
+	return actor_grid_point(deadline(type, last_used_at), actor_type_scan_interval(type));
+}
+
+static HTAB *
+make_memory(const char *name, Size keysize, Size entrysize)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = keysize;
+	ctl.entrysize = entrysize;
+	return hash_create(name, 16, &ctl, HASH_ELEM | HASH_BLOBS);
+}
+
+static OwnerMemory *
+remember(const NameData *owner)
+{
+	OwnerMemory *memory;
+	bool		found;
+
+	if (owners == NULL)
+		owners = make_memory("owners of idle actors", sizeof(NameData), sizeof(OwnerMemory));
+	memory = hash_search(owners, owner, HASH_ENTER, &found);
+	if (!found)
+		memory->looked_at = 0;
+	return memory;
+}
+
+/*
+ * When the idle actors of a type are to be looked for: not again at a point
+ * of the grid that is over.
+ */
+static TimestampTz
+next_look(const ActorType *type, TimestampTz oldest)
+{
+	return actor_grid_point(Max(deadline(type, oldest),
+								remember(&type->owner_name)->looked_at + 1),
+							actor_type_scan_interval(type));
+}
+
+/*
+ * actor_idle_looked
+ *		The idle actors of an owner have been seen to, or somebody else does
+ *		that.
+ */
+void
+actor_idle_looked(const NameData *owner)
+{
+	remember(owner)->looked_at = GetCurrentTimestamp();
+	if (passed_over != NULL)
+		hash_destroy(passed_over);
+	passed_over = NULL;
+}
+
+/* finding --------------------------------------------------------------- */
+
+static void *
+read_active_type(uint64 row)
+{
+	IdleType   *active = palloc(sizeof(IdleType));
+	bool		isnull;
+
+	active->name = DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+	active->oldest = DatumGetTimestampTz(actor_query_result(row, 2, &isnull));
+	return active;
+}
+
+/*
+ * Reads the types with active actors into the current memory context.
+ */
+static List *
+read_active_types(void)
+{
+	return actor_query_list(&read_types, NULL, read_active_type);
+}
+
+/*
+ * actor_idle_owners
+ *		The owners of active actors, and when the first of these are to be
+ *		deactivated, as a list of ActorIdleOwner in the current memory context.
+ *		An owner may be there more than once.
+ */
+List *
+actor_idle_owners(void)
+{
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, read_active_types())
+	{
+		IdleType   *active = lfirst(cell);
+		ActorType  *type = actor_type_find(active->name);
+		ActorIdleOwner *owner;
+
+		if (type == NULL || type->pause == PAUSE_TYPE)
+			continue;
+		owner = palloc(sizeof(ActorIdleOwner));
+		owner->name = type->owner_name;
+		owner->next = next_look(type, active->oldest);
+		result = lappend(result, owner);
+	}
+	return result;
+}
+
+/*
+ * actor_idle_next
+ *		When the next idle actors of an owner are to be deactivated; DT_NOEND
+ *		if there are none.
+ */
+TimestampTz
+actor_idle_next(const NameData *owner)
+{
+	TimestampTz next = DT_NOEND;
+	ListCell   *cell;
+
+	foreach(cell, actor_idle_owners())
+	{
+		ActorIdleOwner *other = lfirst(cell);
+
+		if (strcmp(NameStr(other->name), NameStr(*owner)) == 0)
+			next = Min(next, other->next);
+	}
+	return next;
+}
+
+/*
+ * Adds the idle actors of a type to a list of ActorDue, up to a limit.
+ */
+static List *
+scan_type(List *result, const ActorType *type, text *name, int limit)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
+	ActorBookkeeping bookkeeping;
+	Datum		values[3];
+	uint64		rows;
+
+	values[0] = PointerGetDatum(name);
+	values[1] = TimestampTzGetDatum(now - (deadline(type, now) - now));
+	values[2] = Int64GetDatum((int64) limit +
+							  (passed_over != NULL ? hash_get_num_entries(passed_over) : 0));
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&scan_idle, values, NULL);
+	for (uint64 i = 0; i < rows && list_length(result) < limit; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		ActorDue   *due = palloc0(sizeof(ActorDue));
+		bool		isnull;
+
+		due->kind = DUE_DEACTIVATE;
+		actor_ref_init(&due->actor, name, DatumGetTextPCopy(actor_query_result(i, 1, &isnull)));
+		due->name = cstring_to_text(actor_hook_name(HOOK_DEACTIVATE));
+		due->generation = (int64) (due->actor.hash >> 1);
+		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
+		due->next_try_at = deadline(type, due->scheduled_at);
+		due->attempt = 1;
+		if (passed_over == NULL ||
+			hash_search(passed_over, &due->actor.hash, HASH_FIND, NULL) == NULL)
+			result = lappend(result, due);
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
+}
+
+/*
+ * actor_idle_scan
+ *		The actors of an owner's types that are to be deactivated now, as a
+ *		list of ActorDue in the current memory context.  Takes no locks.
+ *
+ * As long as it returns any it is to be called again; the look is over when it
+ * returns none.
+ */
+List *
+actor_idle_scan(const NameData *owner, int limit)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	List	   *result = NIL;
+	bool		looked = false;
+	ListCell   *cell;
+
+	foreach(cell, read_active_types())
+	{
+		IdleType   *active = lfirst(cell);
+		ActorType  *type = actor_type_find(active->name);
+
+		if (type == NULL || type->pause == PAUSE_TYPE || strcmp(NameStr(type->owner_name), NameStr(*owner)) != 0 ||
+			next_look(type, active->oldest) > now)
+			continue;
+		looked = true;
+		result = scan_type(result, type, active->name, limit);
+	}
+	if (looked && result == NIL)
+		actor_idle_looked(owner);
+	return result;
+}
+
+/* deactivating ---------------------------------------------------------- */
+
+/*
+ * Leaves an actor alone until the next look.
+ */
+static void
+pass_over(const ActorRef *actor)
+{
+	if (passed_over == NULL)
+		passed_over = make_memory("busy idle actors", sizeof(uint64), sizeof(uint64));
+	(void) hash_search(passed_over, &actor->hash, HASH_ENTER, NULL);
+}
+
+/*
+ * Takes the turn of an actor and locks its rows, if the turn and all of them
+ * are free and the actor has not been used since it was seen.
+ */
+static bool
+claim(const ActorDue *due)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[4];
+	bool		found;
+	bool		claimed;
+
+	if (!actor_turn_try_enter(&due->actor, due->name))
+		return false;
+	if (actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED)
+	{
+		actor_turn_leave(&due->actor);
+		return false;
+	}
+	values[0] = PointerGetDatum(due->actor.type);
+	values[1] = PointerGetDatum(due->actor.id);
+	values[2] = TimestampTzGetDatum(due->scheduled_at);
+	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(&claim_idle, values, NULL) == 1;
+	claimed = found &&
+		actor_query_run(&read_timers, values, NULL) ==
+		actor_query_run(&lock_timers, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	if (found)
+		actor_turn_set_entered(&due->actor);
+	else
+		actor_turn_leave(&due->actor);
+	return claimed;
+}
+
+static void
+run_hook(void *arg)
+{
+	actor_hook_run(arg, HOOK_DEACTIVATE);
+	actor_callback_settle();
+}
+
+/*
+ * actor_idle_fire
+ *		Deactivates an idle actor as the current user, who owns its type.
+ *
+ * Never waits for the actor.  One that cannot be deactivated now is done with,
+ * too, until the next look.
+ */
+ActorFiringResult
+actor_idle_fire(const ActorDue *due, const ActorFireMode *mode)
+{
+	ActorFiringResult result = FIRING_DONE;
+	ErrorData  *error = NULL;
+	NameData	role;
+
+	if (!claim(due))
+	{
+		pass_over(&due->actor);
+		return FIRING_DONE;
+	}
+	if (actor_hook_exists(&due->actor, HOOK_DEACTIVATE))
+		result = actor_callback_run(due, mode, run_hook,
+									unconstify(ActorRef *, &due->actor), &error);
+	if (result != FIRING_DONE && result != FIRING_FAILED)
+		return result;
+	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
+	actor_deactivated(&due->actor, &role, due->next_try_at, error);
+	return result;
+}
+
+/*
+ * actor_idle_deactivate
+ *		Deactivates an idle actor without running its hook, for the reason that
+ *		the error tells.  False if that cannot be done now.
+ */
+bool
+actor_idle_deactivate(const ActorDue *due, const NameData *role, const ErrorData *error)
+{
+	if (!claim(due))
+	{
+		pass_over(&due->actor);
+		return false;
+	}
+	/* without a hook nothing is lost */
+	if (!actor_hook_exists(&due->actor, HOOK_DEACTIVATE))
+		error = NULL;
+	actor_deactivated(&due->actor, role, due->next_try_at, error);
+	return true;
+}
+
+/* starting -------------------------------------------------------------- */
+
+/*
+ * actor_idle_forget_starts
+ *		Removes what earlier starts of the server have left.  Called before
+ *		anything fires; does not wait for those who are about to do the same
+ *		with the actor they have entered.
+ */
+void
+actor_idle_forget_starts(void)
+{
+	ActorBookkeeping bookkeeping;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&forget_activations, NULL, NULL);
+	(void) actor_query_run(&forget_timers, NULL, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+}

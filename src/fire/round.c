@@ -1,0 +1,763 @@
+/*-------------------------------------------------------------------------
+ *
+ * round.c
+ *		One round of an executor: what is due is fired, in batches or alone.
+ *
+ * A batch is one transaction for several firings, each in a subtransaction of
+ * its own, so that they share one flush of the WAL.  Inside a batch nothing
+ * waits, because the turns it has keep others waiting.  A firing that would
+ * have to, or that keeps the others from committing, is rolled back and runs
+ * alone later, when it may wait like a client.  When the transaction itself
+ * fails, all its members run alone: one of them is to blame, and then it can
+ * be told which.
+ *
+ * A reminder whose actor is busy is passed over and tried again soon, first
+ * after 5 ms, then twice as long each time, up to a second.  When it is a
+ * second late it queues for the turn, but only for a short time, so that the
+ * others need not wait for long: all executors may queue for one actor.
+ *
+ * The executors of a role share its due rows: each prefers its own slice by
+ * the hash of the actor, and takes others when it has none of its own.  The
+ * rows of a type with partitions are fired under a lock of their partition, so
+ * that only one executor at a time drains it.
+ *
+ * What is remembered of all this from one round to the next is in
+ * round_memory.c.
+ *
+ * IDENTIFICATION
+ *		src/fire/round.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "fire/fire.h"
+#include "fire/round.h"
+#include "stat/stat.h"
+
+/* due rows read at once, and when many of them must be passed over */
+#define SCAN_LIMIT			100
+#define SCAN_LIMIT_MAX		6400
+/* microseconds after which one of many scans looks for earlier rows, too */
+#define LOOK_EVERYWHERE_US	100000
+/* firings that share a transaction */
+#define BATCH_MAX			50
+/* turns of a transaction that are set aside for each of them */
+#define TURNS_PER_FIRING	20
+/* how long one of them may take when others are in the batch, in milliseconds */
+#define COMPANY_MS			100
+/* firings that run alone are run in a row for so long, in milliseconds */
+#define LONERS_MS			10
+/* how long the last free executor of a role waits for anything, in milliseconds */
+#define LAST_FREE_MS		1000
+/* longest pause before a busy actor is tried again, in microseconds */
+#define BUSY_MAX_US			USECS_PER_SEC
+/* longest pause of a row whose outcome cannot be written, in microseconds */
+#define BROKEN_MAX_US		(60 * USECS_PER_SEC)
+/* a busy actor is queued for when the firing is so late */
+#define LATE_MS				1000
+#define QUEUE_MIN_MS		100
+#define QUEUE_MAX_MS		250
+
+/* a due row, and what is to be done with it */
+typedef struct Candidate
+{
+	ActorDue   *due;
+	uint64		partition;		/* hash of type and partition, 0: has none */
+	uint64		busy_key;
+	bool		queued;			/* it has queued for its actor */
+	TimestampTz tried_at;		/* when it was last fired */
+} Candidate;
+
+static const ActorExecutorStart *start;
+static NameData role;
+static MemoryContext round_context;
+static int	scan_limit = SCAN_LIMIT;
+
+/* the last round: up to when it has looked, and when to try again who was busy */
+static TimestampTz scanned_at;
+static TimestampTz earliest_retry;
+
+/*
+ * Leaves an actor, a partition or a row alone for a while.
+ */
+static void
+note_busy(uint64 key, int64 limit)
+{
+	TimestampTz retry_at = actor_busy_note(key, limit);
+
+	earliest_retry = Min(earliest_retry, retry_at);
+}
+
+/* transactions ---------------------------------------------------------- */
+
+static void
+begin_transaction(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	debug_query_string = activity;
+	pgstat_report_activity(STATE_RUNNING, activity);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	actor_session_begin();
+}
+
+/*
+ * Commits.  If the server is being shut down, and only a callback was allowed
+ * to go on, the process must not wait any more, but commit it must.
+ */
+static void
+end_transaction(void)
+{
+	PopActiveSnapshot();
+	if (actor_callback_leaving())
+	{
+		HOLD_INTERRUPTS();
+		ProcDiePending = true;
+		InterruptPending = true;
+		CommitTransactionCommand();
+		RESUME_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
+	}
+	else
+		CommitTransactionCommand();
+	debug_query_string = NULL;
+	pgstat_report_stat(false);
+	MemoryContextSwitchTo(round_context);
+}
+
+/*
+ * Called in a PG_CATCH outside of any subtransaction: ends the transaction,
+ * and returns the error.
+ */
+static ErrorData *
+give_up_transaction(void)
+{
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	actor_callback_abandon();
+	MemoryContextSwitchTo(round_context);
+	error = CopyErrorData();
+	FlushErrorState();
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(round_context);
+	RESUME_INTERRUPTS();
+	return error;
+}
+
+static void
+log_error(ErrorData *error)
+{
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not commit the firing of reminders: %s", error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0));
+}
+
+/* partitions ------------------------------------------------------------ */
+
+/*
+ * The partition of an actor, if its type has a number of them.  Partitions are
+ * named by a hash of type and number.
+ */
+static uint64
+partition_of(const ActorDue *due)
+{
+	ActorType  *type = actor_type_find(due->actor.type);
+	int			count = type != NULL ? actor_type_partitions(type) : 0;
+
+	if (count == 0)
+		return 0;
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(due->actor.type),
+							   VARSIZE_ANY_EXHDR(due->actor.type),
+							   due->actor.hash % count + 1) | 1;
+}
+
+/*
+ * Takes a lock until the end of the transaction, if it is free.
+ */
+static bool
+try_lock(ActorLockClass class, uint64 key)
+{
+	return actor_lock(class, key, ExclusiveLock, false) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* firing ---------------------------------------------------------------- */
+
+/*
+ * Fires one reminder in the current transaction.  Only one executor at a time
+ * queues for an actor; the others have better things to do.
+ */
+static ActorFiringResult
+fire(Candidate *candidate, const ActorFireMode *mode)
+{
+	ActorFireMode actual = *mode;
+
+	candidate->busy_key = candidate->due->actor.hash;
+	candidate->tried_at = GetCurrentTimestamp();
+	if (!actor_type_try_share(candidate->due->actor.type))
+		return FIRING_BUSY;
+	if (candidate->partition != 0 && !try_lock(ACTOR_LOCK_PARTITION, candidate->partition))
+	{
+		candidate->busy_key = candidate->partition;
+		return FIRING_BUSY;
+	}
+	candidate->queued = mode->turn_wait > 0 &&
+		try_lock(ACTOR_LOCK_QUEUE, candidate->due->actor.hash);
+	if (!candidate->queued)
+		actual.turn_wait = 0;
+	return actor_fire(candidate->due, &role, &actual);
+}
+
+/*
+ * Takes note of the result of a firing that is committed.  Returns whether it
+ * has got on.
+ */
+static bool
+take_note(const Candidate *candidate, ActorFiringResult result)
+{
+	if (result == FIRING_DONE || result == FIRING_FAILED)
+		actor_stat_fired(&candidate->due->actor, candidate->due->next_try_at,
+						 candidate->tried_at, result == FIRING_FAILED);
+	switch (result)
+	{
+		case FIRING_DONE:
+		case FIRING_SKIPPED:
+		case FIRING_FAILED:
+			actor_busy_forget(candidate->busy_key);
+			return true;
+		case FIRING_BUSY:
+		case FIRING_OPEN:
+		case FIRING_STOPPED:
+			note_busy(candidate->busy_key, BUSY_MAX_US);
+			return false;
+		case FIRING_WOULD_WAIT:
+			(void) actor_loner_note(candidate->due->generation);
+			return true;
+		case FIRING_SLOW:
+			actor_loner_note(candidate->due->generation)->for_good = true;
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether the transaction should end although there is more to do.
+ */
+static bool
+must_end(void)
+{
+	return ProcDiePending || ConfigReloadPending || actor_callback_leaving() ||
+		actor_session_spoiled();
+}
+
+/*
+ * Most firings that share a transaction.  Their methods may enter other actors
+ * too, and all of these count against the limit of a transaction.
+ */
+static int
+batch_limit(void)
+{
+	return Min(BATCH_MAX, Max(actor_max_turns_per_transaction / TURNS_PER_FIRING, 1));
+}
+
+/*
+ * Fires the next candidates of a list, for a while, in the current
+ * transaction; counts them as it goes.
+ */
+static void
+fire_members(List *candidates, int first, ActorFiringResult *results, volatile int *count)
+{
+	int			limit = Min(list_length(candidates) - first, batch_limit());
+	TimestampTz end_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), actor_batch_time);
+
+	do
+	{
+		ActorFireMode mode;
+
+		memset(&mode, 0, sizeof(mode));
+		mode.in_batch = true;
+		mode.lock_wait = 1;
+		mode.time_limit = *count > 0 ? COMPANY_MS : 0;
+		(*count)++;
+		results[*count - 1] = fire(list_nth(candidates, first + *count - 1), &mode);
+	} while (*count < limit && GetCurrentTimestamp() < end_at && !must_end());
+}
+
+/*
+ * Fires the next candidates of a list in one transaction.  Returns how many
+ * there were, and adds to those that have got on.
+ */
+static int
+run_batch(List *candidates, int first, int *fired)
+{
+	ActorFiringResult results[BATCH_MAX];
+	volatile int count = 0;
+	ErrorData  *volatile error = NULL;
+
+	CHECK_FOR_INTERRUPTS();
+	actor_slot_busy(start, GetCurrentTimestamp());
+	PG_TRY();
+	{
+		begin_transaction("firing due reminders");
+		fire_members(candidates, first, results, &count);
+		end_transaction();
+	}
+	PG_CATCH();
+	{
+		error = give_up_transaction();
+	}
+	PG_END_TRY();
+	actor_slot_busy(start, 0);
+
+	if (error != NULL)
+		log_error(error);
+	for (int i = 0; i < count; i++)
+		if (take_note(list_nth(candidates, first + i),
+					  error == NULL ? results[i] : FIRING_WOULD_WAIT))
+			(*fired)++;
+	return count;
+}
+
+/*
+ * Writes down in a transaction of its own that a firing has failed, for good or
+ * not.  When that fails, too, the row itself is broken: it is left alone for a
+ * while, so that it does not keep others from firing.
+ */
+static bool
+record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_good)
+{
+	ErrorData  *volatile second = NULL;
+	volatile bool given_up = true;
+
+	PG_TRY();
+	{
+		begin_transaction("recording a failed reminder");
+		if (for_good)
+			given_up = actor_fire_give_up(due, &role, error);
+		else
+			(void) actor_fire_failed(due, &role, error, started_at);
+		end_transaction();
+	}
+	PG_CATCH();
+	{
+		second = give_up_transaction();
+	}
+	PG_END_TRY();
+	if (second == NULL)
+		return given_up;
+	actor_loner_note(due->generation)->for_good = true;
+	note_busy((uint64) due->generation, BROKEN_MAX_US);
+	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, second);
+	return false;
+}
+
+/*
+ * A firing that was running too often when the server crashed is given up.
+ */
+static ActorFiringResult
+give_up_suspect(const ActorDue *due, int crashes)
+{
+	ErrorData	error;
+
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = ERRCODE_CRASH_SHUTDOWN;
+	error.message = "server crashed while the method was running";
+	error.detail = psprintf("This has happened %d times.", crashes);
+	if (!record(due, &error, 0, true))
+		return FIRING_BUSY;
+	actor_suspect_clear(MyDatabaseId, due->generation);
+	return FIRING_FAILED;
+}
+
+/*
+ * Fires one reminder in a transaction of its own.  An error that costs the
+ * transaction is written down in another one.
+ */
+static ActorFiringResult
+run_alone(Candidate *candidate, const ActorFireMode *mode)
+{
+	TimestampTz started_at = GetCurrentTimestamp();
+	int			crashes = actor_suspect_crashes(MyDatabaseId, candidate->due->generation);
+	ErrorData  *volatile error = NULL;
+	volatile ActorFiringResult result = FIRING_FAILED;
+
+	CHECK_FOR_INTERRUPTS();
+	if (crashes >= ACTOR_MAX_CRASHES)
+		return give_up_suspect(candidate->due, crashes);
+
+	actor_slot_busy(start, started_at);
+	PG_TRY();
+	{
+		begin_transaction("firing a due reminder");
+		result = fire(candidate, mode);
+		end_transaction();
+	}
+	PG_CATCH();
+	{
+		error = give_up_transaction();
+	}
+	PG_END_TRY();
+	if (error != NULL)
+	{
+		log_error(error);
+		(void) record(candidate->due, error, started_at, false);
+		result = FIRING_FAILED;
+	}
+	actor_slot_busy(start, 0);
+	return result;
+}
+
+/*
+ * Fires a reminder alone.  Returns whether it has got on; if its actor is busy
+ * it will queue longer the next time.
+ */
+static bool
+run_loner(Candidate *candidate, bool last_free)
+{
+	ActorLoner *loner = actor_loner_note(candidate->due->generation);
+	ActorFireMode mode;
+	ActorFiringResult result;
+
+	memset(&mode, 0, sizeof(mode));
+	mode.turn_wait = last_free ? Min(loner->turn_wait, LAST_FREE_MS) : loner->turn_wait;
+	mode.lock_wait = last_free ? LAST_FREE_MS : 0;
+	result = run_alone(candidate, &mode);
+
+	loner->tried_at = GetCurrentTimestamp();
+	if (result == FIRING_BUSY && candidate->queued)
+	{
+		loner->turn_wait = Min(loner->turn_wait * 2, QUEUE_MAX_MS);
+		return true;
+	}
+	loner->turn_wait = 0;
+	if (!loner->for_good && result != FIRING_STOPPED && result != FIRING_BUSY &&
+		result != FIRING_OPEN)
+		actor_loner_forget(candidate->due->generation);
+	return take_note(candidate, result);
+}
+
+/* choosing -------------------------------------------------------------- */
+
+/*
+ * Reminders name their role: those of a role that was renamed or dropped are
+ * not ours any more.
+ */
+static bool
+role_is_as_before(void)
+{
+	char	   *name = GetUserNameFromId(start->role, true);
+
+	return name != NULL && strcmp(name, NameStr(role)) == 0;
+}
+
+/*
+ * Reads what is due, from where the last scan has found something.
+ *
+ * Rows that were done have left entries in the index, which each scan would walk
+ * over, more and more of them while there is much to do.  Rows with an earlier
+ * time can turn up, by transactions that have taken their time to commit, so a
+ * scan that does not find as much as it wants looks everywhere, and one of those
+ * that follow one another quickly does, too.
+ */
+static List *
+scan_due_rows(void)
+{
+	static TimestampTz low_water = DT_NOBEGIN;
+	static TimestampTz looked_at = DT_NOBEGIN;	/* everywhere */
+	List	   *due_list = NIL;
+
+	if (looked_at != DT_NOBEGIN && scanned_at >= looked_at &&
+		scanned_at < looked_at + LOOK_EVERYWHERE_US)
+		due_list = actor_due_scan(&role, low_water, scanned_at, scan_limit);
+	if (list_length(due_list) < scan_limit)
+	{
+		due_list = actor_due_scan(&role, DT_NOBEGIN, scanned_at, scan_limit);
+		looked_at = list_length(due_list) < scan_limit ? DT_NOBEGIN : scanned_at;
+	}
+	if (due_list != NIL)
+		low_water = ((ActorDue *) linitial(due_list))->next_try_at;
+	return due_list;
+}
+
+/*
+ * Reads what is due, as a list of candidates.
+ */
+static List *
+scan(void)
+{
+	List	   *due_list = NIL;
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	scanned_at = GetCurrentTimestamp();
+	begin_transaction("looking for due reminders");
+	MemoryContextSwitchTo(round_context);
+	if (!role_is_as_before())
+		proc_exit(0);
+	if (actor_catalog_installed())
+	{
+		due_list = scan_due_rows();
+		due_list = list_concat(due_list, actor_idle_scan(&role, scan_limit));
+		actor_worker_stat_looked(list_length(due_list), due_list == NIL ? DT_NOEND :
+								 ((ActorDue *) linitial(due_list))->next_try_at);
+	}
+	foreach(cell, due_list)
+	{
+		Candidate  *candidate = palloc(sizeof(Candidate));
+
+		candidate->due = lfirst(cell);
+		candidate->partition = partition_of(candidate->due);
+		candidate->busy_key = candidate->due->actor.hash;
+		candidate->queued = false;
+		result = lappend(result, candidate);
+	}
+	end_transaction();
+	return result;
+}
+
+/*
+ * Until when a candidate is left alone; 0: it is not.
+ */
+static TimestampTz
+busy_until(const Candidate *candidate, TimestampTz now)
+{
+	TimestampTz actor = actor_busy_until(candidate->due->actor.hash);
+	TimestampTz row = actor_busy_until((uint64) candidate->due->generation);
+	TimestampTz partition = 0;
+	TimestampTz until;
+
+	if (candidate->partition != 0)
+		partition = actor_busy_until(candidate->partition);
+	until = Max(Max(actor, row), partition);
+	return until > now ? until : 0;
+}
+
+/*
+ * Whether a candidate runs alone: because it has to, or because its actor has
+ * been busy for so long that it must queue.
+ */
+static bool
+runs_alone(const Candidate *candidate, TimestampTz now)
+{
+	ActorDue   *due = candidate->due;
+
+	if (actor_busy_until(due->actor.hash) != 0 &&
+		TimestampDifferenceExceeds(due->next_try_at, now, LATE_MS))
+	{
+		ActorLoner *loner = actor_loner_note(due->generation);
+
+		loner->turn_wait = Max(loner->turn_wait, QUEUE_MIN_MS);
+		return true;
+	}
+	return actor_loner_is(due->generation) ||
+		actor_suspect_crashes(MyDatabaseId, due->generation) >= 0;
+}
+
+/*
+ * The loner that has waited longest for its next try.
+ */
+static Candidate *
+next_loner(List *candidates)
+{
+	Candidate  *result = NULL;
+	TimestampTz earliest = 0;
+	ListCell   *cell;
+
+	foreach(cell, candidates)
+	{
+		Candidate  *candidate = lfirst(cell);
+		TimestampTz tried_at = actor_loner_note(candidate->due->generation)->tried_at;
+
+		if (result == NULL || tried_at < earliest)
+		{
+			result = candidate;
+			earliest = tried_at;
+		}
+	}
+	return result;
+}
+
+/*
+ * Runs those that run alone for a little while, but at least one.
+ */
+static int
+run_loners(List *candidates, bool last_free)
+{
+	TimestampTz began_at = GetCurrentTimestamp();
+	int			fired = 0;
+
+	while (candidates != NIL && !must_end())
+	{
+		Candidate  *candidate = next_loner(candidates);
+
+		if (run_loner(candidate, last_free))
+			fired++;
+		candidates = list_delete_ptr(candidates, candidate);
+		if (TimestampDifferenceExceeds(began_at, GetCurrentTimestamp(), LONERS_MS))
+			break;
+	}
+	return fired;
+}
+
+/*
+ * Runs a list of candidates in batches; those that turn out to have to run
+ * alone are found by the next round.
+ */
+static int
+run_batches(List *candidates)
+{
+	int			fired = 0;
+	int			next = 0;
+
+	while (next < list_length(candidates) && !must_end())
+		next += run_batch(candidates, next, &fired);
+	return fired;
+}
+
+/*
+ * Takes messages that cannot be the next ones of their actor out of the way, and
+ * returns how many.
+ */
+static uint64
+hide_messages(List *candidates)
+{
+	List	   *due_list = NIL;
+	uint64		hidden;
+	ListCell   *cell;
+
+	foreach(cell, candidates)
+		due_list = lappend(due_list, ((Candidate *) lfirst(cell))->due);
+	begin_transaction("looking through queues of messages");
+	hidden = actor_messages_hide(due_list);
+	end_transaction();
+	return hidden;
+}
+
+/*
+ * actor_round
+ *		Fires what is due, once.  Returns how many rows it has got on with, and
+ *		when the first busy actor is to be tried again.  Everything is allocated
+ *		in the current memory context.
+ */
+int
+actor_round(TimestampTz *retry_at)
+{
+	TimestampTz now;
+	List	   *candidates;
+	List	   *mine = NIL;
+	List	   *others = NIL;
+	List	   *alone = NIL;
+	int			fired;
+	int			rank;
+	int			count;
+	bool		last_free;
+	bool		window_full;
+	ListCell   *cell;
+
+	round_context = CurrentMemoryContext;
+	candidates = scan();
+	last_free = actor_slot_rank(start, &rank, &count);
+	now = GetCurrentTimestamp();
+	earliest_retry = DT_NOEND;
+	foreach(cell, candidates)
+	{
+		Candidate  *candidate = lfirst(cell);
+		uint64		share = candidate->partition;
+		TimestampTz until = busy_until(candidate, now);
+
+		if (share == 0)
+			share = candidate->due->actor.hash;
+		if (until != 0)
+			earliest_retry = Min(earliest_retry, until);
+		else if (runs_alone(candidate, now))
+			alone = lappend(alone, candidate);
+		else if (count == 0 || share % count == rank)
+			mine = lappend(mine, candidate);
+		else
+			others = lappend(others, candidate);
+	}
+	window_full = list_length(candidates) >= scan_limit;
+	fired = run_batches(mine != NIL ? mine : others);
+
+	/*
+	 * rows behind many that cannot be fired now must not have to wait for
+	 * them
+	 */
+	if (window_full && mine == NIL && others == NIL)
+	{
+		if (scan_limit < SCAN_LIMIT_MAX)
+		{
+			scan_limit *= 2;
+			return 1;
+		}
+		if (hide_messages(candidates) > 0)
+			return 1;
+	}
+	fired += run_loners(alone, last_free);
+	if (earliest_retry == DT_NOEND && alone == NIL)
+	{
+		/* nothing was passed over: starts afresh */
+		scan_limit = SCAN_LIMIT;
+		actor_busy_forget_all();
+	}
+	actor_round_memory_limit();
+	*retry_at = earliest_retry;
+	return fired;
+}
+
+/*
+ * actor_round_next_due
+ *		When the next row is due; DT_NOEND if none is.  Rows that the last
+ *		round has passed over do not count.
+ */
+TimestampTz
+actor_round_next_due(void)
+{
+	TimestampTz next_row = DT_NOEND;
+	TimestampTz next_idle = DT_NOEND;
+
+	round_context = CurrentMemoryContext;
+	begin_transaction("looking for the next reminder");
+	if (actor_catalog_installed())
+	{
+		next_row = actor_due_next(&role,
+								  earliest_retry == DT_NOEND ? DT_NOBEGIN : scanned_at);
+		next_idle = actor_idle_next(&role);
+	}
+	end_transaction();
+	return Min(next_row, next_idle);
+}
+
+/*
+ * actor_rounds_start
+ *		Called once by an executor, after it has connected.
+ */
+void
+actor_rounds_start(const ActorExecutorStart *executor)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	start = executor;
+	StartTransactionCommand();
+	namestrcpy(&role, GetUserNameFromId(start->role, false));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(context);
+	actor_round_memory_start();
+}

@@ -1,0 +1,529 @@
+/*-------------------------------------------------------------------------
+ *
+ * lifecycle.c
+ *		Life of an actor: activation, hooks, deactivation, deletion.
+ *
+ * An actor is active while it has a row in actor.activation that was made
+ * since this server was started.  The table is unlogged, so a crash or a
+ * failover empties it; rows that have survived an orderly restart show by the
+ * start of the server they carry, which is compared for equality only.  Timers
+ * live in another unlogged table, and only as long as their actor is active:
+ * whoever writes one has the turn, and has activated the actor in it.
+ *
+ *	 none --first call that takes the turn--> active (on_activate runs)
+ *	 active --idle, actor_deactivate, actor_delete--> none (on_deactivate runs)
+ *	 active --crash, restart, failover--> none
+ *
+ * Both ways are gone in the actor's turn, in the transaction of whoever takes
+ * it, and are undone with it.  So what is known of a held turn is enough to
+ * look at the row only once in a transaction; see actor_turn_known.
+ *
+ * The time of the last use is written lazily: not more often than twice in an
+ * interval of the scan for idle actors, which allows for that; see idle.c.
+ *
+ * Lock order: the actor's turn, then its rows.
+ *
+ * IDENTIFICATION
+ *		src/life/lifecycle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+
+#include "base/base.h"
+#include "fire/fire.h"
+#include "shared/shared.h"
+
+PG_FUNCTION_INFO_V1(actor_deactivate);
+PG_FUNCTION_INFO_V1(actor_delete);
+
+/* columns of actor.activation, for reading it without SQL */
+#define ACTIVATION_KEYS				2
+#define ACTIVATION_SERVER_START		3
+#define ACTIVATION_LAST_USED_AT		5
+#define ACTIVATION_REENTRANCY_ID	6
+#define ACTIVATION_TURN_EXPIRES_AT	7
+
+static ActorTable activation_table = {"activation"};
+
+static ActorQuery read_activation = {
+	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery write_activation = {
+	"INSERT INTO actor.activation"
+	"  (actor_type, actor_id, server_start, activated_at, last_used_at)"
+	" VALUES ($1, $2, pg_catalog.pg_postmaster_start_time(), $3, $3)"
+	" ON CONFLICT (actor_type, actor_id) DO UPDATE SET"
+	"  server_start = EXCLUDED.server_start,"
+	"  activated_at = EXCLUDED.activated_at,"
+	"  last_used_at = EXCLUDED.last_used_at,"
+	"  reentrancy_id = NULL,"
+	"  turn_expires_at = NULL",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery touch_activation = {
+	"UPDATE actor.activation SET last_used_at = $3"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
+#define DELETE_FROM(table) \
+	{"DELETE FROM " table \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2", \
+	2, {TEXTOID, TEXTOID}}
+
+static ActorQuery read_timers = {
+	"SELECT FROM actor.timer"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2 LIMIT 1",
+	2, {TEXTOID, TEXTOID}
+};
+
+/* what ends with the activation, and what only with the actor */
+static ActorQuery delete_timers = DELETE_FROM("actor.timer");
+static ActorQuery delete_activation = DELETE_FROM("actor.activation");
+
+static ActorQuery delete_lasting[] = {
+	DELETE_FROM("actor.state"),
+	DELETE_FROM("actor.reminder"),
+	DELETE_FROM("actor.pause"),
+	DELETE_FROM("actor.message")
+};
+
+/* hooks ----------------------------------------------------------------- */
+
+/*
+ * actor_hook_run
+ *		Runs a hook as the current user, in a frame of its own; nothing happens
+ *		if the type has none.  The turn is held.
+ */
+void
+actor_hook_run(const ActorRef *actor, ActorHookKind kind)
+{
+	static const ActorCause causes[] = {{"activate"}, {"deactivate"}};
+	ActorFrame	frame;
+	ActorType  *type;
+	ActorMethod *hook;
+
+	frame.generation = actor_catalog_generation();
+	type = actor_type_lookup(actor->type);
+	hook = actor_hook_lookup(type, kind);
+	if (hook == NULL)
+		return;
+	frame.actor = *actor;
+	frame.method = cstring_to_text(actor_hook_name(kind));
+	frame.writing = actor_method_writes(hook);
+	frame.cause = &causes[kind];
+	frame.given_id = NULL;
+	frame.schema = type->schema_oid;
+	(void) actor_frame_run(&frame, hook, NULL);
+}
+
+/*
+ * actor_hook_exists
+ *		Whether the type of an actor has a hook that can be run.
+ */
+bool
+actor_hook_exists(const ActorRef *actor, ActorHookKind kind)
+{
+	ActorType  *type = actor_type_find(actor->type);
+
+	return type != NULL && actor_hook_lookup(type, kind) != NULL;
+}
+
+/* activation ------------------------------------------------------------ */
+
+/*
+ * Runs a statement about an actor, whose other values are filled in.
+ */
+static uint64
+run_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
+{
+	ActorBookkeeping bookkeeping;
+	uint64		rows;
+
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	return rows;
+}
+
+/*
+ * Removes the timers of an actor.  The lock on the table that comes with that
+ * would hold up whoever unregisters a type, so it is only taken if need be.
+ */
+static void
+remove_timers(const ActorRef *actor)
+{
+	Datum		values[2];
+
+	if (run_for_actor(&read_timers, actor, values) > 0)
+		(void) run_for_actor(&delete_timers, actor, values);
+}
+
+/*
+ * Finds out what a row says about an activation, which is over if it is of
+ * another start of the server.
+ */
+static void
+take_activation(TupleTableSlot *slot, void *arg)
+{
+	ActorActivation *seen = arg;
+	Datum		id;
+	bool		isnull;
+
+	if (DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_SERVER_START, &isnull)) != PgStartTime)
+		return;
+	seen->active = true;
+	seen->last_used_at = DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_LAST_USED_AT, &isnull));
+	id = slot_getattr(slot, ACTIVATION_REENTRANCY_ID, &isnull);
+	seen->opened = !isnull;
+	if (seen->opened)
+	{
+		seen->reentrancy_id = *DatumGetUUIDP(id);
+		seen->turn_expires_at =
+			DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_TURN_EXPIRES_AT, &isnull));
+	}
+}
+
+/*
+ * The same by SQL.
+ */
+static void
+query_activation(Datum *values, ActorActivation *seen)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		id;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	seen->active = actor_query_run(&read_activation, values, NULL) > 0;
+	if (seen->active)
+	{
+		seen->last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+		id = actor_query_result(0, 2, &isnull);
+		seen->opened = !isnull;
+		if (seen->opened)
+		{
+			seen->reentrancy_id = *DatumGetUUIDP(id);
+			seen->turn_expires_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
+		}
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_activation_look
+ *		Finds out about the activation of an actor.  If its turn is held that is
+ *		remembered, so that the row is read once only.
+ */
+void
+actor_activation_look(const ActorRef *actor, ActorActivation *seen)
+{
+	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+
+	if (actor_turn_known(actor, seen))
+		return;
+	memset(seen, 0, sizeof(*seen));
+	if (!actor_direct_read(&activation_table, values, ACTIVATION_KEYS, NULL,
+						   take_activation, seen))
+		query_activation(values, seen);
+	actor_turn_know(actor, seen);
+}
+
+/*
+ * actor_is_active
+ *		Whether an actor, whose turn is held, is active.
+ */
+bool
+actor_is_active(const ActorRef *actor)
+{
+	ActorActivation seen;
+
+	actor_activation_look(actor, &seen);
+	return seen.active;
+}
+
+/*
+ * Resets the idle clock of an active actor, if that is worth a write; false if
+ * the actor is not active any more, because its type was unregistered.
+ */
+static bool
+touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[3];
+
+	if (now - last_used_at < actor_type_scan_interval(type) / 2)
+		return true;
+	values[2] = TimestampTzGetDatum(now);
+	return run_for_actor(&touch_activation, actor, values) > 0;
+}
+
+static void
+activation_error_context(void *arg)
+{
+	const ActorRef *actor = arg;
+
+	actor_turn_explain_error();
+	errcontext("activating actor \"%s\" of type \"%s\"",
+			   text_to_cstring(actor->id), text_to_cstring(actor->type));
+}
+
+/*
+ * Makes an actor active, or resets its idle clock.  Returns whether it was not
+ * active before.
+ */
+static bool
+enter_life(const ActorRef *actor, const ActorType *type)
+{
+	ActorActivation seen;
+	TimestampTz now;
+	Datum		values[3];
+	ErrorContextCallback errcallback;
+	bool		activated;
+
+	errcallback.callback = activation_error_context;
+	errcallback.arg = unconstify(ActorRef *, actor);
+	errcallback.previous = error_context_stack;
+	error_context_stack = &errcallback;
+	actor_activation_look(actor, &seen);
+	activated = !seen.active || !touch(actor, type, seen.last_used_at);
+	if (activated)
+	{
+		now = GetCurrentTimestamp();
+		values[2] = TimestampTzGetDatum(now);
+		(void) run_for_actor(&write_activation, actor, values);
+		/* those of an earlier start of the server must not come to life again */
+		remove_timers(actor);
+		actor_wake_at(actor_idle_deadline(type, now));
+		memset(&seen, 0, sizeof(seen));
+		seen.active = true;
+		seen.last_used_at = now;
+	}
+	seen.used = true;
+	actor_turn_know(actor, &seen);
+	error_context_stack = errcallback.previous;
+	return activated;
+}
+
+/*
+ * actor_activate
+ *		Makes sure that an actor, whose turn is held, is active, and that this
+ *		counts as a use of it.
+ *
+ * The type was found at the generation.  Returns whether the actor has been
+ * activated by that, in which case what the caller knows about the type and
+ * its methods may be out of date.  Raises what on_activate raises.
+ */
+bool
+actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
+{
+	if (actor_turn_is_active(actor))
+		return false;
+	/* known before the hook runs, which may call methods of the actor itself */
+	if (!enter_life(actor, type))
+		return false;
+	actor_type_check_same(actor->type, type->schema_oid, generation);
+	actor_hook_run(actor, HOOK_ACTIVATE);
+	return true;
+}
+
+/* deactivation ---------------------------------------------------------- */
+
+/*
+ * actor_deactivated
+ *		Ends the activation of an actor, whose turn is held, after its hook has
+ *		run as a role, if it has one.  An error of the hook is logged and
+ *		written down.
+ */
+void
+actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz scheduled_at,
+				  const ErrorData *error)
+{
+	static const ActorActivation none = {false};
+	Datum		values[2];
+
+	(void) run_for_actor(&delete_activation, actor, values);
+	remove_timers(actor);
+	actor_turn_know(actor, &none);
+	actor_lease_ended(actor);
+	if (error != NULL)
+	{
+		ActorFailure failure;
+
+		memset(&failure, 0, sizeof(failure));
+		failure.kind = "deactivate";
+		failure.name = failure.method = cstring_to_text(actor_hook_name(HOOK_DEACTIVATE));
+		failure.scheduled_at = scheduled_at;
+		failure.attempts = 1;
+		/* a client gets it too */
+		actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, actor,
+						  actor_due_word(DUE_DEACTIVATE), failure.name, error);
+		actor_failure_write(actor, &failure, role, error);
+	}
+}
+
+/* on_deactivate, for somebody who ends the life of an actor */
+typedef struct Ending
+{
+	ActorRef   *actor;
+	Oid			role;			/* that runs the hook */
+} Ending;
+
+/*
+ * The role that runs on_deactivate: the current user, but never a superuser
+ * for an owner who is none, since to deactivate an actor is not to ask for
+ * code of its type's owner.
+ */
+static Oid
+ending_role(const ActorRef *actor)
+{
+	ActorType  *type = actor_type_lookup(actor->type);
+	Oid			owner;
+
+	if (!superuser())
+		return GetUserId();
+	owner = get_role_oid(NameStr(type->owner_name), false);
+	return superuser_arg(owner) ? GetUserId() : owner;
+}
+
+/*
+ * Runs the hook.  For another role than the current user it is a
+ * security-restricted operation, as index functions are when a superuser
+ * maintains somebody's table: nothing can be put off until the superuser is
+ * back.  After an error, the abort of the subtransaction restores all of this.
+ */
+static void
+run_on_deactivate(void *arg)
+{
+	Ending	   *ending = arg;
+	Oid			userid;
+	int			sec_context;
+	int			nestlevel;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	if (ending->role == userid)
+	{
+		actor_hook_run(ending->actor, HOOK_DEACTIVATE);
+		return;
+	}
+	SetUserIdAndSecContext(ending->role, sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	actor_hook_run(ending->actor, HOOK_DEACTIVATE);
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+/*
+ * Deactivates an actor, whose turn is held; false if it is not active.
+ */
+static bool
+deactivate(ActorRef *actor)
+{
+	ErrorData  *error = NULL;
+	Ending		ending = {actor, GetUserId()};
+	NameData	role;
+
+	if (!actor_is_active(actor))
+		return false;
+	if (actor_hook_exists(actor, HOOK_DEACTIVATE))
+	{
+		ending.role = ending_role(actor);
+		error = actor_attempt(run_on_deactivate, &ending);
+	}
+	/* whoever cancels the statement means all of it */
+	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	namestrcpy(&role, GetUserNameFromId(ending.role, false));
+	actor_deactivated(actor, &role, GetCurrentTimestamp(), error);
+	return true;
+}
+
+/*
+ * Refuses to end the life of an actor while that begins or ends.
+ */
+static void
+check_not_in_hook(const ActorRef *actor)
+{
+	for (ActorFrame *frame = actor_frame_current(); frame != NULL; frame = frame->caller)
+		if (frame->cause != NULL && frame->cause->name == NULL &&
+			actor_ref_equal(&frame->actor, actor))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("actor \"%s\" of type \"%s\" is being activated or deactivated",
+							text_to_cstring(actor->id), text_to_cstring(actor->type)),
+					 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
+}
+
+/*
+ * Takes the turn of the actor that the arguments name, for somebody who may
+ * end its life: the owner of the type, or a method of the actor itself.
+ */
+static void
+enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
+{
+	ActorFrame *frame = actor_frame_current();
+	ActorType  *type;
+	bool		own_turn;
+
+	actor_ref_arguments(actor, fcinfo);
+	AcceptInvalidationMessages();
+	own_turn = frame != NULL && actor_ref_equal(&frame->actor, actor);
+	if (!own_turn)
+		actor_type_require_owner(actor->type);
+	check_not_in_hook(actor);
+	PreventCommandIfReadOnly(function);
+	actor_frame_check_writing(function);
+	PreventCommandIfParallelMode(function);
+	actor_turn_check_isolation("end the life of an actor");
+
+	type = actor_type_get(actor->type);
+	if (!own_turn)
+		actor_frame_check_reentry(actor, type, NULL);
+	(void) actor_turn_enter(actor, NULL, actor_type_call_timeout(type));
+	/* also if a chain has opened it, which ends here */
+	actor_turn_set_entered(actor);
+}
+
+Datum
+actor_deactivate(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+
+	enter_to_end(&actor, fcinfo, "actor_deactivate()");
+	PG_RETURN_BOOL(deactivate(&actor));
+}
+
+Datum
+actor_delete(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	Datum		values[2];
+	bool		found;
+
+	enter_to_end(&actor, fcinfo, "actor_delete()");
+	found = deactivate(&actor);
+	for (int i = 0; i < lengthof(delete_lasting); i++)
+		found |= run_for_actor(&delete_lasting[i], &actor, values) > 0;
+	PG_RETURN_BOOL(found);
+}

@@ -1,0 +1,287 @@
+/*-------------------------------------------------------------------------
+ *
+ * message.c
+ *		SQL functions of messages: sending and cancelling.
+ *
+ * A message is a row of actor.message.  Sending inserts it, and that is all: it
+ * takes no turn, and locks and changes nothing that another sender or a
+ * delivery has, so it never waits.  The row commits or rolls back with its
+ * transaction, and the workers find it after the commit.  What becomes of it
+ * then is in delivery.c.
+ *
+ * Cancelling takes the turn of the actor, because only in its turn a row leaves
+ * the queue.
+ *
+ * IDENTIFICATION
+ *		src/message/message.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "pgtime.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+#include "fire/fire.h"
+#include "time/time.h"
+#include "shared/shared.h"
+
+PG_FUNCTION_INFO_V1(actor_send);
+PG_FUNCTION_INFO_V1(actor_cancel_message);
+
+/* arguments of actor_send, after type and id */
+enum
+{
+	ARG_METHOD = 2,
+	ARG_PAYLOAD,
+	ARG_DUE_TIME,
+	ARG_REQUEST_ID
+};
+
+/* the writing statements take the columns in this order */
+enum
+{
+	COL_TYPE,
+	COL_ID,
+	COL_METHOD,
+	COL_PAYLOAD,
+	COL_DUE_AT,
+	COL_NEXT_TRY_AT,
+	COL_QUEUED,
+	COL_ROLE_NAME,
+	COL_SENT_AT,
+	COL_TRACEPARENT,
+	COL_MESSAGE_ID,
+	COL_COUNT
+};
+
+#define COLUMNS \
+	"actor_type, actor_id, method, payload, due_at, next_try_at, queued, role_name," \
+	" sent_at, traceparent, attempt, deferrals"
+#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, 0"
+#define COLUMN_TYPES \
+	TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
+	NAMEOID, TIMESTAMPTZOID, TEXTOID
+
+static ActorQuery insert_message = {
+	"INSERT INTO actor.message (" COLUMNS ") VALUES (" COLUMN_VALUES ")"
+	" RETURNING message_id",
+	COL_MESSAGE_ID, {COLUMN_TYPES}
+};
+
+static ActorQuery insert_reserved = {
+	"INSERT INTO actor.message (" COLUMNS ", message_id) OVERRIDING SYSTEM VALUE"
+	" VALUES (" COLUMN_VALUES ", $11) RETURNING message_id",
+	COL_COUNT, {COLUMN_TYPES, INT8OID}
+};
+
+static ActorQuery read_role = {
+	"SELECT role_name FROM actor.message"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND message_id OPERATOR(pg_catalog.=) $3",
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
+/* sending --------------------------------------------------------------- */
+
+/*
+ * When a message is due that is sent now.
+ */
+static TimestampTz
+due_instant(FunctionCallInfo fcinfo, TimestampTz now)
+{
+	char	   *given;
+	ActorWhen	due;
+	ActorPeriod period;
+	ActorWhen	ttl;
+	ActorSchedule schedule;
+
+	if (PG_ARGISNULL(ARG_DUE_TIME))
+		return now;
+	given = text_to_cstring(PG_GETARG_TEXT_PP(ARG_DUE_TIME));
+	actor_parse_due_time(given[0] == '\0' ? NULL : given, &due);
+	actor_parse_period(NULL, &period);
+	actor_parse_ttl(NULL, &ttl);
+	actor_schedule_make(&schedule, &due, &period, &ttl, now, session_timezone);
+	return schedule.first_at;
+}
+
+/*
+ * Inserts the row of a message that a role sends now, with the traceparent of
+ * now, and wakes the workers.
+ * The id is 0 for a message that has none yet.
+ */
+static int64
+write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
+			  const NameData *role_name, TimestampTz due_at, TimestampTz now,
+			  int64 message_id)
+{
+	TimestampTz next_try_at = Max(due_at, now);
+	text	   *traceparent = actor_traceparent();
+	ActorBookkeeping bookkeeping;
+	Datum		values[COL_COUNT];
+	char		nulls[COL_COUNT];
+	bool		isnull;
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[COL_TYPE] = PointerGetDatum(actor->type);
+	values[COL_ID] = PointerGetDatum(actor->id);
+	values[COL_METHOD] = PointerGetDatum(method);
+	values[COL_PAYLOAD] = PointerGetDatum(payload);
+	nulls[COL_PAYLOAD] = payload == NULL ? 'n' : ' ';
+	values[COL_DUE_AT] = TimestampTzGetDatum(due_at);
+	values[COL_NEXT_TRY_AT] = TimestampTzGetDatum(next_try_at);
+	values[COL_QUEUED] = BoolGetDatum(due_at <= now);
+	values[COL_ROLE_NAME] = NameGetDatum(role_name);
+	values[COL_SENT_AT] = TimestampTzGetDatum(now);
+	values[COL_TRACEPARENT] = PointerGetDatum(traceparent);
+	nulls[COL_TRACEPARENT] = traceparent == NULL ? 'n' : ' ';
+	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(message_id == 0 ? &insert_message : &insert_reserved,
+						  values, nulls);
+	message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	actor_wake_at(next_try_at);
+	return message_id;
+}
+
+/*
+ * actor_message_again
+ *		Sends a message that was given up once more, as the role it had.
+ */
+void
+actor_message_again(const ActorRef *actor, const text *method, const Jsonb *payload,
+					const NameData *role_name)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	(void) write_message(actor, method, payload, role_name, now, now, 0);
+}
+
+Datum
+actor_send(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	text	   *method;
+	text	   *request_id = NULL;
+	Jsonb	   *payload = PG_ARGISNULL(ARG_PAYLOAD) ? NULL : PG_GETARG_JSONB_P(ARG_PAYLOAD);
+	uint64		generation = actor_catalog_generation();
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz due_at;
+	NameData	role_name;
+	Oid			schema;
+	int64		message_id = 0;
+
+	actor_ref_arguments(&actor, fcinfo);
+	if (PG_ARGISNULL(ARG_METHOD))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("method must not be null")));
+	method = PG_GETARG_TEXT_PP(ARG_METHOD);
+	due_at = due_instant(fcinfo, now);
+	if (!PG_ARGISNULL(ARG_REQUEST_ID))
+		request_id = actor_text_argument(fcinfo, ARG_REQUEST_ID, "request id",
+										 ACTOR_MAX_NAME_LEN);
+
+	actor_due_check_write("actor_send()");
+	PreventCommandIfParallelMode("actor_send()");
+	actor_require_preload("messages");
+	schema = actor_check_method(actor.type, method);
+	actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
+	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type))))
+		schema = actor_check_method(actor.type, method);
+	if (request_id != NULL &&
+		!actor_request_reserve(&actor, request_id, method, payload, &message_id))
+		PG_RETURN_INT64(message_id);
+
+	message_id = write_message(&actor, method, payload, &role_name, due_at, now, message_id);
+	actor_type_check_same(actor.type, schema, generation);
+	PG_RETURN_INT64(message_id);
+}
+
+/* cancelling ------------------------------------------------------------ */
+
+/*
+ * Whether the current user sent a message that has not been delivered.
+ */
+static bool
+is_sender(const ActorRef *actor, int64 message_id, bool *exists)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[3];
+	NameData	role_name;
+	bool		isnull;
+
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	values[2] = Int64GetDatum(message_id);
+	actor_bookkeeping_begin(&bookkeeping);
+	*exists = actor_query_run(&read_role, values, NULL) > 0;
+	if (*exists)
+		role_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return *exists && actor_role_held(&role_name);
+}
+
+/*
+ * Refuses to touch a message that is not the current user's, and to tell those
+ * who may not use the type's schema whether there is one.  Returns false if
+ * there is none.
+ */
+static bool
+check_right(const ActorRef *actor, int64 message_id)
+{
+	ActorFrame *frame = actor_frame_current();
+	ActorType  *type;
+	bool		exists;
+
+	if (frame != NULL && actor_ref_equal(&frame->actor, actor))
+		return true;
+	if (actor_type_owned(actor->type) || is_sender(actor, message_id, &exists))
+		return true;
+	type = actor_type_lookup(actor->type);
+	actor_type_check_usage(type);
+	if (!exists)
+		return false;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("permission denied for message " INT64_FORMAT " of actor \"%s\" of type \"%s\"",
+					message_id, text_to_cstring(actor->id), text_to_cstring(actor->type)),
+			 errdetail("It belongs to the role that sent it and to the owner of the type.")));
+}
+
+Datum
+actor_cancel_message(PG_FUNCTION_ARGS)
+{
+	ActorRef	actor;
+	ActorType  *type;
+	int64		message_id;
+
+	actor_ref_arguments(&actor, fcinfo);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("message_id must not be null")));
+	message_id = PG_GETARG_INT64(2);
+	AcceptInvalidationMessages();
+	actor_type_require(actor.type);
+	actor_due_check_write("actor_cancel_message()");
+	PreventCommandIfParallelMode("actor_cancel_message()");
+	if (!check_right(&actor, message_id))
+		PG_RETURN_BOOL(false);
+
+	actor_turn_check_isolation("cancel a message");
+	type = actor_type_find(actor.type);
+	(void) actor_turn_enter(&actor, NULL, type != NULL ? actor_type_call_timeout(type) : 0);
+	/* for the order of the queue only, whoever has it open */
+	actor_turn_keep(&actor);
+	PG_RETURN_BOOL(actor_message_remove(&actor, message_id));
+}

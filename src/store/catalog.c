@@ -1,0 +1,494 @@
+/*-------------------------------------------------------------------------
+ *
+ * catalog.c
+ *		Access to the extension's own tables.
+ *
+ * All reading and writing of the tables in schema actor goes through here:
+ * as the owner of the extension, in a security-restricted operation, with
+ * statements over built-in types and operators only.  Every name in these
+ * statements is qualified, so no search_path has a say in them; it is
+ * nevertheless the reason why a plan may be made anew after it has changed.
+ *
+ * A caller that is left by an error need not restore anything: the abort of
+ * the (sub)transaction restores the user, and SPI cleans up after itself.
+ *
+ * Also here: the generation, a counter that grows whenever something may have
+ * changed that the caches of the registry and of methods are built from.
+ *
+ * IDENTIFICATION
+ *		src/store/catalog.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/indexing.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+
+/* of optimizer/cost.h, whose prototypes our warnings refuse before 16 */
+extern PGDLLIMPORT bool enable_seqscan;
+extern PGDLLIMPORT bool enable_bitmapscan;
+
+/* the table every other one depends on; invalid: to be looked up */
+static Oid	type_relation = InvalidOid;
+static Oid	extension_owner = InvalidOid;
+
+static uint64 generation = 1;
+
+/* the generation at which the version was last found to fit; 0: never */
+static uint64 version_generation = 0;
+
+/* names this database in invalidations; 0: not computed yet */
+static uint32 database_hash = 0;
+
+static void relcache_callback(Datum arg, Oid relation);
+static void syscache_callback(Datum arg, int cacheid, uint32 hashvalue);
+static void database_callback(Datum arg, int cacheid, uint32 hashvalue);
+static void lookup_extension(void);
+
+/*
+ * actor_catalog_init
+ *		Registers, once a process, for what the caches depend on.
+ */
+void
+actor_catalog_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, syscache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(DATABASEOID, database_callback, (Datum) 0);
+}
+
+/*
+ * A change of actor.type: a type was registered or removed, or the extension
+ * dropped.
+ */
+static void
+relcache_callback(Datum arg, Oid relation)
+{
+	if (!OidIsValid(relation) || relation == type_relation)
+	{
+		type_relation = InvalidOid;
+		generation++;
+	}
+}
+
+static void
+syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	generation++;
+}
+
+/*
+ * Who owns this database is the only member of pg_database_owner.  What happens
+ * to other databases is of no interest.
+ */
+static void
+database_callback(Datum arg, int cacheid, uint32 hashvalue)
+{
+	if (hashvalue == 0 || database_hash == 0 || hashvalue == database_hash)
+		generation++;
+}
+
+/*
+ * actor_catalog_generation
+ *		Whatever was cached under another generation must be looked up again.
+ */
+uint64
+actor_catalog_generation(void)
+{
+	return generation;
+}
+
+/*
+ * actor_catalog_invalidate_types
+ *		Makes all sessions look up actor types again once this transaction has
+ *		committed, and this session at its next command.
+ */
+void
+actor_catalog_invalidate_types(void)
+{
+	lookup_extension();
+	CacheInvalidateRelcacheByRelid(type_relation);
+}
+
+/*
+ * actor_catalog_altered
+ *		Makes all sessions look at the version of the extension again once this
+ *		transaction has committed.
+ */
+void
+actor_catalog_altered(void)
+{
+	Oid			relation = actor_catalog_relation("type");
+
+	if (OidIsValid(relation))
+		CacheInvalidateRelcacheByRelid(relation);
+}
+
+/*
+ * Version of the extension's objects in this database, in the current memory
+ * context; NULL if it is not installed.
+ */
+static char *
+installed_version(void)
+{
+	Relation	relation = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	char	   *version = NULL;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("actor"));
+	scan = systable_beginscan(relation, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
+										 RelationGetDescr(relation), &isnull);
+
+		version = TextDatumGetCString(value);
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return version;
+}
+
+/*
+ * Checks that the tables and functions are those this library was made for.
+ * Looked at again whenever the caches are rebuilt, so a change of the version
+ * is noticed by sessions that are open meanwhile.  Returns whether they are,
+ * and otherwise says so at that level.
+ */
+static bool
+check_version(int elevel)
+{
+	uint64		current = generation;
+	char	   *version;
+
+	if (version_generation == current)
+		return true;
+	version = installed_version();
+	/* objects that were taken out of the extension are not ours to judge */
+	if (version != NULL && strcmp(version, ACTOR_VERSION) != 0)
+	{
+		ereport(elevel,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" has version %s in database \"%s\", but its library has version %s",
+						"actor", version, get_database_name(MyDatabaseId), ACTOR_VERSION),
+				 errhint("Update the extension with ALTER EXTENSION actor UPDATE, or, if the library is the older one, install the new one and restart the server."),
+				 errhidestmt(true)));
+		return false;
+	}
+	if (version != NULL)
+		version_generation = current;
+	return true;
+}
+
+/*
+ * actor_catalog_installed
+ *		Whether this database has the extension, for workers; they leave one
+ *		alone that this library was not made for.
+ */
+bool
+actor_catalog_installed(void)
+{
+	static bool said = false;
+
+	if (!OidIsValid(get_extension_oid("actor", true)) ||
+		!OidIsValid(actor_catalog_relation("type")))
+		return false;
+	if (check_version(said ? DEBUG1 : LOG))
+		return true;
+	said = true;
+	return false;
+}
+
+/*
+ * actor_catalog_relation
+ *		Oid of one of the extension's tables, or InvalidOid.
+ */
+Oid
+actor_catalog_relation(const char *name)
+{
+	Oid			schema = get_namespace_oid("actor", true);
+
+	return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
+}
+
+/*
+ * Finds actor.type and its owner, who owns all tables of the extension, and
+ * makes sure that they are what this library knows.
+ */
+static void
+lookup_extension(void)
+{
+	HeapTuple	tuple;
+	Oid			relation;
+
+	if (OidIsValid(type_relation))
+		return;
+	if (database_hash == 0)
+		database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
+
+	(void) check_version(ERROR);
+	relation = actor_catalog_relation("type");
+	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	if (!HeapTupleIsValid(tuple))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"%s\" does not exist in this database", "actor"),
+				 errhint("Use CREATE EXTENSION to install it.")));
+	extension_owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	type_relation = relation;
+}
+
+/*
+ * actor_catalog_require
+ *		Raises an error unless the tables are those this library was made for.
+ */
+void
+actor_catalog_require(void)
+{
+	lookup_extension();
+}
+
+/*
+ * actor_identity_begin
+ *		Becomes the owner of the extension, until actor_identity_end or the end
+ *		of the (sub)transaction by an error.
+ */
+void
+actor_identity_begin(ActorBookkeeping *bookkeeping)
+{
+	lookup_extension();
+	GetUserIdAndSecContext(&bookkeeping->userid, &bookkeeping->sec_context);
+	SetUserIdAndSecContext(extension_owner,
+						   bookkeeping->sec_context |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+}
+
+void
+actor_identity_end(ActorBookkeeping *bookkeeping)
+{
+	SetUserIdAndSecContext(bookkeeping->userid, bookkeeping->sec_context);
+}
+
+/*
+ * actor_bookkeeping_begin
+ *		Connects to SPI and becomes the owner of the extension.
+ *
+ * Until actor_bookkeeping_end no user code may run: no conversion, no cast,
+ * no function that is not built in.
+ */
+void
+actor_bookkeeping_begin(ActorBookkeeping *bookkeeping)
+{
+	lookup_extension();
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	actor_identity_begin(bookkeeping);
+}
+
+/*
+ * actor_bookkeeping_end
+ *		Undoes actor_bookkeeping_begin; results not copied are gone.
+ */
+void
+actor_bookkeeping_end(ActorBookkeeping *bookkeeping)
+{
+	actor_identity_end(bookkeeping);
+	if (SPI_finish() != SPI_OK_FINISH)
+		elog(ERROR, "SPI_finish failed");
+}
+
+/*
+ * Prepares a statement when it is used for the first time in this backend.
+ */
+static void
+prepare_query(ActorQuery *query)
+{
+	SPIPlanPtr	plan;
+
+	if (query->plan != NULL)
+		return;
+	Assert(query->nargs <= ACTOR_QUERY_MAX_ARGS);
+	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
+							  query->generic ? CURSOR_OPT_GENERIC_PLAN : 0);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s",
+			 query->sql, SPI_result_code_string(SPI_result));
+	if (SPI_keepplan(plan) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	query->plan = plan;
+}
+
+/*
+ * Runs the plan of a statement, which is made here when it is needed.
+ *
+ * Every statement finds its rows by an index.  A plan lasts for as long as
+ * nothing tells the server to make another one, and the table may have been
+ * tiny when it was made, so that reading all of it would seem best.
+ */
+static int
+execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only)
+{
+	volatile int result = 0;
+	bool		saved = enable_seqscan;
+	bool		saved_bitmapscan = enable_bitmapscan;
+
+	/* the variables themselves: no user code runs, and settings cost more */
+	PG_TRY();
+	{
+		enable_seqscan = false;
+		/* a plan for all values would rather sort what an index has in order */
+		if (query->generic)
+			enable_bitmapscan = false;
+		result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
+	}
+	PG_FINALLY();
+	{
+		enable_seqscan = saved;
+		enable_bitmapscan = saved_bitmapscan;
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/*
+ * actor_query_run
+ *		Runs a statement on a fresh snapshot and returns the number of rows it
+ *		processed; rows it returned are read by actor_query_result.
+ */
+uint64
+actor_query_run(ActorQuery *query, Datum *values, const char *nulls)
+{
+	int			result;
+
+	prepare_query(query);
+	result = execute_plan(query, values, nulls, false);
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s",
+			 query->sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * actor_query_read
+ *		Runs a SELECT on the given snapshot, or on a fresh one if that is NULL,
+ *		and returns the number of rows.
+ */
+uint64
+actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
+				 Snapshot snapshot)
+{
+	int			result;
+
+	if (snapshot == NULL)
+		return actor_query_run(query, values, nulls);
+
+	prepare_query(query);
+	PushActiveSnapshot(snapshot);
+	result = execute_plan(query, values, nulls, true);
+	PopActiveSnapshot();
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s",
+			 query->sql, SPI_result_code_string(result));
+	return SPI_processed;
+}
+
+/*
+ * actor_query_latest
+ *		Runs a SELECT on the latest snapshot, whatever the isolation level, and
+ *		returns the number of rows.  For what is cached beyond the transaction,
+ *		or checked against what others have just committed.
+ */
+uint64
+actor_query_latest(ActorQuery *query, Datum *values)
+{
+	CommandCounterIncrement();
+	return actor_query_read(query, values, NULL, GetLatestSnapshot());
+}
+
+/*
+ * actor_query_write_one
+ *		Runs a statement that must write exactly one row.
+ */
+void
+actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls)
+{
+	uint64		rows = actor_query_run(query, values, nulls);
+
+	if (rows != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not write one row of an actor"),
+				 errdetail("The statement wrote " UINT64_FORMAT " rows.", rows)));
+}
+
+/*
+ * actor_query_list
+ *		Runs a statement, with the bookkeeping around it, and returns what a
+ *		function makes of each row, as a list.
+ *
+ * List and members are in the current memory context.  The function gets the
+ * number of the row, and may do what is allowed between actor_bookkeeping_begin
+ * and actor_bookkeeping_end.
+ */
+List *
+actor_query_list(ActorQuery *query, Datum *values, void *(*read_row) (uint64 row))
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	List	   *result = NIL;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+
+		result = lappend(result, read_row(i));
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
+}
+
+/*
+ * actor_query_result
+ *		One value of the last result, valid until actor_bookkeeping_end.
+ *		Columns count from 1.
+ */
+Datum
+actor_query_result(uint64 row, int column, bool *isnull)
+{
+	Assert(row < SPI_processed);
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
+						 column, isnull);
+}

@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * schedule.h
+ *		When reminders, timers and delayed messages are due.
+ *
+ * IDENTIFICATION
+ *		src/time/time.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_SCHEDULE_H
+#define ACTOR_SCHEDULE_H
+
+#include "datatype/timestamp.h"
+#include "fmgr.h"
+#include "pgtime.h"
+
+/* A due time or ttl as written: nothing, an instant, or a span from a base */
+typedef struct ActorWhen
+{
+	enum
+	{
+		ACTOR_WHEN_ABSENT,
+		ACTOR_WHEN_INSTANT,
+		ACTOR_WHEN_SPAN
+	}			kind;
+	TimestampTz instant;
+	Interval	span;
+} ActorWhen;
+
+/* A period as written */
+typedef struct ActorPeriod
+{
+	bool		absent;
+	Interval	span;
+	int32		count;			/* total firings, 0: no limit */
+} ActorPeriod;
+
+/*
+ * A schedule with everything resolved to instants.  Firing k, counted from 0,
+ * is at first_at + k * period, so nothing drifts.
+ */
+typedef struct ActorSchedule
+{
+	TimestampTz first_at;
+	bool		periodic;
+	Interval	period;
+	int32		count;			/* total firings, 0: no limit; 1 for a
+								 * one-shot */
+	TimestampTz expires_at;		/* DT_NOEND: never */
+	pg_tz	   *zone;			/* months and days are counted here */
+} ActorSchedule;
+
+/* What becomes of firings that were missed */
+typedef enum ActorCatchUp
+{
+	ACTOR_CATCH_UP_ONE,
+	ACTOR_CATCH_UP_ALL,
+	ACTOR_CATCH_UP_SKIP
+} ActorCatchUp;
+
+/* How often and how soon a failed firing is tried again; drop: no retries */
+typedef struct ActorRetryPolicy
+{
+	int64		initial;		/* us before the first retry */
+	int64		max;			/* us, longest delay if exponential */
+	bool		exponential;
+	int32		max_retries;
+} ActorRetryPolicy;
+
+/* A schedule as somebody asked for it; the texts as given, NULL: absent */
+typedef struct ActorScheduleRequest
+{
+	ActorWhen	due;
+	ActorPeriod period;
+	ActorWhen	ttl;
+	text	   *due_text;
+	text	   *period_text;
+	text	   *ttl_text;
+} ActorScheduleRequest;
+
+/* when.c */
+
+extern void actor_parse_due_time(const char *string, ActorWhen *due);
+extern void actor_parse_ttl(const char *string, ActorWhen *ttl);
+extern void actor_parse_period(const char *string, ActorPeriod *period);
+extern void actor_parse_duration(const char *string, const char *what,
+								 Interval *span);
+
+/* schedule.c */
+
+extern void actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
+								const ActorPeriod *period,
+								const ActorWhen *ttl, TimestampTz now,
+								pg_tz *zone);
+extern bool actor_schedule_instant(const ActorSchedule *schedule, int64 k,
+								   TimestampTz *at);
+extern int64 actor_schedule_first_after(const ActorSchedule *schedule,
+										int64 k, TimestampTz now,
+										TimestampTz *at);
+extern int64 actor_schedule_next(const ActorSchedule *schedule, int64 k,
+								 ActorCatchUp policy, TimestampTz now,
+								 TimestampTz *at, int64 *missed);
+
+extern int64 actor_retry_delay(const ActorRetryPolicy *policy, int32 attempt);
+
+/* schedule_request.c */
+
+extern void actor_schedule_from_texts(ActorScheduleRequest *request, FunctionCallInfo fcinfo,
+									  int first);
+extern void actor_schedule_from_intervals(ActorScheduleRequest *request, FunctionCallInfo fcinfo,
+										  int first);
+extern text *actor_interval_text(Interval *interval);
+
+#endif							/* ACTOR_SCHEDULE_H */

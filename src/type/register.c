@@ -1,0 +1,450 @@
+/*-------------------------------------------------------------------------
+ *
+ * register.c
+ *		Registering and unregistering actor types.
+ *
+ * Registering and unregistering lock actor.type against each other.
+ * Unregistering also takes the lock of the type, which everybody shares who
+ * writes rows of its actors; see type_lock.c.
+ *
+ * Lock order: the locks of the type, then actor.type, then rows.
+ *
+ * IDENTIFICATION
+ *		src/type/register.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+
+PG_FUNCTION_INFO_V1(actor_register);
+PG_FUNCTION_INFO_V1(actor_unregister);
+
+/* arguments of actor_register */
+enum
+{
+	ARG_TYPE,
+	ARG_SCHEMA,
+	ARG_IDLE_TIMEOUT,
+	ARG_SCAN_INTERVAL,
+	ARG_REENTRANCY,
+	ARG_MAX_STACK_DEPTH,
+	ARG_CALL_TIMEOUT,
+	ARG_DRAIN_TIMEOUT,
+	ARG_DRAIN,
+	ARG_PARTITIONS
+};
+
+static ActorQuery read_type_of_schema = {
+	"SELECT actor_type FROM actor.type"
+	" WHERE schema_name OPERATOR(pg_catalog.=) $1",
+	1, {NAMEOID}
+};
+
+static ActorQuery write_type = {
+	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
+	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
+	"  reminders_storage_partitions)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+	" ON CONFLICT (actor_type) DO UPDATE SET"
+	"  schema_name = EXCLUDED.schema_name,"
+	"  owner_name = EXCLUDED.owner_name,"
+	"  idle_timeout = EXCLUDED.idle_timeout,"
+	"  scan_interval = EXCLUDED.scan_interval,"
+	"  reentrancy = EXCLUDED.reentrancy,"
+	"  max_stack_depth = EXCLUDED.max_stack_depth,"
+	"  call_timeout = EXCLUDED.call_timeout,"
+	"  drain_ongoing_call_timeout = EXCLUDED.drain_ongoing_call_timeout,"
+	"  drain_rebalanced_actors = EXCLUDED.drain_rebalanced_actors,"
+	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions",
+	11, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
+	INTERVALOID, INTERVALOID, BOOLOID, INT4OID}
+};
+
+static ActorQuery delete_type = {
+	"DELETE FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/* what unregistering looks at (if "exists" is set) and removes */
+static struct TypeData
+{
+	const char *relation;
+	ActorQuery	exists;
+	ActorQuery	remove;
+}			type_data[] =
+
+{
+	{
+		"state",
+		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"reminder",
+		{"SELECT 1 FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"timer",
+		{"SELECT 1 FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"message",
+		{"SELECT 1 FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		/* neither that actors are active nor remembered results keep anybody */
+		"activation",
+		{NULL},
+		{"DELETE FROM actor.activation WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"request",
+		{NULL},
+		{"DELETE FROM actor.request WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"pause",
+		{NULL},
+		{"DELETE FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	},
+	{
+		"failure",
+		{"SELECT 1 FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}}
+	}
+};
+
+/* registering ----------------------------------------------------------- */
+
+static void
+check_interval_option(const Interval *interval, const char *name, int64 min, int64 max)
+{
+	int64		ms;
+
+	if (interval == NULL)
+		return;
+	ms = actor_interval_ms(interval);
+	if (ms < min)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be %s", name,
+						min == 0 ? "zero or greater" : "greater than zero")));
+	if (ms > max)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is too long", name),
+				 errdetail("It must be at most %lld milliseconds.", (long long) max)));
+}
+
+static void
+check_integer_option(const int32 *option, const char *name, int32 min)
+{
+	if (option != NULL && *option < min)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be %d or greater", name, min)));
+}
+
+/*
+ * Refuses options that are out of range.
+ */
+static void
+check_options(const ActorTypeOptions *options)
+{
+	check_interval_option(options->idle_timeout, "idle_timeout", 1, PG_INT64_MAX);
+	check_interval_option(options->scan_interval, "scan_interval", 1, PG_INT64_MAX);
+	check_integer_option(options->max_stack_depth, "max_stack_depth", 1);
+	check_interval_option(options->call_timeout, "call_timeout", 0, INT_MAX);
+	check_interval_option(options->drain_ongoing_call_timeout,
+						  "drain_ongoing_call_timeout", 0, INT_MAX);
+	check_integer_option(options->reminders_storage_partitions,
+						 "reminders_storage_partitions", 0);
+}
+
+/*
+ * The schema that is to be registered: exists, may be used for a type, and
+ * belongs to the current user.  Returns its owner in "owner".
+ */
+static Oid
+check_schema(const char *name, NameData *owner)
+{
+	Oid			schema;
+	HeapTuple	tuple;
+	Oid			ownerid;
+
+	if (strncmp(name, "pg_", 3) == 0 || strcmp(name, "information_schema") == 0 ||
+		strcmp(name, "actor") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("schema \"%s\" cannot hold the methods of an actor type", name),
+				 errdetail("Schemas of the system and of the extension are reserved.")));
+
+	schema = get_namespace_oid(name, true);
+	if (!OidIsValid(schema))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_SCHEMA),
+				 errmsg("schema \"%s\" does not exist", name),
+				 errhint("Create the schema that holds the methods first.")));
+	if (!actor_schema_ownercheck(schema, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_SCHEMA, name);
+
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for schema %u", schema);
+	ownerid = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	namestrcpy(owner, GetUserNameFromId(ownerid, false));
+	return schema;
+}
+
+/*
+ * Refuses to bind one schema to two types.
+ */
+static void
+check_schema_free(const text *type, const NameData *schema_name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(schema_name)};
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_latest(&read_type_of_schema, values) > 0)
+	{
+		text	   *other = DatumGetTextPP(actor_query_result(0, 1, &isnull));
+
+		if (!actor_text_equal(type, other))
+			ereport(ERROR,
+					(errcode(ERRCODE_DUPLICATE_OBJECT),
+					 errmsg("schema \"%s\" already holds the methods of actor type \"%s\"",
+							NameStr(*schema_name), text_to_cstring(other))));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * Says so when every role may use the schema, because then every role may
+ * call the methods that nobody thought of revoking.
+ */
+static void
+notice_public_schema(Oid schema, const char *name)
+{
+	/* the public pseudo-role has the id 0 */
+	if (actor_schema_aclcheck(schema, ACL_ID_PUBLIC) == ACLCHECK_OK)
+		ereport(NOTICE,
+				(errmsg("schema \"%s\" can be used by PUBLIC", name),
+				 errdetail("Every role may call the methods it has EXECUTE on, "
+						   "which PUBLIC is granted for new functions.")));
+}
+
+/*
+ * actor_type_register
+ *		Registers a type over a schema, or replaces its whole configuration.
+ *
+ * Raises undefined_schema, insufficient_privilege, invalid_parameter_value,
+ * duplicate_object, reserved_name.  Locks actor.type against other
+ * registrations until the transaction ends.
+ */
+void
+actor_type_register(text *type, const NameData *schema_name, const ActorTypeOptions *options)
+{
+	NameData	owner_name;
+	NameData	stored_owner;
+	Oid			schema;
+	bool		exists;
+	ActorBookkeeping bookkeeping;
+	Datum		values[11];
+	char		nulls[11];
+
+	check_options(options);
+	schema = check_schema(NameStr(*schema_name), &owner_name);
+	PreventCommandIfReadOnly("actor_register()");
+
+	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	exists = actor_type_read_owner(type, &stored_owner);
+	if (exists)
+		actor_type_require_owner(type);
+	check_schema_free(type, schema_name);
+
+#define OPTION(column, value, to_datum) \
+	nulls[column] = (value) == NULL ? 'n' : ' '; \
+	values[column] = (value) == NULL ? (Datum) 0 : (to_datum)
+
+	values[0] = PointerGetDatum(type);
+	values[1] = NameGetDatum(schema_name);
+	values[2] = NameGetDatum(&owner_name);
+	memset(nulls, ' ', 3);
+	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
+	OPTION(4, options->scan_interval, IntervalPGetDatum(options->scan_interval));
+	OPTION(5, options->reentrancy, BoolGetDatum(*options->reentrancy));
+	OPTION(6, options->max_stack_depth, Int32GetDatum(*options->max_stack_depth));
+	OPTION(7, options->call_timeout, IntervalPGetDatum(options->call_timeout));
+	OPTION(8, options->drain_ongoing_call_timeout,
+		   IntervalPGetDatum(options->drain_ongoing_call_timeout));
+	OPTION(9, options->drain_rebalanced_actors,
+		   BoolGetDatum(*options->drain_rebalanced_actors));
+	OPTION(10, options->reminders_storage_partitions,
+		   Int32GetDatum(*options->reminders_storage_partitions));
+#undef OPTION
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_type, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+
+	actor_catalog_invalidate_types();
+	notice_public_schema(schema, NameStr(*schema_name));
+}
+
+static Interval *
+interval_argument(FunctionCallInfo fcinfo, int number)
+{
+	return PG_ARGISNULL(number) ? NULL : PG_GETARG_INTERVAL_P(number);
+}
+
+static bool *
+boolean_argument(FunctionCallInfo fcinfo, int number)
+{
+	bool	   *value;
+
+	if (PG_ARGISNULL(number))
+		return NULL;
+	value = palloc(sizeof(bool));
+	*value = PG_GETARG_BOOL(number);
+	return value;
+}
+
+static int32 *
+integer_argument(FunctionCallInfo fcinfo, int number)
+{
+	int32	   *value;
+
+	if (PG_ARGISNULL(number))
+		return NULL;
+	value = palloc(sizeof(int32));
+	*value = PG_GETARG_INT32(number);
+	return value;
+}
+
+Datum
+actor_register(PG_FUNCTION_ARGS)
+{
+	text	   *type = actor_text_argument(fcinfo, ARG_TYPE, "actor type",
+										   ACTOR_MAX_TYPE_LEN);
+	NameData	schema_name;
+	ActorTypeOptions options;
+
+	if (PG_ARGISNULL(ARG_SCHEMA))
+		namestrcpy(&schema_name, text_to_cstring(type));
+	else
+		schema_name = *PG_GETARG_NAME(ARG_SCHEMA);
+	options.idle_timeout = interval_argument(fcinfo, ARG_IDLE_TIMEOUT);
+	options.scan_interval = interval_argument(fcinfo, ARG_SCAN_INTERVAL);
+	options.reentrancy = boolean_argument(fcinfo, ARG_REENTRANCY);
+	options.max_stack_depth = integer_argument(fcinfo, ARG_MAX_STACK_DEPTH);
+	options.call_timeout = interval_argument(fcinfo, ARG_CALL_TIMEOUT);
+	options.drain_ongoing_call_timeout = interval_argument(fcinfo, ARG_DRAIN_TIMEOUT);
+	options.drain_rebalanced_actors = boolean_argument(fcinfo, ARG_DRAIN);
+	options.reminders_storage_partitions = integer_argument(fcinfo, ARG_PARTITIONS);
+	actor_type_register(type, &schema_name, &options);
+	PG_RETURN_VOID();
+}
+
+/*
+ * Removes the data of all actors of a type, or refuses because there is some.
+ */
+static void
+clear_type_data(const text *type, bool force)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+
+	actor_bookkeeping_begin(&bookkeeping);
+	for (int i = 0; i < lengthof(type_data); i++)
+	{
+		struct TypeData *data = &type_data[i];
+
+		if (force || data->exists.sql == NULL)
+			(void) actor_query_run(&data->remove, values, NULL);
+		else if (actor_query_run(&data->exists, values, NULL) > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
+					 errmsg("cannot unregister actor type \"%s\" because its actors have data",
+							text_to_cstring(type)),
+					 errdetail("There are rows in actor.%s.", data->relation),
+					 errhint("Use force => true to remove the data too.")));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+Datum
+actor_unregister(PG_FUNCTION_ARGS)
+{
+	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("force must not be null")));
+	/* a snapshot from before the table locks would miss data */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot unregister an actor type in a transaction with isolation level %s",
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errhint("Use READ COMMITTED.")));
+	PreventCommandIfReadOnly("actor_unregister()");
+
+	actor_type_require_owner(type);
+	/* running callbacks may be in our way for as long as they like otherwise */
+	if (PG_GETARG_BOOL(1))
+	{
+		actor_type_set_leaving(type);
+		actor_callback_drain(type);
+	}
+	actor_type_lock(type);
+	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	/* that may have taken its time */
+	actor_type_require_owner(type);
+	clear_type_data(type, PG_GETARG_BOOL(1));
+	/* also those of turns that this transaction has */
+	actor_turn_forget_known(type);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&delete_type, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	actor_catalog_invalidate_types();
+	PG_RETURN_VOID();
+}

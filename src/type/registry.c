@@ -1,0 +1,511 @@
+/*-------------------------------------------------------------------------
+ *
+ * registry.c
+ *		Actor types: what a session knows of them.
+ *
+ * An actor type is a row of actor.type that binds a name to a schema.  The
+ * type works only as long as the schema belongs to the role that owned it at
+ * registration; so nobody takes a type over by making the schema again.
+ *
+ * Every backend caches the types it has used, and under each type the methods
+ * that method.c has found.  The whole cache is dropped when the generation of
+ * catalog.c has grown, and is filled from the latest snapshot, whatever the
+ * isolation level, because it outlives the transaction.  Running frames may
+ * still use what they found before, so while there are any the old cache is
+ * only put aside.
+ *
+ * IDENTIFICATION
+ *		src/type/registry.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <limits.h>
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+
+static ActorQuery read_type = {
+	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
+	"  idle_timeout, scan_interval,"
+	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1),"
+	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"    AND actor_id OPERATOR(pg_catalog.=) '')"
+	"  FROM actor.type"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+static MemoryContext cache_context = NULL;
+static HTAB *cache = NULL;
+static uint64 cache_generation = 0;
+static ActorType *last_found = NULL;	/* most calls are of one type */
+
+/* caches that running frames may still use */
+static MemoryContext retired_context = NULL;
+
+static ActorType *load_type(const text *name, const char *key);
+static void bind_schema(ActorType *type);
+static void refuse_binding(const ActorType *type);
+
+/* cache ----------------------------------------------------------------- */
+
+/*
+ * Starts an empty cache when the old one may be out of date.
+ */
+static void
+refresh_cache(void)
+{
+	HASHCTL		ctl;
+
+	if (retired_context != NULL && actor_frame_current() == NULL)
+	{
+		MemoryContextDelete(retired_context);
+		retired_context = NULL;
+	}
+	if (cache != NULL && cache_generation == actor_catalog_generation())
+		return;
+
+	if (cache_context != NULL)
+	{
+		MemoryContext old = cache_context;
+
+		cache = NULL;
+		last_found = NULL;
+		cache_context = NULL;
+		if (actor_frame_current() == NULL)
+			MemoryContextDelete(old);
+		else
+		{
+			if (retired_context == NULL)
+				retired_context = AllocSetContextCreate(CacheMemoryContext,
+														"retired actor types",
+														ALLOCSET_SMALL_SIZES);
+			MemoryContextSetParent(old, retired_context);
+		}
+	}
+
+	cache_context = AllocSetContextCreate(CacheMemoryContext, "actor types",
+										  ALLOCSET_SMALL_SIZES);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(ActorType);
+	ctl.hcxt = cache_context;
+	cache = hash_create("actor types", 16, &ctl,
+						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+	cache_generation = actor_catalog_generation();
+}
+
+/*
+ * actor_type_context
+ *		Memory that lives as long as the cached types do.
+ */
+MemoryContext
+actor_type_context(void)
+{
+	return cache_context;
+}
+
+/*
+ * actor_type_find
+ *		Finds a type, usable or not; NULL if there is none of that name.
+ *
+ * The result is good until the next call of this function outside of a frame.
+ */
+ActorType *
+actor_type_find(const text *name)
+{
+	char		key[NAMEDATALEN];
+	ActorType  *type;
+
+	refresh_cache();
+	if (last_found != NULL && actor_text_is(name, last_found->name))
+		return last_found;
+	text_to_cstring_buffer(name, key, sizeof(key));
+	type = hash_search(cache, key, HASH_FIND, NULL);
+	if (type == NULL)
+		type = load_type(name, key);
+	last_found = type;
+	return type;
+}
+
+/*
+ * actor_type_get
+ *		The same, but raises undefined_object if there is none of that name.
+ */
+ActorType *
+actor_type_get(const text *name)
+{
+	ActorType  *type = actor_type_find(name);
+
+	if (type == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name)),
+				 errhint("Register it with actor_register().")));
+	return type;
+}
+
+/*
+ * actor_type_lookup
+ *		Finds a type that can be used.
+ *
+ * Raises undefined_object if there is none of that name, and
+ * object_not_in_prerequisite_state if its schema is gone or has another owner.
+ * The result lives as long as that of actor_type_find.
+ */
+ActorType *
+actor_type_lookup(const text *name)
+{
+	ActorType  *type = actor_type_get(name);
+
+	if (!OidIsValid(type->schema_oid))
+		refuse_binding(type);
+	return type;
+}
+
+/*
+ * actor_type_check_usage
+ *		Raises insufficient_privilege unless the current user may use the
+ *		schema.  Comes before any look at what is in it.
+ */
+void
+actor_type_check_usage(ActorType *type)
+{
+	Oid			user = GetUserId();
+	AclResult	result;
+
+	if (type->allowed_role == user)
+		return;
+	result = actor_schema_aclcheck(type->schema_oid, user);
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_SCHEMA, NameStr(type->schema_name));
+	type->allowed_role = user;
+}
+
+/*
+ * Loads a type from its table into the cache; NULL if it is not there.
+ */
+static ActorType *
+load_type(const text *name, const char *key)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(name)};
+	ActorType	loaded;
+	ActorType  *type;
+	bool		isnull;
+	Datum		datum;
+
+	memset(&loaded, 0, sizeof(loaded));
+	strlcpy(loaded.name, key, NAMEDATALEN);
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_latest(&read_type, values) == 0)
+	{
+		actor_bookkeeping_end(&bookkeeping);
+		return NULL;
+	}
+	loaded.schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	loaded.owner_name = *DatumGetName(actor_query_result(0, 2, &isnull));
+	loaded.reentrancy = DatumGetBool(actor_query_result(0, 3, &isnull));
+	loaded.reentrancy_set = !isnull;
+	datum = actor_query_result(0, 4, &isnull);
+	loaded.max_stack_depth = isnull ? -1 : DatumGetInt32(datum);
+	datum = actor_query_result(0, 5, &isnull);
+	loaded.call_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
+	datum = actor_query_result(0, 6, &isnull);
+	loaded.drain_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
+	loaded.drain = DatumGetBool(actor_query_result(0, 7, &isnull));
+	loaded.drain_set = !isnull;
+	datum = actor_query_result(0, 8, &isnull);
+	loaded.partitions = isnull ? -1 : DatumGetInt32(datum);
+	datum = actor_query_result(0, 9, &isnull);
+	loaded.idle_timeout = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
+	datum = actor_query_result(0, 10, &isnull);
+	loaded.scan_interval = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
+	loaded.pause = DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_TYPE :
+		DatumGetBool(actor_query_result(0, 11, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
+	actor_bookkeeping_end(&bookkeeping);
+
+	bind_schema(&loaded);
+
+	/*
+	 * If something has changed meanwhile, the next look-up notices, because
+	 * the cache still has the generation it was started with.
+	 */
+	type = hash_search(cache, key, HASH_ENTER, NULL);
+	*type = loaded;
+	return type;
+}
+
+/*
+ * Finds the schema of a type, if it still is the one that was registered.
+ */
+static void
+bind_schema(ActorType *type)
+{
+	Oid			schema = get_namespace_oid(NameStr(type->schema_name), true);
+	HeapTuple	tuple;
+	char	   *owner;
+
+	type->schema_oid = InvalidOid;
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
+	if (!HeapTupleIsValid(tuple))
+		return;
+	owner = GetUserNameFromId(((Form_pg_namespace) GETSTRUCT(tuple))->nspowner, true);
+	ReleaseSysCache(tuple);
+	if (owner != NULL && strcmp(owner, NameStr(type->owner_name)) == 0)
+		type->schema_oid = schema;
+}
+
+/*
+ * Says why a type does nothing.
+ */
+static void
+refuse_binding(const ActorType *type)
+{
+	bool		gone = !OidIsValid(get_namespace_oid(NameStr(type->schema_name), true));
+
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("actor type \"%s\" has lost its schema", type->name),
+			 gone ?
+			 errdetail("Schema \"%s\" does not exist any more.",
+					   NameStr(type->schema_name)) :
+			 errdetail("Schema \"%s\" does not belong to role \"%s\" any more.",
+					   NameStr(type->schema_name), NameStr(type->owner_name)),
+			 errhint("The owner of the type or a superuser must register it again.")));
+}
+
+/* options --------------------------------------------------------------- */
+
+/*
+ * Length of an interval in microseconds, with months of 30 days.
+ */
+static double
+interval_length(const Interval *interval)
+{
+	return ((double) interval->month * DAYS_PER_MONTH + interval->day) *
+		USECS_PER_DAY + (double) interval->time;
+}
+
+/*
+ * actor_interval_ms
+ *		Length of an interval in milliseconds, with months of 30 days; a part of
+ *		a millisecond counts as one, below zero too.  What is out of the range
+ *		of an integer is one beyond it.
+ */
+int64
+actor_interval_ms(const Interval *interval)
+{
+	double		ms = interval_length(interval) / 1000.0;
+
+	if (ms >= (double) INT_MAX + 1.0 || ms <= (double) INT_MIN)
+		return ms > 0 ? (int64) INT_MAX + 1 : INT_MIN;
+	return (int64) (ms < 0 ? floor(ms) : ceil(ms));
+}
+
+/*
+ * actor_interval_us
+ *		The same in microseconds, but not more than can be added to any instant;
+ *		what is below zero is -1.
+ */
+int64
+actor_interval_us(const Interval *interval)
+{
+	double		us = interval_length(interval);
+
+	return us < 0 ? -1 : (int64) Min(us, 1000.0 * DAYS_PER_YEAR * USECS_PER_DAY);
+}
+
+bool
+actor_type_reentrant(const ActorType *type)
+{
+	return type->reentrancy_set ? type->reentrancy : actor_reentrancy_default;
+}
+
+int
+actor_type_max_stack_depth(const ActorType *type)
+{
+	return type->max_stack_depth >= 0 ?
+		type->max_stack_depth : actor_max_stack_depth_default;
+}
+
+/* how long a call waits for the turn, in milliseconds; 0: for ever */
+int
+actor_type_call_timeout(const ActorType *type)
+{
+	return type->call_timeout >= 0 ?
+		type->call_timeout : actor_call_timeout_default;
+}
+
+/* how long a running callback may go on when its worker is stopped, in ms */
+int
+actor_type_drain_timeout(const ActorType *type)
+{
+	if (!(type->drain_set ? type->drain : actor_drain_default))
+		return 0;
+	return type->drain_timeout >= 0 ?
+		type->drain_timeout : actor_drain_timeout_default;
+}
+
+/* in how many slices the type's due rows are drained; 0: as many as it takes */
+int
+actor_type_partitions(const ActorType *type)
+{
+	return type->partitions >= 0 ? type->partitions : actor_partitions_default;
+}
+
+/* after how long without use an actor is deactivated, in microseconds */
+int64
+actor_type_idle_timeout(const ActorType *type)
+{
+	return type->idle_timeout >= 0 ?
+		type->idle_timeout : actor_idle_timeout_default * INT64CONST(1000);
+}
+
+/* how often idle actors of the type are looked for, in microseconds */
+int64
+actor_type_scan_interval(const ActorType *type)
+{
+	return type->scan_interval >= 0 ?
+		type->scan_interval : actor_scan_interval_default * INT64CONST(1000);
+}
+
+/* rights ---------------------------------------------------------------- */
+
+/*
+ * actor_role_held
+ *		Whether the current user has the rights of the role of that name; of a
+ *		role that does not exist only superusers have them.
+ */
+bool
+actor_role_held(const NameData *role_name)
+{
+	Oid			role = get_role_oid(NameStr(*role_name), true);
+
+	if (!OidIsValid(role))
+		return superuser();
+	return has_privs_of_role(GetUserId(), role);
+}
+
+/*
+ * actor_type_check_same
+ *		Called after a row of an actor was written, with the schema its type
+ *		had when it was found, and the generation then: refuses to leave a row
+ *		without a type, or to write into one that was registered anew.
+ */
+void
+actor_type_check_same(const text *name, Oid schema, uint64 generation)
+{
+	if (generation == actor_catalog_generation())
+		return;
+	if (actor_type_lookup(name)->schema_oid != schema)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("actor type \"%s\" was registered over another schema meanwhile",
+						text_to_cstring(name))));
+}
+
+/* the table --------------------------------------------------------------- */
+
+/*
+ * actor_type_read_owner
+ *		Reads the stored owner of a type, usable or not; false if there is no
+ *		such type.
+ */
+bool
+actor_type_read_owner(const text *type, NameData *owner)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+	bool		found;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_latest(&read_type, values) > 0;
+	if (found)
+		*owner = *DatumGetName(actor_query_result(0, 2, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
+/*
+ * actor_type_require
+ *		Raises undefined_object if there is no such type, usable or not.
+ */
+void
+actor_type_require(const text *name)
+{
+	NameData	owner;
+
+	if (!actor_type_read_owner(name, &owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name))));
+}
+
+/*
+ * actor_type_owned
+ *		Whether the current user has the rights of the type's owner.
+ */
+bool
+actor_type_owned(const text *name)
+{
+	NameData	owner;
+
+	return actor_type_read_owner(name, &owner) && actor_role_held(&owner);
+}
+
+/*
+ * actor_type_schema
+ *		The schema a type is registered over, or would be by default.
+ */
+void
+actor_type_schema(const text *name, NameData *schema_name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(name)};
+	bool		isnull;
+
+	namestrcpy(schema_name, text_to_cstring(name));
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_latest(&read_type, values) > 0)
+		*schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_type_require_owner
+ *		Raises undefined_object if there is no such type, usable or not, and
+ *		insufficient_privilege if the current user does not have the rights of
+ *		its owner.
+ */
+void
+actor_type_require_owner(const text *name)
+{
+	NameData	owner;
+
+	actor_type_require(name);
+	(void) actor_type_read_owner(name, &owner);
+	if (!actor_role_held(&owner))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(name))));
+}

@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * type_lock.c
+ *		Keeping a type from being unregistered while its actors are written.
+ *
+ * Whoever writes rows of an actor shares a lock on its type first, until the
+ * end of the (sub)transaction; unregistering takes it alone.  So when it looks
+ * for data, nobody is writing any, and nobody will before it has committed.
+ * Other types are not concerned.
+ *
+ * What was known of a type before its lock was taken may be out of date after
+ * that, even without a wait, so invalidations are accepted then.
+ *
+ * Whoever unregisters a type and wants its callbacks to end says so by a second
+ * lock, before he looks for those that run: a callback that has shared the type
+ * before that, and begins after it, finds that lock taken.
+ *
+ * Lock order: the lock that a type is leaving, the lock of a type, then the turns
+ * of its actors.
+ *
+ * IDENTIFICATION
+ *		src/type/type_lock.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+
+#include "base/base.h"
+
+/*
+ * The key of the lock of a type.
+ */
+static uint64
+type_key(const text *type)
+{
+	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
+							   VARSIZE_ANY_EXHDR(type), 0);
+}
+
+/*
+ * Takes the lock of a type; false if it is not free and "wait" is not set.
+ */
+static bool
+lock_type(const text *type, LOCKMODE mode, bool wait)
+{
+	LockAcquireResult result = actor_lock(ACTOR_LOCK_TYPE, type_key(type), mode, wait);
+
+	if (result == LOCKACQUIRE_OK)
+		AcceptInvalidationMessages();
+	return result != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * actor_type_try_share
+ *		Shares the lock of a type; false if somebody is about to unregister it.
+ */
+bool
+actor_type_try_share(const text *type)
+{
+	return lock_type(type, ShareLock, false);
+}
+
+/*
+ * actor_type_unshare
+ *		Undoes one sharing in this subtransaction, after which nothing was
+ *		written.
+ */
+void
+actor_type_unshare(const text *type)
+{
+	actor_unlock(ACTOR_LOCK_TYPE, type_key(type), ShareLock);
+}
+
+static void
+wait_to_share(const void *type)
+{
+	(void) lock_type(type, ShareLock, true);
+}
+
+/*
+ * actor_type_share
+ *		Shares the lock of a type, waiting for that up to timeout milliseconds,
+ *		or for ever if that is 0.
+ *
+ * Returns whether what the caller knows of the type may be out of date.
+ * Raises lock_not_available.
+ */
+bool
+actor_type_share(const text *type, int timeout)
+{
+	uint64		generation = actor_catalog_generation();
+
+	if (!actor_type_try_share(type))
+	{
+		if (!actor_turn_waiting_allowed())
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),
+					 errdetail("Somebody is about to unregister it.")));
+		if (!actor_lock_within(timeout, wait_to_share, type))
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("actor type \"%s\" was not free within %d ms",
+							text_to_cstring(type), timeout),
+					 errdetail("Somebody is about to unregister it.")));
+	}
+	return generation != actor_catalog_generation();
+}
+
+/*
+ * actor_type_lock
+ *		Takes the lock of a type alone, waiting for that as long as it takes.
+ */
+void
+actor_type_lock(const text *type)
+{
+	(void) lock_type(type, ExclusiveLock, true);
+}
+
+/*
+ * actor_type_set_leaving
+ *		Lets it be known, until the end of the (sub)transaction, that the
+ *		callbacks of a type must end.
+ */
+void
+actor_type_set_leaving(const text *type)
+{
+	(void) actor_lock(ACTOR_LOCK_LEAVING, type_key(type), ExclusiveLock, true);
+}
+
+/*
+ * actor_type_is_leaving
+ *		Whether somebody else has done that.
+ */
+bool
+actor_type_is_leaving(const text *type)
+{
+	if (actor_lock(ACTOR_LOCK_LEAVING, type_key(type), ShareLock, false) ==
+		LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	actor_unlock(ACTOR_LOCK_LEAVING, type_key(type), ShareLock);
+	return false;
+}

@@ -1,0 +1,428 @@
+/*-------------------------------------------------------------------------
+ *
+ * doctor.c
+ *		actor_doctor: what can keep reminders from firing.
+ *
+ * A check returns what is wrong, or NULL.  Checks do not depend on each other,
+ * so one cause can show in several rows.  They tell numbers and the names of
+ * roles and types, nothing of an actor.
+ *
+ * IDENTIFICATION
+ *		src/view/doctor.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/twophase.h"
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+#include "shared/shared.h"
+
+PG_FUNCTION_INFO_V1(actor_doctor);
+
+/* a row that is due for so long is late, in seconds */
+#define LATE_S				10
+/* a scheduler is there so long after something has become due, in seconds */
+#define SCHEDULER_S			3
+/* how far a clock may go back, in seconds */
+#define CLOCK_S				60
+/* names that are listed */
+#define LISTED_MAX			10
+
+static ActorQuery read_version = {
+	"SELECT extversion FROM pg_catalog.pg_extension"
+	" WHERE extname OPERATOR(pg_catalog.=) 'actor'",
+	0, {0}
+};
+
+static ActorQuery read_types = {
+	"SELECT actor_type FROM actor.type ORDER BY actor_type",
+	0, {0}
+};
+
+#define PAUSED_IN(table, due_at) \
+	"SELECT 1 FROM " table " r" \
+	" WHERE r." due_at " OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()" \
+	"   AND EXISTS (SELECT 1 FROM actor.pause p" \
+	"     WHERE p.actor_type OPERATOR(pg_catalog.=) r.actor_type" \
+	"       AND (p.actor_id OPERATOR(pg_catalog.=) r.actor_id" \
+	"            OR p.actor_id OPERATOR(pg_catalog.=) ''))"
+
+static ActorQuery count_paused = {
+	"SELECT pg_catalog.count(*) FROM ("
+	PAUSED_IN("actor.reminder", "scheduled_at")
+	" UNION ALL " PAUSED_IN("actor.timer", "scheduled_at")
+	" UNION ALL " PAUSED_IN("actor.message", "due_at") ") p",
+	0, {0}
+};
+
+static ActorQuery count_failures = {
+	"SELECT pg_catalog.count(*) FROM actor.failure"
+	" WHERE failed_at OPERATOR(pg_catalog.>) $1",
+	1, {TIMESTAMPTZOID}
+};
+
+#define REGISTERED_IN(table, at) \
+	"(SELECT pg_catalog.count(*) FROM " table \
+	"  WHERE " at " OPERATOR(pg_catalog.>) $1)"
+
+static ActorQuery count_future = {
+	"SELECT " REGISTERED_IN("actor.reminder", "registered_at")
+	" OPERATOR(pg_catalog.+) " REGISTERED_IN("actor.timer", "registered_at")
+	" OPERATOR(pg_catalog.+) " REGISTERED_IN("actor.message", "sent_at"),
+	1, {TIMESTAMPTZOID}
+};
+
+/* helpers --------------------------------------------------------------- */
+
+/*
+ * A standby cannot read timers, and fires nothing.
+ */
+static int64
+read_count(ActorQuery *query, Datum *values)
+{
+	ActorBookkeeping bookkeeping;
+	int64		count;
+	bool		isnull;
+
+	if (RecoveryInProgress())
+		return 0;
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(query, values, NULL);
+	count = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return count;
+}
+
+static void *
+read_text(uint64 row)
+{
+	bool		isnull;
+
+	return DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+}
+
+/*
+ * The texts of a column, in the current memory context.
+ */
+static List *
+read_texts(ActorQuery *query)
+{
+	return actor_query_list(query, NULL, read_text);
+}
+
+/*
+ * Since how many seconds something has been due; 0 if nothing is.
+ */
+static int64
+seconds_due(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz oldest = actor_pending_oldest(now);
+
+	return oldest == DT_NOEND ? 0 : (now - oldest) / USECS_PER_SEC;
+}
+
+/*
+ * What shared memory says of this database and of the workers.
+ */
+typedef struct WorkerState
+{
+	bool		launcher;
+	bool		scheduler;
+	bool		off;			/* workers have found firing disabled */
+	Oid			wish;			/* role that waits for an executor */
+	int			in_use;
+} WorkerState;
+
+static void
+read_workers(WorkerState *state)
+{
+	memset(state, 0, sizeof(*state));
+	if (actor_shared == NULL)
+		return;
+	LWLockAcquire(actor_shared->lock, LW_SHARED);
+	state->launcher = actor_shared->launcher_latch != NULL;
+	state->in_use = actor_workers_in_use();
+	for (int i = 0; i < actor_shared->ndatabases; i++)
+	{
+		ActorDatabase *database = &actor_shared->databases[i];
+
+		if (database->oid != MyDatabaseId)
+			continue;
+		state->scheduler = database->state == DATABASE_RUNNING;
+		state->off = database->state == DATABASE_OFF;
+		state->wish = database->wish;
+	}
+	LWLockRelease(actor_shared->lock);
+}
+
+/* checks ---------------------------------------------------------------- */
+
+static char *
+check_preload(void)
+{
+	return actor_shared != NULL ? NULL :
+		pstrdup("The library is not preloaded, so there are no workers.");
+}
+
+static char *
+check_version(void)
+{
+	List	   *versions = read_texts(&read_version);
+	char	   *version = versions == NIL ? pstrdup("") : text_to_cstring(linitial(versions));
+
+	if (strcmp(version, ACTOR_VERSION) == 0)
+		return NULL;
+	return psprintf("The library has version %s, the extension of this database has %s.",
+					ACTOR_VERSION, version);
+}
+
+static char *
+check_recovery(void)
+{
+	return !RecoveryInProgress() ? NULL :
+		pstrdup("The server is a standby. Nothing fires there.");
+}
+
+static char *
+check_enabled(void)
+{
+	WorkerState state;
+
+	read_workers(&state);
+	if (!actor_enabled)
+		return psprintf("\"%s\" is off.", "actor.enabled");
+	if (state.off)
+		return psprintf("\"%s\" is off in sessions that workers start in this database.",
+						"actor.enabled");
+	return NULL;
+}
+
+static char *
+check_launcher(void)
+{
+	WorkerState state;
+
+	read_workers(&state);
+	return state.launcher ? NULL : pstrdup("The launcher does not run.");
+}
+
+static char *
+check_scheduler(void)
+{
+	int64		seconds = seconds_due();
+	WorkerState state;
+
+	read_workers(&state);
+	if (state.scheduler || seconds < SCHEDULER_S)
+		return NULL;
+	return psprintf("No scheduler runs in this database, although something has been due for "
+					INT64_FORMAT " s.", seconds);
+}
+
+static char *
+check_slots(void)
+{
+	WorkerState state;
+	char	   *role;
+
+	read_workers(&state);
+	if (!OidIsValid(state.wish))
+		return NULL;
+	role = GetUserNameFromId(state.wish, true);
+	return psprintf("Role \"%s\" waits for an executor. The server has %d of %d workers, and a database at most %d executors.",
+					role != NULL ? role : "", state.in_use, actor_max_workers,
+					actor_max_executors);
+}
+
+static char *
+check_roles(void)
+{
+	StringInfoData buf;
+	int			listed = 0;
+	int			more = 0;
+	ListCell   *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, actor_pending_rows(CurrentMemoryContext))
+	{
+		ActorRoleDue *role = lfirst(cell);
+		const char *reason = actor_role_unusable(get_role_oid(NameStr(role->name), true));
+		int64		count;
+
+		if (reason == NULL)
+			continue;
+		if (listed == LISTED_MAX)
+		{
+			more++;
+			continue;
+		}
+		count = actor_pending_of_role(&role->name);
+		if (listed > 0)
+			appendStringInfoChar(&buf, ' ');
+		appendStringInfo(&buf,
+						 ngettext(INT64_FORMAT " row of role \"%s\" cannot fire: %s",
+								  INT64_FORMAT " rows of role \"%s\" cannot fire: %s",
+								  (unsigned long) count),
+						 count, NameStr(role->name), reason);
+		listed++;
+	}
+	if (more > 0)
+		appendStringInfo(&buf, ngettext(" %d more role is like that.",
+										" %d more roles are like that.", more), more);
+	return listed > 0 ? buf.data : NULL;
+}
+
+static char *
+check_types(void)
+{
+	StringInfoData buf;
+	int			listed = 0;
+	ListCell   *cell;
+
+	initStringInfo(&buf);
+	foreach(cell, read_texts(&read_types))
+	{
+		ActorType  *type = actor_type_find(lfirst(cell));
+
+		if (type == NULL || OidIsValid(type->schema_oid))
+			continue;
+		if (listed++ < LISTED_MAX)
+			appendStringInfo(&buf, "%s\"%s\"", listed > 1 ? ", " : "",
+							 text_to_cstring(lfirst(cell)));
+	}
+	if (listed == 0)
+		return NULL;
+	return psprintf(ngettext("%d type has lost its schema, or the owner of that has changed: %s%s.",
+							 "%d types have lost their schema, or the owner of that has changed: %s%s.",
+							 listed),
+					listed, buf.data, listed > LISTED_MAX ? ", and others" : "");
+}
+
+static char *
+check_paused(void)
+{
+	int64		count = read_count(&count_paused, NULL);
+
+	return count == 0 ? NULL :
+		psprintf(ngettext(INT64_FORMAT " row of a paused actor or type waits.",
+						  INT64_FORMAT " rows of paused actors or types wait.",
+						  (unsigned long) count), count);
+}
+
+static char *
+check_late(void)
+{
+	int64		seconds = seconds_due();
+
+	return seconds < LATE_S ? NULL :
+		psprintf("The oldest row has been due for " INT64_FORMAT " s.", seconds);
+}
+
+static char *
+check_failures(void)
+{
+	Datum		since = TimestampTzGetDatum(GetCurrentTimestamp() - USECS_PER_DAY);
+	int64		count = read_count(&count_failures, &since);
+
+	return count == 0 ? NULL :
+		psprintf(ngettext(INT64_FORMAT " call was given up in the last 24 hours.",
+						  INT64_FORMAT " calls were given up in the last 24 hours.",
+						  (unsigned long) count), count);
+}
+
+static char *
+check_clock(void)
+{
+	Datum		limit = TimestampTzGetDatum(GetCurrentTimestamp() + CLOCK_S * USECS_PER_SEC);
+	int64		count = read_count(&count_future, &limit);
+
+	return count == 0 ? NULL :
+		psprintf(ngettext(INT64_FORMAT " row was registered in the future: the clock was set back.",
+						  INT64_FORMAT " rows were registered in the future: the clock was set back.",
+						  (unsigned long) count), count);
+}
+
+/* half of the lock table is left to everybody else */
+static char *
+check_locks(void)
+{
+	int64		entries = (int64) max_locks_per_xact * (ACTOR_MAX_BACKENDS + max_prepared_xacts);
+
+	if (actor_max_turns_per_transaction <= entries / 2)
+		return NULL;
+	return psprintf("A transaction may hold %d turns, and the lock table of the server has "
+					INT64_FORMAT " entries.", actor_max_turns_per_transaction, entries);
+}
+
+static const struct
+{
+	const char *name;
+	char	   *(*check) (void);
+	const char *hint;
+}			checks[] =
+
+{
+	{"preload", check_preload,
+	"Add \"actor\" to \"shared_preload_libraries\" and restart the server."},
+	{"version", check_version,
+	"Use ALTER EXTENSION actor UPDATE, or restart the server after an upgrade of the library."},
+	{"recovery", check_recovery,
+	"Look at the primary."},
+	{"enabled", check_enabled,
+	"Set \"actor.enabled\" to on: in the configuration file, the database and the role."},
+	{"launcher", check_launcher,
+	"Look for \"actor launcher\" in the log of the server."},
+	{"scheduler", check_scheduler,
+	"Raise \"max_worker_processes\" and \"actor.max_workers\", and look for \"actor scheduler\" in the log of the server."},
+	{"slots", check_slots,
+	"Raise \"actor.max_executors\", \"actor.max_workers\" and \"max_worker_processes\", or look for callbacks that take long in actor.turn."},
+	{"roles", check_roles,
+	"Let the role connect, or move its rows to another one with actor_reassign()."},
+	{"types", check_types,
+	"Register the types again with actor_register()."},
+	{"paused", check_paused,
+	"Use actor_resume() for what is in actor.pause."},
+	{"late", check_late,
+	"Look at the other checks, and at actor.worker."},
+	{"failures", check_failures,
+	"Look at actor.failure; use actor_retry() or actor_discard()."},
+	{"clock", check_clock,
+	"Check the clock of the server. What is due in the future waits until then."},
+	{"locks", check_locks,
+	"Raise \"max_locks_per_transaction\", or lower \"actor.max_turns_per_transaction\"."}
+};
+
+Datum
+actor_doctor(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	for (int i = 0; i < lengthof(checks); i++)
+	{
+		char	   *detail = checks[i].check();
+		bool		ok = detail == NULL;
+		Datum		values[4];
+		bool		nulls[4] = {false, false, ok, ok};
+
+		values[0] = CStringGetTextDatum(checks[i].name);
+		values[1] = BoolGetDatum(ok);
+		values[2] = ok ? (Datum) 0 : CStringGetTextDatum(detail);
+		values[3] = ok ? (Datum) 0 : CStringGetTextDatum(checks[i].hint);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}

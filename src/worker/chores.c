@@ -1,0 +1,206 @@
+/*-------------------------------------------------------------------------
+ *
+ * chores.c
+ *		What a scheduler does with the extension's tables, in transactions of
+ *		its own.
+ *
+ * It finds the roles that have something to do, writes down what has become of
+ * callbacks that have ended together with their process, deactivates idle
+ * actors that no executor can see to, and removes what is kept no longer.
+ * No user code runs here.
+ *
+ * IDENTIFICATION
+ *		src/worker/chores.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "fire/fire.h"
+#include "shared/shared.h"
+
+/* most actors that are deactivated in one transaction */
+#define DEACTIVATE_MAX		100
+
+/* a callback that has ended together with its process */
+typedef struct Death
+{
+	const ActorDue *due;
+	ErrorData  *error;
+	NameData	role;
+} Death;
+
+static void
+begin_transaction(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	pgstat_report_activity(STATE_RUNNING, activity);
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+end_transaction(MemoryContext context)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+	MemoryContextSwitchTo(context);
+}
+
+/*
+ * actor_chore_look
+ *		Reads the roles that have something to do into the current memory
+ *		context, as a list of ActorRoleDue.
+ */
+List *
+actor_chore_look(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	List	   *result = NIL;
+
+	begin_transaction("looking for due reminders");
+	if (actor_catalog_installed())
+		result = actor_pending_roles(context);
+	end_transaction(context);
+	return result;
+}
+
+/*
+ * actor_chore_forget_starts
+ *		Removes what earlier starts of the server have left, before anything
+ *		fires.
+ */
+void
+actor_chore_forget_starts(void)
+{
+	static bool forgotten = false;
+	MemoryContext context = CurrentMemoryContext;
+
+	if (forgotten)
+		return;
+	begin_transaction("forgetting earlier starts of the server");
+	if (actor_catalog_installed())
+		actor_idle_forget_starts();
+	end_transaction(context);
+	forgotten = true;
+}
+
+/*
+ * actor_chore_purge
+ *		Removes what is kept no longer; returns when to do that again.
+ *
+ * Each table is a transaction of its own, so that no locks of tables add up.
+ */
+TimestampTz
+actor_chore_purge(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+	bool		more = true;
+
+	for (int number = 0; more; number++)
+	{
+		TimestampTz again = DT_NOEND;
+
+		begin_transaction("removing what is kept no longer");
+		more = actor_catalog_installed() && actor_purge(number, &again);
+		end_transaction(context);
+		result = Min(result, again);
+	}
+	return result;
+}
+
+/*
+ * actor_chore_deactivate
+ *		Deactivates the idle actors of a role that no worker can connect as,
+ *		without their hooks.  Returns when to do that again.
+ */
+TimestampTz
+actor_chore_deactivate(const ActorRoleDue *due)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData	error;
+	List	   *idle;
+	ListCell   *cell;
+
+	if (due->idle_next > GetCurrentTimestamp())
+		return due->idle_next;
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION;
+	error.message = psprintf("role \"%s\" cannot run hooks", NameStr(due->name));
+
+	begin_transaction("deactivating idle actors");
+	error.detail = unconstify(char *, actor_role_unusable(due->oid));
+	idle = actor_idle_scan(&due->name, DEACTIVATE_MAX);
+	foreach(cell, idle)
+		(void) actor_idle_deactivate(lfirst(cell), &due->name, &error);
+	end_transaction(context);
+	return idle != NIL ? GetCurrentTimestamp() : DT_NOEND;
+}
+
+/* deaths ---------------------------------------------------------------- */
+
+static void
+write_death(void *arg)
+{
+	Death	   *death = arg;
+
+	(void) actor_fire_failed(death->due, &death->role, death->error, GetCurrentTimestamp());
+}
+
+/*
+ * Writes down that a callback has ended together with its process.  If it has
+ * done that itself it has failed, and runs alone from then on.
+ */
+static void
+record_death(const ActorDue *due, Oid role, bool itself)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData	error;
+	char	   *role_name;
+
+	if (itself)
+		actor_suspect_add(MyDatabaseId, due->generation);
+	memset(&error, 0, sizeof(error));
+	error.sqlerrcode = itself ? ERRCODE_ADMIN_SHUTDOWN : ERRCODE_QUERY_CANCELED;
+	error.message = itself ? "method has ended its own process" :
+		"method was ended with its process";
+
+	begin_transaction("recording a failed reminder");
+	role_name = GetUserNameFromId(role, true);
+	if (role_name != NULL && actor_catalog_installed())
+	{
+		Death		death = {due, &error};
+		ErrorData  *failure;
+
+		namestrcpy(&death.role, role_name);
+		failure = actor_attempt(write_death, &death);
+		if (failure != NULL)
+			actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, failure);
+	}
+	end_transaction(context);
+}
+
+/*
+ * actor_chore_record_deaths
+ *		Writes down which callbacks have ended together with their process.
+ */
+void
+actor_chore_record_deaths(void)
+{
+	ActorDue	due;
+	Oid			role;
+	bool		itself;
+
+	while (actor_callback_take_death(&due, &role, &itself))
+		record_death(&due, role, itself);
+}

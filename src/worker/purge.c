@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * purge.c
+ *		Removing what is kept no longer: expired state, results of calls with a
+ *		request id, and failures.
+ *
+ * Nothing depends on when that happens: readers do not see what has expired.
+ * So it is done by the scheduler, in small transactions, and only at points of
+ * the grid of actor.scan_interval at which something is to be removed.  What
+ * somebody else has locked is left until the next one.
+ *
+ * Whoever writes something that will have to be removed makes sure, by
+ * actor_wake_at, that there is a scheduler then.
+ *
+ * IDENTIFICATION
+ *		src/worker/purge.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+
+#include "base/base.h"
+#include "fire/fire.h"
+#include "shared/shared.h"
+
+/* most rows that are removed in one transaction */
+#define PURGE_MAX			1000
+
+/* a table with rows that are kept for a limited time */
+typedef struct PurgedTable
+{
+	ActorQuery	read_first;		/* the earliest time */
+	ActorQuery	lock_rows;		/* keys of rows with a time up to $1, at most
+								 * $2 */
+	ActorQuery	delete_row;
+	const int  *retention;		/* seconds from that time on; NULL: none */
+	TimestampTz purged_at;		/* 0: never */
+} PurgedTable;
+
+#define PURGED_TABLE(table, key, keytype, time, keep) \
+	{ \
+		{"SELECT " time " FROM " table " WHERE " time " IS NOT NULL" \
+		" ORDER BY " time " LIMIT 1", \
+		0, {0}}, \
+		{"SELECT actor_type, actor_id, " key " FROM " table \
+		" WHERE " time " OPERATOR(pg_catalog.<=) $1" \
+		" ORDER BY " time " LIMIT $2 FOR UPDATE SKIP LOCKED", \
+		2, {TIMESTAMPTZOID, INT8OID}}, \
+		{"DELETE FROM " table \
+		" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+		"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+		"   AND " key " OPERATOR(pg_catalog.=) $3", \
+		3, {TEXTOID, TEXTOID, keytype}}, \
+		keep \
+	}
+
+static PurgedTable tables[] = {
+	PURGED_TABLE("actor.state", "key", TEXTOID, "expires_at", NULL),
+	PURGED_TABLE("actor.request", "request_id", TEXTOID, "created_at", &actor_request_retention),
+	PURGED_TABLE("actor.failure", "failure_id", INT8OID, "failed_at", &actor_failure_retention)
+};
+
+/*
+ * actor_purge_time
+ *		When something is removed that expires then.
+ */
+TimestampTz
+actor_purge_time(TimestampTz expires_at)
+{
+	return actor_grid_point(expires_at, actor_scan_interval_default * INT64CONST(1000));
+}
+
+static int64
+retention_us(const PurgedTable *table)
+{
+	return table->retention == NULL ? 0 : *table->retention * USECS_PER_SEC;
+}
+
+/*
+ * When rows of a table are to be removed next; DT_NOEND if there are none.
+ */
+static TimestampTz
+next_purge(PurgedTable *table)
+{
+	ActorBookkeeping bookkeeping;
+	TimestampTz first = DT_NOEND;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&table->read_first, NULL, NULL) > 0)
+		first = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	if (first >= DT_NOEND - retention_us(table))
+		return DT_NOEND;
+	return actor_purge_time(Max(first + retention_us(table), table->purged_at + 1));
+}
+
+/*
+ * Removes rows that are kept no longer and that nobody has locked, up to a
+ * limit; returns their number.
+ */
+static uint64
+remove_rows(PurgedTable *table, TimestampTz now)
+{
+	ActorBookkeeping bookkeeping;
+	SPITupleTable *old;
+	Datum		values[3];
+	uint64		rows;
+
+	values[0] = TimestampTzGetDatum(now - retention_us(table));
+	values[1] = Int64GetDatum(PURGE_MAX);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&table->lock_rows, values, NULL);
+	old = SPI_tuptable;
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+
+		for (int column = 0; column < 3; column++)
+			values[column] = SPI_getbinval(old->vals[i], old->tupdesc, column + 1, &isnull);
+		actor_query_write_one(&table->delete_row, values, NULL);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return rows;
+}
+
+/*
+ * actor_purge
+ *		Removes what is kept no longer from one table, chosen by number, in the
+ *		current transaction.  Sets when to do that again, at once if there is
+ *		more, DT_NOEND if there is nothing; false if there is no such table.
+ */
+bool
+actor_purge(int number, TimestampTz *again)
+{
+	PurgedTable *table = &tables[number];
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (number >= lengthof(tables))
+		return false;
+	*again = next_purge(table);
+	if (*again > now)
+		return true;
+	if (remove_rows(table, now) == PURGE_MAX)
+	{
+		*again = now;
+		return true;
+	}
+	table->purged_at = now;
+	*again = next_purge(table);
+	return true;
+}
