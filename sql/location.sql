@@ -58,6 +58,22 @@ BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT * FROM place._get('a');
 COMMIT;
 SELECT * FROM place._get('a');
+-- switched off, rows are neither looked for there nor remembered
+SET SESSION AUTHORIZATION DEFAULT;
+SHOW actor.locate_rows;
+SET actor.locate_rows = off;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM place._get('a');
+SELECT * FROM place._put('a', '5');
+SELECT * FROM place._get('a');
+SELECT * FROM place._put('off', '1');
+SELECT * FROM place._get('off');
+SET actor.locate_rows = on;
+RESET SESSION AUTHORIZATION;
+RESET actor.locate_rows;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT * FROM place._get('off');
+SELECT * FROM place._get('off');
 
 --
 -- Rows that move

@@ -45,6 +45,7 @@ int			actor_scan_interval_default = 30000;
 int			actor_executor_linger = 10000;
 int			actor_max_executors = 4;
 int			actor_max_workers = 0;
+bool		actor_locate_rows = true;
 
 #if PG_VERSION_NUM >= 150000
 static shmem_request_hook_type previous_shmem_request = NULL;
@@ -170,6 +171,11 @@ define_settings(void)
 							NULL,
 							&actor_max_executors, 4, 1, 1024,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("actor.locate_rows",
+							 "Looks for rows where they were last seen before asking an index.",
+							 "For support: switched off, every row is found by its index.",
+							 &actor_locate_rows, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("actor.max_workers",
 								"Sets the maximum number of schedulers and executors of the server.",

@@ -56,6 +56,7 @@ extern int	actor_idle_timeout_default;
 extern int	actor_scan_interval_default;
 extern int	actor_executor_linger;
 extern int	actor_max_executors;
+extern bool actor_locate_rows;
 extern int	actor_max_workers;
 
 extern void actor_check_text(text *value, bool isnull, const char *what, int limit);

@@ -15,6 +15,9 @@
  * key has one visible row, so that is the one the index would lead to.  Whoever
  * finds nothing asks the index.
  *
+ * With actor.locate_rows off a session neither remembers nor asks; others may
+ * go on, since what it writes makes their entries no more wrong than theirs do.
+ *
  * The memory is a table of fixed size, in sets of two.  Nobody locks it: an
  * entry that is half of one row and half of another one is just wrong.
  *
@@ -137,7 +140,7 @@ actor_location_note(Relation relation, const Datum *key, int nkeys, ItemPointer 
 	Entry	   *set;
 	uint64		first;
 
-	if (entries == NULL)
+	if (entries == NULL || !actor_locate_rows)
 		return;
 	hash = hash_row(relation, key, nkeys);
 	set = find_set(hash);
@@ -277,7 +280,7 @@ actor_location_fetch(Relation relation, const Datum *key, int nkeys, bool to_upd
 	Location	location;
 
 	/* at this level the index has locks, which are needed */
-	if (entries == NULL || IsolationIsSerializable())
+	if (entries == NULL || !actor_locate_rows || IsolationIsSerializable())
 		return false;
 	if (!find_location(hash_row(relation, key, nkeys), &location) ||
 		!pin_page(relation, &location))
