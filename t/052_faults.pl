@@ -172,6 +172,38 @@ $node->restart;
 is($node->safe_psql('postgres', "SELECT actor_invoke('box', 'f', 'put', '[3]')"), '3', 'the actor lives on');
 $node->safe_psql('postgres', 'SELECT actor_discard(failure_id) FROM actor.failure');
 
+# no room for the file of what runs, which is mapped into memory
+my $small = 'unshare --user --map-current-user --keep-caps --mount';
+SKIP:
+{
+	skip "this machine has no room of its own to give: $small", 6
+	  if system("$small sh -c 'mount -t tmpfs -o size=8k tmpfs /tmp' >/dev/null 2>&1") != 0;
+	my $full = $node->data_dir . '/pg_stat_tmp';
+	my $start = "mount -t tmpfs -o size=8k,mode=0700 tmpfs '$full' && exec $pg_ctl \"\$@\"";
+
+	$node->stop;
+	unlink "$full/actor_running";
+	unlink "$bin/pg_ctl";
+	append_to_file("$bin/pg_ctl", "#!/bin/bash\nexec $small bash -c '" . ($start =~ s/'/'\\''/gr) . "' bash \"\$@\"\n");
+	chmod 0755, "$bin/pg_ctl";
+	my $begun = -s $node->logfile;
+	{
+		local $ENV{PATH} = "$bin:$ENV{PATH}";
+		ok($node->start(fail_ok => 1), 'the server starts without room for statistics');
+	}
+	like(slurp_file($node->logfile, $begun),
+		qr/could not map file "pg_stat_tmp\/actor_running": No space left on device.*\n.*DETAIL:  Reminders that crash the server will not be recognized/,
+		'and says what that costs');
+	$node->safe_psql('postgres', q{
+		TRUNCATE box.fired;
+		SELECT actor_set_reminder('box', 'no room', 'fire')});
+	ok($node->poll_query_until('postgres', 'SELECT NOT EXISTS (SELECT FROM actor.reminder)'), 'reminders fire');
+	is($node->safe_psql('postgres', 'SELECT id FROM box.fired'), 'no room', 'once');
+	ok(!-e "$full/actor_running", 'nothing was written outside');
+	$node->restart;
+	is(-s "$full/actor_running" > 0, 1, 'with room the file is there');
+}
+
 # a limit of temporary files, in the middle of a turn
 $node->safe_psql('postgres', q{
 	CREATE FUNCTION box.sort() RETURNS bigint LANGUAGE plpgsql AS $$

@@ -62,25 +62,58 @@ typedef struct HintFile
 static HintFile *hints = NULL;
 
 /*
- * Maps the file into memory, for this process and all it forks.
+ * Gives a file its length and all blocks it needs.  A store into a block that
+ * there is no room for is no error but a signal, which ends the postmaster.
+ * Returns false and sets errno if there is no room.
  */
+static bool
+allocate(int fd, off_t length)
+{
+	int			error;
+
+	if (ftruncate(fd, length) != 0)
+		return false;
+	do
+		error = posix_fallocate(fd, 0, length);
+	while (error == EINTR);
+	errno = error;
+	return error == 0;
+}
+
+/*
+ * Maps a file into memory, for this process and all it forks; NULL if that is
+ * not possible, with errno set.
+ */
+static void *
+map_file(const char *path, size_t length)
+{
+	int			fd = BasicOpenFile(path, O_RDWR | O_CREAT | PG_BINARY);
+	void	   *address = MAP_FAILED;
+	int			error;
+
+	if (fd < 0)
+		return NULL;
+	if (allocate(fd, length))
+		address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	error = errno;
+	close(fd);
+	if (address != MAP_FAILED)
+		return address;
+	/* what room it has got is of more use to others */
+	unlink(path);
+	errno = error;
+	return NULL;
+}
+
 static void
 map_hints(void)
 {
-	void	   *address = MAP_FAILED;
-	int			fd = BasicOpenFile(HINT_FILE, O_RDWR | O_CREAT | PG_BINARY);
-
-	if (fd >= 0 && ftruncate(fd, sizeof(HintFile)) == 0)
-		address = mmap(NULL, sizeof(HintFile), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (address == MAP_FAILED)
+	hints = map_file(HINT_FILE, sizeof(HintFile));
+	if (hints == NULL)
 		ereport(LOG,
 				(errcode_for_file_access(),
 				 errmsg("could not map file \"%s\": %m", HINT_FILE),
 				 errdetail("Reminders that crash the server will not be recognized.")));
-	else
-		hints = address;
-	if (fd >= 0)
-		close(fd);
 }
 
 static Suspect *
