@@ -109,6 +109,10 @@ extern List *actor_query_list(ActorQuery *query, Datum *values,
 							  void *(*read_row) (uint64 row));
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
+/* role.c */
+
+extern bool actor_role_held(const NameData *role_name);
+
 /* location.c */
 
 extern Size actor_location_size(void);
@@ -222,7 +226,6 @@ extern void actor_type_require(const text *name);
 extern void actor_type_require_owner(const text *name);
 extern bool actor_type_owned(const text *name);
 extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
-extern bool actor_role_held(const NameData *role_name);
 
 /* register.c */
 

@@ -388,23 +388,6 @@ actor_type_scan_interval(const ActorType *type)
 		type->scan_interval : actor_scan_interval_default * INT64CONST(1000);
 }
 
-/* rights ---------------------------------------------------------------- */
-
-/*
- * actor_role_held
- *		Whether the current user has the rights of the role of that name; of a
- *		role that does not exist only superusers have them.
- */
-bool
-actor_role_held(const NameData *role_name)
-{
-	Oid			role = get_role_oid(NameStr(*role_name), true);
-
-	if (!OidIsValid(role))
-		return superuser();
-	return has_privs_of_role(GetUserId(), role);
-}
-
 /*
  * actor_type_check_same
  *		Called after a row of an actor was written, with the schema its type
