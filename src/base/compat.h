@@ -3,6 +3,11 @@
  * compat.h
  *		Every difference between PostgreSQL 14, 15, 16, 17 and 18.
  *
+ * A library that is built with the headers of one minor release must load in
+ * all others of that major, so nothing is called that a minor has added, be it
+ * by an inline function or a macro: heap_getattr and DatumGetHeapTupleHeader
+ * are of that kind.  t/later_symbols lists them.
+ *
  * IDENTIFICATION
  *		src/base/compat.h
  *
@@ -80,18 +85,21 @@
 #endif
 
 /*
- * 15 brought the helper that starts a materialized result.  In 14 it is made
- * here, where only the files that need it compile it.
+ * 15.1 brought the helper that starts a materialized result.  Before 16 it is
+ * made here, where only the files that need it compile it.
  */
-#if PG_VERSION_NUM < 150000
+#if PG_VERSION_NUM < 160000
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/tuplestore.h"
 
+#ifndef MAT_SRF_USE_EXPECTED_DESC
 #define MAT_SRF_USE_EXPECTED_DESC 1
+#endif
+#define InitMaterializedSRF actor_init_materialized
 
 static inline void
-InitMaterializedSRF(FunctionCallInfo fcinfo, int flags)
+actor_init_materialized(FunctionCallInfo fcinfo, int flags)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext old;

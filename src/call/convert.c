@@ -262,7 +262,8 @@ convert_as_record(JsonbValue *value, Oid type, bool *isnull)
 	fcinfo->args[0].isnull = false;
 	record = FunctionCallInvoke(fcinfo);
 	Assert(!fcinfo->isnull);
-	return GetAttributeByNum(DatumGetHeapTupleHeader(record), 1, isnull);
+	/* just made, so there is nothing to detoast; see compat.h */
+	return GetAttributeByNum((HeapTupleHeader) DatumGetPointer(record), 1, isnull);
 }
 
 /*

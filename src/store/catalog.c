@@ -166,8 +166,13 @@ installed_version(void)
 	if (HeapTupleIsValid(tuple))
 	{
 		bool		isnull;
-		Datum		value = heap_getattr(tuple, Anum_pg_extension_extversion,
-										 RelationGetDescr(relation), &isnull);
+
+		/*
+		 * every row has this column, so heap_getattr is not needed: see
+		 * compat.h
+		 */
+		Datum		value = fastgetattr(tuple, Anum_pg_extension_extversion,
+										RelationGetDescr(relation), &isnull);
 
 		version = TextDatumGetCString(value);
 	}
