@@ -17,7 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include <jansson.h>
+
+#include "answer.h"
+#include "util.h"
 
 /* where an error comes from */
 typedef enum ErrorOrigin
@@ -218,16 +221,4 @@ answer_sql_error(Request *request, const PGresult *result)
 	add_detail(details, "hint", PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
 	answer_error_object(request, status, code != NULL ? code : request->operation->error_code,
 						message != NULL ? message : "unknown error", details);
-}
-
-/*
- * sqlstate_is_unavailable
- *		Whether an error says that the server is going away.
- */
-bool
-sqlstate_is_unavailable(const char *sqlstate)
-{
-	return sqlstate != NULL &&
-		(strncmp(sqlstate, "57P01", 5) == 0 || strncmp(sqlstate, "57P02", 5) == 0 ||
-		 strncmp(sqlstate, "57P03", 5) == 0);
 }

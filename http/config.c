@@ -17,7 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include <jansson.h>
+
+#include "config.h"
+#include "json.h"
+#include "util.h"
 
 /* a file that is being read */
 typedef struct ConfigFile
@@ -25,6 +29,7 @@ typedef struct ConfigFile
 	const char *name;
 	char	   *text;
 	size_t		length;
+	const ConfigTarget *target;
 } ConfigFile;
 
 /*
@@ -142,8 +147,7 @@ read_token(const ConfigFile *file, const JsonSpan *span)
 		refuse_at(file, span->start, "a token must have a member \"database\"");
 	json_release(&document);
 
-	options.tokens = xrealloc(options.tokens, (options.ntokens + 1) * sizeof(Token));
-	options.tokens[options.ntokens++] = token;
+	file->target->add_token(&token);
 }
 
 /*
@@ -186,9 +190,9 @@ read_member(const ConfigFile *file, const JsonMember *member)
 
 	if (known)
 		read_tokens(file, &member->value);
-	for (size_t i = 0; i < option_count && !known; i++)
+	for (size_t i = 0; i < file->target->count && !known; i++)
 	{
-		const OptionRow *row = &option_rows[i];
+		const OptionRow *row = &file->target->rows[i];
 
 		if (strcmp(row->name, name) != 0)
 			continue;
@@ -209,12 +213,12 @@ read_member(const ConfigFile *file, const JsonMember *member)
 /*
  * config_read
  *		Takes the options from a file, or ends the program with a message that
- *		names file, line and column.
+ *		names file, line and column.  The texts of a token become the target's.
  */
 void
-config_read(const char *name)
+config_read(const char *name, const ConfigTarget *target)
 {
-	ConfigFile	file = {name};
+	ConfigFile	file = {.name = name,.target = target};
 	JsonSpan	whole;
 	JsonDocument document;
 

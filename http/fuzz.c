@@ -21,7 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include <jansson.h>
+
+#include "json.h"
+#include "path.h"
+#include "util.h"
 
 static const char *const json_seeds[] = {
 	"{\"dueTime\":\"0h0m9s\",\"period\":\"R10/PT3S\",\"data\":{\"a\":[1,2.50,-1e10,null]}}",

@@ -20,7 +20,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http.h"
+#include <jansson.h>
+
+#include "json.h"
+#include "util.h"
 
 /* deepest nesting; jansson and the stack of the server allow more */
 #define MAX_DEPTH			2000

@@ -19,7 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http.h"
+#include "config.h"
+#include "metadata.h"
+#include "options.h"
+#include "pool.h"
+#include "server.h"
+#include "session.h"
+#include "util.h"
 
 /* how long cancelled requests may take to end */
 #define CANCEL_SECONDS		5
@@ -30,8 +36,8 @@
 static void
 apply_host_config(const char *name)
 {
-	Pool		pool = {.database = options.database,.lock = PTHREAD_MUTEX_INITIALIZER};
-	Session		session = {.pool = &pool};
+	Database	database;
+	Session		session = {.database = &database};
 	size_t		length;
 	char	   *text = file_read(name, &length);
 	const char *values[1] = {text};
@@ -39,6 +45,7 @@ apply_host_config(const char *name)
 	char	   *reason;
 
 	json_file_check(name, text, length);
+	database_init(&database, options.database);
 	(void) session_query(&session, "SELECT @.actor_configure($1::pg_catalog.jsonb)", NULL,
 						 1, values, &result, &reason);
 	if (result == NULL)
@@ -53,7 +60,7 @@ apply_host_config(const char *name)
 	}
 	PQclear(result);
 	session_close(&session);
-	free(pool.down_reason);
+	database_free(&database);
 	free(text);
 	log_line("applied \"%s\"", name);
 }
@@ -126,7 +133,8 @@ main(int argc, char **argv)
 
 	if (options.host_config != NULL)
 		apply_host_config(options.host_config);
-	pools_start();
+	pools_start(request_finished);
+	metadata_start();
 	server_start();
 	log_line("listening on %s, port %ld", options.listen, options.port);
 	if (!is_loopback(options.listen) && options.api_token == NULL && options.ntokens == 0)
@@ -138,7 +146,7 @@ main(int argc, char **argv)
 	drain(&signals);
 	server_stop();
 	pools_stop();
-	metadata_free();
+	metadata_stop();
 	options_free();
 	log_line("ended");
 	return 0;

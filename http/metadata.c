@@ -11,10 +11,17 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include <jansson.h>
+
+#include "answer.h"
+#include "metadata.h"
+#include "options.h"
+#include "pool.h"
+#include "util.h"
 
 /* how long an answer of the database is good */
 #define CACHE_MS			1000
@@ -22,16 +29,50 @@
 #define MAX_LABELS			64
 #define MAX_LABEL_BYTES		4096
 
-static pthread_mutex_t label_lock = PTHREAD_MUTEX_INITIALIZER;
-static json_t *labels;			/* protected by that; NULL: none */
+/* what the database said to one role */
+typedef struct Answer
+{
+	json_t	   *actors;			/* NULL: nothing yet */
+	int64_t		at;
+} Answer;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
+static Answer *answers;			/* one for each pool */
+static json_t *labels;
+
+/*
+ * metadata_start
+ *		Called once there are pools, and before there are requests.
+ */
+void
+metadata_start(void)
+{
+	answers = xmalloc(pools_count() * sizeof(Answer));
+	memset(answers, 0, pools_count() * sizeof(Answer));
+	labels = json_object();
+}
+
+/*
+ * metadata_stop
+ *		Called when there are no more requests.
+ */
+void
+metadata_stop(void)
+{
+	for (size_t i = 0; i < pools_count(); i++)
+		json_decref(answers[i].actors);
+	free(answers);
+	json_decref(labels);
+}
 
 /* health ---------------------------------------------------------------- */
 
 /*
- * Answers for healthz what needs no database.  Returns whether it has.
+ * health_at_once
+ *		Answers for healthz what needs no database.  Returns whether it has.
  */
-static bool
-answer_health(Request *request)
+bool
+health_at_once(Request *request)
 {
 	char	   *app_id = query_value(&request->path.query, "appid");
 	bool		other = (app_id != NULL && strcmp(app_id, options.app_id) != 0);
@@ -85,9 +126,9 @@ answer_metadata(Request *request, json_t *actors)
 	json_t	   *extended;
 	char	   *text;
 
-	pthread_mutex_lock(&label_lock);
-	extended = labels != NULL ? json_copy(labels) : json_object();
-	pthread_mutex_unlock(&label_lock);
+	pthread_mutex_lock(&lock);
+	extended = json_copy(labels);
+	pthread_mutex_unlock(&lock);
 
 	document = json_pack("{s:s, s:s, s:[], s:O, s:[], s:[], s:[], s:o, s:{s:s, s:b, s:s, s:O}}",
 						 "id", options.app_id,
@@ -114,13 +155,15 @@ answer_metadata(Request *request, json_t *actors)
  * Takes over a reference to the actors, and remembers them.
  */
 static void
-remember_actors(Pool *pool, json_t *actors)
+remember_actors(const Pool *pool, json_t *actors)
 {
-	pthread_mutex_lock(&pool->lock);
-	json_decref(pool->actors);
-	pool->actors = actors;
-	pool->actors_at = now_ms();
-	pthread_mutex_unlock(&pool->lock);
+	Answer	   *answer = &answers[pool->number];
+
+	pthread_mutex_lock(&lock);
+	json_decref(answer->actors);
+	answer->actors = actors;
+	answer->at = now_ms();
+	pthread_mutex_unlock(&lock);
 }
 
 /*
@@ -128,14 +171,15 @@ remember_actors(Pool *pool, json_t *actors)
  * otherwise NULL.
  */
 static json_t *
-recall_actors(Pool *pool, bool any_age)
+recall_actors(const Pool *pool, bool any_age)
 {
+	const Answer *answer = &answers[pool->number];
 	json_t	   *actors = NULL;
 
-	pthread_mutex_lock(&pool->lock);
-	if (pool->actors != NULL && (any_age || now_ms() - pool->actors_at < CACHE_MS))
-		actors = json_deep_copy(pool->actors);
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_lock(&lock);
+	if (answer->actors != NULL && (any_age || now_ms() - answer->at < CACHE_MS))
+		actors = json_deep_copy(answer->actors);
+	pthread_mutex_unlock(&lock);
 	return actors;
 }
 
@@ -179,81 +223,55 @@ handle_metadata(Request *request, Session *session)
 	free(reason);
 }
 
+/*
+ * metadata_at_once
+ *		Answers from memory, so that nobody waits behind requests that wait for
+ *		turns.  Returns whether it has.
+ */
+bool
+metadata_at_once(Request *request)
+{
+	bool		idle = pool_has_idle(request->pool);
+	json_t	   *actors = recall_actors(request->pool, !idle);
+
+	if (actors == NULL && idle)
+		return false;
+	answer_metadata(request, actors);
+	json_decref(actors);
+	return true;
+}
+
 /* labels ---------------------------------------------------------------- */
 
-static void
-set_label(Request *request)
+/*
+ * label_at_once
+ *		Sets a label.  Always answers.
+ */
+bool
+label_at_once(Request *request)
 {
+	const char *text = request->body.data != NULL ? request->body.data : "";
 	bool		full;
 
 	if (request->body.length > MAX_LABEL_BYTES ||
-		!utf8_valid(request->body.data != NULL ? request->body.data : "", request->body.length) ||
-		memchr(request->body.data != NULL ? request->body.data : "", '\0', request->body.length))
+		!utf8_valid(text, request->body.length) ||
+		memchr(text, '\0', request->body.length))
 	{
 		answer_error(request, 400, "ERR_BAD_REQUEST",
 					 "a label must be a text of at most %d bytes", MAX_LABEL_BYTES);
-		return;
+		return true;
 	}
-	pthread_mutex_lock(&label_lock);
-	if (labels == NULL)
-		labels = json_object();
+	pthread_mutex_lock(&lock);
 	full = json_object_size(labels) >= MAX_LABELS &&
 		json_object_get(labels, request->name) == NULL;
 	if (!full)
 		json_object_set_new(labels, request->name,
-							json_stringn(request->body.data != NULL ? request->body.data : "",
+							json_stringn(text,
 										 request->body.length));
-	pthread_mutex_unlock(&label_lock);
+	pthread_mutex_unlock(&lock);
 	if (full)
 		answer_error(request, 400, "ERR_BAD_REQUEST", "there are %d labels already", MAX_LABELS);
 	else
 		answer_empty(request, 204);
-}
-
-/*
- * Never run, since labels need no database.
- */
-void
-handle_metadata_label(Request *request, Session *session)
-{
-	(void) session;
-	set_label(request);
-}
-
-void
-metadata_free(void)
-{
-	json_decref(labels);
-	labels = NULL;
-}
-
-/*
- * answer_without_database
- *		Answers a request that does not need the database, or not now.  Returns
- *		whether it has.
- */
-bool
-answer_without_database(Request *request)
-{
-	json_t	   *actors;
-
-	switch (request->operation->route)
-	{
-		case ROUTE_HEALTH:
-		case ROUTE_HEALTH_OUTBOUND:
-			return answer_health(request);
-		case ROUTE_METADATA_KEY:
-			set_label(request);
-			return true;
-		case ROUTE_METADATA:
-			/* not behind requests that wait for turns */
-			actors = recall_actors(request->pool, !pool_has_idle(request->pool));
-			if (actors == NULL && pool_has_idle(request->pool))
-				return false;
-			answer_metadata(request, actors);
-			json_decref(actors);
-			return true;
-		default:
-			return false;
-	}
+	return true;
 }

@@ -17,7 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "options.h"
+#include "util.h"
 
 Options		options = {
 	.port = 3500,
@@ -31,7 +32,7 @@ Options		options = {
 	.drain_timeout = 30,
 };
 
-const OptionRow option_rows[] = {
+static const OptionRow option_rows[] = {
 	{"listen", "ADDRESS", "address to listen on (127.0.0.1)", &options.listen},
 	{"port", "PORT", "port to listen on, 0 for any (3500)", NULL, &options.port, 0, 65535},
 	{"database", "CONNINFO", "connection string or URI of the database", &options.database},
@@ -54,7 +55,6 @@ const OptionRow option_rows[] = {
 	{"drain_timeout", "SECONDS", "time that running requests get after SIGTERM (30)",
 	NULL, &options.drain_timeout, 0, 86400},
 };
-const size_t option_count = lengthof(option_rows);
 
 /*
  * The name of an option as a flag, or as a variable of the environment.
@@ -93,7 +93,7 @@ show_help(void)
 {
 	printf("actor-http serves Dapr's actor HTTP API for actors in PostgreSQL.\n\n"
 		   "Usage: actor-http [OPTION]...\n\n");
-	for (size_t i = 0; i < option_count; i++)
+	for (size_t i = 0; i < lengthof(option_rows); i++)
 	{
 		char	   *flag = name_as(&option_rows[i], "--", false);
 		char	   *both = xprintf("%s %s", flag, option_rows[i].argument);
@@ -110,9 +110,16 @@ show_help(void)
 }
 
 static void
+add_token(const Token *token)
+{
+	options.tokens = xrealloc(options.tokens, (options.ntokens + 1) * sizeof(Token));
+	options.tokens[options.ntokens++] = *token;
+}
+
+static void
 read_environment(void)
 {
-	for (size_t i = 0; i < option_count; i++)
+	for (size_t i = 0; i < lengthof(option_rows); i++)
 	{
 		char	   *name = name_as(&option_rows[i], "ACTOR_HTTP_", true);
 		const char *value = getenv(name);
@@ -147,7 +154,7 @@ read_flag(int argc, char **argv, int *i)
 {
 	const char *value;
 
-	for (size_t row = 0; row < option_count; row++)
+	for (size_t row = 0; row < lengthof(option_rows); row++)
 	{
 		char	   *flag = name_as(&option_rows[row], "--", false);
 
@@ -168,6 +175,7 @@ read_flag(int argc, char **argv, int *i)
 void
 options_read(int argc, char **argv)
 {
+	const ConfigTarget target = {option_rows, lengthof(option_rows), add_token};
 	const char *config = getenv("ACTOR_HTTP_CONFIG");
 	const char *value;
 
@@ -191,7 +199,7 @@ options_read(int argc, char **argv)
 	options.database = xstrdup("");
 	options.app_id = xstrdup("actor-http");
 	if (config != NULL && config[0] != '\0')
-		config_read(config);
+		config_read(config, &target);
 	read_environment();
 	for (int i = 1; i < argc; i++)
 		if (flag_value("--config", argc, argv, &i) == NULL && !read_flag(argc, argv, &i))
@@ -203,7 +211,7 @@ options_read(int argc, char **argv)
 void
 options_free(void)
 {
-	for (size_t i = 0; i < option_count; i++)
+	for (size_t i = 0; i < lengthof(option_rows); i++)
 		if (option_rows[i].text != NULL)
 			free(*option_rows[i].text);
 	for (size_t i = 0; i < options.ntokens; i++)

@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "path.h"
+#include "util.h"
 
 /*
  * Where the path of a target begins, which can be a whole URL.

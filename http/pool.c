@@ -15,10 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "answer.h"
+#include "options.h"
+#include "pool.h"
+#include "util.h"
 
 static Pool *pools;				/* the first one is the default */
 static size_t pool_count;
+static RequestFinished request_finished;
 
 /* threads --------------------------------------------------------------- */
 
@@ -97,10 +101,11 @@ pools_expire(void)
 static void *
 session_main(void *arg)
 {
-	Session    *session = arg;
+	Worker	   *worker = arg;
+	Session    *session = &worker->session;
 	Request    *request;
 
-	while ((request = take_request(session->pool)) != NULL)
+	while ((request = take_request(worker->pool)) != NULL)
 	{
 		request->operation->handler(request, session);
 		request_finished(request);
@@ -176,6 +181,12 @@ pool_for_token(const char *token)
 	return found;
 }
 
+size_t
+pools_count(void)
+{
+	return pool_count;
+}
+
 Pool *
 pool_default(void)
 {
@@ -185,31 +196,40 @@ pool_default(void)
 /* start and end --------------------------------------------------------- */
 
 static void
-start_pool(Pool *pool, const char *database)
+start_pool(Pool *pool, size_t number, const char *conninfo)
 {
-	pool->database = database;
+	pool->number = number;
+	database_init(&pool->database, conninfo);
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
-	pool->sessions = xmalloc((size_t) options.pool_size * sizeof(Session));
-	pool->threads = xmalloc((size_t) options.pool_size * sizeof(pthread_t));
-	memset(pool->sessions, 0, (size_t) options.pool_size * sizeof(Session));
+	pool->workers = xmalloc((size_t) options.pool_size * sizeof(Worker));
+	memset(pool->workers, 0, (size_t) options.pool_size * sizeof(Worker));
 	for (long i = 0; i < options.pool_size; i++)
 	{
-		pool->sessions[i].pool = pool;
-		if (pthread_create(&pool->threads[i], NULL, session_main, &pool->sessions[i]) != 0)
+		Worker	   *worker = &pool->workers[i];
+
+		worker->pool = pool;
+		worker->session.database = &pool->database;
+		if (pthread_create(&worker->thread, NULL, session_main, worker) != 0)
 			die("could not start a thread");
 	}
 }
 
+/*
+ * pools_start
+ *		Starts the threads of all pools.  Each request is handed to that function
+ *		once it is answered.
+ */
 void
-pools_start(void)
+pools_start(RequestFinished finished)
 {
+	request_finished = finished;
 	pool_count = options.ntokens + 1;
 	pools = xmalloc(pool_count * sizeof(Pool));
 	memset(pools, 0, pool_count * sizeof(Pool));
-	start_pool(&pools[0], options.database);
+	start_pool(&pools[0], 0, options.database);
 	for (size_t i = 0; i < options.ntokens; i++)
-		start_pool(&pools[i + 1], options.tokens[i].database);
+		start_pool(&pools[i + 1], i + 1, options.tokens[i].database);
 }
 
 /*
@@ -219,16 +239,9 @@ pools_start(void)
 void
 pools_cancel(void)
 {
-	char		message[256];
-
 	for (size_t i = 0; i < pool_count; i++)
-	{
-		pthread_mutex_lock(&pools[i].lock);
 		for (long j = 0; j < options.pool_size; j++)
-			if (pools[i].sessions[j].cancel != NULL)
-				(void) PQcancel(pools[i].sessions[j].cancel, message, sizeof(message));
-		pthread_mutex_unlock(&pools[i].lock);
-	}
+			session_cancel(&pools[i].workers[j].session);
 }
 
 /*
@@ -247,13 +260,11 @@ pools_stop(void)
 		pthread_cond_broadcast(&pool->work);
 		pthread_mutex_unlock(&pool->lock);
 		for (long j = 0; j < options.pool_size; j++)
-			pthread_join(pool->threads[j], NULL);
+			pthread_join(pool->workers[j].thread, NULL);
 		pthread_cond_destroy(&pool->work);
 		pthread_mutex_destroy(&pool->lock);
-		json_decref(pool->actors);
-		free(pool->down_reason);
-		free(pool->sessions);
-		free(pool->threads);
+		database_free(&pool->database);
+		free(pool->workers);
 	}
 	free(pools);
 }

@@ -11,7 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http.h"
+#include "actors.h"
+#include "metadata.h"
+#include "route.h"
+#include "schedule.h"
+#include "util.h"
 
 #define VERB_READ			(VERB_GET | VERB_HEAD)
 #define VERB_WRITE			(VERB_POST | VERB_PUT)
@@ -40,21 +44,30 @@ static const Pattern patterns[] = {
 
 static const Operation operations[] = {
 	{ROUTE_METHOD, VERB_GET | VERB_WRITE | VERB_DELETE, handle_method,
-	"ERR_ACTOR_INVOKE_METHOD", false},
-	{ROUTE_STATE_KEY, VERB_READ, handle_state_get, "ERR_ACTOR_STATE_GET", true},
+	.error_code = "ERR_ACTOR_INVOKE_METHOD"},
+	{ROUTE_STATE_KEY, VERB_READ, handle_state_get,
+	.error_code = "ERR_ACTOR_STATE_GET",.safe = true},
 	{ROUTE_STATE, VERB_WRITE, handle_state_transaction,
-	"ERR_ACTOR_STATE_TRANSACTION_SAVE", false},
-	{ROUTE_REMINDER, VERB_WRITE, handle_set_reminder, "ERR_ACTOR_REMINDER_CREATE", false},
-	{ROUTE_REMINDER, VERB_READ, handle_get_reminder, "ERR_ACTOR_REMINDER_GET", true},
-	{ROUTE_REMINDER, VERB_DELETE, handle_delete_reminder, "ERR_ACTOR_REMINDER_DELETE", false},
-	{ROUTE_TIMER, VERB_WRITE, handle_set_timer, "ERR_ACTOR_TIMER_CREATE", false},
-	{ROUTE_TIMER, VERB_READ, handle_get_timer, "ERR_ACTOR_TIMER_GET", true},
-	{ROUTE_TIMER, VERB_DELETE, handle_delete_timer, "ERR_ACTOR_TIMER_DELETE", false},
-	{ROUTE_ACTOR, VERB_DELETE, handle_deactivate, "ERR_ACTOR_DEACTIVATE", false},
-	{ROUTE_HEALTH, VERB_READ, handle_health, "ERR_HEALTH_NOT_READY", true},
-	{ROUTE_HEALTH_OUTBOUND, VERB_READ, handle_health, "ERR_OUTBOUND_HEALTH_NOT_READY", true},
-	{ROUTE_METADATA, VERB_READ, handle_metadata, NULL, true},
-	{ROUTE_METADATA_KEY, VERB_PUT, handle_metadata_label, NULL, false},
+	.error_code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"},
+	{ROUTE_REMINDER, VERB_WRITE, handle_set_reminder,
+	.error_code = "ERR_ACTOR_REMINDER_CREATE"},
+	{ROUTE_REMINDER, VERB_READ, handle_get_reminder,
+	.error_code = "ERR_ACTOR_REMINDER_GET",.safe = true},
+	{ROUTE_REMINDER, VERB_DELETE, handle_delete_reminder,
+	.error_code = "ERR_ACTOR_REMINDER_DELETE"},
+	{ROUTE_TIMER, VERB_WRITE, handle_set_timer, .error_code = "ERR_ACTOR_TIMER_CREATE"},
+	{ROUTE_TIMER, VERB_READ, handle_get_timer,
+	.error_code = "ERR_ACTOR_TIMER_GET",.safe = true},
+	{ROUTE_TIMER, VERB_DELETE, handle_delete_timer,
+	.error_code = "ERR_ACTOR_TIMER_DELETE"},
+	{ROUTE_ACTOR, VERB_DELETE, handle_deactivate, .error_code = "ERR_ACTOR_DEACTIVATE"},
+	{ROUTE_HEALTH, VERB_READ, handle_health, health_at_once,
+	.error_code = "ERR_HEALTH_NOT_READY",.safe = true},
+	{ROUTE_HEALTH_OUTBOUND, VERB_READ, handle_health, health_at_once,
+	.error_code = "ERR_OUTBOUND_HEALTH_NOT_READY",.safe = true},
+	{ROUTE_METADATA, VERB_READ, handle_metadata, metadata_at_once,.safe = true},
+	/* always answered at once */
+	{ROUTE_METADATA_KEY, VERB_PUT, .at_once = label_at_once},
 };
 
 /* in the order of the header "Allow" */

@@ -15,7 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include <jansson.h>
+
+#include "answer.h"
+#include "call.h"
+#include "schedule.h"
+#include "util.h"
 
 /* what the body of a request asks for; NULL: absent */
 typedef struct Schedule
@@ -116,22 +121,11 @@ static bool
 read_schedule(Request *request, Schedule *schedule)
 {
 	JsonDocument document;
-	JsonError	error;
 	bool		complete;
 
 	memset(schedule, 0, sizeof(*schedule));
-	if (!json_read(request->body.data != NULL ? request->body.data : "",
-				   request->body.length, &document, &error))
-	{
-		int			line;
-		int			column;
-
-		text_position(request->body.data, error.offset, &line, &column);
-		answer_error(request, 400, "ERR_MALFORMED_REQUEST",
-					 "the body is not valid JSON: line %d, column %d: %s",
-					 line, column, error.problem);
+	if (!read_body(request, &document))
 		return false;
-	}
 	complete = read_members(request, &document, schedule);
 	json_release(&document);
 	/* an empty name is none */
@@ -157,18 +151,6 @@ release_schedule(Schedule *schedule)
 
 /* registering ----------------------------------------------------------- */
 
-static void
-run_without_result(Request *request, Session *session, const char *sql, int nvalues,
-				   const char *const *values)
-{
-	PGresult   *result = call_database(request, session, sql, nvalues, values);
-
-	if (result == NULL)
-		return;
-	answer_empty(request, 204);
-	PQclear(result);
-}
-
 void
 handle_set_reminder(Request *request, Session *session)
 {
@@ -183,12 +165,12 @@ handle_set_reminder(Request *request, Session *session)
 			schedule.catch_up != NULL ? schedule.catch_up : "one", schedule.overwrite
 		};
 
-		run_without_result(request, session,
-						   "SELECT @.actor_set_reminder($1::pg_catalog.text, $2::pg_catalog.text,"
-						   " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,"
-						   " $6::pg_catalog.text, $7::pg_catalog.jsonb, $8::pg_catalog.text,"
-						   " $9::pg_catalog.jsonb, $10::pg_catalog.text, $11::pg_catalog.bool)",
-						   lengthof(values), values);
+		call_without_result(request, session,
+							"SELECT @.actor_set_reminder($1::pg_catalog.text, $2::pg_catalog.text,"
+							" $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,"
+							" $6::pg_catalog.text, $7::pg_catalog.jsonb, $8::pg_catalog.text,"
+							" $9::pg_catalog.jsonb, $10::pg_catalog.text, $11::pg_catalog.bool)",
+							lengthof(values), values);
 	}
 	release_schedule(&schedule);
 }
@@ -206,12 +188,12 @@ handle_set_timer(Request *request, Session *session)
 			schedule.method, schedule.overwrite
 		};
 
-		run_without_result(request, session,
-						   "SELECT @.actor_set_timer($1::pg_catalog.text, $2::pg_catalog.text,"
-						   " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,"
-						   " $6::pg_catalog.text, $7::pg_catalog.jsonb, $8::pg_catalog.text,"
-						   " $9::pg_catalog.bool)",
-						   lengthof(values), values);
+		call_without_result(request, session,
+							"SELECT @.actor_set_timer($1::pg_catalog.text, $2::pg_catalog.text,"
+							" $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,"
+							" $6::pg_catalog.text, $7::pg_catalog.jsonb, $8::pg_catalog.text,"
+							" $9::pg_catalog.bool)",
+							lengthof(values), values);
 	}
 	release_schedule(&schedule);
 }
@@ -223,9 +205,9 @@ handle_delete_reminder(Request *request, Session *session)
 {
 	const char *values[3] = {request->actor_type, request->actor_id, request->name};
 
-	run_without_result(request, session,
-					   "SELECT @.actor_delete_reminder($1::pg_catalog.text,"
-					   " $2::pg_catalog.text, $3::pg_catalog.text)", 3, values);
+	call_without_result(request, session,
+						"SELECT @.actor_delete_reminder($1::pg_catalog.text,"
+						" $2::pg_catalog.text, $3::pg_catalog.text)", 3, values);
 }
 
 void
@@ -233,9 +215,9 @@ handle_delete_timer(Request *request, Session *session)
 {
 	const char *values[3] = {request->actor_type, request->actor_id, request->name};
 
-	run_without_result(request, session,
-					   "SELECT @.actor_delete_timer($1::pg_catalog.text,"
-					   " $2::pg_catalog.text, $3::pg_catalog.text)", 3, values);
+	call_without_result(request, session,
+						"SELECT @.actor_delete_timer($1::pg_catalog.text,"
+						" $2::pg_catalog.text, $3::pg_catalog.text)", 3, values);
 }
 
 /* showing --------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * server.c
- *		The HTTP side: takes requests from libmicrohttpd, checks them, and
- *		sends the answers.
+ *		Between libmicrohttpd and the rest: takes requests, and sends the
+ *		answers.
  *
  * The threads of libmicrohttpd never wait for the database.  A request that
  * needs it has its connection suspended and goes to a pool; the thread that
@@ -10,36 +10,28 @@
  * A client that goes away meanwhile is noticed only then: what it has asked
  * for is done nevertheless.
  *
- * A request that will be refused is read to its end, unless it is far too
- * long, because a client that is still sending would not see the answer.
- *
  * IDENTIFICATION
  *		http/server.c
  *
  *-------------------------------------------------------------------------
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <microhttpd.h>
 
-#include "http.h"
-
-/* how much more than a body may have is read and thrown away */
-#define DISCARD_FACTOR		16
-/*
- * How many bodies of the largest size fit into memory at a time.  What
- * libmicrohttpd has read of a body it hands over at once, so this counts all
- * of them, complete or not.
- */
-#define BODIES_IN_MEMORY	64
+#include "answer.h"
+#include "body.h"
+#include "examine.h"
+#include "options.h"
+#include "pool.h"
+#include "server.h"
+#include "util.h"
 
 static struct MHD_Daemon *daemon_handle;
 
@@ -48,25 +40,6 @@ static pthread_cond_t all_done;
 static int	suspended;			/* requests that are in a pool */
 static int	unanswered;			/* those, and those whose answers are being sent */
 static bool draining;
-static size_t body_bytes;		/* in the bodies of all requests */
-
-/* life of a request ----------------------------------------------------- */
-
-/*
- * Called with the target as it was sent, before anything else is known.
- */
-static void *
-request_create(void *arg, const char *uri, struct MHD_Connection *connection)
-{
-	Request    *request = xmalloc(sizeof(Request));
-
-	(void) arg;
-	memset(request, 0, sizeof(*request));
-	request->connection = connection;
-	request->target = xstrdup(uri);
-	request->started = now_ms();
-	return request;
-}
 
 /*
  * Takes one off a counter; whoever waits for both to be zero is told.
@@ -81,18 +54,16 @@ count_down(int *counter)
 	pthread_mutex_unlock(&lock);
 }
 
-static void
-release_body(Request *request)
+static void *
+begin_request(void *arg, const char *target, struct MHD_Connection *connection)
 {
-	pthread_mutex_lock(&lock);
-	body_bytes -= request->body.length;
-	pthread_mutex_unlock(&lock);
-	buffer_free(&request->body);
+	(void) arg;
+	return request_create(target, connection);
 }
 
 static void
-request_free(void *arg, struct MHD_Connection *connection, void **con_cls,
-			 enum MHD_RequestTerminationCode reason)
+end_request(void *arg, struct MHD_Connection *connection, void **con_cls,
+			enum MHD_RequestTerminationCode reason)
 {
 	Request    *request = *con_cls;
 
@@ -104,259 +75,22 @@ request_free(void *arg, struct MHD_Connection *connection, void **con_cls,
 	*con_cls = NULL;
 	if (request->state == REQUEST_ANSWERED)
 		count_down(&unanswered);
-	release_body(request);
-	while (request->headers != NULL)
-	{
-		Header	   *next = request->headers->next;
-
-		free(request->headers->value);
-		free(request->headers);
-		request->headers = next;
-	}
-	free(request->target);
-	free(request->actor_type);
-	free(request->actor_id);
-	free(request->name);
-	free(request->reentrancy_id);
-	free(request->request_id);
-	free(request->traceparent);
-	free(request->content);
-	free(request);
-}
-
-/* checks ---------------------------------------------------------------- */
-
-static const char *
-header_value(const Request *request, const char *name)
-{
-	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-/*
- * Whether a text is a traceparent of W3C, version 00, as the server accepts it;
- * it is harmless in SQL.
- */
-static bool
-is_traceparent(const char *text)
-{
-	if (strlen(text) != 55 || strncmp(text, "00-", 3) != 0 ||
-		strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16)
-		return false;
-	for (int i = 0; i < 55; i++)
-	{
-		bool		dash = (i == 2 || i == 35 || i == 52);
-
-		if (dash ? text[i] != '-' : strchr("0123456789abcdef", text[i]) == NULL)
-			return false;
-	}
-	return true;
-}
-
-static void
-take_headers(Request *request)
-{
-	const char *value;
-
-	if ((value = header_value(request, "Dapr-Reentrancy-Id")) != NULL)
-		request->reentrancy_id = xstrdup(value);
-	if ((value = header_value(request, "Idempotency-Key")) != NULL)
-		request->request_id = xstrdup(value);
-	if ((value = header_value(request, "traceparent")) != NULL)
-	{
-		answer_header(request, "traceparent", value);
-		if (is_traceparent(value))
-			request->traceparent = xstrdup(value);
-	}
-	if ((value = header_value(request, "tracestate")) != NULL)
-		answer_header(request, "tracestate", value);
-}
-
-/*
- * Decodes a part of the path.  NULL, and the request has been refused, if that
- * is not possible or the result is no text.
- */
-static char *
-decode_part(Request *request, int number, size_t *length)
-{
-	const JsonSpan *part = &request->path.parts[number];
-	char	   *text = percent_decode(part->start, part->length, length);
-
-	if (text != NULL && utf8_valid(text, *length) && strlen(text) == *length)
-		return text;
-	answer_error(request, 400, "ERR_BAD_REQUEST",
-				 text == NULL ? "the path has a percent sign without two hexadecimal digits" :
-				 "the path has characters that are not allowed");
-	free(text);
-	return NULL;
-}
-
-/*
- * Decodes a part of the path that is a name.
- */
-static bool
-take_name(Request *request, int number, const char *what, char **name)
-{
-	size_t		length;
-
-	*name = decode_part(request, number, &length);
-	if (*name == NULL)
-		return false;
-	if (name_allowed(*name, length))
-		return true;
-	answer_error(request, 400, "ERR_BAD_REQUEST",
-				 "the %s is empty or has characters that are not allowed", what);
-	return false;
-}
-
-/*
- * Decodes the last part of the path as that route wants it.
- */
-static bool
-take_last_name(Request *request, Route route)
-{
-	size_t		length;
-
-	switch (route)
-	{
-		case ROUTE_METHOD:
-			request->name = decode_part(request, 5, &length);
-			if (request->name == NULL)
-				return false;
-			if (method_allowed(request->name, length) &&
-				path_resolve(request->name)[0] != '\0')
-				return true;
-			answer_error(request, 400, "ERR_BAD_REQUEST",
-						 "the method is empty or has characters that are not allowed");
-			return false;
-		case ROUTE_STATE_KEY:
-			/* any text can be a key */
-			request->name = decode_part(request, 5, &length);
-			return request->name != NULL;
-		case ROUTE_METADATA_KEY:
-			request->name = decode_part(request, 2, &length);
-			return request->name != NULL;
-		case ROUTE_REMINDER:
-			return take_name(request, 5, "name of the reminder", &request->name);
-		case ROUTE_TIMER:
-			return take_name(request, 5, "name of the timer", &request->name);
-		default:
-			return true;
-	}
-}
-
-static bool
-is_health(Route route)
-{
-	return route == ROUTE_HEALTH || route == ROUTE_HEALTH_OUTBOUND;
-}
-
-/*
- * Finds out what a request wants before its body is read.  One that gets an
- * answer here is refused, or done.
- */
-static void
-examine(Request *request)
-{
-	Route		route;
-	char		allowed[64];
-
-	take_headers(request);
-	path_split(request->target, &request->path);
-	route = route_find(&request->path);
-	/* whoever watches us needs no token */
-	request->pool = is_health(route) ? pool_default() :
-		pool_for_token(header_value(request, "dapr-api-token"));
-	if (request->pool == NULL)
-	{
-		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header dapr-api-token has no valid token");
-		return;
-	}
-	if (route == ROUTE_NONE)
-	{
-		answer_error(request, 404, "ERR_NOT_FOUND", "there is nothing at this path");
-		return;
-	}
-	request->operation = route_operation(route, request->verb);
-	if (request->operation == NULL)
-	{
-		route_allowed(route, allowed, sizeof(allowed));
-		if (request->verb == VERB_OPTIONS)
-			answer_empty(request, 204);
-		else
-			answer_error(request, 405, "ERR_METHOD_NOT_ALLOWED", "use one of %s", allowed);
-		answer_header(request, "Allow", allowed);
-		return;
-	}
-	if (request->path.count >= 4 &&
-		(!take_name(request, 2, "actor type", &request->actor_type) ||
-		 !take_name(request, 3, "actor id", &request->actor_id)))
-		return;
-	(void) take_last_name(request, route);
-}
-
-static void
-refuse_body(Request *request)
-{
-	release_body(request);
-	answer_error(request, 413, "ERR_BODY_TOO_LARGE",
-				 "the body has more than %ld bytes", options.body_limit);
-}
-
-/*
- * Looks at the announced length.  Returns whether the rest of the request
- * should be read.
- */
-static bool
-check_length(Request *request)
-{
-	const char *length_text = header_value(request, "Content-Length");
-	const char *expect = header_value(request, "Expect");
-	unsigned long long length = length_text != NULL ? strtoull(length_text, NULL, 10) : 0;
-
-	if (request->status == 0 && length > (unsigned long long) options.body_limit)
-		refuse_body(request);
-	/* such a client waits for the answer before it sends the body */
-	if (request->status != 0 && expect != NULL && strcasecmp(expect, "100-continue") == 0)
-		return false;
-	return length <= (unsigned long long) options.body_limit * DISCARD_FACTOR;
-}
-
-/*
- * Takes a part of the body.  Returns whether the connection should go on.
- */
-static bool
-take_body(Request *request, const char *bytes, size_t length)
-{
-	bool		fits;
-
-	request->received += length;
-	if (now_ms() - request->started > options.request_timeout * 1000)
-		return false;
-	if (request->status != 0)
-		return request->received <= (size_t) options.body_limit * DISCARD_FACTOR;
-	if (request->received > (size_t) options.body_limit)
-	{
-		refuse_body(request);
-		return true;
-	}
-
-	pthread_mutex_lock(&lock);
-	fits = body_bytes + length <= (size_t) options.body_limit * BODIES_IN_MEMORY;
-	if (fits)
-		fits = buffer_append(&request->body, bytes, length);
-	if (fits)
-		body_bytes += length;
-	pthread_mutex_unlock(&lock);
-	if (!fits)
-	{
-		release_body(request);
-		answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
-					 "there is no memory for the body now");
-	}
-	return true;
+	body_release(request);
+	request_free(request);
 }
 
 /* answering ------------------------------------------------------------- */
+
+static bool
+is_draining(void)
+{
+	bool		result;
+
+	pthread_mutex_lock(&lock);
+	result = draining;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
 
 static enum MHD_Result
 send_answer(Request *request)
@@ -373,11 +107,17 @@ send_answer(Request *request)
 		MHD_add_response_header(response, "Content-Type", request->content_type);
 	for (Header *header = request->headers; header != NULL; header = header->next)
 		MHD_add_response_header(response, header->name, header->value);
-	if (server_draining())
+	if (is_draining())
 		MHD_add_response_header(response, "Connection", "close");
 	result = MHD_queue_response(request->connection, (unsigned int) request->status, response);
 	MHD_destroy_response(response);
 	return result;
+}
+
+static bool
+answered_at_once(Request *request)
+{
+	return request->operation->at_once != NULL && request->operation->at_once(request);
 }
 
 /*
@@ -441,20 +181,19 @@ handle_request(void *arg, struct MHD_Connection *connection, const char *url,
 	if (!request->begun)
 	{
 		request->begun = true;
-		request->verb = verb_from_text(method);
 		request->connection = connection;
-		examine(request);
-		return check_length(request) ? MHD_YES : send_answer(request);
+		examine(request, method);
+		return body_begin(request) ? MHD_YES : send_answer(request);
 	}
 	if (*upload_data_size > 0)
 	{
-		if (!take_body(request, upload_data, *upload_data_size))
+		if (!body_take(request, upload_data, *upload_data_size))
 			return MHD_NO;
 		*upload_data_size = 0;
 		return MHD_YES;
 	}
 	if (request->state == REQUEST_READING && request->status == 0 &&
-		!answer_without_database(request))
+		!answered_at_once(request))
 	{
 		request->started = now_ms();
 		if (begin_running(request))
@@ -532,8 +271,8 @@ server_start(void)
 						 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options.idle_timeout,
 						 MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U,
 						 MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024U,
-						 MHD_OPTION_URI_LOG_CALLBACK, request_create, NULL,
-						 MHD_OPTION_NOTIFY_COMPLETED, request_free, NULL,
+						 MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL,
+						 MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
 						 MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
 						 MHD_OPTION_END);
 	if (daemon_handle == NULL)
@@ -542,17 +281,6 @@ server_start(void)
 	info = MHD_get_daemon_info(daemon_handle, MHD_DAEMON_INFO_BIND_PORT);
 	if (info != NULL)
 		options.port = info->port;
-}
-
-bool
-server_draining(void)
-{
-	bool		result;
-
-	pthread_mutex_lock(&lock);
-	result = draining;
-	pthread_mutex_unlock(&lock);
-	return result;
 }
 
 /*

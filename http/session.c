@@ -17,10 +17,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
+#include "session.h"
+#include "util.h"
 
-/* after a failed attempt to connect, the others of a pool wait this long */
+/* after a failed attempt to connect, the others of a database wait this long */
 #define RETRY_DELAY_MS		200
+
+void
+database_init(Database *database, const char *conninfo)
+{
+	memset(database, 0, sizeof(*database));
+	database->conninfo = conninfo;
+	pthread_mutex_init(&database->lock, NULL);
+}
+
+/*
+ * database_free
+ *		No session must be left.
+ */
+void
+database_free(Database *database)
+{
+	pthread_mutex_destroy(&database->lock);
+	free(database->down_reason);
+}
 
 /* connecting ------------------------------------------------------------ */
 
@@ -40,10 +60,10 @@ session_close(Session *session)
 {
 	PGcancel   *cancel;
 
-	pthread_mutex_lock(&session->pool->lock);
+	pthread_mutex_lock(&session->database->lock);
 	cancel = session->cancel;
 	session->cancel = NULL;
-	pthread_mutex_unlock(&session->pool->lock);
+	pthread_mutex_unlock(&session->database->lock);
 	PQfreeCancel(cancel);
 	PQfinish(session->connection);
 	session->connection = NULL;
@@ -52,25 +72,25 @@ session_close(Session *session)
 }
 
 /*
- * Remembers for all sessions of the pool whether the database can be reached.
+ * Remembers for all sessions of the database whether the database can be reached.
  * Takes over the reason, which is NULL for success.
  */
 static void
-note_connection(Pool *pool, char *reason)
+note_connection(Database *database, char *reason)
 {
 	bool		changed;
 
-	pthread_mutex_lock(&pool->lock);
-	changed = (pool->down != (reason != NULL));
-	pool->down = (reason != NULL);
-	pool->down_until = now_ms() + RETRY_DELAY_MS;
-	free(pool->down_reason);
-	pool->down_reason = reason;
+	pthread_mutex_lock(&database->lock);
+	changed = (database->down != (reason != NULL));
+	database->down = (reason != NULL);
+	database->down_until = now_ms() + RETRY_DELAY_MS;
+	free(database->down_reason);
+	database->down_reason = reason;
 	if (changed && reason != NULL)
 		log_line("could not use the database: %s", reason);
 	else if (changed)
 		log_line("the database is back");
-	pthread_mutex_unlock(&pool->lock);
+	pthread_mutex_unlock(&database->lock);
 }
 
 /*
@@ -125,7 +145,7 @@ connect_now(Session *session, char **reason)
 		"dbname", "client_encoding", NULL
 	};
 	const char *values[] = {
-		"actor-http", "5", "60", session->pool->database, "UTF8", NULL
+		"actor-http", "5", "60", session->database->conninfo, "UTF8", NULL
 	};
 	PGcancel   *cancel;
 
@@ -136,16 +156,16 @@ connect_now(Session *session, char **reason)
 		session->schema = find_schema(session->connection, reason);
 	if (session->schema == NULL)
 	{
-		note_connection(session->pool, xstrdup(*reason));
+		note_connection(session->database, xstrdup(*reason));
 		session_close(session);
 		return false;
 	}
 	PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
 	cancel = PQgetCancel(session->connection);
-	pthread_mutex_lock(&session->pool->lock);
+	pthread_mutex_lock(&session->database->lock);
 	session->cancel = cancel;
-	pthread_mutex_unlock(&session->pool->lock);
-	note_connection(session->pool, NULL);
+	pthread_mutex_unlock(&session->database->lock);
+	note_connection(session->database, NULL);
 	return true;
 }
 
@@ -173,18 +193,18 @@ still_open(PGconn *connection)
 static bool
 make_ready(Session *session, char **reason)
 {
-	Pool	   *pool = session->pool;
+	Database   *database = session->database;
 	bool		too_early;
 
 	if (session->connection != NULL && still_open(session->connection))
 		return true;
 	session_close(session);
 
-	pthread_mutex_lock(&pool->lock);
-	too_early = pool->down && now_ms() < pool->down_until;
+	pthread_mutex_lock(&database->lock);
+	too_early = database->down && now_ms() < database->down_until;
 	if (too_early)
-		*reason = xstrdup(pool->down_reason);
-	pthread_mutex_unlock(&pool->lock);
+		*reason = xstrdup(database->down_reason);
+	pthread_mutex_unlock(&database->lock);
 	return !too_early && connect_now(session, reason);
 }
 
@@ -276,4 +296,19 @@ session_query(Session *session, const char *sql, const char *traceparent, int nv
 		PQresultErrorField(*result, PG_DIAG_STATEMENT_POSITION) != NULL)
 		session_close(session);
 	return QUERY_ANSWERED;
+}
+
+/*
+ * session_cancel
+ *		Cancels what another thread runs in the session, if anything.
+ */
+void
+session_cancel(Session *session)
+{
+	char		message[256];
+
+	pthread_mutex_lock(&session->database->lock);
+	if (session->cancel != NULL)
+		(void) PQcancel(session->cancel, message, sizeof(message));
+	pthread_mutex_unlock(&session->database->lock);
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "http.h"
+#include "util.h"
 
 void *
 xmalloc(size_t size)

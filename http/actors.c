@@ -1,84 +1,18 @@
 /*-------------------------------------------------------------------------
  *
- * handlers.c
+ * actors.c
  *		Methods, state and the life of actors: each request is one statement.
  *
  * IDENTIFICATION
- *		http/handlers.c
+ *		http/actors.c
  *
  *-------------------------------------------------------------------------
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "http.h"
-
-/*
- * Whether a statement that has failed can be tried again on another connection.
- */
-static bool
-may_repeat(const Request *request, const PGresult *result)
-{
-	if (PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
-		return true;
-	return request->operation->safe &&
-		sqlstate_is_unavailable(PQresultErrorField(result, PG_DIAG_SQLSTATE));
-}
-
-/*
- * call_database
- *		Runs the statement of a request; "@" stands for the schema of the
- *		functions.  NULL if that has failed, in which case the request has been
- *		answered.
- *
- * Only what does no harm when it runs twice is repeated when the connection
- * breaks.  Anything is when our own text was wrong, because nothing has run
- * then: the extension has moved, and the new connection finds it.
- */
-PGresult *
-call_database(Request *request, Session *session, const char *sql, int nvalues,
-			  const char *const *values)
-{
-	const char *const unavailable = "ERR_ACTOR_DATABASE_UNAVAILABLE";
-	bool		first = true;
-
-	for (;;)
-	{
-		char	   *reason;
-		PGresult   *result;
-		QueryOutcome outcome;
-		bool		again = first;
-
-		first = false;
-		outcome = session_query(session, sql, request->traceparent, nvalues, values,
-								&result, &reason);
-		if (outcome == QUERY_ANSWERED)
-		{
-			if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-				return result;
-			again = again && may_repeat(request, result);
-			if (!again)
-				answer_sql_error(request, result);
-			PQclear(result);
-			if (again)
-				continue;
-			return NULL;
-		}
-		if (outcome == QUERY_LOST && again && request->operation->safe)
-		{
-			free(reason);
-			continue;
-		}
-		if (outcome == QUERY_LOST)
-			answer_error(request, 503, unavailable,
-						 "the connection to the database broke; it is not known whether the request took effect: %s",
-						 reason);
-		else
-			answer_error(request, 503, unavailable, "could not use the database: %s", reason);
-		free(reason);
-		return NULL;
-	}
-}
+#include "actors.h"
+#include "answer.h"
+#include "call.h"
 
 static bool
 is_uuid(const char *text)
@@ -93,26 +27,6 @@ is_uuid(const char *text)
 			return false;
 	}
 	return true;
-}
-
-/*
- * Checks the body.  Returns false, and has answered, if it is no JSON.
- */
-static bool
-read_body(Request *request, JsonDocument *document)
-{
-	JsonError	error;
-	int			line;
-	int			column;
-
-	if (json_read(request->body.data != NULL ? request->body.data : "",
-				  request->body.length, document, &error))
-		return true;
-	text_position(request->body.data, error.offset, &line, &column);
-	answer_error(request, 400, "ERR_MALFORMED_REQUEST",
-				 "the body is not valid JSON: line %d, column %d: %s",
-				 line, column, error.problem);
-	return false;
 }
 
 /*
@@ -205,7 +119,6 @@ handle_state_transaction(Request *request, Session *session)
 	const char *values[4] = {request->actor_type, request->actor_id, request->body.data};
 	JsonDocument document;
 	bool		is_array;
-	PGresult   *result;
 
 	if (!read_body(request, &document))
 		return;
@@ -219,13 +132,9 @@ handle_state_transaction(Request *request, Session *session)
 	}
 	if (!take_reentrancy_id(request, &values[3]))
 		return;
-	result = call_database(request, session,
-						   "SELECT @.actor_transact($1::pg_catalog.text, $2::pg_catalog.text,"
-						   " $3::pg_catalog.jsonb, $4::pg_catalog.uuid)", 4, values);
-	if (result == NULL)
-		return;
-	answer_empty(request, 204);
-	PQclear(result);
+	call_without_result(request, session,
+						"SELECT @.actor_transact($1::pg_catalog.text, $2::pg_catalog.text,"
+						" $3::pg_catalog.jsonb, $4::pg_catalog.uuid)", 4, values);
 }
 
 /*
@@ -235,13 +144,8 @@ void
 handle_deactivate(Request *request, Session *session)
 {
 	const char *values[2] = {request->actor_type, request->actor_id};
-	PGresult   *result;
 
-	result = call_database(request, session,
-						   "SELECT @.actor_deactivate($1::pg_catalog.text, $2::pg_catalog.text)",
-						   2, values);
-	if (result == NULL)
-		return;
-	answer_empty(request, 204);
-	PQclear(result);
+	call_without_result(request, session,
+						"SELECT @.actor_deactivate($1::pg_catalog.text, $2::pg_catalog.text)",
+						2, values);
 }

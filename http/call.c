@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.c
+ *		What the operations on actors share: a body that is JSON, and a
+ *		statement of the database.
+ *
+ * IDENTIFICATION
+ *		http/call.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "call.h"
+#include "util.h"
+
+/*
+ * read_body
+ *		Checks the body.  Returns false, and has answered, if it is no JSON;
+ *		otherwise the document is to be released.
+ */
+bool
+read_body(Request *request, JsonDocument *document)
+{
+	JsonError	error;
+	int			line;
+	int			column;
+
+	if (json_read(request->body.data != NULL ? request->body.data : "",
+				  request->body.length, document, &error))
+		return true;
+	text_position(request->body.data, error.offset, &line, &column);
+	answer_error(request, 400, "ERR_MALFORMED_REQUEST",
+				 "the body is not valid JSON: line %d, column %d: %s",
+				 line, column, error.problem);
+	return false;
+}
+
+/*
+ * Whether an error says that the server is going away.
+ */
+static bool
+is_unavailable(const char *sqlstate)
+{
+	return sqlstate != NULL &&
+		(strncmp(sqlstate, "57P01", 5) == 0 || strncmp(sqlstate, "57P02", 5) == 0 ||
+		 strncmp(sqlstate, "57P03", 5) == 0);
+}
+
+/*
+ * Whether a statement that has failed can be tried again on another connection.
+ */
+static bool
+may_repeat(const Request *request, const PGresult *result)
+{
+	if (PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
+		return true;
+	return request->operation->safe &&
+		is_unavailable(PQresultErrorField(result, PG_DIAG_SQLSTATE));
+}
+
+/*
+ * call_database
+ *		Runs the statement of a request; "@" stands for the schema of the
+ *		functions.  NULL if that has failed, in which case the request has been
+ *		answered.
+ *
+ * Only what does no harm when it runs twice is repeated when the connection
+ * breaks.  Anything is when our own text was wrong, because nothing has run
+ * then: the extension has moved, and the new connection finds it.
+ */
+PGresult *
+call_database(Request *request, Session *session, const char *sql, int nvalues,
+			  const char *const *values)
+{
+	const char *const unavailable = "ERR_ACTOR_DATABASE_UNAVAILABLE";
+	bool		first = true;
+
+	for (;;)
+	{
+		char	   *reason;
+		PGresult   *result;
+		QueryOutcome outcome;
+		bool		again = first;
+
+		first = false;
+		outcome = session_query(session, sql, request->traceparent, nvalues, values,
+								&result, &reason);
+		if (outcome == QUERY_ANSWERED)
+		{
+			if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
+				return result;
+			again = again && may_repeat(request, result);
+			if (!again)
+				answer_sql_error(request, result);
+			PQclear(result);
+			if (again)
+				continue;
+			return NULL;
+		}
+		if (outcome == QUERY_LOST && again && request->operation->safe)
+		{
+			free(reason);
+			continue;
+		}
+		if (outcome == QUERY_LOST)
+			answer_error(request, 503, unavailable,
+						 "the connection to the database broke; it is not known whether the request took effect: %s",
+						 reason);
+		else
+			answer_error(request, 503, unavailable, "could not use the database: %s", reason);
+		free(reason);
+		return NULL;
+	}
+}
+
+/*
+ * call_without_result
+ *		Runs the statement of a request, whose answer is 204 if it succeeds.
+ */
+void
+call_without_result(Request *request, Session *session, const char *sql, int nvalues,
+					const char *const *values)
+{
+	PGresult   *result = call_database(request, session, sql, nvalues, values);
+
+	if (result == NULL)
+		return;
+	answer_empty(request, 204);
+	PQclear(result);
+}

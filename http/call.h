@@ -1,0 +1,28 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *		What the operations on actors share.
+ *
+ * IDENTIFICATION
+ *		http/call.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_CALL_H
+#define ACTOR_HTTP_CALL_H
+
+#include <stdbool.h>
+
+#include <libpq-fe.h>
+
+#include "json.h"
+#include "request.h"
+#include "session.h"
+
+extern bool read_body(Request *request, JsonDocument *document);
+extern PGresult *call_database(Request *request, Session *session, const char *sql,
+							   int nvalues, const char *const *values);
+extern void call_without_result(Request *request, Session *session, const char *sql,
+								int nvalues, const char *const *values);
+
+#endif							/* ACTOR_HTTP_CALL_H */

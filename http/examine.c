@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * examine.c
+ *		Finds out what a request wants, and refuses it if that is nothing we
+ *		have.
+ *
+ * IDENTIFICATION
+ *		http/examine.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <microhttpd.h>
+
+#include "answer.h"
+#include "examine.h"
+#include "json.h"
+#include "path.h"
+#include "pool.h"
+#include "route.h"
+#include "util.h"
+
+/*
+ * header_value
+ *		A header of a request; NULL if it has none of that name.
+ */
+const char *
+header_value(const Request *request, const char *name)
+{
+	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+/*
+ * Whether a text is a traceparent of W3C, version 00, as the server accepts it;
+ * it is harmless in SQL.
+ */
+static bool
+is_traceparent(const char *text)
+{
+	if (strlen(text) != 55 || strncmp(text, "00-", 3) != 0 ||
+		strspn(text + 3, "0") >= 32 || strspn(text + 36, "0") >= 16)
+		return false;
+	for (int i = 0; i < 55; i++)
+	{
+		bool		dash = (i == 2 || i == 35 || i == 52);
+
+		if (dash ? text[i] != '-' : strchr("0123456789abcdef", text[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static void
+take_headers(Request *request)
+{
+	const char *value;
+
+	if ((value = header_value(request, "Dapr-Reentrancy-Id")) != NULL)
+		request->reentrancy_id = xstrdup(value);
+	if ((value = header_value(request, "Idempotency-Key")) != NULL)
+		request->request_id = xstrdup(value);
+	if ((value = header_value(request, "traceparent")) != NULL)
+	{
+		answer_header(request, "traceparent", value);
+		if (is_traceparent(value))
+			request->traceparent = xstrdup(value);
+	}
+	if ((value = header_value(request, "tracestate")) != NULL)
+		answer_header(request, "tracestate", value);
+}
+
+/*
+ * Decodes a part of the path.  NULL, and the request has been refused, if that
+ * is not possible or the result is no text.
+ */
+static char *
+decode_part(Request *request, int number, size_t *length)
+{
+	const JsonSpan *part = &request->path.parts[number];
+	char	   *text = percent_decode(part->start, part->length, length);
+
+	if (text != NULL && utf8_valid(text, *length) && strlen(text) == *length)
+		return text;
+	answer_error(request, 400, "ERR_BAD_REQUEST",
+				 text == NULL ? "the path has a percent sign without two hexadecimal digits" :
+				 "the path has characters that are not allowed");
+	free(text);
+	return NULL;
+}
+
+/*
+ * Decodes a part of the path that is a name.
+ */
+static bool
+take_name(Request *request, int number, const char *what, char **name)
+{
+	size_t		length;
+
+	*name = decode_part(request, number, &length);
+	if (*name == NULL)
+		return false;
+	if (name_allowed(*name, length))
+		return true;
+	answer_error(request, 400, "ERR_BAD_REQUEST",
+				 "the %s is empty or has characters that are not allowed", what);
+	return false;
+}
+
+/*
+ * Decodes the last part of the path as that route wants it.
+ */
+static bool
+take_last_name(Request *request, Route route)
+{
+	size_t		length;
+
+	switch (route)
+	{
+		case ROUTE_METHOD:
+			request->name = decode_part(request, 5, &length);
+			if (request->name == NULL)
+				return false;
+			if (method_allowed(request->name, length) &&
+				path_resolve(request->name)[0] != '\0')
+				return true;
+			answer_error(request, 400, "ERR_BAD_REQUEST",
+						 "the method is empty or has characters that are not allowed");
+			return false;
+		case ROUTE_STATE_KEY:
+			/* any text can be a key */
+			request->name = decode_part(request, 5, &length);
+			return request->name != NULL;
+		case ROUTE_METADATA_KEY:
+			request->name = decode_part(request, 2, &length);
+			return request->name != NULL;
+		case ROUTE_REMINDER:
+			return take_name(request, 5, "name of the reminder", &request->name);
+		case ROUTE_TIMER:
+			return take_name(request, 5, "name of the timer", &request->name);
+		default:
+			return true;
+	}
+}
+
+bool
+is_health(Route route)
+{
+	return route == ROUTE_HEALTH || route == ROUTE_HEALTH_OUTBOUND;
+}
+
+/*
+ * examine
+ *		Finds out what a request wants before its body is read.  One that gets an
+ *		answer here is refused, or done.
+ */
+void
+examine(Request *request, const char *method)
+{
+	Route		route;
+	char		allowed[64];
+
+	request->verb = verb_from_text(method);
+	take_headers(request);
+	path_split(request->target, &request->path);
+	route = route_find(&request->path);
+	/* whoever watches us needs no token */
+	request->pool = is_health(route) ? pool_default() :
+		pool_for_token(header_value(request, "dapr-api-token"));
+	if (request->pool == NULL)
+	{
+		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header dapr-api-token has no valid token");
+		return;
+	}
+	if (route == ROUTE_NONE)
+	{
+		answer_error(request, 404, "ERR_NOT_FOUND", "there is nothing at this path");
+		return;
+	}
+	request->operation = route_operation(route, request->verb);
+	if (request->operation == NULL)
+	{
+		route_allowed(route, allowed, sizeof(allowed));
+		if (request->verb == VERB_OPTIONS)
+			answer_empty(request, 204);
+		else
+			answer_error(request, 405, "ERR_METHOD_NOT_ALLOWED", "use one of %s", allowed);
+		answer_header(request, "Allow", allowed);
+		return;
+	}
+	if (request->path.count >= 4 &&
+		(!take_name(request, 2, "actor type", &request->actor_type) ||
+		 !take_name(request, 3, "actor id", &request->actor_id)))
+		return;
+	(void) take_last_name(request, route);
+}

@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.h
+ *		What the operator has chosen.
+ *
+ * IDENTIFICATION
+ *		http/options.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_OPTIONS_H
+#define ACTOR_HTTP_OPTIONS_H
+
+#include <stddef.h>
+
+#include "config.h"
+
+typedef struct Options
+{
+	char	   *listen;
+	long		port;
+	char	   *database;
+	char	   *app_id;
+	char	   *api_token;
+	char	   *host_config;
+	long		pool_size;
+	long		threads;
+	long		body_limit;
+	long		max_connections;
+	long		idle_timeout;	/* seconds */
+	long		request_timeout;	/* seconds */
+	long		queue_timeout;	/* seconds */
+	long		drain_timeout;	/* seconds */
+	Token	   *tokens;
+	size_t		ntokens;
+} Options;
+
+/* set before any thread is started, and not changed after that */
+extern Options options;
+
+extern void options_read(int argc, char **argv);
+extern void options_free(void);
+
+#endif							/* ACTOR_HTTP_OPTIONS_H */

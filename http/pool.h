@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.h
+ *		Pools of sessions, and the requests that wait for one.
+ *
+ * IDENTIFICATION
+ *		http/pool.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_POOL_H
+#define ACTOR_HTTP_POOL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "request.h"
+#include "session.h"
+
+/* a thread, and the session that only it uses */
+typedef struct Worker
+{
+	struct Pool *pool;
+	pthread_t	thread;
+	Session		session;
+} Worker;
+
+/* workers for one database and role, options.pool_size of them */
+typedef struct Pool
+{
+	size_t		number;			/* from 0 */
+	Database	database;
+	Worker	   *workers;
+
+	pthread_mutex_t lock;		/* protects what follows */
+	pthread_cond_t work;
+	Request    *first;			/* requests that wait for a session */
+	Request    *last;
+	int			idle;			/* threads that wait for work */
+	bool		stopping;
+} Pool;
+
+/* called by the thread that has answered a request, which it then lets alone */
+typedef void (*RequestFinished) (Request *request);
+
+extern void pools_start(RequestFinished finished);
+extern void pools_stop(void);
+extern void pools_expire(void);
+extern void pools_cancel(void);
+extern size_t pools_count(void);
+extern Pool *pool_for_token(const char *token);
+extern Pool *pool_default(void);
+extern void pool_submit(Pool *pool, Request *request);
+extern bool pool_has_idle(Pool *pool);
+
+#endif							/* ACTOR_HTTP_POOL_H */

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * session.h
+ *		A connection to the database.
+ *
+ * IDENTIFICATION
+ *		http/session.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_SESSION_H
+#define ACTOR_HTTP_SESSION_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+/* what all sessions of one database and role know about it */
+typedef struct Database
+{
+	const char *conninfo;
+
+	pthread_mutex_t lock;		/* protects what follows, and cancel below */
+	bool		down;			/* the last attempt to connect has failed */
+	int64_t		down_until;		/* no other attempt before that */
+	char	   *down_reason;
+} Database;
+
+/* used by one thread, except for cancelling */
+typedef struct Session
+{
+	Database   *database;
+	PGconn	   *connection;		/* NULL: none */
+	PGcancel   *cancel;
+	char	   *schema;			/* of the functions, quoted */
+} Session;
+
+typedef enum QueryOutcome
+{
+	QUERY_ANSWERED,				/* there is a result, perhaps an error */
+	QUERY_NOT_SENT,				/* no connection, so nothing has happened */
+	QUERY_LOST					/* the connection broke before the answer */
+} QueryOutcome;
+
+extern void database_init(Database *database, const char *conninfo);
+extern void database_free(Database *database);
+extern QueryOutcome session_query(Session *session, const char *sql, const char *traceparent,
+								  int nvalues, const char *const *values,
+								  PGresult **result, char **reason);
+extern void session_cancel(Session *session);
+extern void session_close(Session *session);
+
+#endif							/* ACTOR_HTTP_SESSION_H */
