@@ -1,7 +1,7 @@
 EXTENSION    = actor
 MODULE_big   = actor
 PGFILEDESC   = "actor - virtual actors in PostgreSQL"
-OBJS         = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*/*.c)))
+OBJS         = $(patsubst $(srcdir)/%.c,%.o,$(sort $(wildcard $(srcdir)/src/*.c $(srcdir)/src/*/*.c)))
 DATA         = actor--1.0.sql
 
 # the control file is the one source of the version

@@ -171,3 +171,19 @@ actor_document_integer(const ActorDocument *document, JsonbValue *value, const c
 									   min, PG_INT32_MAX));
 	return DatumGetInt32(DirectFunctionCall1(numeric_int4, number));
 }
+
+/*
+ * actor_jsonb_scalar
+ *		The value that a whole jsonb document is, as element or member values
+ *		are given by iterators; shares its memory.
+ */
+void
+actor_jsonb_scalar(Jsonb *jsonb, JsonbValue *value)
+{
+	if (!JsonbExtractScalar(&jsonb->root, value))
+	{
+		value->type = jbvBinary;
+		value->val.binary.data = &jsonb->root;
+		value->val.binary.len = VARSIZE_ANY_EXHDR(jsonb);
+	}
+}

@@ -20,6 +20,9 @@
 
 #include "base/base.h"
 
+/* whether what is not free may be waited for */
+static bool waiting_allowed = true;
+
 static void
 set_tag(LOCKTAG *tag, ActorLockClass class, uint64 key)
 {
@@ -98,4 +101,26 @@ actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg)
 	}
 	PG_END_TRY();
 	return within;
+}
+
+/*
+ * actor_lock_allow_waiting
+ *		Whether types and turns are waited for from now on; if not, one that is
+ *		not free raises lock_not_available at once.  Lasts until it is changed
+ *		again.
+ */
+void
+actor_lock_allow_waiting(bool allowed)
+{
+	waiting_allowed = allowed;
+}
+
+/*
+ * actor_lock_waiting_allowed
+ *		Whether types and turns are waited for.
+ */
+bool
+actor_lock_waiting_allowed(void)
+{
+	return waiting_allowed;
 }

@@ -6,8 +6,8 @@
  * Both directions follow the server's own rules, those of to_jsonb and of
  * jsonb_to_record.  They may call user code (input functions, casts to json,
  * domain checks), so they must never run between actor_bookkeeping_begin and
- * _end.  Settings that change how values are written are fixed meanwhile, so
- * that what one session stores another one reads.
+ * _end.  Settings that change how values are written are fixed meanwhile; see
+ * format.c.
  *
  * IDENTIFICATION
  *		src/call/convert.c
@@ -31,42 +31,10 @@
 #include "utils/numeric.h"
 
 #include "base/base.h"
+#include "call/call.h"
 
 /* bytes of a text up to which it is not left to to_jsonb */
 #define MAX_SIMPLE_STRING	1000000
-
-/*
- * actor_conversion_begin
- *		Fixes DateStyle, IntervalStyle and extra_float_digits until
- *		actor_conversion_end, or until the (sub)transaction aborts.
- *
- * Returns 0 when they were right already, which costs nothing.
- */
-int
-actor_conversion_begin(void)
-{
-	int			nestlevel;
-
-	if (DateStyle == USE_ISO_DATES && DateOrder == DATEORDER_MDY &&
-		IntervalStyle == INTSTYLE_POSTGRES && extra_float_digits >= 1)
-		return 0;
-
-	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("datestyle", "ISO, MDY", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("intervalstyle", "postgres", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	(void) set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return nestlevel;
-}
-
-void
-actor_conversion_end(int nestlevel)
-{
-	if (nestlevel > 0)
-		AtEOXact_GUC(true, nestlevel);
-}
 
 /* to jsonb -------------------------------------------------------------- */
 
@@ -154,22 +122,6 @@ actor_to_jsonb(Datum value, Oid type)
 }
 
 /* from jsonb ------------------------------------------------------------ */
-
-/*
- * actor_jsonb_scalar
- *		The value that a whole jsonb document is, as element or member values
- *		are given by iterators; shares its memory.
- */
-void
-actor_jsonb_scalar(Jsonb *jsonb, JsonbValue *value)
-{
-	if (!JsonbExtractScalar(&jsonb->root, value))
-	{
-		value->type = jbvBinary;
-		value->val.binary.data = &jsonb->root;
-		value->val.binary.len = VARSIZE_ANY_EXHDR(jsonb);
-	}
-}
 
 /*
  * Text of a value as ->> gives it.

@@ -1,16 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * frame.c
- *		Running methods: frames, call chains, and what SQL sees of them.
+ *		Frames: beginning and ending methods, and what SQL sees of those that run.
  *
- * The frames of a session are a list, innermost first.  They live on the C
- * stack.  A frame is popped by the function that pushed it, also when the
- * method raises an error; the callback for aborted subtransactions makes sure
- * of it.
- *
- * Every frame belongs to a chain of calls, which begins with the outermost
- * call, or with one that brings a reentrancy id of its own.  The id of a chain
- * is made when it is first asked for.
+ * The frames of a session are the list of chain.c.  They live on the C stack.
+ * A frame is popped by the function that pushed it, also when the method raises
+ * an error; the callback for aborted subtransactions makes sure of it.
  *
  * IDENTIFICATION
  *		src/call/frame.c
@@ -28,6 +23,10 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "time/time.h"
+#include "stat/stat.h"
+#include "type/type.h"
+#include "call/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_type);
 PG_FUNCTION_INFO_V1(actor_id);
@@ -35,11 +34,6 @@ PG_FUNCTION_INFO_V1(actor_method);
 PG_FUNCTION_INFO_V1(actor_reentrancy_id);
 PG_FUNCTION_INFO_V1(actor_call_chain);
 PG_FUNCTION_INFO_V1(actor_cause);
-
-/* calls shown at each end of a long chain */
-#define CHAIN_ENDS_SHOWN	10
-
-static ActorFrame *current_frame = NULL;
 
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
@@ -60,8 +54,8 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
-			Assert(event == XACT_EVENT_ABORT || current_frame == NULL);
-			current_frame = NULL;
+			Assert(event == XACT_EVENT_ABORT || actor_current_frame == NULL);
+			actor_current_frame = NULL;
 			break;
 		default:
 			break;
@@ -74,76 +68,8 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 {
 	/* frames have been popped on the way here; be sure of it */
 	if (event == SUBXACT_EVENT_ABORT_SUB)
-		while (current_frame != NULL && current_frame->subid >= subid)
-			actor_frame_abandon(current_frame);
-}
-
-/* call chain ------------------------------------------------------------ */
-
-static void
-append_call(StringInfo buf, const ActorRef *actor, const text *method)
-{
-	if (buf->len > 0)
-		appendStringInfoString(buf, " -> ");
-	appendStringInfo(buf, "%s/%s", text_to_cstring(actor->type),
-					 text_to_cstring(actor->id));
-	if (method != NULL)
-		appendStringInfo(buf, ".%s", text_to_cstring(method));
-}
-
-/* the frames from the outermost inwards, but the middle of a long chain */
-static void
-append_frames(StringInfo buf, const ActorFrame *frame, int depth)
-{
-	if (frame == NULL)
-		return;
-	/* skip the middle, so that neither stack nor text grow with the chain */
-	if (frame->depth == depth - CHAIN_ENDS_SHOWN)
-	{
-		int			skipped = 0;
-
-		while (frame->depth > CHAIN_ENDS_SHOWN)
-		{
-			frame = frame->caller;
-			skipped++;
-		}
-		append_frames(buf, frame, 0);
-		if (skipped > 0)
-			appendStringInfo(buf, " -> (%d more)", skipped);
-		return;
-	}
-	append_frames(buf, frame->caller, depth);
-	append_call(buf, &frame->actor, frame->method);
-}
-
-/*
- * actor_call_chain_text
- *		The running calls, followed by one that is about to be made (a method
- *		of NULL is left out), for the detail of an error.
- */
-char *
-actor_call_chain_text(const ActorRef *actor, const text *method)
-{
-	StringInfoData buf;
-
-	initStringInfo(&buf);
-	append_frames(&buf, current_frame, current_frame ? current_frame->depth : 0);
-	if (actor != NULL)
-		append_call(&buf, actor, method);
-	return buf.data;
-}
-
-/*
- * actor_chain_id
- *		The reentrancy id of the running chain; NULL if nothing runs, or nobody
- *		has asked for it.
- */
-const pg_uuid_t *
-actor_chain_id(void)
-{
-	if (current_frame == NULL || !current_frame->chain->has_id)
-		return NULL;
-	return &current_frame->chain->id;
+		while (actor_current_frame != NULL && actor_current_frame->subid >= subid)
+			actor_frame_abandon(actor_current_frame);
 }
 
 /*
@@ -159,7 +85,7 @@ actor_frame_check_reentry(const ActorRef *actor, const ActorType *type, const te
 	int			depth = 0;
 	bool		writing = false;
 
-	for (ActorFrame *frame = current_frame; frame != NULL; frame = frame->caller)
+	for (ActorFrame *frame = actor_current_frame; frame != NULL; frame = frame->caller)
 	{
 		if (!actor_ref_equal(&frame->actor, actor))
 			continue;
@@ -214,16 +140,16 @@ frame_error_context(void *arg)
 void
 actor_frame_push(ActorFrame *frame)
 {
-	frame->caller = current_frame;
-	frame->depth = current_frame != NULL ? current_frame->depth + 1 : 1;
+	frame->caller = actor_current_frame;
+	frame->depth = actor_current_frame != NULL ? actor_current_frame->depth + 1 : 1;
 	frame->subid = GetCurrentSubTransactionId();
 	frame->saved_read_only = XactReadOnly;
 	frame->snapshot = NULL;
 
-	if (!frame->writing && current_frame != NULL && !current_frame->writing)
+	if (!frame->writing && actor_current_frame != NULL && !actor_current_frame->writing)
 	{
-		PushActiveSnapshot(current_frame->snapshot);
-		frame->snapshot = current_frame->snapshot;
+		PushActiveSnapshot(actor_current_frame->snapshot);
+		frame->snapshot = actor_current_frame->snapshot;
 	}
 	else
 	{
@@ -239,9 +165,9 @@ actor_frame_push(ActorFrame *frame)
 	frame->has_id = frame->given_id != NULL;
 	if (frame->has_id)
 		frame->id = *frame->given_id;
-	else if (current_frame != NULL)
-		frame->chain = current_frame->chain;
-	current_frame = frame;
+	else if (actor_current_frame != NULL)
+		frame->chain = actor_current_frame->chain;
+	actor_current_frame = frame;
 	actor_activity_push(frame);
 
 	frame->errcallback.callback = frame_error_context;
@@ -257,7 +183,7 @@ actor_frame_push(ActorFrame *frame)
 void
 actor_frame_pop(ActorFrame *frame)
 {
-	Assert(current_frame == frame);
+	Assert(actor_current_frame == frame);
 	PopActiveSnapshot();
 	error_context_stack = frame->errcallback.previous;
 	actor_frame_abandon(frame);
@@ -271,53 +197,10 @@ actor_frame_pop(ActorFrame *frame)
 void
 actor_frame_abandon(ActorFrame *frame)
 {
-	current_frame = frame->caller;
+	actor_current_frame = frame->caller;
 	actor_activity_pop(frame);
 	if (!frame->writing)
 		XactReadOnly = frame->saved_read_only;
-}
-
-/*
- * actor_frame_current
- *		The innermost running method, or NULL.
- */
-ActorFrame *
-actor_frame_current(void)
-{
-	return current_frame;
-}
-
-/*
- * actor_frame_required
- *		The innermost running method; outside of one
- *		object_not_in_prerequisite_state is raised.
- */
-ActorFrame *
-actor_frame_required(void)
-{
-	if (current_frame == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("no actor is running"),
-				 errdetail("The state of an actor can only be used by its methods."),
-				 errhint("Call the method with actor_invoke().")));
-	return current_frame;
-}
-
-/*
- * actor_frame_check_writing
- *		Raises read_only_sql_transaction in a read-only method.  The server does
- *		so too, but before 16 a method can reset transaction_read_only.
- */
-void
-actor_frame_check_writing(const char *function)
-{
-	if (current_frame == NULL || current_frame->writing)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
-			 errmsg("cannot execute %s in a read-only method", function),
-			 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
 }
 
 /* SQL functions --------------------------------------------------------- */
@@ -325,25 +208,25 @@ actor_frame_check_writing(const char *function)
 Datum
 actor_type(PG_FUNCTION_ARGS)
 {
-	if (current_frame == NULL)
+	if (actor_current_frame == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->actor.type));
+	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) actor_current_frame->actor.type));
 }
 
 Datum
 actor_id(PG_FUNCTION_ARGS)
 {
-	if (current_frame == NULL)
+	if (actor_current_frame == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->actor.id));
+	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) actor_current_frame->actor.id));
 }
 
 Datum
 actor_method(PG_FUNCTION_ARGS)
 {
-	if (current_frame == NULL)
+	if (actor_current_frame == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) current_frame->method));
+	PG_RETURN_TEXT_P(pg_detoast_datum_copy((struct varlena *) actor_current_frame->method));
 }
 
 Datum
@@ -352,9 +235,9 @@ actor_reentrancy_id(PG_FUNCTION_ARGS)
 	ActorFrame *chain;
 	pg_uuid_t  *result;
 
-	if (current_frame == NULL)
+	if (actor_current_frame == NULL)
 		PG_RETURN_NULL();
-	chain = current_frame->chain;
+	chain = actor_current_frame->chain;
 	if (!chain->has_id)
 	{
 		chain->id = *DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
@@ -370,12 +253,12 @@ actor_call_chain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo;
 	ActorFrame **frames;
-	int			depth = current_frame != NULL ? current_frame->depth : 0;
+	int			depth = actor_current_frame != NULL ? actor_current_frame->depth : 0;
 
 	InitMaterializedSRF(fcinfo, 0);
 	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	frames = palloc(sizeof(ActorFrame *) * Max(depth, 1));
-	for (ActorFrame *frame = current_frame; frame != NULL; frame = frame->caller)
+	for (ActorFrame *frame = actor_current_frame; frame != NULL; frame = frame->caller)
 		frames[frame->depth - 1] = frame;
 
 	for (int i = 0; i < depth; i++)
@@ -441,9 +324,9 @@ actor_cause(PG_FUNCTION_ARGS)
 	JsonbParseState *state = NULL;
 	const ActorCause *cause;
 
-	if (current_frame == NULL)
+	if (actor_current_frame == NULL)
 		PG_RETURN_NULL();
-	cause = current_frame->cause;
+	cause = actor_current_frame->cause;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	if (cause == NULL)

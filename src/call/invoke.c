@@ -17,8 +17,15 @@
 #include "utils/inval.h"
 
 #include "base/base.h"
+#include "store/store.h"
+#include "stat/stat.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_invoke);
+
+ActorBeginLife actor_begin_life = NULL;
 
 /*
  * Refuses a writing method where nothing can be written.
@@ -167,7 +174,7 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 		/* looking at the actor may have dropped what is cached */
 		if (frame.generation != actor_catalog_generation())
 			method = resolve(actor->type, method_name, &type);
-		if (actor_activate(actor, type, frame.generation))
+		if (actor_begin_life(actor, type, frame.generation))
 			method = resolve(actor->type, method_name, &type);
 	}
 	frame.schema = type->schema_oid;

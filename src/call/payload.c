@@ -27,6 +27,8 @@
 #include "utils/tuplestore.h"
 
 #include "base/base.h"
+#include "type/type.h"
+#include "call/internal.h"
 
 /* how many names an error about a payload lists */
 #define MAX_NAMES_LISTED	10

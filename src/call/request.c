@@ -29,7 +29,9 @@
 #include "utils/fmgrprotos.h"
 
 #include "base/base.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "call/call.h"
 
 static ActorQuery read_request = {
 	"SELECT method, payload_hash, role_name, result, message_id FROM actor.request"

@@ -46,9 +46,11 @@
 #include "utils/timeout.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "fire/fire.h"
+#include "time/time.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "reminder/reminder.h"
+#include "fire/internal.h"
 
 /* how often a running callback is looked at, in milliseconds */
 #define WATCH_MS		100
@@ -85,18 +87,6 @@ static volatile sig_atomic_t cut = CUT_NOT;
 static volatile sig_atomic_t ended_by = ENDED_BY_ITSELF;
 static volatile TimestampTz quick_until = 0;
 static volatile TimestampTz die_at = 0;
-
-/*
- * actor_due_word
- *		What the name of something due belongs to.
- */
-const char *
-actor_due_word(ActorDueKind kind)
-{
-	static const char *const words[] = {"reminder", "timer", "hook", "message"};
-
-	return words[kind];
-}
 
 /* signals --------------------------------------------------------------- */
 
@@ -166,7 +156,7 @@ void
 actor_callback_start(int slot)
 {
 	trace_slot = slot;
-	trace = &actor_shared->traces[slot];
+	trace = actor_my_trace = &actor_shared->traces[slot];
 	watch_timeout = RegisterTimeout(USER_TIMEOUT, watch);
 
 	actor_worker_signal(SIGTERM, handle_sigterm);
@@ -273,48 +263,6 @@ actor_callback_take_death(ActorDue *due, Oid *role, bool *itself)
 	return false;
 }
 
-/*
- * Asks the callback of a trace, whose mutex is held, to end in the time that its
- * type has for that.
- */
-static void
-ask_to_end(ActorTrace *other, TimestampTz now)
-{
-	pg_atomic_write_u64(&other->cancel_at,
-						TimestampTzPlusMilliseconds(now, other->drain_timeout));
-	pg_write_barrier();
-	pg_atomic_write_u64(&other->cancel_run, other->run);
-}
-
-/*
- * actor_callback_drain
- *		Asks the running callbacks of this database, or of one type, to end,
- *		and gives each the time its type has for that.
- *
- * That the callbacks of the type must end is known to others before; see
- * heed_drain.
- */
-void
-actor_callback_drain(const text *type)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	for (int slot = 0; actor_shared != NULL && slot < actor_shared->nslots; slot++)
-	{
-		ActorTrace *other = &actor_shared->traces[slot];
-
-		SpinLockAcquire(&other->mutex);
-		if (other != trace &&
-			other->state == TRACE_RUNNING && other->database == MyDatabaseId &&
-			(type == NULL ||
-			 (other->type_len == VARSIZE_ANY_EXHDR(type) &&
-			  memcmp(other->type, VARDATA_ANY(type), other->type_len) == 0)) &&
-			pg_atomic_read_u64(&other->cancel_run) != other->run)
-			ask_to_end(other, now);
-		SpinLockRelease(&other->mutex);
-	}
-}
-
 /* one callback ---------------------------------------------------------- */
 
 /*
@@ -388,7 +336,7 @@ heed_drain(const ActorDue *due)
 		return;
 	SpinLockAcquire(&trace->mutex);
 	if (pg_atomic_read_u64(&trace->cancel_run) != trace->run)
-		ask_to_end(trace, GetCurrentTimestamp());
+		actor_callback_ask_to_end(trace, GetCurrentTimestamp());
 	SpinLockRelease(&trace->mutex);
 }
 
@@ -412,7 +360,7 @@ begin(const ActorDue *due, const ActorFireMode *mode)
 	guc_nestlevel = NewGUCNestLevel();
 	saved_lock_timeout = LockTimeout;
 	LockTimeout = mode->lock_wait;
-	actor_turn_allow_waiting(!in_batch);
+	actor_lock_allow_waiting(!in_batch);
 	errcallback.callback = notice_error;
 	errcallback.arg = NULL;
 	errcallback.previous = error_context_stack;
@@ -465,7 +413,7 @@ clean_up(void)
 	stop_timers();
 	QueryCancelPending = false;
 	error_context_stack = errcallback.previous;
-	actor_turn_allow_waiting(true);
+	actor_lock_allow_waiting(true);
 	actor_session_forget();
 	end_trace(TRACE_NONE);
 }

@@ -34,16 +34,14 @@
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "fire/fire.h"
-
-/* errors that are nobody's fault: first and longest pause, and how many */
-#define DEFERRAL_MIN_US		(10 * INT64CONST(1000))
-#define DEFERRAL_MAX_US		(10 * USECS_PER_SEC)
-#define DEFERRALS_MAX		100
-
-/* longest delay of a failure policy */
-#define MAX_DELAY_DAYS		36525
+#include "time/time.h"
+#include "store/store.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/call.h"
+#include "life/life.h"
+#include "reminder/reminder.h"
+#include "fire/internal.h"
 
 /* a claimed row */
 typedef struct Claim
@@ -156,120 +154,6 @@ static ActorQuery put_off_row[] = {
 	PUT_OFF_ROW("actor.reminder"),
 	PUT_OFF_ROW("actor.timer")
 };
-
-/* policies -------------------------------------------------------------- */
-
-/*
- * actor_catch_up_from_text
- *		Reads the word for a policy; false if there is none of that name.
- */
-bool
-actor_catch_up_from_text(const text *word, ActorCatchUp *policy)
-{
-	static const struct
-	{
-		const char *name;
-		ActorCatchUp policy;
-	}			words[] =
-	{
-		{"one", ACTOR_CATCH_UP_ONE},
-		{"all", ACTOR_CATCH_UP_ALL},
-		{"skip", ACTOR_CATCH_UP_SKIP}
-	};
-
-	for (int i = 0; i < lengthof(words); i++)
-		if (strlen(words[i].name) == VARSIZE_ANY_EXHDR(word) &&
-			memcmp(words[i].name, VARDATA_ANY(word), VARSIZE_ANY_EXHDR(word)) == 0)
-		{
-			*policy = words[i].policy;
-			return true;
-		}
-	return false;
-}
-
-static const ActorDocument policy_document = {
-	"failure_policy",
-	"Write {\"constant\": {\"interval\": \"1s\", \"maxRetries\": 3}}, "
-	"{\"exponential\": {\"initial\": \"1s\", \"max\": \"60s\", \"maxRetries\": 10}} "
-	"or {\"drop\": {}}."
-};
-
-/*
- * A duration among the members of a policy, in microseconds.
- */
-static int64
-policy_delay(JsonbContainer *members, const char *path, const char *name, int64 absent)
-{
-	JsonbValue *value = actor_document_member(members, name);
-	char	   *value_path = actor_document_path(path, name);
-	Interval	span;
-	int64		days;
-
-	if (value == NULL)
-		return absent;
-	actor_parse_duration(actor_document_string(&policy_document, value, value_path),
-						 value_path, &span);
-	days = (int64) span.month * DAYS_PER_MONTH + span.day + span.time / USECS_PER_DAY;
-	if (days > MAX_DELAY_DAYS)
-		actor_document_refuse(&policy_document, value_path, "is longer than 100 years");
-	return days * USECS_PER_DAY + span.time % USECS_PER_DAY;
-}
-
-/*
- * actor_retry_policy_parse
- *		Reads a failure policy; NULL stands for the default.
- *
- * Raises invalid_parameter_value.
- */
-void
-actor_retry_policy_parse(Jsonb *jsonb, ActorRetryPolicy *policy)
-{
-	static const char *const policies[] = {"constant", "exponential", "drop", NULL};
-	static const char *const members_of[][4] = {
-		{"interval", "maxRetries", NULL},
-		{"initial", "max", "maxRetries", NULL},
-		{NULL}
-	};
-	JsonbValue	document;
-	JsonbContainer *object;
-	int			chosen = 0;
-	const char *path;
-
-	memset(policy, 0, sizeof(*policy));
-	policy->initial = policy->max = USECS_PER_SEC;
-	policy->max_retries = 3;
-	if (jsonb == NULL)
-		return;
-
-	actor_jsonb_scalar(jsonb, &document);
-	object = actor_document_object(&policy_document, &document, "");
-	actor_document_check_members(&policy_document, object, "", policies);
-	if (JsonContainerSize(object) != 1)
-		actor_document_refuse(&policy_document, "", "does not have exactly one member");
-	while (getKeyJsonValueFromContainer(object, policies[chosen],
-										strlen(policies[chosen]), NULL) == NULL)
-		chosen++;
-	path = policies[chosen];
-	object = actor_document_object(&policy_document, actor_document_member(object, path), path);
-	actor_document_check_members(&policy_document, object, path, members_of[chosen]);
-
-	policy->exponential = strcmp(path, "exponential") == 0;
-	if (policy->exponential)
-	{
-		policy->initial = policy_delay(object, path, "initial", policy->initial);
-		policy->max = policy_delay(object, path, "max", 60 * USECS_PER_SEC);
-		policy->max_retries = 10;
-	}
-	else
-		policy->initial = policy_delay(object, path, "interval", policy->initial);
-	if (strcmp(path, "drop") == 0)
-		policy->max_retries = 0;
-	else if (actor_document_member(object, "maxRetries") != NULL)
-		policy->max_retries =
-			actor_document_integer(&policy_document,
-								   actor_document_member(object, "maxRetries"),
-								   actor_document_path(path, "maxRetries"), 0);
-}
 
 /* finding --------------------------------------------------------------- */
 
@@ -484,70 +368,6 @@ park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData 
 	failure.scheduled_at = due->scheduled_at;
 	failure.attempts = due->attempt;
 	actor_failure_write(&due->actor, &failure, role, error);
-}
-
-/*
- * Whether an error is nobody's fault: the same attempt is made again.  A
- * method that was cancelled because it ran too long is at fault.
- */
-static bool
-is_innocent(const ErrorData *error, TimestampTz started_at)
-{
-	switch (error->sqlerrcode)
-	{
-		case ERRCODE_T_R_DEADLOCK_DETECTED:
-		case ERRCODE_T_R_SERIALIZATION_FAILURE:
-		case ERRCODE_LOCK_NOT_AVAILABLE:
-		case ERRCODE_OUT_OF_MEMORY:
-			return true;
-		case ERRCODE_QUERY_CANCELED:
-			return !TimestampDifferenceExceeds(started_at, GetCurrentTimestamp(),
-											   actor_callback_timeout) ||
-				actor_callback_timeout == 0;
-		default:
-			return false;
-	}
-}
-
-/*
- * Pause after so many innocent errors, with jitter so that two parties of a
- * deadlock do not meet again.
- */
-static int64
-deferral_delay(int32 deferrals)
-{
-	int64		delay = DEFERRAL_MIN_US << Min(deferrals, 10);
-
-	delay = Min(delay, DEFERRAL_MAX_US);
-	return delay / 2 + (int64) (actor_random_fraction() * (delay / 2));
-}
-
-/*
- * actor_retry_plan
- *		When to try again what has failed, which is in "retry" as it was for
- *		the failed attempt; false if it is to be given up.
- */
-bool
-actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
-				 TimestampTz started_at, TimestampTz now, ActorRetry *retry)
-{
-	bool		innocent = is_innocent(error, started_at);
-	int64		delay;
-
-	if (innocent && retry->deferrals < DEFERRALS_MAX)
-	{
-		retry->at = now + deferral_delay(retry->deferrals);
-		retry->deferrals++;
-		return true;
-	}
-	delay = actor_retry_delay(policy, retry->attempt);
-	if (delay < 0)
-		return false;
-	retry->at = now + delay;
-	retry->attempt++;
-	if (!innocent)
-		retry->deferrals = 0;
-	return true;
 }
 
 /*

@@ -28,11 +28,13 @@
 #include "utils/builtins.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
-#include "shared/shared.h"
-
-/* smallest step of a grid, in microseconds */
-#define STEP_MIN			(100 * INT64CONST(1000))
+#include "time/time.h"
+#include "store/store.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "life/life.h"
+#include "reminder/reminder.h"
+#include "fire/internal.h"
 
 /* the longest unused actor of each type, by skipping from type to type */
 static ActorQuery read_types = {
@@ -133,38 +135,6 @@ static HTAB *passed_over = NULL;
 
 /* the grid -------------------------------------------------------------- */
 
-static TimestampTz
-deadline(const ActorType *type, TimestampTz last_used_at)
-{
-	return last_used_at + actor_type_idle_timeout(type) +
-		actor_type_scan_interval(type) / 2;
-}
-
-/*
- * actor_grid_point
- *		The first multiple of a step, which is not taken too small, that is not
- *		before a time.
- */
-TimestampTz
-actor_grid_point(TimestampTz time, int64 step)
-{
-	int64		past;
-
-	step = Max(step, STEP_MIN);
-	past = time % step;
-	return past == 0 ? time : time - past + (time > 0 ? step : 0);
-}
-
-/*
- * actor_idle_deadline
- *		When an actor that is not used again will be found to be idle.
- */
-TimestampTz
-actor_idle_deadline(const ActorType *type, TimestampTz last_used_at)
-{
-	return actor_grid_point(deadline(type, last_used_at), actor_type_scan_interval(type));
-}
-
 static HTAB *
 make_memory(const char *name, Size keysize, Size entrysize)
 {
@@ -197,7 +167,7 @@ remember(const NameData *owner)
 static TimestampTz
 next_look(const ActorType *type, TimestampTz oldest)
 {
-	return actor_grid_point(Max(deadline(type, oldest),
+	return actor_grid_point(Max(actor_idle_limit(type, oldest),
 								remember(&type->owner_name)->looked_at + 1),
 							actor_type_scan_interval(type));
 }
@@ -300,7 +270,7 @@ scan_type(List *result, const ActorType *type, text *name, int limit)
 	uint64		rows;
 
 	values[0] = PointerGetDatum(name);
-	values[1] = TimestampTzGetDatum(now - (deadline(type, now) - now));
+	values[1] = TimestampTzGetDatum(now - (actor_idle_limit(type, now) - now));
 	values[2] = Int64GetDatum((int64) limit +
 							  (passed_over != NULL ? hash_get_num_entries(passed_over) : 0));
 	actor_bookkeeping_begin(&bookkeeping);
@@ -316,7 +286,7 @@ scan_type(List *result, const ActorType *type, text *name, int limit)
 		due->name = cstring_to_text(actor_hook_name(HOOK_DEACTIVATE));
 		due->generation = (int64) (due->actor.hash >> 1);
 		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
-		due->next_try_at = deadline(type, due->scheduled_at);
+		due->next_try_at = actor_idle_limit(type, due->scheduled_at);
 		due->attempt = 1;
 		if (passed_over == NULL ||
 			hash_search(passed_over, &due->actor.hash, HASH_FIND, NULL) == NULL)

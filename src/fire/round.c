@@ -46,9 +46,14 @@
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
-#include "fire/round.h"
+#include "time/time.h"
+#include "store/store.h"
+#include "shared/shared.h"
 #include "stat/stat.h"
+#include "type/type.h"
+#include "life/life.h"
+#include "reminder/reminder.h"
+#include "fire/internal.h"
 
 /* due rows read at once, and when many of them must be passed over */
 #define SCAN_LIMIT			100

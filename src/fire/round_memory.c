@@ -17,8 +17,9 @@
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
-#include "fire/round.h"
+#include "base/base.h"
 #include "shared/shared.h"
+#include "fire/internal.h"
 
 /* first pause of what was busy, in microseconds */
 #define BUSY_MIN_US			(5 * INT64CONST(1000))

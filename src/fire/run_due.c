@@ -24,7 +24,9 @@
 #include "utils/memutils.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "fire/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_run_due);
 

@@ -31,7 +31,7 @@
 #include "utils/portal.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "fire/internal.h"
 
 /* SET CONSTRAINTS was used in this transaction */
 static bool constraints_changed = false;

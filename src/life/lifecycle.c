@@ -39,28 +39,16 @@
 #include "utils/inval.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/call.h"
+#include "life/life.h"
 
 PG_FUNCTION_INFO_V1(actor_deactivate);
 PG_FUNCTION_INFO_V1(actor_delete);
-
-/* columns of actor.activation, for reading it without SQL */
-#define ACTIVATION_KEYS				2
-#define ACTIVATION_SERVER_START		3
-#define ACTIVATION_LAST_USED_AT		5
-#define ACTIVATION_REENTRANCY_ID	6
-#define ACTIVATION_TURN_EXPIRES_AT	7
-
-static ActorTable activation_table = {"activation"};
-
-static ActorQuery read_activation = {
-	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
-	2, {TEXTOID, TEXTOID}
-};
 
 static ActorQuery write_activation = {
 	"INSERT INTO actor.activation"
@@ -105,6 +93,29 @@ static ActorQuery delete_lasting[] = {
 	DELETE_FROM("actor.pause"),
 	DELETE_FROM("actor.message")
 };
+
+/* idle time ------------------------------------------------------------- */
+
+/*
+ * actor_idle_limit
+ *		When an actor that is not used again has been idle for long enough.
+ */
+TimestampTz
+actor_idle_limit(const ActorType *type, TimestampTz last_used_at)
+{
+	return last_used_at + actor_type_idle_timeout(type) +
+		actor_type_scan_interval(type) / 2;
+}
+
+/*
+ * actor_idle_deadline
+ *		When an actor that is not used again will be found to be idle.
+ */
+TimestampTz
+actor_idle_deadline(const ActorType *type, TimestampTz last_used_at)
+{
+	return actor_grid_point(actor_idle_limit(type, last_used_at), actor_type_scan_interval(type));
+}
 
 /* hooks ----------------------------------------------------------------- */
 
@@ -177,89 +188,6 @@ remove_timers(const ActorRef *actor)
 
 	if (run_for_actor(&read_timers, actor, values) > 0)
 		(void) run_for_actor(&delete_timers, actor, values);
-}
-
-/*
- * Finds out what a row says about an activation, which is over if it is of
- * another start of the server.
- */
-static void
-take_activation(TupleTableSlot *slot, void *arg)
-{
-	ActorActivation *seen = arg;
-	Datum		id;
-	bool		isnull;
-
-	if (DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_SERVER_START, &isnull)) != PgStartTime)
-		return;
-	seen->active = true;
-	seen->last_used_at = DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_LAST_USED_AT, &isnull));
-	id = slot_getattr(slot, ACTIVATION_REENTRANCY_ID, &isnull);
-	seen->opened = !isnull;
-	if (seen->opened)
-	{
-		seen->reentrancy_id = *DatumGetUUIDP(id);
-		seen->turn_expires_at =
-			DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_TURN_EXPIRES_AT, &isnull));
-	}
-}
-
-/*
- * The same by SQL.
- */
-static void
-query_activation(Datum *values, ActorActivation *seen)
-{
-	ActorBookkeeping bookkeeping;
-	Datum		id;
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	seen->active = actor_query_run(&read_activation, values, NULL) > 0;
-	if (seen->active)
-	{
-		seen->last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
-		id = actor_query_result(0, 2, &isnull);
-		seen->opened = !isnull;
-		if (seen->opened)
-		{
-			seen->reentrancy_id = *DatumGetUUIDP(id);
-			seen->turn_expires_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
-		}
-	}
-	actor_bookkeeping_end(&bookkeeping);
-}
-
-/*
- * actor_activation_look
- *		Finds out about the activation of an actor.  If its turn is held that is
- *		remembered, so that the row is read once only.
- */
-void
-actor_activation_look(const ActorRef *actor, ActorActivation *seen)
-{
-	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
-
-	if (actor_turn_known(actor, seen))
-		return;
-	memset(seen, 0, sizeof(*seen));
-	if (!actor_direct_read(&activation_table, values, ACTIVATION_KEYS, NULL,
-						   take_activation, seen))
-		query_activation(values, seen);
-	actor_turn_know(actor, seen);
-}
-
-/*
- * actor_is_active
- *		Whether an actor, whose turn is held, is active.
- */
-bool
-actor_is_active(const ActorRef *actor)
-{
-	ActorActivation seen;
-
-	actor_activation_look(actor, &seen);
-	return seen.active;
 }
 
 /*
@@ -347,6 +275,12 @@ actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 	return true;
 }
 
+void
+actor_lifecycle_init(void)
+{
+	actor_begin_life = actor_activate;
+}
+
 /* deactivation ---------------------------------------------------------- */
 
 /*
@@ -377,7 +311,7 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 		failure.attempts = 1;
 		/* a client gets it too */
 		actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, actor,
-						  actor_due_word(DUE_DEACTIVATE), failure.name, error);
+						  "hook", failure.name, error);
 		actor_failure_write(actor, &failure, role, error);
 	}
 }

@@ -32,8 +32,13 @@
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/call.h"
+#include "life/life.h"
 
 PG_FUNCTION_INFO_V1(actor_get);
 PG_FUNCTION_INFO_V1(actor_get_typed);

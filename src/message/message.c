@@ -27,10 +27,14 @@
 #include "utils/inval.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "fire/fire.h"
 #include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/call.h"
+#include "reminder/reminder.h"
+#include "message/message.h"
 
 PG_FUNCTION_INFO_V1(actor_send);
 PG_FUNCTION_INFO_V1(actor_cancel_message);
@@ -283,5 +287,5 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	(void) actor_turn_enter(&actor, NULL, type != NULL ? actor_type_call_timeout(type) : 0);
 	/* for the order of the queue only, whoever has it open */
 	actor_turn_keep(&actor);
-	PG_RETURN_BOOL(actor_message_remove(&actor, message_id));
+	PG_RETURN_BOOL(actor_queue_remove(&actor, message_id));
 }

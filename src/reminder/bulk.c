@@ -23,7 +23,9 @@
 #include "utils/builtins.h"
 
 #include "base/base.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
 
 PG_FUNCTION_INFO_V1(actor_delete_reminders);
 PG_FUNCTION_INFO_V1(actor_reassign);

@@ -34,10 +34,14 @@
 #include "utils/syscache.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "fire/fire.h"
 #include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/call.h"
+#include "life/life.h"
+#include "reminder/reminder.h"
 
 PG_FUNCTION_INFO_V1(actor_set_reminder);
 PG_FUNCTION_INFO_V1(actor_set_reminder_at);
@@ -208,60 +212,7 @@ static ActorQuery read_row[] = {
 			 "    AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())")
 };
 
-/*
- * actor_due_check_write
- *		Refuses to write what is due where nothing can be written.
- */
-void
-actor_due_check_write(const char *function)
-{
-	PreventCommandIfReadOnly(function);
-	actor_frame_check_writing(function);
-}
-
 /* rights ---------------------------------------------------------------- */
-
-/*
- * actor_due_check_role
- *		Refuses a role that no worker could connect as, and returns its name.
- */
-void
-actor_due_check_role(ActorDueKind kind, Oid role, NameData *name)
-{
-	/* the last one that could, and the generation of the catalog then */
-	static Oid	last_role = InvalidOid;
-	static NameData last_name;
-	static uint64 last_generation = 0;
-	uint64		generation = actor_catalog_generation();
-	const char *word = actor_due_word(kind);
-	const char *reason;
-	char	   *role_name;
-
-	if (role == last_role && generation == last_generation)
-	{
-		*name = last_name;
-		return;
-	}
-	reason = actor_role_unusable(role);
-	role_name = GetUserNameFromId(role, true);
-	if (reason == NULL && role_name != NULL)
-	{
-		namestrcpy(name, role_name);
-		last_role = role;
-		last_name = *name;
-		last_generation = generation;
-		return;
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
-			 role_name != NULL ?
-			 errmsg("role \"%s\" cannot run %ss", role_name, word) :
-			 errmsg("the current role cannot run %ss", word),
-			 errdetail("%s", reason),
-			 errhint("%s the %s as a role that can connect to database \"%s\".",
-					 kind == DUE_MESSAGE ? "Send" : "Register", word,
-					 get_database_name(MyDatabaseId))));
-}
 
 /*
  * Whether the current user may read and change what that role registered, or

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
- * workers.h
- *		What launcher, scheduler and executor share.
+ * shared.h
+ *		What processes share: shared memory, waking, slots, and what every worker does.
  *
  * IDENTIFICATION
  *		src/shared/shared.h
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ACTOR_WORKERS_H
-#define ACTOR_WORKERS_H
+#ifndef ACTOR_SHARED_H
+#define ACTOR_SHARED_H
 
 #include <signal.h>
 
@@ -20,10 +20,9 @@
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
-#include "utils/timestamp.h"
 
-/* highest possible value of actor.max_workers */
-#define ACTOR_MAX_WORKERS_LIMIT	1024
+/* shared.c */
+
 /* most databases that are known to have something to do */
 #define ACTOR_MAX_DATABASES		1024
 /* safety: due rows are looked for at least this often while any are pending */
@@ -181,12 +180,22 @@ typedef struct ActorShared
 
 extern ActorShared *actor_shared;
 
+extern void actor_shared_request(void);
+extern void actor_shared_attach(void);
 extern void actor_require_preload(const char *what);
-extern const char *actor_role_unusable(Oid role);
-extern void actor_wake_at(TimestampTz due);
-extern volatile sig_atomic_t actor_worker_cancellable;
 extern bool actor_database_held(Oid database);
 extern bool actor_complain_again(pg_atomic_uint64 *complained_at);
+
+/* wake.c */
+
+extern void actor_wake_init(void);
+extern void actor_wake_at(TimestampTz due);
+extern TimestampTz actor_purge_time(TimestampTz expires_at);
+
+/* process.c */
+
+extern volatile sig_atomic_t actor_worker_cancellable;
+
 extern void actor_worker_signal(int signo, void (*handler) (int, siginfo_t *, void *));
 extern bool actor_worker_register(BackgroundWorker *worker, BackgroundWorkerHandle **handle);
 extern void actor_worker_prepare(void);
@@ -230,10 +239,7 @@ extern bool actor_database_leave_for_other(ActorDatabase *database);
 extern void actor_database_exit(ActorDatabase *database);
 extern bool actor_database_complain(ActorDatabase *database, uint32 hash, bool wrong);
 
-/* launcher.c, scheduler.c, executor.c: entry points */
-extern PGDLLEXPORT void actor_launcher_main(Datum arg);
-extern PGDLLEXPORT void actor_scheduler_main(Datum arg);
-extern PGDLLEXPORT void actor_executor_main(Datum arg);
+/* slots.c */
 
 /* what an executor is started with, in bgw_extra */
 typedef struct ActorExecutorStart
@@ -243,8 +249,6 @@ typedef struct ActorExecutorStart
 	int			slot;
 	uint32		generation;
 } ActorExecutorStart;
-
-/* slots.c */
 
 /* the executors of one role in one database */
 typedef struct ActorRoleSlots
@@ -268,35 +272,12 @@ extern bool actor_slot_must_renew(const ActorExecutorStart *start);
 extern void actor_slot_end(const ActorExecutorStart *start, ActorSlotEnd end);
 extern Oid	actor_slot_take_end(ActorSlotEnd *end);
 
-/* pending.c */
+/* running.c */
 
-/* so many due rows keep an executor busy for a while */
-#define ACTOR_ROWS_PER_EXECUTOR	500
+extern ActorTrace *actor_my_trace;
 
-/* a role that has rows pending */
-typedef struct ActorRoleDue
-{
-	NameData	name;
-	Oid			oid;			/* invalid: no worker can connect as it */
-	TimestampTz next;
-	TimestampTz idle_next;		/* when to deactivate idle actors */
-	TimestampTz waits_since;
-	int64		backlog;		/* due rows, up to a limit */
-	ActorRoleSlots slots;
-} ActorRoleDue;
-
-extern List *actor_pending_rows(MemoryContext context);
-extern List *actor_pending_roles(MemoryContext context);
-extern TimestampTz actor_pending_oldest(TimestampTz now);
-extern int64 actor_pending_of_role(const NameData *role);
-
-/* chores.c */
-
-extern List *actor_chore_look(void);
-extern void actor_chore_forget_starts(void);
-extern TimestampTz actor_chore_purge(void);
-extern TimestampTz actor_chore_deactivate(const ActorRoleDue *due);
-extern void actor_chore_record_deaths(void);
+extern void actor_callback_ask_to_end(ActorTrace *other, TimestampTz now);
+extern void actor_callback_drain(const text *type);
 
 /* suspect.c */
 
@@ -309,4 +290,4 @@ extern void actor_suspect_add(Oid database, int64 generation);
 extern int	actor_suspect_crashes(Oid database, int64 generation);
 extern void actor_suspect_clear(Oid database, int64 generation);
 
-#endif							/* ACTOR_WORKERS_H */
+#endif							/* ACTOR_SHARED_H */

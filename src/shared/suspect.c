@@ -31,7 +31,6 @@
 #include "storage/fd.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
 #include "shared/shared.h"
 
 #define HINT_FILE		PG_STAT_TMP_DIR "/actor_running"

@@ -34,7 +34,8 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "stat/stat.h"
+#include "store/store.h"
+#include "stat/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_get_turns);
 

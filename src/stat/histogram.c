@@ -18,6 +18,7 @@
 
 #include "port/pg_bitutils.h"
 
+#include "base/base.h"
 #include "stat/stat.h"
 
 /*

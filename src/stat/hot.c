@@ -26,7 +26,7 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "stat/stat.h"
+#include "stat/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_get_hot_actors);
 

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * stats.h
+ * stat.h
  *		What is counted, and what can be seen of running turns.
  *
  * IDENTIFICATION
@@ -8,11 +8,11 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ACTOR_STATS_H
-#define ACTOR_STATS_H
+#ifndef ACTOR_STAT_H
+#define ACTOR_STAT_H
 
 #include "base/base.h"
-#include "storage/lwlock.h"
+#include "nodes/pg_list.h"
 
 /* histogram.c */
 
@@ -65,7 +65,19 @@ typedef struct ActorStatRow
 	ActorStatCounters counters;
 } ActorStatRow;
 
-extern bool actor_stats_collected(void);
+/* an entry of the counters; with generation 0 it is to be looked for */
+typedef struct ActorStatRef
+{
+	int			slot;
+	uint64		generation;
+} ActorStatRef;
+
+extern void actor_stats_init(void);
+extern void actor_stats_request(void);
+extern void actor_stats_attach(void);
+extern void actor_stat_waited(const ActorRef *actor, const text *method, double ms,
+							  int sqlstate);
+extern void actor_stat_refused(const ActorRef *actor, const text *method);
 extern List *actor_stats_copy(ActorStatKind kind);
 extern void actor_stat_fired(const ActorRef *actor, TimestampTz due_at,
 							 TimestampTz fired_at, bool failed);
@@ -79,8 +91,6 @@ typedef enum ActorWorkerKind
 	WORKER_EXECUTOR
 } ActorWorkerKind;
 
-extern Size actor_worker_stats_size(void);
-extern void actor_worker_stats_attach(void);
 extern void actor_worker_stat_start(ActorWorkerKind kind, int slot, Oid role);
 extern void actor_worker_stat_active(void);
 extern void actor_worker_stat_looked(int64 backlog, TimestampTz oldest_due);
@@ -88,27 +98,18 @@ extern void actor_worker_stat_fired(double late_ms, bool failed);
 
 /* activity.c */
 
-extern Size actor_activity_size(void);
-extern void actor_activity_attach(void);
+extern void actor_activity_init(void);
+extern void actor_activity_held(const ActorRef *actor, const text *method);
+extern void actor_activity_holds(int count);
+extern void actor_activity_waits_not(void);
+extern void actor_activity_end(void);
+extern void actor_activity_push(ActorFrame *frame);
+extern void actor_activity_pop(const ActorFrame *frame);
+extern void actor_activity_ran(const ActorFrame *frame, ActorStatRef *ref, bool failed);
+extern bool actor_activity_wait(const ActorRef *actor, const text *method,
+								instr_time *since);
+extern void actor_activity_waited(const ActorRef *actor, const text *method,
+								  const instr_time *since, int sqlstate);
 extern int	actor_activity_waiting(void);
 
-/* hot.c */
-
-extern Size actor_hot_size(void);
-extern void actor_hot_attach(LWLock *lock);
-extern void actor_hot_reset(void);
-extern void actor_hot_waited(const ActorRef *actor, double ms);
-
-/* visible.c */
-
-/* what the current user may see of the statistics */
-typedef struct ActorVisible
-{
-	bool		all;			/* is of pg_monitor */
-	HTAB	   *owned;			/* names of the types it owns */
-} ActorVisible;
-
-extern void actor_visible_init(ActorVisible *visible);
-extern bool actor_visible_type(const ActorVisible *visible, const char *type);
-
-#endif							/* ACTOR_STATS_H */
+#endif							/* ACTOR_STAT_H */

@@ -42,7 +42,8 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "stat/stat.h"
+#include "time/time.h"
+#include "stat/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_get_method_stats);
 PG_FUNCTION_INFO_V1(actor_get_firing_stats);
@@ -153,7 +154,7 @@ actor_stats_request(void)
 
 /*
  * actor_stats_attach
- *		Finds or makes it.
+ *		Finds or makes it; the caller has AddinShmemInitLock.
  */
 void
 actor_stats_attach(void)
@@ -161,7 +162,6 @@ actor_stats_attach(void)
 	HASHCTL		ctl;
 	bool		found;
 
-	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	shared = ShmemInitStruct("actor statistics", stats_size(), &found);
 	if (!found)
 	{
@@ -182,7 +182,6 @@ actor_stats_attach(void)
 	actor_worker_stats_attach();
 	actor_activity_attach();
 	actor_hot_attach(&(GetNamedLWLockTranche("actor_stats"))[1].lock);
-	LWLockRelease(AddinShmemInitLock);
 }
 
 /* entries --------------------------------------------------------------- */

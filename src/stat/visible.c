@@ -16,7 +16,9 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 
-#include "stat/stat.h"
+#include "base/base.h"
+#include "store/store.h"
+#include "stat/internal.h"
 
 static ActorQuery read_owners = {
 	"SELECT actor_type, owner_name FROM actor.type",

@@ -24,8 +24,9 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "stat/stat.h"
+#include "time/time.h"
 #include "shared/shared.h"
+#include "stat/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_get_worker_stats);
 

@@ -42,6 +42,7 @@
 #include "utils/syscache.h"
 
 #include "base/base.h"
+#include "store/store.h"
 
 /* of optimizer/cost.h, whose prototypes our warnings refuse before 16 */
 extern PGDLLIMPORT bool enable_seqscan;

@@ -44,6 +44,7 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "store/store.h"
 
 /*
  * Whether a table is as it was created, so that its rows are all there is.  A

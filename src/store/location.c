@@ -41,6 +41,7 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "store/store.h"
 
 /* rows that are remembered, a power of two; 2 MB */
 #define LOCATIONS	131072
@@ -66,10 +67,10 @@ static Entry *entries = NULL;
 
 /* shared memory --------------------------------------------------------- */
 
-Size
-actor_location_size(void)
+void
+actor_location_request(void)
 {
-	return LOCATIONS * sizeof(Entry);
+	RequestAddinShmemSpace(LOCATIONS * sizeof(Entry));
 }
 
 /*
@@ -81,7 +82,7 @@ actor_location_attach(void)
 {
 	bool		found;
 
-	entries = ShmemInitStruct("actor locations", actor_location_size(), &found);
+	entries = ShmemInitStruct("actor locations", LOCATIONS * sizeof(Entry), &found);
 	if (found)
 		return;
 	for (int i = 0; i < LOCATIONS; i++)

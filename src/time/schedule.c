@@ -32,6 +32,9 @@
 #include "base/base.h"
 #include "time/time.h"
 
+/* smallest step of a grid, in microseconds */
+#define GRID_STEP_MIN		(100 * INT64CONST(1000))
+
 static bool span_is_absurd(const Interval *span);
 _Noreturn static void refuse_instant(const char *what, TimestampTz instant,
 									 const char *detail);
@@ -392,4 +395,21 @@ first_past(const ActorSchedule *schedule, int64 k, TimestampTz limit)
 			before = middle;
 	}
 	return past;
+}
+
+/* grids ----------------------------------------------------------------- */
+
+/*
+ * actor_grid_point
+ *		The first multiple of a step, which is not taken too small, that is not
+ *		before a time.
+ */
+TimestampTz
+actor_grid_point(TimestampTz time, int64 step)
+{
+	int64		past;
+
+	step = Max(step, GRID_STEP_MIN);
+	past = time % step;
+	return past == 0 ? time : time - past + (time > 0 ? step : 0);
 }

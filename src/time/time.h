@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * schedule.h
+ * time.h
  *		When reminders, timers and delayed messages are due.
  *
  * IDENTIFICATION
@@ -8,12 +8,13 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef ACTOR_SCHEDULE_H
-#define ACTOR_SCHEDULE_H
+#ifndef ACTOR_TIME_H
+#define ACTOR_TIME_H
 
 #include "datatype/timestamp.h"
 #include "fmgr.h"
 #include "pgtime.h"
+#include "utils/jsonb.h"
 
 /* A due time or ttl as written: nothing, an instant, or a span from a base */
 typedef struct ActorWhen
@@ -103,6 +104,12 @@ extern int64 actor_schedule_next(const ActorSchedule *schedule, int64 k,
 								 TimestampTz *at, int64 *missed);
 
 extern int64 actor_retry_delay(const ActorRetryPolicy *policy, int32 attempt);
+extern TimestampTz actor_grid_point(TimestampTz time, int64 step);
+
+/* policy.c */
+
+extern bool actor_catch_up_from_text(const text *word, ActorCatchUp *policy);
+extern void actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy);
 
 /* schedule_request.c */
 
@@ -112,4 +119,4 @@ extern void actor_schedule_from_intervals(ActorScheduleRequest *request, Functio
 										  int first);
 extern text *actor_interval_text(Interval *interval);
 
-#endif							/* ACTOR_SCHEDULE_H */
+#endif							/* ACTOR_TIME_H */

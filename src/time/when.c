@@ -22,6 +22,7 @@
 #include "utils/datetime.h"
 #include "utils/timestamp.h"
 
+#include "base/base.h"
 #include "time/time.h"
 
 #define DIGITS			"0123456789"

@@ -45,20 +45,12 @@
 #include "base/base.h"
 #include "base/compat.h"
 #include "shared/shared.h"
-
-PG_FUNCTION_INFO_V1(actor_open_turn);
-PG_FUNCTION_INFO_V1(actor_close_turn);
+#include "stat/stat.h"
+#include "turn/turn.h"
 
 /* pauses between two looks of somebody who waits, in milliseconds */
 #define LOOK_MIN_MS			10
 #define LOOK_MAX_MS			250
-
-static ActorQuery open_turn = {
-	"UPDATE actor.activation SET reentrancy_id = $3, turn_expires_at = $4"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2",
-	4, {TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID}
-};
 
 /*
  * Turns this transaction has closed, by the number of their condition
@@ -108,6 +100,20 @@ actor_lease_is_open(const ActorRef *actor)
 }
 
 /*
+ * actor_lease_is_open_to
+ *		Whether the turn of an actor is open, to the chain of that id if it is not
+ *		NULL.
+ */
+bool
+actor_lease_is_open_to(const ActorRef *actor, const pg_uuid_t *id)
+{
+	ActorActivation seen;
+
+	actor_activation_look(actor, &seen);
+	return is_open(&seen) && (id == NULL || same_id(&seen.reentrancy_id, id));
+}
+
+/*
  * actor_lease_pass
  *		Enters a turn that was taken, for somebody who belongs to no chain.  If
  *		one has it open, gives the turn back and returns false.
@@ -127,11 +133,12 @@ actor_lease_pass(const ActorRef *actor)
 }
 
 /*
- * Refuses a writer who cannot wait until the turn is closed: he holds other
- * turns, for which the chain may wait, or this one.
+ * actor_lease_refuse_open
+ *		Refuses a writer who cannot wait until the turn is closed: he holds
+ *		other turns, for which the chain may wait, or this one.
  */
-static void
-refuse_open(const ActorRef *actor, const text *method)
+void
+actor_lease_refuse_open(const ActorRef *actor, const text *method)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -166,7 +173,7 @@ refuse(const ActorRef *actor, const text *method, const pg_uuid_t *id)
 {
 	if (id != NULL)
 		refuse_id(actor, method);
-	refuse_open(actor, method);
+	actor_lease_refuse_open(actor, method);
 }
 
 /* waiting --------------------------------------------------------------- */
@@ -363,7 +370,7 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		actor_activation_look(actor, &seen);
 		if (is_open(&seen) ? admits(&seen, id) : id == NULL)
 			break;
-		if (id != NULL || actor_frame_current() != NULL || !actor_turn_waiting_allowed() ||
+		if (id != NULL || actor_frame_current() != NULL || !actor_lock_waiting_allowed() ||
 			actor_turn_is_kept(actor))
 			refuse(actor, method, id);
 		actor_turn_leave(actor);
@@ -378,179 +385,4 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 	}
 	actor_turn_set_entered(actor);
 	return waited;
-}
-
-/* opening and closing --------------------------------------------------- */
-
-/*
- * The time for which a turn is opened, in microseconds.
- */
-static int64
-ttl_argument(FunctionCallInfo fcinfo, int number)
-{
-	Interval   *ttl;
-	int64		us;
-
-	if (PG_ARGISNULL(number))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", "ttl")));
-	ttl = PG_GETARG_INTERVAL_P(number);
-	us = actor_interval_us(ttl);
-	if (us <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("ttl must be greater than zero")));
-	if (us > (int64) actor_max_open_turn * 1000)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("ttl must not be longer than %d ms", actor_max_open_turn),
-				 errhint("\"%s\" limits it.", "actor.max_open_turn")));
-	return us;
-}
-
-/*
- * Finds the type of an actor whose turn the current user may open.
- */
-static ActorType *
-type_to_open(const ActorRef *actor)
-{
-	ActorType  *type;
-
-	AcceptInvalidationMessages();
-	type = actor_type_lookup(actor->type);
-	actor_type_check_usage(type);
-	if (!actor_method_any_writing(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied for actor type \"%s\"", type->name),
-				 errdetail("Opening a turn needs the right to call a writing method of the type.")));
-	if (!actor_type_reentrant(type))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot open a turn of actor type \"%s\", which is not reentrant",
-						type->name),
-				 errhint("Register the type with reentrancy => true to allow it.")));
-	return type;
-}
-
-/*
- * Refuses what writes where nothing can be written.
- */
-static void
-check_can_write(const char *function, const char *action)
-{
-	PreventCommandIfReadOnly(function);
-	actor_frame_check_writing(function);
-	PreventCommandIfParallelMode(function);
-	actor_turn_check_isolation(action);
-}
-
-/*
- * Writes who has the turn open; an id of NULL stands for nobody.
- */
-static void
-write_open_turn(const ActorRef *actor, const pg_uuid_t *id, TimestampTz expires_at)
-{
-	ActorActivation seen;
-	ActorBookkeeping bookkeeping;
-	Datum		values[4];
-	char		nulls[4] = {' ', ' ', ' ', ' '};
-
-	actor_activation_look(actor, &seen);
-	values[0] = PointerGetDatum(actor->type);
-	values[1] = PointerGetDatum(actor->id);
-	values[2] = PointerGetDatum(id);
-	values[3] = TimestampTzGetDatum(expires_at);
-	if (id == NULL)
-		nulls[2] = nulls[3] = 'n';
-	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(&open_turn, values, nulls);
-	actor_bookkeeping_end(&bookkeeping);
-
-	seen.opened = id != NULL;
-	if (id != NULL)
-		seen.reentrancy_id = *id;
-	seen.turn_expires_at = expires_at;
-	actor_turn_know(actor, &seen);
-}
-
-Datum
-actor_open_turn(PG_FUNCTION_ARGS)
-{
-	ActorRef	actor;
-	ActorType  *type;
-	uint64		generation = actor_catalog_generation();
-	int64		ttl;
-	pg_uuid_t  *id;
-
-	actor_ref_arguments(&actor, fcinfo);
-	ttl = ttl_argument(fcinfo, 2);
-	if (actor_frame_current() != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("cannot open a turn inside a method"),
-				 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
-	type = type_to_open(&actor);
-	check_can_write("actor_open_turn()", "open a turn");
-
-	if (actor_lease_enter(&actor, NULL, actor_type_call_timeout(type), NULL))
-		type = type_to_open(&actor);
-	/* this transaction keeps itself from waiting */
-	if (actor_lease_is_open(&actor))
-		refuse_open(&actor, NULL);
-	actor_pause_check(&actor, NULL);
-	/* looking at the actor may have dropped what is cached */
-	if (generation != actor_catalog_generation())
-		type = type_to_open(&actor);
-	if (actor_activate(&actor, type, generation))
-		(void) type_to_open(&actor);
-
-	id = DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
-	write_open_turn(&actor, id, GetCurrentTimestamp() + ttl);
-	PG_RETURN_UUID_P(id);
-}
-
-/*
- * Whether the turn of an actor is open, to the chain of that id if it is not
- * NULL.
- */
-static bool
-is_open_to(const ActorRef *actor, const pg_uuid_t *id)
-{
-	ActorActivation seen;
-
-	actor_activation_look(actor, &seen);
-	return is_open(&seen) && (id == NULL || same_id(&seen.reentrancy_id, id));
-}
-
-Datum
-actor_close_turn(PG_FUNCTION_ARGS)
-{
-	ActorRef	actor;
-	pg_uuid_t  *id = PG_ARGISNULL(2) ? NULL : PG_GETARG_UUID_P(2);
-
-	actor_ref_arguments(&actor, fcinfo);
-	AcceptInvalidationMessages();
-	/* whoever has the id has the right */
-	if (id == NULL)
-		actor_type_require_owner(actor.type);
-	else
-		actor_type_require(actor.type);
-	check_can_write("actor_close_turn()", "close a turn");
-
-	/* before the turn is taken, so that a stranger cannot hold up the actor */
-	if (!is_open_to(&actor, id))
-		PG_RETURN_BOOL(false);
-	(void) actor_turn_enter(&actor, NULL,
-							actor_type_call_timeout(actor_type_get(actor.type)));
-	if (!is_open_to(&actor, id))
-	{
-		actor_turn_leave(&actor);
-		PG_RETURN_BOOL(false);
-	}
-	actor_turn_set_entered(&actor);
-	write_open_turn(&actor, NULL, 0);
-	actor_lease_ended(&actor);
-	PG_RETURN_BOOL(true);
 }

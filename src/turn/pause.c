@@ -36,8 +36,10 @@
 #include "utils/resowner.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "turn/turn.h"
 
 PG_FUNCTION_INFO_V1(actor_pause);
 PG_FUNCTION_INFO_V1(actor_resume);

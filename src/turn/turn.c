@@ -45,7 +45,10 @@
 #include "utils/memutils.h"
 
 #include "base/base.h"
-#include "base/compat.h"
+#include "store/store.h"
+#include "stat/stat.h"
+#include "type/type.h"
+#include "turn/turn.h"
 
 /* held turns up to this number are searched one by one */
 #define LINEAR_SEARCH_MAX	16
@@ -74,9 +77,6 @@ static int	held_count = 0;
 static int	held_space = 0;
 static HTAB *held_index = NULL; /* of the actors, when there are many */
 
-/* whether a turn that is not free may be waited for */
-static bool waiting_allowed = true;
-
 /* whether what the server says of a wait is to have the call chain */
 static bool explain_wait = false;
 
@@ -89,6 +89,7 @@ actor_turn_init(void)
 {
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
+	actor_type_forget_activations = actor_turn_forget_known;
 }
 
 /* held turns ------------------------------------------------------------ */
@@ -308,27 +309,6 @@ lock_turn(const ActorRef *actor, bool wait)
 	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/*
- * actor_turn_allow_waiting
- *		Whether turns are waited for from now on; if not, one that is not free
- *		raises lock_not_available at once.  Lasts until it is changed again.
- */
-void
-actor_turn_allow_waiting(bool allowed)
-{
-	waiting_allowed = allowed;
-}
-
-/*
- * actor_turn_waiting_allowed
- *		Whether turns are waited for.
- */
-bool
-actor_turn_waiting_allowed(void)
-{
-	return waiting_allowed;
-}
-
 static void
 refuse_to_wait(const ActorRef *actor)
 {
@@ -419,7 +399,7 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 
 	if (actor_turn_try_enter(actor, method))
 		return generation != actor_catalog_generation();
-	if (!waiting_allowed)
+	if (!actor_lock_waiting_allowed())
 		refuse_to_wait(actor);
 	(void) actor_type_share(actor->type, timeout);
 	wait_for_turn(actor, method, timeout);

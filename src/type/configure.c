@@ -19,6 +19,7 @@
 
 #include "base/base.h"
 #include "time/time.h"
+#include "type/type.h"
 
 PG_FUNCTION_INFO_V1(actor_configure);
 

@@ -31,6 +31,10 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "time/time.h"
+#include "store/store.h"
+#include "stat/stat.h"
+#include "type/type.h"
 
 struct ActorMethod
 {

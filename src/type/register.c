@@ -30,9 +30,14 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "store/store.h"
+#include "shared/shared.h"
+#include "type/type.h"
 
 PG_FUNCTION_INFO_V1(actor_register);
 PG_FUNCTION_INFO_V1(actor_unregister);
+
+ActorForgetActivations actor_type_forget_activations = NULL;
 
 /* arguments of actor_register */
 enum
@@ -440,7 +445,7 @@ actor_unregister(PG_FUNCTION_ARGS)
 	actor_type_require_owner(type);
 	clear_type_data(type, PG_GETARG_BOOL(1));
 	/* also those of turns that this transaction has */
-	actor_turn_forget_known(type);
+	actor_type_forget_activations(type);
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&delete_type, values, NULL);

@@ -39,6 +39,8 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "store/store.h"
+#include "type/type.h"
 
 static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
@@ -387,6 +389,8 @@ actor_type_scan_interval(const ActorType *type)
 	return type->scan_interval >= 0 ?
 		type->scan_interval : actor_scan_interval_default * INT64CONST(1000);
 }
+
+/* rights ---------------------------------------------------------------- */
 
 /*
  * actor_type_check_same

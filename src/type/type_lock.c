@@ -30,6 +30,8 @@
 #include "utils/inval.h"
 
 #include "base/base.h"
+#include "store/store.h"
+#include "type/type.h"
 
 /*
  * The key of the lock of a type.
@@ -96,7 +98,7 @@ actor_type_share(const text *type, int timeout)
 
 	if (!actor_type_try_share(type))
 	{
-		if (!actor_turn_waiting_allowed())
+		if (!actor_lock_waiting_allowed())
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),

@@ -26,7 +26,10 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "type/type.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(actor_doctor);
 

@@ -22,8 +22,11 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "stat/stat.h"
+#include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "stat/stat.h"
+#include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(actor_metrics);
 PG_FUNCTION_INFO_V1(actor_get_gauges);

@@ -23,8 +23,13 @@
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "life/life.h"
+#include "reminder/reminder.h"
+#include "fire/fire.h"
+#include "worker/internal.h"
 
 /* most actors that are deactivated in one transaction */
 #define DEACTIVATE_MAX		100

@@ -35,9 +35,11 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "fire/fire.h"
+#include "time/time.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "fire/fire.h"
+#include "worker/internal.h"
 
 static ProcessUtility_hook_type previous_utility = NULL;
 

@@ -26,10 +26,10 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "fire/fire.h"
-#include "fire/round.h"
-#include "stat/stat.h"
 #include "shared/shared.h"
+#include "stat/stat.h"
+#include "fire/fire.h"
+#include "worker/internal.h"
 
 static ActorExecutorStart start;
 

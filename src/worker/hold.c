@@ -41,6 +41,7 @@
 #include "base/base.h"
 #include "base/compat.h"
 #include "shared/shared.h"
+#include "worker/internal.h"
 
 /* how long a command waits for workers to end, in milliseconds */
 #define HOLD_WAIT_MS	5000

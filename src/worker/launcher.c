@@ -38,8 +38,9 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "stat/stat.h"
 #include "shared/shared.h"
+#include "stat/stat.h"
+#include "worker/internal.h"
 
 /* how long one database may hold up the look into the others, in milliseconds */
 #define LOOK_MS				5000

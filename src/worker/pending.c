@@ -19,8 +19,9 @@
 #include "utils/acl.h"
 
 #include "base/base.h"
+#include "store/store.h"
 #include "fire/fire.h"
-#include "shared/shared.h"
+#include "worker/internal.h"
 
 /* the earliest row of each role, by skipping from role to role in the index */
 #define ROLES_OF(table, name) \

@@ -23,8 +23,9 @@
 #include "catalog/pg_type.h"
 
 #include "base/base.h"
-#include "fire/fire.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "worker/internal.h"
 
 /* most rows that are removed in one transaction */
 #define PURGE_MAX			1000
@@ -62,16 +63,6 @@ static PurgedTable tables[] = {
 	PURGED_TABLE("actor.request", "request_id", TEXTOID, "created_at", &actor_request_retention),
 	PURGED_TABLE("actor.failure", "failure_id", INT8OID, "failed_at", &actor_failure_retention)
 };
-
-/*
- * actor_purge_time
- *		When something is removed that expires then.
- */
-TimestampTz
-actor_purge_time(TimestampTz expires_at)
-{
-	return actor_grid_point(expires_at, actor_scan_interval_default * INT64CONST(1000));
-}
 
 static int64
 retention_us(const PurgedTable *table)

@@ -42,9 +42,11 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "fire/fire.h"
-#include "stat/stat.h"
+#include "store/store.h"
 #include "shared/shared.h"
+#include "stat/stat.h"
+#include "fire/fire.h"
+#include "worker/internal.h"
 
 /* how soon roles whose rows are due are looked at again, in milliseconds */
 #define WATCH_MS			100

@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
- * actor.c
- *		Start of the library: settings, shared memory, and the checks of
- *		arguments that all SQL functions share.
+ * settings.c
+ *		Settings that more than one file uses.
  *
  * IDENTIFICATION
- *		src/base/actor.c
+ *		src/base/settings.c
  *
  *-------------------------------------------------------------------------
  */
@@ -13,19 +12,11 @@
 
 #include <limits.h>
 
-#include "access/detoast.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "shared/shared.h"
 
-PG_MODULE_MAGIC;
-
-/* settings */
 bool		actor_enabled = true;
 int			actor_max_turns_per_transaction = 1000;
 int			actor_max_open_turn = 3600000;
@@ -47,39 +38,14 @@ int			actor_max_executors = 4;
 int			actor_max_workers = 0;
 bool		actor_locate_rows = true;
 
-#if PG_VERSION_NUM >= 150000
-static shmem_request_hook_type previous_shmem_request = NULL;
-#endif
-static shmem_startup_hook_type previous_shmem_startup = NULL;
-
-void		_PG_init(void);
-
-static void define_settings(void);
-static void start_preloaded(void);
-
+/*
+ * actor_settings_init
+ *		Defines the settings.
+ *
+ * Those that only one file knows are defined there.
+ */
 void
-_PG_init(void)
-{
-	define_settings();
-	actor_catalog_init();
-	actor_turn_init();
-	actor_frame_init();
-	actor_lease_init();
-	actor_pause_init();
-	actor_stats_init();
-	actor_activity_init();
-	actor_trace_init();
-	actor_workers_init();
-
-	/* pg_upgrade's servers run no workers */
-	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)
-		start_preloaded();
-
-	MarkGUCPrefixReserved("actor");
-}
-
-static void
-define_settings(void)
+actor_settings_init(void)
 {
 	DefineCustomBoolVariable("actor.enabled",
 							 "Enables the firing of reminders.",
@@ -184,177 +150,4 @@ define_settings(void)
 								Max(max_worker_processes - 3, 2), 2,
 								ACTOR_MAX_WORKERS_LIMIT,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
-}
-
-/* hooks ----------------------------------------------------------------- */
-
-#if PG_VERSION_NUM >= 150000
-static void
-shmem_request(void)
-{
-	if (previous_shmem_request)
-		previous_shmem_request();
-	actor_shared_request();
-	actor_stats_request();
-}
-#endif
-
-static void
-shmem_startup(void)
-{
-	if (previous_shmem_startup)
-		previous_shmem_startup();
-	actor_shared_attach();
-	actor_stats_attach();
-}
-
-/*
- * What only works in shared_preload_libraries: shared memory and workers.
- */
-static void
-start_preloaded(void)
-{
-#if PG_VERSION_NUM >= 150000
-	previous_shmem_request = shmem_request_hook;
-	shmem_request_hook = shmem_request;
-#else
-	actor_shared_request();
-	actor_stats_request();
-#endif
-	previous_shmem_startup = shmem_startup_hook;
-	shmem_startup_hook = shmem_startup;
-	actor_hold_init();
-	actor_commands_init();
-	actor_launcher_register();
-}
-
-/* arguments ------------------------------------------------------------- */
-
-/*
- * actor_check_text
- *		Refuses NULL (22004) and what is empty or too long (22023); "what"
- *		names the argument in the message.
- */
-void
-actor_check_text(text *value, bool isnull, const char *what, int limit)
-{
-	int			len;
-
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", what)));
-	len = VARSIZE_ANY_EXHDR(value);
-	if (len < 1 || len > limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s must have 1 to %d bytes", what, limit),
-				 errdetail("It has %d bytes.", len)));
-}
-
-/*
- * actor_text_argument
- *		An argument of type text, checked and detoasted.
- */
-text *
-actor_text_argument(FunctionCallInfo fcinfo, int number, const char *what, int limit)
-{
-	text	   *value = NULL;
-
-	/* no toast is fetched only to say that it is too long */
-	if (!PG_ARGISNULL(number))
-	{
-		Datum		datum = PG_GETARG_DATUM(number);
-		Size		len = toast_raw_datum_size(datum) - VARHDRSZ;
-
-		if (len > (Size) limit)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("%s must have 1 to %d bytes", what, limit),
-					 errdetail("It has %zu bytes.", len)));
-		value = PG_GETARG_TEXT_PP(number);
-	}
-	actor_check_text(value, value == NULL, what, limit);
-	return value;
-}
-
-/*
- * actor_ref_arguments
- *		The actor that the first two arguments name.
- */
-void
-actor_ref_arguments(ActorRef *actor, FunctionCallInfo fcinfo)
-{
-	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
-	text	   *id = actor_text_argument(fcinfo, 1, "actor id", ACTOR_MAX_NAME_LEN);
-
-	actor_ref_init(actor, type, id);
-}
-
-/* FNV-1a over some bytes */
-static uint64
-hash_bytes_into(uint64 hash, const unsigned char *bytes, int len)
-{
-	for (int i = 0; i < len; i++)
-	{
-		hash ^= bytes[i];
-		hash *= UINT64CONST(0x100000001b3);
-	}
-	return hash;
-}
-
-/*
- * actor_ref_init
- *		Makes a reference; the texts are not copied.
- *
- * The hash is FNV-1a over type, a zero byte and id, followed by the final mix
- * of MurmurHash3.  It names the turn's lock, and libraries of two versions may
- * serve one server during an upgrade: the formula must never change.
- */
-void
-actor_ref_init(ActorRef *actor, text *type, text *id)
-{
-	static const unsigned char zero[1] = {0};
-	uint64		hash = UINT64CONST(0xcbf29ce484222325);
-
-	hash = hash_bytes_into(hash, (unsigned char *) VARDATA_ANY(type),
-						   VARSIZE_ANY_EXHDR(type));
-	hash = hash_bytes_into(hash, zero, 1);
-	hash = hash_bytes_into(hash, (unsigned char *) VARDATA_ANY(id),
-						   VARSIZE_ANY_EXHDR(id));
-	hash ^= hash >> 33;
-	hash *= UINT64CONST(0xff51afd7ed558ccd);
-	hash ^= hash >> 33;
-	hash *= UINT64CONST(0xc4ceb9fe1a85ec53);
-	hash ^= hash >> 33;
-
-	actor->type = type;
-	actor->id = id;
-	actor->hash = hash;
-}
-
-bool
-actor_text_equal(const text *a, const text *b)
-{
-	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
-}
-
-bool
-actor_text_is(const text *value, const char *string)
-{
-	size_t		len = VARSIZE_ANY_EXHDR(value);
-
-	return strlen(string) == len && memcmp(VARDATA_ANY(value), string, len) == 0;
-}
-
-/*
- * actor_ref_equal
- *		Whether two references name the same actor, hash collisions or not.
- */
-bool
-actor_ref_equal(const ActorRef *a, const ActorRef *b)
-{
-	return a->hash == b->hash &&
-		actor_text_equal(a->id, b->id) && actor_text_equal(a->type, b->type);
 }

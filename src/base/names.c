@@ -1,0 +1,147 @@
+/*-------------------------------------------------------------------------
+ *
+ * names.c
+ *		Names and references: the checks of arguments that all SQL functions
+ * share, and the identity of an actor.
+ *
+ * IDENTIFICATION
+ *		src/base/names.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+
+#include "base/base.h"
+
+/* arguments ------------------------------------------------------------- */
+
+/*
+ * actor_check_text
+ *		Refuses NULL (22004) and what is empty or too long (22023); "what"
+ *		names the argument in the message.
+ */
+void
+actor_check_text(text *value, bool isnull, const char *what, int limit)
+{
+	int			len;
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", what)));
+	len = VARSIZE_ANY_EXHDR(value);
+	if (len < 1 || len > limit)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must have 1 to %d bytes", what, limit),
+				 errdetail("It has %d bytes.", len)));
+}
+
+/*
+ * actor_text_argument
+ *		An argument of type text, checked and detoasted.
+ */
+text *
+actor_text_argument(FunctionCallInfo fcinfo, int number, const char *what, int limit)
+{
+	text	   *value = NULL;
+
+	/* no toast is fetched only to say that it is too long */
+	if (!PG_ARGISNULL(number))
+	{
+		Datum		datum = PG_GETARG_DATUM(number);
+		Size		len = toast_raw_datum_size(datum) - VARHDRSZ;
+
+		if (len > (Size) limit)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("%s must have 1 to %d bytes", what, limit),
+					 errdetail("It has %zu bytes.", len)));
+		value = PG_GETARG_TEXT_PP(number);
+	}
+	actor_check_text(value, value == NULL, what, limit);
+	return value;
+}
+
+/*
+ * actor_ref_arguments
+ *		The actor that the first two arguments name.
+ */
+void
+actor_ref_arguments(ActorRef *actor, FunctionCallInfo fcinfo)
+{
+	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	text	   *id = actor_text_argument(fcinfo, 1, "actor id", ACTOR_MAX_NAME_LEN);
+
+	actor_ref_init(actor, type, id);
+}
+
+/* FNV-1a over some bytes */
+static uint64
+hash_bytes_into(uint64 hash, const unsigned char *bytes, int len)
+{
+	for (int i = 0; i < len; i++)
+	{
+		hash ^= bytes[i];
+		hash *= UINT64CONST(0x100000001b3);
+	}
+	return hash;
+}
+
+/*
+ * actor_ref_init
+ *		Makes a reference; the texts are not copied.
+ *
+ * The hash is FNV-1a over type, a zero byte and id, followed by the final mix
+ * of MurmurHash3.  It names the turn's lock, and libraries of two versions may
+ * serve one server during an upgrade: the formula must never change.
+ */
+void
+actor_ref_init(ActorRef *actor, text *type, text *id)
+{
+	static const unsigned char zero[1] = {0};
+	uint64		hash = UINT64CONST(0xcbf29ce484222325);
+
+	hash = hash_bytes_into(hash, (unsigned char *) VARDATA_ANY(type),
+						   VARSIZE_ANY_EXHDR(type));
+	hash = hash_bytes_into(hash, zero, 1);
+	hash = hash_bytes_into(hash, (unsigned char *) VARDATA_ANY(id),
+						   VARSIZE_ANY_EXHDR(id));
+	hash ^= hash >> 33;
+	hash *= UINT64CONST(0xff51afd7ed558ccd);
+	hash ^= hash >> 33;
+	hash *= UINT64CONST(0xc4ceb9fe1a85ec53);
+	hash ^= hash >> 33;
+
+	actor->type = type;
+	actor->id = id;
+	actor->hash = hash;
+}
+
+bool
+actor_text_equal(const text *a, const text *b)
+{
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+bool
+actor_text_is(const text *value, const char *string)
+{
+	size_t		len = VARSIZE_ANY_EXHDR(value);
+
+	return strlen(string) == len && memcmp(VARDATA_ANY(value), string, len) == 0;
+}
+
+/*
+ * actor_ref_equal
+ *		Whether two references name the same actor, hash collisions or not.
+ */
+bool
+actor_ref_equal(const ActorRef *a, const ActorRef *b)
+{
+	return a->hash == b->hash &&
+		actor_text_equal(a->id, b->id) && actor_text_equal(a->type, b->type);
+}

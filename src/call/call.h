@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * call.h
+ *		Calls of methods.
+ *
+ * IDENTIFICATION
+ *		src/call/call.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_CALL_H
+#define ACTOR_CALL_H
+
+#include "base/base.h"
+#include "type/type.h"
+
+/* frame.c */
+
+extern void actor_frame_init(void);
+extern void actor_frame_check_reentry(const ActorRef *actor, const ActorType *type,
+									  const text *method);
+
+/* convert.c */
+
+extern Jsonb *actor_to_jsonb(Datum value, Oid type);
+extern Datum actor_from_jsonb(JsonbValue *value, Oid type, bool *isnull);
+
+/* invoke.c */
+
+/*
+ * Makes sure that an actor, whose turn is held, is active; see lifecycle.c,
+ * which fills this in.
+ */
+typedef bool (*ActorBeginLife) (const ActorRef *actor, ActorType *type, uint64 generation);
+
+extern ActorBeginLife actor_begin_life;
+
+extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
+						 Jsonb *payload, const pg_uuid_t *reentrancy_id,
+						 text *request_id, const ActorCause *cause);
+extern Oid	actor_check_method(const text *type_name, const text *method_name);
+extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);
+
+/* request.c */
+
+extern bool actor_request_find(const ActorRef *actor, text *request_id, const text *method,
+							   Jsonb *payload, Jsonb **result);
+extern bool actor_request_reserve(const ActorRef *actor, text *request_id,
+								  const text *method, Jsonb *payload, int64 *message_id);
+extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
+								Jsonb *payload, Jsonb *result);
+
+#endif							/* ACTOR_CALL_H */

@@ -1,0 +1,117 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *		What the files of this room share.
+ *
+ * IDENTIFICATION
+ *		src/fire/internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_FIRE_INTERNAL_H
+#define ACTOR_FIRE_INTERNAL_H
+
+#include "fire/fire.h"
+#include "time/time.h"
+
+/* firing.c */
+
+/* How long a firing may wait; all zero: not at all, and for every lock. */
+typedef struct ActorFireMode
+{
+	bool		in_batch;		/* what would have to wait is put off */
+	int			turn_wait;		/* ms to queue for the turn, 0: not at all */
+	int			lock_wait;		/* ms the method waits for a lock, 0: for ever */
+	int			time_limit;		/* ms the method may take, 0: no limit */
+	TimestampTz clock;			/* what to take for the current time, 0: that */
+} ActorFireMode;
+
+typedef enum ActorFiringResult
+{
+	FIRING_DONE,				/* the method ran */
+	FIRING_SKIPPED,				/* it did not have to run, or must not now */
+	FIRING_FAILED,				/* the method failed, which is written down */
+	FIRING_BUSY,				/* somebody else has the actor or the row, or
+								 * the row is not as it was seen */
+	FIRING_OPEN,				/* a chain of calls has the actor's turn open */
+	FIRING_STOPPED,				/* the method was made to end */
+	FIRING_WOULD_WAIT,			/* the method would have to wait */
+	FIRING_SLOW					/* the method took too long for a batch */
+} ActorFiringResult;
+
+extern List *actor_due_scan(const NameData *role, TimestampTz from, TimestampTz until,
+							int limit);
+extern TimestampTz actor_due_next(const NameData *role, TimestampTz after);
+extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
+									const ActorFireMode *mode);
+extern bool actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error);
+
+/* retry.c */
+
+/* a retry of what has failed */
+typedef struct ActorRetry
+{
+	TimestampTz at;
+	int32		attempt;
+	int32		deferrals;		/* failures in a row that do not count */
+} ActorRetry;
+
+extern bool actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
+							 TimestampTz started_at, TimestampTz now,
+							 ActorRetry *retry);
+
+/* idle.c */
+
+extern TimestampTz actor_idle_next(const NameData *owner);
+extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMode *mode);
+
+/* delivery.c */
+
+extern int64 actor_message_generation(const ActorRef *actor, int64 message_id,
+									  TimestampTz due_at);
+extern ActorFiringResult actor_message_fire(const ActorDue *due, const NameData *role,
+											const ActorFireMode *mode);
+extern bool actor_message_failed(const ActorDue *due, const NameData *role,
+								 ErrorData *error, TimestampTz started_at);
+extern bool actor_message_give_up(const ActorDue *due, const NameData *role,
+								  ErrorData *error);
+extern uint64 actor_messages_hide(List *due_list);
+
+/* callback.c */
+
+extern bool actor_callback_leaving(void);
+extern ActorFiringResult actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
+											void (*body) (void *arg), void *arg,
+											ErrorData **error);
+extern void actor_callback_settle(void);
+extern void actor_callback_abandon(void);
+
+/* session.c */
+
+extern void actor_session_begin(void);
+extern bool actor_session_spoiled(void);
+extern void actor_session_close(void);
+extern void actor_session_forget(void);
+
+/* round_memory.c */
+
+/* a row that runs alone */
+typedef struct ActorLoner
+{
+	int64		generation;		/* hash key */
+	bool		for_good;		/* also when it has run */
+	int			turn_wait;		/* ms it queues for the turn; 0: not yet */
+	TimestampTz tried_at;		/* 0: has not run alone yet */
+} ActorLoner;
+
+extern void actor_round_memory_start(void);
+extern void actor_round_memory_limit(void);
+extern TimestampTz actor_busy_note(uint64 key, int64 limit);
+extern TimestampTz actor_busy_until(uint64 key);
+extern void actor_busy_forget(uint64 key);
+extern void actor_busy_forget_all(void);
+extern ActorLoner *actor_loner_note(int64 generation);
+extern bool actor_loner_is(int64 generation);
+extern void actor_loner_forget(int64 generation);
+
+#endif							/* ACTOR_FIRE_INTERNAL_H */

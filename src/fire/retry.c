@@ -1,0 +1,88 @@
+/*-------------------------------------------------------------------------
+ *
+ * retry.c
+ *		When what has failed is tried again.
+ *
+ * IDENTIFICATION
+ *		src/fire/retry.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "utils/timestamp.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+#include "time/time.h"
+#include "fire/internal.h"
+
+
+/* errors that are nobody's fault: first and longest pause, and how many */
+#define DEFERRAL_MIN_US		(10 * INT64CONST(1000))
+#define DEFERRAL_MAX_US		(10 * USECS_PER_SEC)
+#define DEFERRALS_MAX		100
+
+/*
+ * Whether an error is nobody's fault: the same attempt is made again.  A
+ * method that was cancelled because it ran too long is at fault.
+ */
+static bool
+is_innocent(const ErrorData *error, TimestampTz started_at)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_OUT_OF_MEMORY:
+			return true;
+		case ERRCODE_QUERY_CANCELED:
+			return !TimestampDifferenceExceeds(started_at, GetCurrentTimestamp(),
+											   actor_callback_timeout) ||
+				actor_callback_timeout == 0;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Pause after so many innocent errors, with jitter so that two parties of a
+ * deadlock do not meet again.
+ */
+static int64
+deferral_delay(int32 deferrals)
+{
+	int64		delay = DEFERRAL_MIN_US << Min(deferrals, 10);
+
+	delay = Min(delay, DEFERRAL_MAX_US);
+	return delay / 2 + (int64) (actor_random_fraction() * (delay / 2));
+}
+
+/*
+ * actor_retry_plan
+ *		When to try again what has failed, which is in "retry" as it was for
+ *		the failed attempt; false if it is to be given up.
+ */
+bool
+actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
+				 TimestampTz started_at, TimestampTz now, ActorRetry *retry)
+{
+	bool		innocent = is_innocent(error, started_at);
+	int64		delay;
+
+	if (innocent && retry->deferrals < DEFERRALS_MAX)
+	{
+		retry->at = now + deferral_delay(retry->deferrals);
+		retry->deferrals++;
+		return true;
+	}
+	delay = actor_retry_delay(policy, retry->attempt);
+	if (delay < 0)
+		return false;
+	retry->at = now + delay;
+	retry->attempt++;
+	if (!innocent)
+		retry->deferrals = 0;
+	return true;
+}

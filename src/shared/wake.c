@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * wake.c
+ *		Waking the workers.
+ *
+ * No wake-up is lost.  A scheduler takes next_look and sets it to "never"
+ * before it takes the snapshot it looks with, and afterwards lowers it to the
+ * time it will look again.  A backend lowers it after its commit has become
+ * visible, and then sets the latch.  If it finds a value that is early enough
+ * it need do nothing: the scheduler has not taken that value yet, so its next
+ * snapshot will be younger than the commit.
+ *
+ * IDENTIFICATION
+ *		src/shared/wake.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/resowner.h"
+
+#include "base/base.h"
+#include "time/time.h"
+#include "shared/shared.h"
+
+/* earliest due time this transaction has made; reported when it commits */
+static TimestampTz pending_due = DT_NOEND;
+
+/* the same of the transaction that is being committed */
+static TimestampTz committed_due = DT_NOEND;
+
+
+/*
+ * actor_wake_at
+ *		Makes sure that, if this transaction commits, somebody looks for due
+ *		rows at that time.
+ */
+void
+actor_wake_at(TimestampTz due)
+{
+	pending_due = Min(pending_due, due);
+}
+
+/*
+ * Subtransactions are ignored: a look for something that was rolled back does
+ * no harm.  What is prepared becomes visible elsewhere, and is found when that
+ * has happened; see commands.c.
+ */
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_COMMIT:
+			committed_due = pending_due;
+			pending_due = DT_NOEND;
+			break;
+		case XACT_EVENT_ABORT:
+		case XACT_EVENT_PREPARE:
+			pending_due = DT_NOEND;
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * The transaction has ended so far that others have been told what to
+ * invalidate: whoever is woken now does not work with what was true before.
+ */
+static void
+release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	TimestampTz due = committed_due;
+
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || due == DT_NOEND)
+		return;
+	committed_due = DT_NOEND;
+	if (actor_shared != NULL)
+		actor_worker_report(MyDatabaseId, due);
+}
+
+void
+actor_wake_init(void)
+{
+	RegisterXactCallback(xact_callback, NULL);
+	RegisterResourceReleaseCallback(release_callback, NULL);
+}
+
+/*
+ * actor_purge_time
+ *		When something is removed that expires then.
+ */
+TimestampTz
+actor_purge_time(TimestampTz expires_at)
+{
+	return actor_grid_point(expires_at, actor_scan_interval_default * INT64CONST(1000));
+}

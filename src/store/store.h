@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * store.h
+ *		How our tables are read and written.
+ *
+ * IDENTIFICATION
+ *		src/store/store.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_STORE_H
+#define ACTOR_STORE_H
+
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "utils/relcache.h"
+#include "utils/snapshot.h"
+
+/* catalog.c */
+
+#define ACTOR_QUERY_MAX_ARGS	24
+
+/* one statement over the extension's tables, prepared when first used */
+typedef struct ActorQuery
+{
+	const char *sql;
+	int			nargs;
+	Oid			argtypes[ACTOR_QUERY_MAX_ARGS];
+	bool		generic;		/* planned once, not for each set of values */
+	SPIPlanPtr	plan;
+} ActorQuery;
+
+/* the identity to return to after bookkeeping */
+typedef struct ActorBookkeeping
+{
+	Oid			userid;
+	int			sec_context;
+} ActorBookkeeping;
+
+extern void actor_catalog_init(void);
+extern bool actor_catalog_installed(void);
+extern void actor_catalog_require(void);
+extern Oid	actor_catalog_relation(const char *name);
+extern uint64 actor_catalog_generation(void);
+extern void actor_catalog_invalidate_types(void);
+extern void actor_catalog_altered(void);
+extern void actor_identity_begin(ActorBookkeeping *bookkeeping);
+extern void actor_identity_end(ActorBookkeeping *bookkeeping);
+extern void actor_bookkeeping_begin(ActorBookkeeping *bookkeeping);
+extern void actor_bookkeeping_end(ActorBookkeeping *bookkeeping);
+extern uint64 actor_query_run(ActorQuery *query, Datum *values, const char *nulls);
+extern uint64 actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
+							   Snapshot snapshot);
+extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
+extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
+extern List *actor_query_list(ActorQuery *query, Datum *values,
+							  void *(*read_row) (uint64 row));
+extern Datum actor_query_result(uint64 row, int column, bool *isnull);
+
+/* role.c */
+
+extern bool actor_role_held(const NameData *role_name);
+extern const char *actor_role_unusable(Oid role);
+
+/* location.c */
+
+extern void actor_location_request(void);
+extern void actor_location_attach(void);
+extern bool actor_location_fetch(Relation relation, const Datum *key, int nkeys,
+								 bool to_update, TupleTableSlot *slot);
+extern void actor_location_note(Relation relation, const Datum *key, int nkeys,
+								ItemPointer chain, const TupleTableSlot *slot);
+
+/* direct.c */
+
+#define ACTOR_DIRECT_MAX_KEYS	3
+
+/* a table that is read or written without SQL */
+typedef struct ActorTable
+{
+	const char *name;
+	Oid			oid;			/* as of the generation of the catalog */
+	uint64		generation;
+} ActorTable;
+
+typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);
+
+/* a value to set; columns count from 1 */
+typedef struct ActorColumn
+{
+	int			number;
+	Datum		value;
+	bool		isnull;
+} ActorColumn;
+
+typedef enum ActorDirectResult
+{
+	ACTOR_DIRECT_DONE,
+	ACTOR_DIRECT_ABSENT,		/* there is no such row */
+	ACTOR_DIRECT_BY_SQL			/* nothing is done, it takes a statement */
+} ActorDirectResult;
+
+extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
+							  Snapshot snapshot, ActorRowReader reader, void *arg);
+extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
+											 const ActorColumn *columns, int ncolumns);
+extern bool actor_direct_insert(ActorTable *table, const Datum *values,
+								const bool *isnull, int ncolumns);
+
+#endif							/* ACTOR_STORE_H */

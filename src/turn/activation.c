@@ -1,0 +1,125 @@
+/*-------------------------------------------------------------------------
+ *
+ * activation.c
+ *		What the row of an actor in actor.activation says.
+ *
+ * An actor is active while it has a row there that was made since this server
+ * was started; see lifecycle.c, which writes it.  The row also tells whether its
+ * turn is open to a chain of calls; see lease.c.  Who has the turn of the actor
+ * looks once, because only those who have it write the row.
+ *
+ * IDENTIFICATION
+ *		src/turn/activation.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/uuid.h"
+
+#include "base/base.h"
+#include "store/store.h"
+#include "turn/turn.h"
+
+
+/* columns of actor.activation, for reading it without SQL */
+#define ACTIVATION_KEYS				2
+#define ACTIVATION_SERVER_START		3
+#define ACTIVATION_LAST_USED_AT		5
+#define ACTIVATION_REENTRANCY_ID	6
+#define ACTIVATION_TURN_EXPIRES_AT	7
+
+static ActorTable activation_table = {"activation"};
+
+static ActorQuery read_activation = {
+	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
+	2, {TEXTOID, TEXTOID}
+};
+
+/*
+ * Finds out what a row says about an activation, which is over if it is of
+ * another start of the server.
+ */
+static void
+take_activation(TupleTableSlot *slot, void *arg)
+{
+	ActorActivation *seen = arg;
+	Datum		id;
+	bool		isnull;
+
+	if (DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_SERVER_START, &isnull)) != PgStartTime)
+		return;
+	seen->active = true;
+	seen->last_used_at = DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_LAST_USED_AT, &isnull));
+	id = slot_getattr(slot, ACTIVATION_REENTRANCY_ID, &isnull);
+	seen->opened = !isnull;
+	if (seen->opened)
+	{
+		seen->reentrancy_id = *DatumGetUUIDP(id);
+		seen->turn_expires_at =
+			DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_TURN_EXPIRES_AT, &isnull));
+	}
+}
+
+/*
+ * The same by SQL.
+ */
+static void
+query_activation(Datum *values, ActorActivation *seen)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		id;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	seen->active = actor_query_run(&read_activation, values, NULL) > 0;
+	if (seen->active)
+	{
+		seen->last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+		id = actor_query_result(0, 2, &isnull);
+		seen->opened = !isnull;
+		if (seen->opened)
+		{
+			seen->reentrancy_id = *DatumGetUUIDP(id);
+			seen->turn_expires_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
+		}
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_activation_look
+ *		Finds out about the activation of an actor.  If its turn is held that is
+ *		remembered, so that the row is read once only.
+ */
+void
+actor_activation_look(const ActorRef *actor, ActorActivation *seen)
+{
+	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+
+	if (actor_turn_known(actor, seen))
+		return;
+	memset(seen, 0, sizeof(*seen));
+	if (!actor_direct_read(&activation_table, values, ACTIVATION_KEYS, NULL,
+						   take_activation, seen))
+		query_activation(values, seen);
+	actor_turn_know(actor, seen);
+}
+
+/*
+ * actor_is_active
+ *		Whether an actor, whose turn is held, is active.
+ */
+bool
+actor_is_active(const ActorRef *actor)
+{
+	ActorActivation seen;
+
+	actor_activation_look(actor, &seen);
+	return seen.active;
+}

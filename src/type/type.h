@@ -1,0 +1,156 @@
+/*-------------------------------------------------------------------------
+ *
+ * type.h
+ *		Actor types, their configuration, and their methods.
+ *
+ * IDENTIFICATION
+ *		src/type/type.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_TYPE_H
+#define ACTOR_TYPE_H
+
+#include "base/base.h"
+#include "nodes/nodes.h"
+#include "stat/stat.h"
+#include "utils/hsearch.h"
+
+/* registry.c */
+
+/* functions of a type that the library calls by itself; see lifecycle.c */
+typedef enum ActorHookKind
+{
+	HOOK_ACTIVATE,
+	HOOK_DEACTIVATE
+} ActorHookKind;
+
+/* what of a type is paused; see pause.c */
+typedef enum ActorTypePause
+{
+	PAUSE_NONE,
+	PAUSE_SOME,					/* some of its actors */
+	PAUSE_TYPE					/* all of it */
+} ActorTypePause;
+
+typedef struct ActorHook
+{
+	bool		known;			/* has been looked for */
+	struct ActorMethod *method; /* NULL: the type has none */
+} ActorHook;
+
+/* a registered type as this backend knows it; NULL options are resolved at use */
+typedef struct ActorType
+{
+	char		name[NAMEDATALEN];	/* hash key */
+	NameData	schema_name;
+	NameData	owner_name;
+	Oid			schema_oid;		/* invalid: gone, or somebody else's */
+	bool		reentrancy_set;
+	bool		reentrancy;
+	int			max_stack_depth;	/* -1: the setting */
+	int			call_timeout;	/* ms, -1: the setting */
+	int			drain_timeout;	/* ms, -1: the setting */
+	bool		drain_set;
+	bool		drain;
+	int			partitions;		/* -1: the setting */
+	int64		idle_timeout;	/* us, -1: the setting */
+	int64		scan_interval;	/* us, -1: the setting */
+	ActorTypePause pause;
+	Oid			allowed_role;	/* last role known to have USAGE */
+	Oid			writing_role;	/* last one known to have a writing method */
+	HTAB	   *methods;		/* of method.c, in the registry's context */
+	struct ActorMethod *last_method;	/* that was looked up; NULL: none */
+	ActorHook	hooks[2];		/* of method.c, too */
+} ActorType;
+
+extern void actor_type_schema(const text *name, NameData *schema_name);
+extern ActorType *actor_type_find(const text *name);
+extern ActorType *actor_type_get(const text *name);
+extern ActorType *actor_type_lookup(const text *name);
+extern MemoryContext actor_type_context(void);
+extern void actor_type_check_usage(ActorType *type);
+extern bool actor_type_reentrant(const ActorType *type);
+extern int	actor_type_max_stack_depth(const ActorType *type);
+extern int	actor_type_call_timeout(const ActorType *type);
+extern int	actor_type_drain_timeout(const ActorType *type);
+extern int	actor_type_partitions(const ActorType *type);
+extern int64 actor_type_idle_timeout(const ActorType *type);
+extern int64 actor_type_scan_interval(const ActorType *type);
+extern int64 actor_interval_us(const Interval *interval);
+extern int64 actor_interval_ms(const Interval *interval);
+extern bool actor_type_read_owner(const text *type, NameData *owner);
+extern void actor_type_require(const text *name);
+extern void actor_type_require_owner(const text *name);
+extern bool actor_type_owned(const text *name);
+extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
+
+/* method.c */
+
+/* a parameter of a method */
+typedef struct ActorParameter
+{
+	const char *name;			/* NULL: has none */
+	Oid			type;
+	Node	   *default_expr;	/* NULL: has none */
+} ActorParameter;
+
+/* a function that is called with a payload */
+typedef struct ActorFunction
+{
+	char		name[NAMEDATALEN];
+	Oid			oid;
+	FmgrInfo   *flinfo;			/* kept for all calls; NULL: made for each */
+	Oid			result_type;
+	const char *table_column;	/* name of the only column of RETURNS TABLE */
+	bool		strict;
+	bool		returns_set;
+	bool		takes_document; /* the whole payload is its only argument */
+	int			nparameters;
+	ActorParameter *parameters;
+} ActorFunction;
+
+typedef struct ActorMethod ActorMethod;
+
+extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
+extern void actor_method_check_acl(ActorMethod *method);
+extern bool actor_method_any_writing(ActorType *type);
+extern bool actor_method_writes(const ActorMethod *method);
+extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
+extern const char *actor_hook_name(ActorHookKind kind);
+extern const ActorFunction *actor_method_function(const ActorMethod *method);
+extern ActorStatRef *actor_method_stat(ActorMethod *method);
+
+/* register.c */
+
+/* configuration of a type as it is registered; NULL: the setting of that name */
+typedef struct ActorTypeOptions
+{
+	Interval   *idle_timeout;
+	Interval   *scan_interval;
+	bool	   *reentrancy;
+	int32	   *max_stack_depth;
+	Interval   *call_timeout;
+	Interval   *drain_ongoing_call_timeout;
+	bool	   *drain_rebalanced_actors;
+	int32	   *reminders_storage_partitions;
+} ActorTypeOptions;
+
+extern void actor_type_register(text *type, const NameData *schema_name,
+								const ActorTypeOptions *options);
+
+/* lets upper rooms forget what they know of the activations of a type */
+typedef void (*ActorForgetActivations) (const text *type);
+
+extern ActorForgetActivations actor_type_forget_activations;
+
+/* type_lock.c */
+
+extern bool actor_type_try_share(const text *type);
+extern void actor_type_unshare(const text *type);
+extern bool actor_type_share(const text *type, int timeout);
+extern void actor_type_lock(const text *type);
+extern void actor_type_set_leaving(const text *type);
+extern bool actor_type_is_leaving(const text *type);
+
+#endif							/* ACTOR_TYPE_H */

@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *		What the files of this room share.
+ *
+ * IDENTIFICATION
+ *		src/worker/internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_WORKER_INTERNAL_H
+#define ACTOR_WORKER_INTERNAL_H
+
+#include "worker/worker.h"
+
+/* launcher.c, scheduler.c, executor.c: entry points */
+
+extern PGDLLEXPORT void actor_launcher_main(Datum arg);
+extern PGDLLEXPORT void actor_scheduler_main(Datum arg);
+extern PGDLLEXPORT void actor_executor_main(Datum arg);
+
+/* pending.c */
+
+/* so many due rows keep an executor busy for a while */
+#define ACTOR_ROWS_PER_EXECUTOR	500
+
+extern List *actor_pending_roles(MemoryContext context);
+
+/* chores.c */
+
+extern List *actor_chore_look(void);
+extern void actor_chore_forget_starts(void);
+extern TimestampTz actor_chore_purge(void);
+extern TimestampTz actor_chore_deactivate(const ActorRoleDue *due);
+extern void actor_chore_record_deaths(void);
+
+/* hold.c */
+
+extern void actor_hold_command(Node *stmt);
+
+/* purge.c */
+
+extern bool actor_purge(int number, TimestampTz *again);
+
+#endif							/* ACTOR_WORKER_INTERNAL_H */
