@@ -14,7 +14,6 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
@@ -196,11 +195,14 @@ map_document(const ActorFunction *function, Jsonb *payload, NullableDatum *argum
 }
 
 /*
- * Makes the arguments of a call.
+ * Makes the arguments of a call, and its collation where that is not the one
+ * of a call with all arguments.
  */
 static void
-map_payload(const ActorFunction *function, Jsonb *payload, NullableDatum *arguments)
+map_payload(const ActorFunction *function, Jsonb *payload, FunctionCallInfo fcinfo)
 {
+	NullableDatum *arguments = fcinfo->args;
+	bool		complete = true;
 	JsonbValue *values;
 	bool	   *given;
 	ConversionContext context;
@@ -265,7 +267,10 @@ map_payload(const ActorFunction *function, Jsonb *payload, NullableDatum *argume
 			refuse_payload(function, psprintf("parameter \"%s\" is missing",
 											  parameter_name(function, i)), NULL);
 		arguments[i].value = evaluate_default(parameter, &arguments[i].isnull);
+		complete = false;
 	}
+	if (!complete)
+		fcinfo->fncollation = actor_method_collation(function, given);
 }
 
 /* calling --------------------------------------------------------------- */
@@ -458,24 +463,27 @@ Jsonb *
 actor_payload_call(const ActorFunction *function, Jsonb *payload)
 {
 	FmgrInfo	for_this_call;
-	FmgrInfo   *flinfo = function->flinfo;
 	FunctionCallInfo fcinfo;
 
-	/* a library that was loaded since may want to know of the call */
-	if (flinfo == NULL || FmgrHookIsNeeded(function->oid))
-	{
-		flinfo = &for_this_call;
-		fmgr_info(function->oid, flinfo);
-	}
 	fcinfo = palloc0(SizeForFunctionCallInfo(function->nparameters));
-	InitFunctionCallInfoData(*fcinfo, flinfo, function->nparameters,
-							 DEFAULT_COLLATION_OID, NULL, NULL);
-	map_payload(function, payload, fcinfo->args);
+	InitFunctionCallInfoData(*fcinfo, function->flinfo, function->nparameters,
+							 function->collation, NULL, NULL);
+	map_payload(function, payload, fcinfo);
 
 	/* as the executor does: a strict function is not called with a null */
 	for (int i = 0; function->strict && i < function->nparameters; i++)
 		if (fcinfo->args[i].isnull)
 			return function->returns_set ? empty_array() : NULL;
 
+	/*
+	 * What is kept is compiled for one collation.  And a library that was
+	 * loaded since may want to know of the call.
+	 */
+	if (function->flinfo == NULL || fcinfo->fncollation != function->collation ||
+		FmgrHookIsNeeded(function->oid))
+	{
+		fcinfo->flinfo = &for_this_call;
+		fmgr_info(function->oid, fcinfo->flinfo);
+	}
 	return function->returns_set ? call_set(function, fcinfo) : call_scalar(function, fcinfo);
 }

@@ -18,6 +18,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -333,6 +334,33 @@ why_no_method_name(const char *name)
 }
 
 /*
+ * actor_method_collation
+ *		The collation that the parser derives for a call with these arguments,
+ *		or with all if "given" is NULL: the one that differs from the default;
+ *		none if several do, or if no argument is of a collatable type.
+ *
+ * Defaults do not count, since they are put in after parsing.
+ */
+Oid
+actor_method_collation(const ActorFunction *function, const bool *given)
+{
+	Oid			derived = InvalidOid;
+
+	for (int i = 0; i < function->nparameters; i++)
+	{
+		Oid			collation = function->parameters[i].collation;
+
+		if ((given != NULL && !given[i]) || !OidIsValid(collation) || collation == derived)
+			continue;
+		if (!OidIsValid(derived) || derived == DEFAULT_COLLATION_OID)
+			derived = collation;
+		else if (collation != DEFAULT_COLLATION_OID)
+			return InvalidOid;
+	}
+	return derived;
+}
+
+/*
  * Fills in the parameters of a function, in the context of the registry.
  */
 static void
@@ -368,11 +396,13 @@ load_parameters(ActorFunction *function, HeapTuple tuple)
 		int			nth_default = i - (proc->pronargs - list_length(default_list));
 
 		parameter->type = proc->proargtypes.values[i];
+		parameter->collation = get_typcollation(parameter->type);
 		if (i < nnames && names[i] != NULL && names[i][0] != '\0')
 			parameter->name = names[i];
 		if (nth_default >= 0)
 			parameter->default_expr = list_nth(default_list, nth_default);
 	}
+	function->collation = actor_method_collation(function, NULL);
 	function->takes_document = proc->pronargs == 1 &&
 		(function->parameters[0].type == JSONBOID ||
 		 function->parameters[0].type == JSONOID);

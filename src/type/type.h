@@ -92,6 +92,7 @@ typedef struct ActorParameter
 {
 	const char *name;			/* NULL: has none */
 	Oid			type;
+	Oid			collation;		/* of the type; invalid: has none */
 	Node	   *default_expr;	/* NULL: has none */
 } ActorParameter;
 
@@ -100,7 +101,9 @@ typedef struct ActorFunction
 {
 	char		name[NAMEDATALEN];
 	Oid			oid;
-	FmgrInfo   *flinfo;			/* kept for all calls; NULL: made for each */
+	FmgrInfo   *flinfo;			/* kept for all calls with the collation;
+								 * NULL: made for each */
+	Oid			collation;		/* of a call with all arguments */
 	Oid			result_type;
 	const char *table_column;	/* name of the only column of RETURNS TABLE */
 	bool		strict;
@@ -119,6 +122,7 @@ extern bool actor_method_writes(const ActorMethod *method);
 extern ActorMethod *actor_hook_lookup(ActorType *type, ActorHookKind kind);
 extern const char *actor_hook_name(ActorHookKind kind);
 extern const ActorFunction *actor_method_function(const ActorMethod *method);
+extern Oid	actor_method_collation(const ActorFunction *function, const bool *given);
 extern ActorStatRef *actor_method_stat(ActorMethod *method);
 
 /* register.c */
