@@ -12,11 +12,12 @@
 # PostgreSQL refuses to run as root.  Root therefore hands everything to the
 # account "postgres", or "nobody" where there is none.
 #
-# PG_CONFIG=/path/to/pg_config picks another PostgreSQL than Debian's 15.
+# PG_CONFIG=/path/to/pg_config picks the PostgreSQL.  Otherwise it is Debian's
+# newest on this machine, and where there is none, the one Debian installs.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-debian_pg=/usr/lib/postgresql/15
-pg_config=${PG_CONFIG:-$debian_pg/bin/pg_config}
+debian_pg=/usr/lib/postgresql
+pg_config=${PG_CONFIG:-}
 
 die()
 {
@@ -36,37 +37,73 @@ is_root()
 
 # packages ------------------------------------------------------------------
 
+# Whether Debian's PostgreSQL of that major has its headers here.
+has_headers()
+{
+	[ -e "$debian_pg/$1/lib/pgxs/src/makefiles/pgxs.mk" ] &&
+		[ -e "/usr/include/postgresql/$1/server/postgres.h" ]
+}
+
+# The major of Debian's PostgreSQL that is to be used.  Nothing if PG_CONFIG
+# names one that is not Debian's, or if there is none and apt-get knows none.
+debian_major()
+{
+	local majors major
+
+	if [ -n "${PG_CONFIG:-}" ]; then
+		case $PG_CONFIG in
+			"$debian_pg"/*/bin/pg_config) basename "${PG_CONFIG%/bin/pg_config}" ;;
+		esac
+		return 0
+	fi
+	mapfile -t majors < <(find "$debian_pg" -mindepth 3 -maxdepth 3 -name postgres \
+		-path '*/bin/*' 2>/dev/null | sed -nE 's!.*/([0-9]+)/bin/postgres$!\1!p' | sort -rn)
+	for major in "${majors[@]}"; do
+		! has_headers "$major" || { echo "$major"; return; }
+	done
+	[ ${#majors[@]} -eq 0 ] || { echo "${majors[0]}"; return; }
+	! have apt-cache || apt-cache depends postgresql 2>/dev/null |
+		sed -nE 's/^ *Depends: postgresql-([0-9]+)$/\1/p' | head -n 1
+}
+
+# Where pg_bsd_indent is: since 17 beside the server's programs.
+indent_tool()
+{
+	command -v pg_bsd_indent && return
+	find "$debian_pg" -mindepth 3 -maxdepth 3 -name pg_bsd_indent 2>/dev/null |
+		sort -V | tail -n 1 | grep .
+}
+
 # The Debian packages that are missing, one a line; "test" and "bench" ask for
 # those that only the test suites or the benchmark need, too.
 missing_packages()
 {
+	local major
+
+	major=$(debian_major)
 	have make || echo make
 	have gcc || echo gcc
 	[ -e /usr/include/stdio.h ] || echo libc6-dev
-	if [ -z "${PG_CONFIG:-}" ]; then
-		[ -x $debian_pg/bin/postgres ] || echo postgresql-15
-		[ -e $debian_pg/lib/pgxs/src/makefiles/pgxs.mk ] &&
-			[ -e /usr/include/postgresql/15/server/postgres.h ] ||
-			echo postgresql-server-dev-15
+	if [ -n "$major" ]; then
+		[ -x "$debian_pg/$major/bin/postgres" ] || echo "postgresql-$major"
+		has_headers "$major" || echo "postgresql-server-dev-$major"
 	fi
 	[ "${1:-}" != bench ] || perl -MJSON::PP -MFindBin -e 1 2>/dev/null || echo perl
 	# actor-http
 	[ -e /usr/include/microhttpd.h ] || echo libmicrohttpd-dev
 	[ -e /usr/include/jansson.h ] || echo libjansson-dev
-	[ -n "${PG_CONFIG:-}" ] || [ -e /usr/include/postgresql/libpq-fe.h ] || echo libpq-dev
+	[ -z "$major" ] || [ -e /usr/include/postgresql/libpq-fe.h ] || echo libpq-dev
 	have curl || echo curl
 	[ "${1:-}" = test ] || return 0
 	have prove || echo perl
 	perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 	have pgbouncer || [ -x /usr/sbin/pgbouncer ] || echo pgbouncer
-	have pg_bsd_indent || echo pg-bsd-indent
-	if [ -z "${PG_CONFIG:-}" ]; then
-		have pg_autoctl || echo pg-auto-failover-cli
-		[ -e /usr/share/postgresql/15/extension/pgautofailover.control ] ||
-			echo postgresql-15-auto-failover
-		[ -e $debian_pg/lib/plperl.so ] || echo postgresql-plperl-15
-		[ -e /usr/share/postgresql/15/extension/dblink.control ] || echo postgresql-contrib
-	fi
+	[ -n "$major" ] || return 0
+	[ "$major" -ge 17 ] || indent_tool > /dev/null || echo pg-bsd-indent
+	have pg_autoctl || echo pg-auto-failover-cli
+	[ -e "/usr/share/postgresql/$major/extension/pgautofailover.control" ] ||
+		echo "postgresql-$major-auto-failover"
+	[ -e "$debian_pg/$major/lib/plperl.so" ] || echo "postgresql-plperl-$major"
 }
 
 # Installs packages as root.  Debian would make and start a cluster "main"
@@ -85,35 +122,49 @@ apt_install='
 		chmod 755 $policy
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -qq -o DPkg::Lock::Timeout=300 update
 	apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
 		install --no-install-recommends "$@"'
 
+# as_root WHAT COMMAND...: runs it with the rights of root; its output is shown
+# only if it fails.
+as_root()
+{
+	local what=$1 output sudo=()
+
+	shift
+	is_root || sudo=(sudo)
+	output=$(mktemp)
+	if ! "${sudo[@]}" "$@" </dev/null > "$output" 2>&1; then
+		cat "$output" >&2
+		rm -f "$output"
+		die "failed: $what"
+	fi
+	rm -f "$output"
+}
+
 install_missing()
 {
-	local missing as_root=() output
+	local missing
 
 	mapfile -t missing < <(missing_packages "${1:-}")
-	if [ ${#missing[@]} -gt 0 ]; then
+	if [ ${#missing[@]} -gt 0 ] || [ -z "${PG_CONFIG:-}$(debian_major)" ]; then
 		have apt-get ||
-			die "please install what these Debian packages contain: ${missing[*]}"
-		if ! is_root; then
-			have sudo || die "please install as root: apt-get install ${missing[*]}"
-			as_root=(sudo)
-		fi
-		echo "Installing ${missing[*]} (this may take some minutes)"
-		output=$(mktemp)
-		if ! "${as_root[@]}" sh -ec "$apt_install" sh "${missing[@]}" \
-			</dev/null > "$output" 2>&1; then
-			cat "$output" >&2
-			rm -f "$output"
-			die "could not install ${missing[*]}"
-		fi
-		rm -f "$output"
+			die "please install what these Debian packages contain: ${missing[*]}" \
+				"and a PostgreSQL server with its headers; PG_CONFIG may name one"
+		is_root || have sudo ||
+			die "please install as root: apt-get install ${missing[*]}"
+		as_root "apt-get update" apt-get -qq -o DPkg::Lock::Timeout=300 update
+		# only now it may be known which PostgreSQL this Debian has
 		mapfile -t missing < <(missing_packages "${1:-}")
+		if [ ${#missing[@]} -gt 0 ]; then
+			echo "Installing ${missing[*]} (this may take some minutes)"
+			as_root "apt-get install ${missing[*]}" sh -ec "$apt_install" sh "${missing[@]}"
+			mapfile -t missing < <(missing_packages "${1:-}")
+		fi
 		[ ${#missing[@]} -eq 0 ] || die "still missing: ${missing[*]}"
 	fi
-	[ -x "$pg_config" ] || die "there is no program \"$pg_config\""
+	[ -n "$pg_config" ] || pg_config=$debian_pg/$(debian_major)/bin/pg_config
+	[ -x "$pg_config" ] || die "there is no program \"$pg_config\"; set PG_CONFIG"
 }
 
 # accounts ------------------------------------------------------------------
@@ -171,7 +222,7 @@ use_server()
 # copy_postgres DIR: makes a PostgreSQL below DIR/server.
 copy_postgres()
 {
-	local root=$1/server bin lib share include include_server
+	local root=$1/server bin lib share include include_server folder modules
 
 	bin=$("$pg_config" --bindir)
 	lib=$("$pg_config" --pkglibdir)
@@ -190,9 +241,43 @@ copy_postgres()
 		ln -s "$include_server" "$root$include_server"
 	fi
 
+	# what programs look for relative to themselves, those of a Python wheel
+	# for instance
+	own_libraries "$bin" | while read -r folder; do
+		mkdir -p "$root$folder"
+		cp -asn "$folder/." "$root$folder"
+	done
+
+	# what TAP tests need may be there for another major only
+	if [ ! -e "$root$lib/pgxs/src/test/perl" ] && modules=$(tap_modules); then
+		cp -as "$modules" "$root$lib/pgxs/src/test/perl"
+	fi
+
 	# an installed actor is none of our business
 	rm -rf "$root$lib"/actor.so "$root$lib"/bitcode/actor*
 	rm -f "$root$share"/extension/actor.control "$root$share"/extension/actor--*.sql
+}
+
+# own_libraries FOLDER: the folders of libraries that programs of FOLDER name
+# relative to themselves.
+own_libraries()
+{
+	local path
+
+	find "$1" -type f -perm -u+x -exec readelf -d {} + 2>/dev/null |
+		sed -nE 's/.*\(R(UN)?PATH\).*\[(.*)\]/\2/p' | tr : '\n' | sort -u |
+		while read -r path; do
+			case $path in
+				\$ORIGIN*) readlink -e "$1${path#\$ORIGIN}" || true ;;
+			esac
+		done
+}
+
+# The newest modules for TAP tests of Debian's packages that are here.
+tap_modules()
+{
+	find "$debian_pg" -mindepth 6 -maxdepth 6 -path '*/lib/pgxs/src/test/perl' 2>/dev/null |
+		sort -V | tail -n 1 | grep .
 }
 
 # copy_tree DIR: copies the sources to DIR/tree, without what builds and tests
@@ -214,8 +299,10 @@ private_make()
 	local dir=$1
 
 	shift
+	# not every server was built with TAP tests
 	as_account "$dir" make -C "$dir/tree" --no-print-directory \
-		PG_CONFIG="$server_bin/pg_config" with_llvm=no "$@"
+		PG_CONFIG="$server_bin/pg_config" with_llvm=no \
+		enable_tap_tests=yes PROVE=prove "$@"
 }
 
 # build DIR ARGUMENT...: builds in DIR and installs into the private

@@ -538,8 +538,7 @@ typedef struct TurnRows
 static void
 add_row(const TurnRows *rows, const Seen *actor, bool waits)
 {
-	const char *method = waits ? actor->method :
-	running_method(actor, &rows->activity->frames, rows->frames);
+	const char *method;
 	char	   *chain = chain_text(&rows->activity->frames, rows->frames,
 								   waits ? actor : NULL, rows->visible);
 	Datum		values[9];
@@ -547,6 +546,8 @@ add_row(const TurnRows *rows, const Seen *actor, bool waits)
 
 	if (!actor_visible_type(rows->visible, actor->type))
 		return;
+	method = waits ? actor->method :
+		running_method(actor, &rows->activity->frames, rows->frames);
 	values[0] = Int32GetDatum(rows->activity->pid);
 	values[1] = CStringGetTextDatum(actor->type);
 	values[2] = CStringGetTextDatum(actor->id);

@@ -86,9 +86,14 @@ actor_worker_stats_attach(void)
 void
 actor_worker_stat_start(ActorWorkerKind kind, int slot, Oid role)
 {
-	int			number = kind == WORKER_LAUNCHER ? 0 :
-	kind == WORKER_SCHEDULER ? 1 + slot : 1 + ACTOR_MAX_DATABASES + slot;
+	int			number;
 
+	if (kind == WORKER_LAUNCHER)
+		number = 0;
+	else if (kind == WORKER_SCHEDULER)
+		number = 1 + slot;
+	else
+		number = 1 + ACTOR_MAX_DATABASES + slot;
 	mine = &workers[number];
 	my_lateness = kind == WORKER_EXECUTOR ? &latenesses[slot] : NULL;
 	SpinLockAcquire(&mine->mutex);

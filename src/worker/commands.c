@@ -218,12 +218,14 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 		QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
 	/* a statement that ends the transaction may be gone afterwards */
-	NodeTag		tag = nodeTag(pstmt->utilityStmt);
-	bool		prepared = tag == T_TransactionStmt &&
-	((TransactionStmt *) pstmt->utilityStmt)->kind == TRANS_STMT_COMMIT_PREPARED;
+	Node	   *statement = pstmt->utilityStmt;
+	NodeTag		tag = nodeTag(statement);
+	bool		prepared = false;
 
-	actor_session_command(pstmt->utilityStmt);
-	actor_hold_command(pstmt->utilityStmt);
+	if (tag == T_TransactionStmt)
+		prepared = ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
+	actor_session_command(statement);
+	actor_hold_command(statement);
 	if (previous_utility)
 		previous_utility(pstmt, query_string, read_only_tree, context, params,
 						 query_env, dest, qc);
@@ -233,5 +235,5 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	if (prepared)
 		note_commit_prepared();
 	else if (is_noted(tag))
-		note_command(pstmt->utilityStmt);
+		note_command(statement);
 }
