@@ -369,25 +369,67 @@ SELECT actor_invoke('echo', '1', 'r_row');
 ALTER TABLE echo.item DROP COLUMN at;
 SELECT actor_invoke('echo', '1', 's_rows_plpgsql');
 
--- a user's cast to json is used, as the caller, and may fail
-CREATE TYPE echo.secret AS ENUM ('x');
-CREATE FUNCTION echo._secret_json(echo.secret) RETURNS json LANGUAGE plpgsql
+--
+-- A user's cast to json is not used, since nothing turns back what it writes
+--
+CREATE TYPE echo.secret AS ENUM ('x', 'y');
+CREATE TYPE echo.span AS RANGE (subtype = echo.secret);
+CREATE FUNCTION echo._secret_json(echo.secret) RETURNS json LANGUAGE sql
+AS $$ SELECT json_build_object('secret', 'y') $$;
+CREATE FUNCTION echo._span_json(echo.span) RETURNS json LANGUAGE sql AS $$ SELECT '"empty"'::json $$;
+CREATE CAST (echo.secret AS json) WITH FUNCTION echo._secret_json(echo.secret);
+CREATE CAST (echo.span AS json) WITH FUNCTION echo._span_json(echo.span);
+CREATE DOMAIN echo.top_secret AS echo.secret;
+CREATE DOMAIN echo.secrets AS echo.top_secret[];
+CREATE TYPE echo.file AS (id int, s echo.secret, "all" echo.secret[], at timestamptz);
+CREATE TYPE echo.shelf AS (files echo.file[], spans echo.span[], r json);
+CREATE FUNCTION echo._kept(type text, value text, OUT stored jsonb, OUT back text, OUT equal boolean)
+LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF actor_id() = 'fail' THEN
-        RAISE EXCEPTION 'no json from %', actor_method();
-    END IF;
-    RETURN json_build_object('cast by', current_user, 'in', actor_method());
+    EXECUTE format('SELECT actor_set(''k'', %L::%s)', value, type);
+    stored := actor_get('k');
+    EXECUTE format('SELECT v, v::text = %L::%s::text FROM actor_get(''k'', NULL::%s) AS v', value, type, type)
+       INTO back, equal;
 END
 $$;
-CREATE CAST (echo.secret AS json) WITH FUNCTION echo._secret_json(echo.secret);
-CREATE FUNCTION echo.r_cast() RETURNS echo.secret STABLE LANGUAGE sql AS $$ SELECT 'x'::echo.secret $$;
-CREATE FUNCTION echo.keep() RETURNS jsonb LANGUAGE plpgsql
-AS $$ BEGIN PERFORM actor_set('secret', 'x'::echo.secret); RETURN actor_get('secret'); END $$;
-SELECT actor_invoke('echo', '1', 'r_cast');
-SELECT actor_invoke('echo', '1', 'keep');
-SELECT actor_invoke('echo', 'fail', 'r_cast');
-SELECT actor_invoke('echo', 'fail', 'keep');
+CREATE FUNCTION echo.kept(type text, value text) RETURNS text LANGUAGE sql
+AS $$ SELECT concat_ws(' | ', stored, back, equal) FROM echo._kept(type, value) $$;
+SELECT type, actor_invoke('echo', '1', 'kept', jsonb_build_array(type, value)) ->> 0 AS kept
+  FROM (VALUES
+    ('echo.secret', 'x'), ('echo.span', '[x,y]'), ('echo.top_secret', 'x'),
+    ('echo.secret[]', '{x,NULL,y}'), ('echo.secret[]', '{}'), ('echo.secrets', '{{x,y},{y,x}}'),
+    ('echo.secret[]', '{{{x},{y}},{{NULL},{x}}}'),
+    ('echo.file', '(1,x,"{x,y}","2024-02-29 12:00:00+00")'), ('echo.file', '(,,,)'),
+    ('echo.file[]', '{"(1,x,{},)",NULL}'),
+    ('echo.shelf', '("{""(1,x,{},)""}","{""[x,y]"",NULL}","{""a"": [1]}")')) AS v (type, value);
+-- of results
+CREATE FUNCTION echo.c_value() RETURNS echo.secret STABLE LANGUAGE sql AS $$ SELECT 'x'::echo.secret $$;
+CREATE FUNCTION echo.c_array() RETURNS echo.secret[] STABLE LANGUAGE sql AS $$ SELECT '{x,NULL}'::echo.secret[] $$;
+CREATE FUNCTION echo.c_row() RETURNS echo.file STABLE LANGUAGE sql AS $$ SELECT 1, 'x'::echo.secret, '{y}'::echo.secret[], NULL::timestamptz $$;
+CREATE FUNCTION echo.c_table() RETURNS TABLE (a echo.secret, b int) STABLE LANGUAGE sql AS $$ SELECT 'x'::echo.secret, 1 $$;
+CREATE FUNCTION echo.c_column() RETURNS TABLE (a echo.secret) STABLE LANGUAGE plpgsql AS $$ BEGIN a := 'x'; RETURN NEXT; END $$;
+CREATE FUNCTION echo.c_record(OUT a record, OUT b int) STABLE LANGUAGE plpgsql
+AS $$ BEGIN a := ROW('x'::echo.secret, ROW(2, 'y'::echo.secret)); b := 1; END $$;
+CREATE FUNCTION echo.c_records() RETURNS jsonb LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM actor_set('records', ARRAY[ROW('x'::echo.secret, 1), ROW('y'::echo.secret, 2)]);
+    RETURN actor_get('records');
+END
+$$;
+CREATE FUNCTION echo.c_document(f echo.file, s echo.secrets) RETURNS jsonb STABLE LANGUAGE sql
+AS $$ SELECT jsonb_build_object('f', f::text, 's', s::text) $$;
+SELECT name, actor_invoke('echo', '1', name)
+  FROM unnest(ARRAY['c_value', 'c_array', 'c_row', 'c_table', 'c_column', 'c_record', 'c_records']) AS name;
+-- and a result is a payload
+SELECT actor_invoke('echo', '1', 'c_document',
+                    jsonb_build_array(actor_invoke('echo', '1', 'c_row'), actor_invoke('echo', '1', 'c_array')));
+-- who wants the cast, asks for it
+CREATE FUNCTION echo.c_cast() RETURNS json STABLE LANGUAGE sql AS $$ SELECT 'x'::echo.secret::json $$;
+SELECT actor_invoke('echo', '1', 'c_cast');
+-- arrays lose a lower bound other than 1
+SELECT actor_invoke('echo', '1', 'kept', '["int[]", "[0:1]={5,6}"]');
 
 --
 -- Collations: a method gets the one that a direct call derives

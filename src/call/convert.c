@@ -17,24 +17,32 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_coerce.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
+#include "utils/typcache.h"
 
 #include "base/base.h"
 #include "call/call.h"
 
 /* bytes of a text up to which it is not left to to_jsonb */
 #define MAX_SIMPLE_STRING	1000000
+
+static bool type_has_cast(Oid type);
+static void push_part(JsonbParseState **state, JsonbIteratorToken token, Datum value,
+					  bool isnull, Oid type);
 
 /* to jsonb -------------------------------------------------------------- */
 
@@ -82,9 +90,186 @@ simple_to_jsonb(Datum datum, Oid type)
 }
 
 /*
+ * Whether to_jsonb calls a cast that a user has made for some attribute of a
+ * row.  Gives the description back.
+ */
+static bool
+row_has_cast(TupleDesc tupdesc)
+{
+	bool		found = false;
+
+	for (int i = 0; i < tupdesc->natts && !found; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		found = !attribute->attisdropped && type_has_cast(attribute->atttypid);
+	}
+	ReleaseTupleDesc(tupdesc);
+	return found;
+}
+
+/*
+ * Whether to_jsonb may call a cast that a user has made for a value of a type,
+ * or for a part of it.  Of an anonymous row only the value tells, so it may.
+ */
+static bool
+type_has_cast(Oid type)
+{
+	Oid			element;
+	Oid			cast;
+
+	check_stack_depth();
+	if (type < FirstNormalObjectId)
+		return type == RECORDOID || type == RECORDARRAYOID;
+	type = getBaseType(type);
+	element = get_element_type(type);
+	if (OidIsValid(element))
+		return type_has_cast(element);
+	if (type_is_rowtype(type))
+		return row_has_cast(lookup_rowtype_tupdesc(type, -1));
+	return type >= FirstNormalObjectId &&
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &cast) == COERCION_PATH_FUNC;
+}
+
+/*
+ * The description of the row that a value of a composite type is.
+ */
+static TupleDesc
+row_description(HeapTupleHeader row)
+{
+	return lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row),
+								  HeapTupleHeaderGetTypMod(row));
+}
+
+/*
+ * Writes a row member by member.
+ */
+static Jsonb *
+row_to_jsonb(Datum datum)
+{
+	HeapTupleHeader row = DatumGetHeapTupleHeader(datum);
+	TupleDesc	tupdesc = row_description(row);
+	Datum	   *values = palloc(sizeof(Datum) * tupdesc->natts);
+	bool	   *nulls = palloc(sizeof(bool) * tupdesc->natts);
+	JsonbParseState *state = NULL;
+	HeapTupleData tuple;
+
+	tuple.t_len = HeapTupleHeaderGetDatumLength(row);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = row;
+	heap_deform_tuple(&tuple, tupdesc, values, nulls);
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+		JsonbValue	key;
+
+		if (attribute->attisdropped)
+			continue;
+		key.type = jbvString;
+		key.val.string.val = NameStr(attribute->attname);
+		key.val.string.len = strlen(key.val.string.val);
+		pushJsonbValue(&state, WJB_KEY, &key);
+		push_part(&state, WJB_VALUE, values[i], nulls[i], attribute->atttypid);
+	}
+	ReleaseTupleDesc(tupdesc);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * Writes the elements of a dimension of an array, from number *next on.
+ */
+static JsonbValue *
+push_dimension(JsonbParseState **state, ArrayType *array, int dimension, Datum *values,
+			   bool *nulls, int *next)
+{
+	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; dimension < ARR_NDIM(array) && i < ARR_DIMS(array)[dimension]; i++)
+	{
+		if (dimension + 1 < ARR_NDIM(array))
+		{
+			(void) push_dimension(state, array, dimension + 1, values, nulls, next);
+			continue;
+		}
+		push_part(state, WJB_ELEM, values[*next], nulls[*next], ARR_ELEMTYPE(array));
+		(*next)++;
+	}
+	return pushJsonbValue(state, WJB_END_ARRAY, NULL);
+}
+
+/*
+ * Writes an array element by element.
+ */
+static Jsonb *
+array_to_jsonb(Datum datum)
+{
+	ArrayType  *array = DatumGetArrayTypeP(datum);
+	JsonbParseState *state = NULL;
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+	int			next = 0;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
+					  &values, &nulls, &count);
+	return JsonbValueToJsonb(push_dimension(&state, array, 0, values, nulls, &next));
+}
+
+/*
+ * Writes a part of a row or an array.
+ */
+static void
+push_part(JsonbParseState **state, JsonbIteratorToken token, Datum value, bool isnull, Oid type)
+{
+	JsonbValue	part;
+
+	part.type = jbvNull;
+	if (!isnull)
+		actor_jsonb_scalar(actor_to_jsonb(value, type), &part);
+	pushJsonbValue(state, token, &part);
+}
+
+/*
+ * Writes a value without the casts that users have made.  Returns NULL if
+ * to_jsonb would call none.
+ */
+static Jsonb *
+castless_to_jsonb(Datum value, Oid type)
+{
+	JsonbValue text;
+	Oid			output;
+	bool		is_varlena;
+
+	/* what the value is tells more than its type */
+	if (type == RECORDOID && !row_has_cast(row_description(DatumGetHeapTupleHeader(value))))
+		return NULL;
+	if (!type_has_cast(type))
+		return NULL;
+
+	check_stack_depth();
+	type = getBaseType(type);
+	if (OidIsValid(get_element_type(type)))
+		return array_to_jsonb(value);
+	if (type_is_rowtype(type))
+		return row_to_jsonb(value);
+	getTypeOutputInfo(type, &output, &is_varlena);
+	text.		type = jbvString;
+	text.		val.string.val = OidOutputFunctionCall(output, value);
+	text.		val.string.len = strlen(text.val.string.val);
+
+	return JsonbValueToJsonb(&text);
+}
+
+/*
  * actor_to_jsonb
- *		What to_jsonb makes of a value that is not null; allocated in the
- *		current context.
+ *		What to_jsonb makes of a value that is not null, without casts of
+ *		users; allocated in the current context.
  */
 Jsonb *
 actor_to_jsonb(Datum value, Oid type)
@@ -92,14 +277,21 @@ actor_to_jsonb(Datum value, Oid type)
 	FmgrInfo	flinfo;
 	Param	   *param;
 	Datum		result;
-	Jsonb	   *simple;
+	Jsonb	   *written;
 	int			nestlevel;
 
 	if (type == JSONBOID)
 		return DatumGetJsonbPCopy(value);
-	simple = simple_to_jsonb(value, type);
-	if (simple != NULL)
-		return simple;
+	written = simple_to_jsonb(value, type);
+	if (written != NULL)
+		return written;
+	nestlevel = actor_conversion_begin();
+	written = castless_to_jsonb(value, type);
+	if (written != NULL)
+	{
+		actor_conversion_end(nestlevel);
+		return written;
+	}
 
 	/* to_jsonb asks its call expression for the type of its argument */
 	param = makeNode(Param);
@@ -115,7 +307,6 @@ actor_to_jsonb(Datum value, Oid type)
 											 list_make1(param), InvalidOid,
 											 InvalidOid, COERCE_EXPLICIT_CALL),
 					   &flinfo);
-	nestlevel = actor_conversion_begin();
 	result = FunctionCall1(&flinfo, value);
 	actor_conversion_end(nestlevel);
 	return DatumGetJsonbP(result);
