@@ -85,8 +85,6 @@ body_take(Request *request, const char *bytes, size_t length)
 	bool		fits;
 
 	request->received += length;
-	if (now_ms() - request->started > options.request_timeout * 1000)
-		return false;
 	if (request->status != 0)
 		return request->received <= (size_t) options.body_limit * DISCARD_FACTOR;
 	if (request->received > (size_t) options.body_limit)

@@ -23,6 +23,7 @@
 
 #include <jansson.h>
 
+#include "framing.h"
 #include "json.h"
 #include "path.h"
 #include "util.h"
@@ -40,6 +41,13 @@ static const char *const path_seeds[] = {
 	"http://localhost:3500/v1.0/healthz?appid=me",
 	"/v1.0/actors/T/i/method/a/../../b/./c//d",
 	"/v1.0/metadata/label%00"
+};
+
+static const char *const framing_seeds[] = {
+	"GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+	"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]\r\nPUT /b HTTP/1.1\r\nHOST:x\r\n\r\n",
+	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+	"2;a=b\r\n[1\r\n1\r\n]\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"
 };
 
 static unsigned int
@@ -237,6 +245,38 @@ check_path(const char *bytes, size_t length)
 	free(target);
 }
 
+/*
+ * However a connection is cut into pieces, the same requests end at the same
+ * places, and the first mistake is the same.
+ */
+static void
+check_framing(const char *bytes, size_t length)
+{
+	Framing		whole = {0};
+	Framing		pieces = {0};
+	bool		good = framing_read(&whole, bytes, length);
+	bool		good_pieces = true;
+	size_t		complete = 0;
+
+	for (size_t at = 0; good_pieces && at < length;)
+	{
+		size_t		piece = 1 + pick(8);
+
+		if (piece > length - at)
+			piece = length - at;
+		good_pieces = framing_read(&pieces, bytes + at, piece);
+		if (pieces.complete > piece)
+			fail("more is complete than was read", bytes, length);
+		if (pieces.complete > 0)
+			complete = at + pieces.complete;
+		at += piece;
+	}
+	if (good != good_pieces || complete != whole.complete ||
+		(good && framing_between(&whole) != framing_between(&pieces)) ||
+		(!good && strcmp(whole.problem, pieces.problem) != 0))
+		fail("pieces are read in another way than the whole", bytes, length);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -257,6 +297,9 @@ main(int argc, char **argv)
 		free(text);
 		text = i % 2 ? noise(&length) : mutate(path_seeds[pick(lengthof(path_seeds))], &length);
 		check_path(text, length);
+		free(text);
+		text = mutate(framing_seeds[pick(lengthof(framing_seeds))], &length);
+		check_framing(text, length);
 		free(text);
 	}
 	printf("%ld rounds\n", rounds);

@@ -48,7 +48,7 @@ static const OptionRow option_rows[] = {
 	NULL, &options.max_connections, 1, 1000000},
 	{"idle_timeout", "SECONDS", "time after which a silent connection is closed (60)",
 	NULL, &options.idle_timeout, 1, 86400},
-	{"request_timeout", "SECONDS", "time a client has to send the body of a request (30)",
+	{"request_timeout", "SECONDS", "time a client has to send a request (30)",
 	NULL, &options.request_timeout, 1, 86400},
 	{"queue_timeout", "SECONDS", "time a request waits for a connection to the database (30)",
 	NULL, &options.queue_timeout, 1, 86400},

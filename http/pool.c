@@ -72,7 +72,7 @@ take_overdue(Pool *pool)
 
 	pthread_mutex_lock(&pool->lock);
 	request = pool->first;
-	if (request != NULL && now_ms() - request->started > options.queue_timeout * 1000)
+	if (request != NULL && now_ms() - request->queued_at > options.queue_timeout * 1000)
 		unqueue_first(pool);
 	else
 		request = NULL;

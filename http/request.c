@@ -29,7 +29,6 @@ request_create(const char *target, struct MHD_Connection *connection)
 	memset(request, 0, sizeof(*request));
 	request->connection = connection;
 	request->target = xstrdup(target);
-	request->started = now_ms();
 	return request;
 }
 

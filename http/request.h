@@ -91,7 +91,7 @@ typedef struct Request
 	struct Pool *pool;
 	Buffer		body;
 	size_t		received;		/* bytes of the body, also of a refused one */
-	int64_t		started;
+	int64_t		queued_at;
 
 	/* decoded parts of the path */
 	char	   *actor_type;

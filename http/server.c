@@ -17,9 +17,11 @@
  */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -32,6 +34,10 @@
 #include "pool.h"
 #include "server.h"
 #include "util.h"
+#include "wire.h"
+
+/* connections that wait to be accepted */
+#define LISTEN_BACKLOG		1024
 
 static struct MHD_Daemon *daemon_handle;
 
@@ -54,6 +60,29 @@ count_down(int *counter)
 	pthread_mutex_unlock(&lock);
 }
 
+/* called by libmicrohttpd ----------------------------------------------- */
+
+static void
+note_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
+				enum MHD_ConnectionNotificationCode code)
+{
+	(void) arg;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		*socket_context =
+			wire_open(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+	else if (*socket_context != NULL)
+		wire_close(*socket_context);
+}
+
+/*
+ * NULL if the connection has none.
+ */
+static Wire *
+wire_of(struct MHD_Connection *connection)
+{
+	return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static void *
 begin_request(void *arg, const char *target, struct MHD_Connection *connection)
 {
@@ -68,11 +97,12 @@ end_request(void *arg, struct MHD_Connection *connection, void **con_cls,
 	Request    *request = *con_cls;
 
 	(void) arg;
-	(void) connection;
 	(void) reason;
 	if (request == NULL)
 		return;
 	*con_cls = NULL;
+	if (wire_of(connection) != NULL)
+		wire_answered(wire_of(connection));
 	if (request->state == REQUEST_ANSWERED)
 		count_down(&unanswered);
 	body_release(request);
@@ -175,11 +205,13 @@ handle_request(void *arg, struct MHD_Connection *connection, const char *url,
 	Request    *request = *con_cls;
 
 	(void) arg;
-	(void) connection;
 	(void) url;
 	(void) version;
 	if (!request->begun)
 	{
+		if (wire_of(connection) == NULL)
+			return MHD_NO;
+		wire_request(wire_of(connection));
 		request->begun = true;
 		request->connection = connection;
 		examine(request, method);
@@ -195,7 +227,7 @@ handle_request(void *arg, struct MHD_Connection *connection, const char *url,
 	if (request->state == REQUEST_READING && request->status == 0 &&
 		!answered_at_once(request))
 	{
-		request->started = now_ms();
+		request->queued_at = now_ms();
 		if (begin_running(request))
 			return MHD_YES;
 	}
@@ -242,6 +274,33 @@ listen_address(void)
 }
 
 /*
+ * A socket that listens, to be had by one program at a time.  The port becomes
+ * the one that it has got.  Ends the program if that is not possible.
+ */
+static int
+listen_at(const struct addrinfo *address)
+{
+	int			listening = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int			on = 1;
+	struct sockaddr_storage bound;
+	socklen_t	length = sizeof(bound);
+
+	/* connections of a program that has ended do not keep the port */
+	if (listening < 0 ||
+		(address->ai_family == AF_INET6 &&
+		 setsockopt(listening, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+		setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+		bind(listening, address->ai_addr, address->ai_addrlen) != 0 ||
+		listen(listening, LISTEN_BACKLOG) != 0 ||
+		getsockname(listening, (struct sockaddr *) &bound, &length) != 0)
+		die("could not listen on %s, port %ld: %s", options.listen, options.port, strerror(errno));
+	options.port = ntohs(bound.ss_family == AF_INET6 ?
+						 ((struct sockaddr_in6 *) &bound)->sin6_port :
+						 ((struct sockaddr_in *) &bound)->sin_port);
+	return listening;
+}
+
+/*
  * server_start
  *		Listens and serves in threads of its own.  Ends the program if it
  *		cannot.
@@ -250,7 +309,6 @@ void
 server_start(void)
 {
 	struct addrinfo *address = listen_address();
-	const union MHD_DaemonInfo *info;
 	pthread_condattr_t attributes;
 	unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
 		MHD_USE_ERROR_LOG;
@@ -262,25 +320,22 @@ server_start(void)
 
 	if (address->ai_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
+	wires_start();
 	daemon_handle =
 		MHD_start_daemon(flags, (uint16_t) options.port, NULL, NULL, handle_request, NULL,
 						 MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
-						 MHD_OPTION_SOCK_ADDR, address->ai_addr,
+						 MHD_OPTION_LISTEN_SOCKET, listen_at(address),
 						 MHD_OPTION_THREAD_POOL_SIZE, (unsigned int) options.threads,
 						 MHD_OPTION_CONNECTION_LIMIT, (unsigned int) options.max_connections,
 						 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options.idle_timeout,
-						 MHD_OPTION_LISTENING_ADDRESS_REUSE, 1U,
-						 MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024U,
+						 MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
 						 MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL,
 						 MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
 						 MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
 						 MHD_OPTION_END);
 	if (daemon_handle == NULL)
-		die("could not listen on %s, port %ld: %s", options.listen, options.port, strerror(errno));
+		die("could not serve on %s, port %ld: %s", options.listen, options.port, strerror(errno));
 	freeaddrinfo(address);
-	info = MHD_get_daemon_info(daemon_handle, MHD_DAEMON_INFO_BIND_PORT);
-	if (info != NULL)
-		options.port = info->port;
 }
 
 /*
@@ -339,4 +394,5 @@ void
 server_stop(void)
 {
 	MHD_stop_daemon(daemon_handle);
+	wires_stop();
 }
