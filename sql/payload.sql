@@ -95,6 +95,43 @@ SELECT actor_invoke('echo', '1', 'three', jsonb_object_agg('name' || i, i))
 SELECT actor_invoke('echo', '1', 'three', jsonb_build_object('a', 1, repeat('x', 1000000), 1));
 SELECT actor_invoke('echo', '1', 'three', jsonb_build_object('a', repeat('9', 30)));
 
+--
+-- One parameter: a payload that can only be its value is its value
+--
+CREATE TYPE echo.pair AS (v int, w text);
+CREATE DOMAIN echo.pairs AS echo.pair CHECK ((VALUE).v > 0);
+CREATE DOMAIN echo.ints AS int[];
+CREATE FUNCTION echo.one_int(v int) RETURNS text STABLE LANGUAGE sql AS $$ SELECT v::text $$;
+CREATE FUNCTION echo.one_text(v text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT quote_literal(v) $$;
+CREATE FUNCTION echo.one_nameless(boolean) RETURNS text STABLE LANGUAGE sql AS $$ SELECT $1::text $$;
+CREATE FUNCTION echo.one_default(v date DEFAULT '2024-02-29') RETURNS text STABLE LANGUAGE sql
+AS $$ SELECT to_char(v, 'YYYY') $$;
+CREATE FUNCTION echo.one_ints(v int[]) RETURNS text STABLE LANGUAGE sql AS $$ SELECT v::text $$;
+CREATE FUNCTION echo.one_array_domain(v echo.ints) RETURNS text STABLE LANGUAGE sql AS $$ SELECT v::text $$;
+CREATE FUNCTION echo.one_texts(text[]) RETURNS text STABLE LANGUAGE sql AS $$ SELECT $1::text $$;
+CREATE FUNCTION echo.one_row(v echo.pair) RETURNS text STABLE LANGUAGE sql AS $$ SELECT v::text $$;
+CREATE FUNCTION echo.one_row_domain(p echo.pairs) RETURNS text STABLE LANGUAGE sql AS $$ SELECT p::text $$;
+CREATE FUNCTION echo.one_rows(echo.pair[]) RETURNS text STABLE LANGUAGE sql AS $$ SELECT $1::text $$;
+SELECT method, payload, echo._call(method, payload)
+  FROM (VALUES
+    ('one_int', '5'), ('one_int', '"5"'), ('one_int', '"x"'), ('one_int', 'true'), ('one_int', 'null'),
+    ('one_int', '[5]'), ('one_int', '{"v": 5}'), ('one_int', '[]'), ('one_int', '{}'), ('one_int', '[5, 6]'),
+    ('one_text', '"a"'), ('one_text', '1.50'), ('one_text', '{"a": 1}'), ('one_text', '["a"]'), ('one_text', '"{}"'),
+    ('one_nameless', 'true'), ('one_nameless', '[true]'), ('one_nameless', '{"v": true}'),
+    ('one_default', '"2023-01-01"'), ('one_default', 'null'), ('one_default', NULL), ('one_default', '[]'),
+    ('one_ints', '[1, 2]'), ('one_ints', '[1]'), ('one_ints', '[]'), ('one_ints', '[[1, 2]]'), ('one_ints', '[[]]'),
+    ('one_ints', '[[1, 2], [3, 4]]'), ('one_ints', '[null]'), ('one_ints', '[null, null]'), ('one_ints', '{"v": [1]}'),
+    ('one_ints', '"{1,2}"'), ('one_ints', '5'), ('one_ints', '["x"]'), ('one_ints', '{"x": 1}'),
+    ('one_array_domain', '[1, 2]'), ('one_array_domain', '[[1, 2]]'),
+    ('one_texts', '["{a,b}"]'), ('one_texts', '[["{a,b}"]]'), ('one_texts', '[{"a": 1}]'),
+    ('one_row', '{"v": 1, "w": "x"}'), ('one_row', '{"w": "x"}'), ('one_row', '{"v": {"v": 1}}'), ('one_row', '{"v": 1}'),
+    ('one_row', '{"v": "(1,x)"}'), ('one_row', '{"v": null}'), ('one_row', '{}'), ('one_row', '{"w": 1, "x": 2}'), ('one_row', '[{"w": "x"}]'),
+    ('one_row', '"(1,x)"'), ('one_row', '5'),
+    ('one_row_domain', '{"v": 1, "w": "x"}'), ('one_row_domain', '{"v": 0}'), ('one_row_domain', '{"p": {"v": 1}}'),
+    ('one_row_domain', '{"p": {"v": 1}, "v": 1}'),
+    ('one_rows', '[{"v": 1}, {"w": "x"}]'), ('one_rows', '[{"v": 1}]'), ('one_rows', '[[{"v": 1}]]'), ('one_rows', '{"v": 1}'))
+       AS p (method, payload);
+
 -- parameters without a name can only be given by position
 CREATE FUNCTION echo.nameless(int, b int, int DEFAULT 3) RETURNS text STABLE LANGUAGE sql
 AS $$ SELECT format('%s %s %s', $1, $2, $3) $$;

@@ -96,6 +96,9 @@ answer('an absent result is an empty body', [ 'POST', "$box/method/get", '["z"]'
 answer('no body is no payload', [ 'POST', "$box/method/add" ], 200, '1');
 answer('nor is an empty one', [ 'POST', "$box/method/add", '' ], 200, '2');
 answer('nor null', [ 'POST', "$box/method/add", ' null ' ], 200, '3');
+answer('the only argument as it is', [ 'POST', "$box/method/add", '0' ], 200, '3');
+answer('a string, too', [ 'PUT', "$box/method/get", '"x"' ], 200, '[1]');
+answer('no arguments for no parameters', [ 'PUT', "$box/method/odd%2Fname", '[]' ], 200, '"odd"');
 
 # nothing goes through a floating point number
 my $exact = '{"a": [12345678901234567890.10, 1e-30, 0.1000, "\u00e9\n", -0.0]}';
@@ -123,7 +126,7 @@ answer('two of them', [ 'POST', "$box/method/twice" ], 500, 'ERR_ACTOR_INVOKE_ME
 answer('a member too many', [ 'POST', "$box/method/add", '{"m": 1}' ], 400, 'ERR_BAD_REQUEST');
 answer('an argument too many', [ 'POST', "$box/method/add", '[1, 2]' ], 400, 'ERR_BAD_REQUEST');
 answer('one of the wrong type', [ 'POST', "$box/method/add", '["x"]' ], 400, 'ERR_BAD_REQUEST');
-answer('no arguments at all', [ 'POST', "$box/method/add", '"x"' ], 400, 'ERR_BAD_REQUEST');
+answer('or bare', [ 'POST', "$box/method/add", '"x"' ], 400, 'ERR_BAD_REQUEST');
 answer('an id that is too long', [ 'POST', '/v1.0/actors/box/' . 'x' x 513 . '/method/add' ], 400, 'ERR_BAD_REQUEST');
 $response = answer('an error of the method',
 	[ 'POST', "$box/method/raise", '["23514", "überzogen \"x\""]' ], 500, 'ERR_ACTOR_INVOKE_METHOD');

@@ -24,6 +24,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
+#include "utils/typcache.h"
 
 #include "base/base.h"
 #include "type/type.h"
@@ -76,13 +77,39 @@ list_name(StringInfo list, int *count, const char *name, int len)
 		appendStringInfo(list, "\"%.*s\"", len, name);
 }
 
+/*
+ * The parameters of a function, as they are declared, up to a limit.
+ */
+static char *
+parameter_list(const ActorFunction *function)
+{
+	StringInfoData list;
+
+	initStringInfo(&list);
+	for (int i = 0; i < Min(function->nparameters, MAX_NAMES_LISTED); i++)
+	{
+		const ActorParameter *parameter = &function->parameters[i];
+
+		if (i > 0)
+			appendStringInfoString(&list, ", ");
+		if (parameter->name != NULL)
+			appendStringInfo(&list, "%s ", quote_identifier(parameter->name));
+		appendStringInfoString(&list, format_type_be(parameter->type));
+	}
+	if (function->nparameters > MAX_NAMES_LISTED)
+		appendStringInfo(&list, " and %d more", function->nparameters - MAX_NAMES_LISTED);
+	return list.data;
+}
+
 static void
 refuse_payload(const ActorFunction *function, const char *problem, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("payload does not fit method \"%s\": %s", function->name, problem),
-			 detail != NULL ? errdetail("%s", detail) : 0));
+			 detail != NULL ? errdetail("%s", detail) : 0,
+			 function->nparameters > 0 ?
+			 errhint("Parameters: %s.", parameter_list(function)) : 0));
 }
 
 /*
@@ -148,6 +175,96 @@ map_by_position(const ActorFunction *function, Jsonb *payload, JsonbValue *value
 		(void) JsonbIteratorNext(&iterator, &values[i], true);
 		given[i] = true;
 	}
+}
+
+/*
+ * Whether all members of an object are columns of a composite type, or of a
+ * domain over one.
+ */
+static bool
+members_are_columns(Jsonb *payload, Oid type)
+{
+	TupleDesc	tupdesc = lookup_rowtype_tupdesc_domain(type, -1, false);
+	JsonbIterator *iterator = JsonbIteratorInit(&payload->root);
+	JsonbValue	item;
+	bool		known = true;
+
+	(void) JsonbIteratorNext(&iterator, &item, true);	/* the object begins */
+	while (known && JsonbIteratorNext(&iterator, &item, true) == WJB_KEY)
+	{
+		known = false;
+		for (int i = 0; i < tupdesc->natts && !known; i++)
+		{
+			Form_pg_attribute column = TupleDescAttr(tupdesc, i);
+
+			known = !column->attisdropped &&
+				strlen(NameStr(column->attname)) == item.val.string.len &&
+				memcmp(NameStr(column->attname), item.val.string.val,
+					   item.val.string.len) == 0;
+		}
+		(void) JsonbIteratorNext(&iterator, &item, true);
+	}
+	ReleaseTupleDesc(tupdesc);
+	return known;
+}
+
+/*
+ * Whether the payload is the value of the only parameter.  What can be read as
+ * arguments is: an array with one element that is an array or null, for an
+ * array, and an object with one member that has the name of the parameter and
+ * is an object or null, for a composite.
+ */
+static bool
+is_only_argument(const ActorFunction *function, Jsonb *payload)
+{
+	const ActorParameter *parameter = &function->parameters[0];
+
+	if (JB_ROOT_IS_SCALAR(payload))
+		return true;
+	if (JB_ROOT_IS_OBJECT(payload))
+	{
+		if (!function->takes_row || JB_ROOT_COUNT(payload) == 0)
+			return false;
+		if (JB_ROOT_COUNT(payload) == 1 && parameter->name != NULL)
+		{
+			JsonbValue *member = getKeyJsonValueFromContainer(&payload->root, parameter->name,
+															  strlen(parameter->name), NULL);
+
+			if (member != NULL &&
+				(member->type == jbvNull ||
+				 (member->type == jbvBinary &&
+				  JsonContainerIsObject(member->val.binary.data))))
+				return false;
+		}
+		return members_are_columns(payload, parameter->type);
+	}
+	if (function->takes_array && JB_ROOT_COUNT(payload) == 1)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(&payload->root, 0);
+
+		return element->type != jbvNull &&
+			(element->type != jbvBinary || !JsonContainerIsArray(element->val.binary.data));
+	}
+	return function->takes_array;
+}
+
+/*
+ * Finds the value of each parameter in the payload, which is not JSON null.
+ */
+static void
+map_values(const ActorFunction *function, Jsonb *payload, JsonbValue *values, bool *given)
+{
+	if (function->nparameters == 1 && is_only_argument(function, payload))
+	{
+		actor_jsonb_scalar(payload, &values[0]);
+		given[0] = true;
+	}
+	else if (JB_ROOT_IS_SCALAR(payload))
+		refuse_payload(function, "it must be an object or an array", NULL);
+	else if (JB_ROOT_IS_OBJECT(payload))
+		map_by_name(function, payload, values, given);
+	else
+		map_by_position(function, payload, values, given);
 }
 
 /*
@@ -221,23 +338,20 @@ map_payload(const ActorFunction *function, Jsonb *payload, FunctionCallInfo fcin
 		JsonbValue	scalar;
 
 		actor_jsonb_scalar(payload, &scalar);
-		if (scalar.type != jbvNull)
-			refuse_payload(function, "it must be an object or an array", NULL);
-		payload = NULL;
+		if (scalar.type == jbvNull)
+			payload = NULL;
 	}
 	if (function->nparameters == 0)
 	{
-		if (payload != NULL && (!JB_ROOT_IS_OBJECT(payload) || JB_ROOT_COUNT(payload) > 0))
+		if (payload != NULL && JB_ROOT_COUNT(payload) > 0)
 			refuse_payload(function, "the method has no parameters", NULL);
 		return;
 	}
 
 	values = palloc(sizeof(JsonbValue) * function->nparameters);
 	given = palloc0(sizeof(bool) * function->nparameters);
-	if (payload != NULL && JB_ROOT_IS_OBJECT(payload))
-		map_by_name(function, payload, values, given);
-	else if (payload != NULL)
-		map_by_position(function, payload, values, given);
+	if (payload != NULL)
+		map_values(function, payload, values, given);
 
 	context.function = function;
 	errcallback.callback = conversion_error_context;
@@ -453,7 +567,8 @@ empty_array(void)
  *		Maps the payload to arguments, calls the function as the current user,
  *		and maps the result back.  Returns NULL for SQL NULL.
  *
- * A single parameter of type json or jsonb takes the whole payload.  Otherwise
+ * A single parameter of type json or jsonb takes the whole payload, and any
+ * other single one takes what is its value: see is_only_argument.  Otherwise
  * the members of an object go to the parameters by name, the elements of an
  * array by position; what is missing takes its default.  Raises
  * invalid_parameter_value if that does not work out, and whatever conversions

@@ -406,6 +406,10 @@ load_parameters(ActorFunction *function, HeapTuple tuple)
 	function->takes_document = proc->pronargs == 1 &&
 		(function->parameters[0].type == JSONBOID ||
 		 function->parameters[0].type == JSONOID);
+	function->takes_array = proc->pronargs == 1 &&
+		OidIsValid(get_base_element_type(function->parameters[0].type));
+	function->takes_row = proc->pronargs == 1 &&
+		type_is_rowtype(function->parameters[0].type);
 
 	/* a table of one column is a set of scalars to the server */
 	if (!modes_null && proc->proretset && proc->prorettype != RECORDOID)

@@ -109,6 +109,8 @@ typedef struct ActorFunction
 	bool		strict;
 	bool		returns_set;
 	bool		takes_document; /* the whole payload is its only argument */
+	bool		takes_array;	/* its only parameter is an array */
+	bool		takes_row;		/* its only parameter is of a composite type */
 	int			nparameters;
 	ActorParameter *parameters;
 } ActorFunction;
