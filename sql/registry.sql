@@ -268,3 +268,37 @@ SELECT count(*) FROM actor.type;
 SELECT at_rest();
 DROP SCHEMA account CASCADE;
 RESET SESSION AUTHORIZATION;
+
+-- What a session knows of a type is in a memory context of its own.  It stays
+-- when another type is paused; it goes when a function changes, although a
+-- method runs, and whatever changes meanwhile does not pile up.
+CREATE SCHEMA known_a;
+CREATE SCHEMA known_b;
+CREATE VIEW known_types AS
+    SELECT ident FROM pg_backend_memory_contexts
+    WHERE name = 'actor type' AND ident LIKE 'known\__';
+CREATE FUNCTION known_a.change(rounds int) RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. rounds LOOP
+        EXECUTE 'CREATE OR REPLACE FUNCTION known_b.changed() RETURNS int LANGUAGE sql STABLE RETURN ' || i;
+        PERFORM actor_invoke('known_b', '1', 'changed');
+    END LOOP;
+    RETURN (SELECT count(*) FROM known_types WHERE ident = 'known_b');
+END
+$$;
+SELECT actor_register('known_a');
+SELECT actor_register('known_b');
+SELECT actor_invoke('known_a', '1', 'change', '{"rounds": 1}') AS first_of_b;
+SELECT actor_invoke('known_a', '1', 'change', '{"rounds": 50}') AS still_one;
+SELECT actor_invoke('known_b', '1', 'changed');
+SELECT actor_pause('known_a', '2');
+SELECT actor_resume('known_a', '2');
+SELECT actor_invoke('known_a', '1', 'change', '{"rounds": 0}') AS b_has_stayed;
+CREATE FUNCTION public.of_somebody_else() RETURNS int LANGUAGE sql RETURN 1;
+SELECT actor_invoke('known_a', '1', 'change', '{"rounds": 0}') AS b_has_gone;
+SELECT ident, count(*) FROM known_types GROUP BY ident;
+DROP FUNCTION public.of_somebody_else();
+DROP VIEW known_types;
+SELECT actor_unregister('known_a', force => true);
+SELECT actor_unregister('known_b', force => true);
+DROP SCHEMA known_a, known_b CASCADE;

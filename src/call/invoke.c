@@ -171,7 +171,7 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 		/* whoever fires has asked before, see firing.c */
 		if (cause == NULL && !actor_turn_is_active(actor))
 			actor_pause_check(actor, method_name);
-		/* looking at the actor may have dropped what is cached */
+		/* looking at the actor may have shown that something has changed */
 		if (frame.generation != actor_catalog_generation())
 			method = resolve(actor->type, method_name, &type);
 		if (actor_begin_life(actor, type, frame.generation))

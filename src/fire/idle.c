@@ -168,7 +168,7 @@ static TimestampTz
 next_look(const ActorType *type, TimestampTz oldest)
 {
 	return actor_grid_point(Max(actor_idle_limit(type, oldest),
-								remember(&type->owner_name)->looked_at + 1),
+								remember(&type->row.owner_name)->looked_at + 1),
 							actor_type_scan_interval(type));
 }
 
@@ -229,7 +229,7 @@ actor_idle_owners(void)
 		if (type == NULL || type->pause == PAUSE_TYPE)
 			continue;
 		owner = palloc(sizeof(ActorIdleOwner));
-		owner->name = type->owner_name;
+		owner->name = type->row.owner_name;
 		owner->next = next_look(type, active->oldest);
 		result = lappend(result, owner);
 	}
@@ -318,7 +318,7 @@ actor_idle_scan(const NameData *owner, int limit)
 		IdleType   *active = lfirst(cell);
 		ActorType  *type = actor_type_find(active->name);
 
-		if (type == NULL || type->pause == PAUSE_TYPE || strcmp(NameStr(type->owner_name), NameStr(*owner)) != 0 ||
+		if (type == NULL || type->pause == PAUSE_TYPE || strcmp(NameStr(type->row.owner_name), NameStr(*owner)) != 0 ||
 			next_look(type, active->oldest) > now)
 			continue;
 		looked = true;

@@ -336,7 +336,7 @@ ending_role(const ActorRef *actor)
 
 	if (!superuser())
 		return GetUserId();
-	owner = get_role_oid(NameStr(type->owner_name), false);
+	owner = get_role_oid(NameStr(type->row.owner_name), false);
 	return superuser_arg(owner) ? GetUserId() : owner;
 }
 

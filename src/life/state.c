@@ -640,9 +640,6 @@ enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFr
 	}
 	if (!actor_turn_is_active(actor))
 		actor_pause_check(actor, NULL);
-	/* looking at the actor may have dropped what is cached */
-	if (frame->generation != actor_catalog_generation())
-		type = actor_type_lookup(actor->type);
 	if (actor_activate(actor, type, frame->generation))
 		type = actor_type_lookup(actor->type);
 	frame->schema = type->schema_oid;

@@ -397,9 +397,6 @@ enter_for_timer(const ActorRef *actor, uint64 generation)
 	}
 	if (!actor_turn_is_active(actor))
 		actor_pause_check(actor, NULL);
-	/* looking at the actor may have dropped what is cached */
-	if (generation != actor_catalog_generation())
-		type = actor_type_lookup(actor->type);
 	(void) actor_activate(actor, type, generation);
 }
 

@@ -53,6 +53,7 @@ static Oid	type_relation = InvalidOid;
 static Oid	extension_owner = InvalidOid;
 
 static uint64 generation = 1;
+static uint64 objects_generation = 1;
 
 /* the generation at which the version was last found to fit; 0: never */
 static uint64 version_generation = 0;
@@ -81,23 +82,35 @@ actor_catalog_init(void)
 }
 
 /*
+ * Functions, schemas, roles or their memberships have changed.
+ */
+static void
+objects_changed(void)
+{
+	generation++;
+	objects_generation++;
+}
+
+/*
  * A change of actor.type: a type was registered or removed, or the extension
  * dropped.
  */
 static void
 relcache_callback(Datum arg, Oid relation)
 {
-	if (!OidIsValid(relation) || relation == type_relation)
-	{
-		type_relation = InvalidOid;
+	if (!OidIsValid(relation))
+		objects_changed();
+	else if (relation != type_relation)
+		return;
+	else
 		generation++;
-	}
+	type_relation = InvalidOid;
 }
 
 static void
 syscache_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
-	generation++;
+	objects_changed();
 }
 
 /*
@@ -108,7 +121,7 @@ static void
 database_callback(Datum arg, int cacheid, uint32 hashvalue)
 {
 	if (hashvalue == 0 || database_hash == 0 || hashvalue == database_hash)
-		generation++;
+		objects_changed();
 }
 
 /*
@@ -119,6 +132,17 @@ uint64
 actor_catalog_generation(void)
 {
 	return generation;
+}
+
+/*
+ * actor_catalog_objects_generation
+ *		The same for what depends on functions, schemas and roles, but not on
+ *		actor.type.
+ */
+uint64
+actor_catalog_objects_generation(void)
+{
+	return objects_generation;
 }
 
 /*

@@ -42,6 +42,7 @@ extern bool actor_catalog_installed(void);
 extern void actor_catalog_require(void);
 extern Oid	actor_catalog_relation(const char *name);
 extern uint64 actor_catalog_generation(void);
+extern uint64 actor_catalog_objects_generation(void);
 extern void actor_catalog_invalidate_types(void);
 extern void actor_catalog_altered(void);
 extern void actor_identity_begin(ActorBookkeeping *bookkeeping);

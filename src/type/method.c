@@ -5,8 +5,8 @@
  *
  * A method is the one ordinary function of a name in the schema of its actor
  * type.  What is found is cached under the type, including the last role that
- * was seen to have the rights to call it; the registry drops all of it when
- * functions, schemas, roles or types change.  How one is called with a payload
+ * was seen to have the rights to call it; the registry drops the type when
+ * functions, schemas or roles change.  How one is called with a payload
  * is in payload.c.
  *
  * IDENTIFICATION
@@ -59,8 +59,8 @@ static ActorMethod *load_method(ActorType *type, const char *name);
 static const char *why_no_method(HeapTuple tuple);
 static const char *why_no_method_name(const char *name);
 static void refuse_method(const ActorType *type, const char *name, const char *detail);
-static void fill_method(ActorMethod *method, HeapTuple tuple);
-static void load_parameters(ActorFunction *function, HeapTuple tuple);
+static void fill_method(ActorMethod *method, HeapTuple tuple, MemoryContext context);
+static void load_parameters(ActorFunction *function, HeapTuple tuple, MemoryContext context);
 
 /* finding --------------------------------------------------------------- */
 
@@ -96,7 +96,7 @@ actor_method_lookup(ActorType *type, const text *name)
 		memset(&ctl, 0, sizeof(ctl));
 		ctl.keysize = NAMEDATALEN;
 		ctl.entrysize = sizeof(ActorMethod);
-		ctl.hcxt = actor_type_context();
+		ctl.hcxt = type->context;
 		type->methods = hash_create("actor methods", 16, &ctl,
 									HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
 	}
@@ -115,7 +115,7 @@ refuse_method(const ActorType *type, const char *name, const char *detail)
 			 errmsg("actor type \"%s\" has no method \"%s\"", type->name, name),
 			 detail != NULL ? errdetail("%s", detail) : 0,
 			 errhint("A method is a function of schema \"%s\".",
-					 NameStr(type->schema_name))));
+					 NameStr(type->row.schema_name))));
 }
 
 /*
@@ -167,12 +167,12 @@ load_method(ActorType *type, const char *name)
 				 errmsg("method \"%s\" of actor type \"%s\" is not unique",
 						name, type->name),
 				 errdetail("Schema \"%s\" has %d functions of that name.",
-						   NameStr(type->schema_name), found),
+						   NameStr(type->row.schema_name), found),
 				 errhint("Methods cannot be overloaded.")));
 	detail = why_no_method(tuple);
 	if (detail != NULL)
 		refuse_method(type, name, detail);
-	fill_method(&loaded, tuple);
+	fill_method(&loaded, tuple, type->context);
 
 	method = hash_search(type->methods, name, HASH_ENTER, NULL);
 	*method = loaded;
@@ -224,10 +224,10 @@ actor_hook_lookup(ActorType *type, ActorHookKind kind)
 		proc = (Form_pg_proc) GETSTRUCT(tuple);
 		if (proc->prokind == PROKIND_FUNCTION && proc->prorettype != TRIGGEROID &&
 			proc->prorettype != EVENT_TRIGGEROID &&
-			proc->proowner == get_role_oid(NameStr(type->owner_name), true))
+			proc->proowner == get_role_oid(NameStr(type->row.owner_name), true))
 		{
-			hook->method = MemoryContextAlloc(actor_type_context(), sizeof(ActorMethod));
-			fill_method(hook->method, tuple);
+			hook->method = MemoryContextAlloc(type->context, sizeof(ActorMethod));
+			fill_method(hook->method, tuple, type->context);
 		}
 		ReleaseSysCache(tuple);
 	}
@@ -253,7 +253,7 @@ actor_hook_name(ActorHookKind kind)
  * another identity, may count on the end of a statement.
  */
 static FmgrInfo *
-lasting_call(HeapTuple tuple)
+lasting_call(HeapTuple tuple, MemoryContext context)
 {
 	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
 	char	   *language = get_language_name(proc->prolang, true);
@@ -263,25 +263,28 @@ lasting_call(HeapTuple tuple)
 		proc->prosecdef || !heap_attisnull(tuple, Anum_pg_proc_proconfig, NULL) ||
 		FmgrHookIsNeeded(proc->oid))
 		return NULL;
-	flinfo = MemoryContextAlloc(actor_type_context(), sizeof(FmgrInfo));
-	fmgr_info_cxt(proc->oid, flinfo, actor_type_context());
+	flinfo = MemoryContextAlloc(context, sizeof(FmgrInfo));
+	fmgr_info_cxt(proc->oid, flinfo, context);
 	return flinfo;
 }
 
+/*
+ * Fills in what is to be known of a function, in the context of its type.
+ */
 static void
-fill_method(ActorMethod *method, HeapTuple tuple)
+fill_method(ActorMethod *method, HeapTuple tuple, MemoryContext context)
 {
 	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
 
 	memset(method, 0, sizeof(*method));
 	strlcpy(method->function.name, NameStr(proc->proname), NAMEDATALEN);
 	method->function.oid = proc->oid;
-	method->function.flinfo = lasting_call(tuple);
+	method->function.flinfo = lasting_call(tuple, context);
 	method->function.result_type = proc->prorettype;
 	method->function.strict = proc->proisstrict;
 	method->function.returns_set = proc->proretset;
 	method->writes = proc->provolatile == PROVOLATILE_VOLATILE;
-	load_parameters(&method->function, tuple);
+	load_parameters(&method->function, tuple, context);
 }
 
 /*
@@ -361,13 +364,13 @@ actor_method_collation(const ActorFunction *function, const bool *given)
 }
 
 /*
- * Fills in the parameters of a function, in the context of the registry.
+ * Fills in the parameters of a function, in the context of its type.
  */
 static void
-load_parameters(ActorFunction *function, HeapTuple tuple)
+load_parameters(ActorFunction *function, HeapTuple tuple, MemoryContext context)
 {
 	Form_pg_proc proc = (Form_pg_proc) GETSTRUCT(tuple);
-	MemoryContext old = MemoryContextSwitchTo(actor_type_context());
+	MemoryContext old = MemoryContextSwitchTo(context);
 	Datum		argnames;
 	Datum		argmodes;
 	Datum		defaults;

@@ -8,11 +8,19 @@
  * registration; so nobody takes a type over by making the schema again.
  *
  * Every backend caches the types it has used, and under each type the methods
- * that method.c has found.  The whole cache is dropped when the generation of
- * catalog.c has grown, and is filled from the latest snapshot, whatever the
- * isolation level, because it outlives the transaction.  Running frames may
- * still use what they found before, so while there are any the old cache is
- * only put aside.
+ * that method.c has found.  What is cached is filled from the latest snapshot,
+ * whatever the isolation level, because it outlives the transaction.
+ *
+ * A cached type is out of date when the generation of catalog.c has grown.  If
+ * that was for the sake of actor.type its row is read again, and the type stays
+ * with its methods unless that has changed.  If it was a function, a schema or a
+ * role, the type goes.
+ *
+ * Whoever looks a type up pins it, and with it its methods and hooks, for as long
+ * as the memory context lasts that is current then.  So what was found can be
+ * used whatever happens meanwhile, and what nobody uses is freed at once,
+ * however long a method runs.  That it is still true is another question, which
+ * whoever has waited, or has run a hook, asks by looking the type up again.
  *
  * IDENTIFICATION
  *		src/type/registry.c
@@ -54,96 +62,215 @@ static ActorQuery read_type = {
 	1, {TEXTOID}
 };
 
-static MemoryContext cache_context = NULL;
+/* a type that is in the cache */
+typedef struct CacheEntry
+{
+	char		name[NAMEDATALEN];	/* hash key */
+	ActorType  *type;
+} CacheEntry;
+
+/* a memory context in which a type was looked up */
+typedef struct Pin
+{
+	MemoryContextCallback callback;
+	MemoryContext context;
+	ActorType  *type;
+} Pin;
+
 static HTAB *cache = NULL;
-static uint64 cache_generation = 0;
 static ActorType *last_found = NULL;	/* most calls are of one type */
 
-/* caches that running frames may still use */
-static MemoryContext retired_context = NULL;
-
-static ActorType *load_type(const text *name, const char *key);
+static bool read_row(const text *name, ActorType *row);
 static void bind_schema(ActorType *type);
 static void refuse_binding(const ActorType *type);
 
 /* cache ----------------------------------------------------------------- */
 
-/*
- * Starts an empty cache when the old one may be out of date.
- */
 static void
-refresh_cache(void)
+free_type(ActorType *type)
 {
-	HASHCTL		ctl;
+	MemoryContextDelete(type->context);
+}
 
-	if (retired_context != NULL && actor_frame_current() == NULL)
-	{
-		MemoryContextDelete(retired_context);
-		retired_context = NULL;
-	}
-	if (cache != NULL && cache_generation == actor_catalog_generation())
-		return;
+static void
+unpin(void *arg)
+{
+	Pin		   *pin = arg;
+	ActorType  *type = pin->type;
 
-	if (cache_context != NULL)
-	{
-		MemoryContext old = cache_context;
-
-		cache = NULL;
-		last_found = NULL;
-		cache_context = NULL;
-		if (actor_frame_current() == NULL)
-			MemoryContextDelete(old);
-		else
-		{
-			if (retired_context == NULL)
-				retired_context = AllocSetContextCreate(CacheMemoryContext,
-														"retired actor types",
-														ALLOCSET_SMALL_SIZES);
-			MemoryContextSetParent(old, retired_context);
-		}
-	}
-
-	cache_context = AllocSetContextCreate(CacheMemoryContext, "actor types",
-										  ALLOCSET_SMALL_SIZES);
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = NAMEDATALEN;
-	ctl.entrysize = sizeof(ActorType);
-	ctl.hcxt = cache_context;
-	cache = hash_create("actor types", 16, &ctl,
-						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	cache_generation = actor_catalog_generation();
+	if (type->pinned_by == pin->context)
+		type->pinned_by = NULL;
+	if (--type->pins == 0 && !type->cached)
+		free_type(type);
 }
 
 /*
- * actor_type_context
- *		Memory that lives as long as the cached types do.
+ * Keeps a type as long as the current memory context.
  */
-MemoryContext
-actor_type_context(void)
+static void
+pin_type(ActorType *type)
 {
-	return cache_context;
+	Pin		   *pin;
+
+	if (type->pinned_by == CurrentMemoryContext)
+		return;
+	pin = palloc(sizeof(Pin));
+	pin->callback.func = unpin;
+	pin->callback.arg = pin;
+	pin->context = CurrentMemoryContext;
+	pin->type = type;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &pin->callback);
+	type->pins++;
+	type->pinned_by = CurrentMemoryContext;
+}
+
+/*
+ * Takes a type out of the cache, and frees it unless somebody uses it.
+ */
+static void
+forget_type(CacheEntry *entry)
+{
+	ActorType  *type = entry->type;
+
+	if (last_found == type)
+		last_found = NULL;
+	hash_search(cache, entry->name, HASH_REMOVE, NULL);
+	type->cached = false;
+	if (type->pins == 0)
+		free_type(type);
+}
+
+/*
+ * Forgets the cached types that a change of functions, schemas or roles may
+ * concern, those that nobody asks for any more among them.
+ */
+static void
+forget_outdated(void)
+{
+	static uint64 seen = 0;
+	HASH_SEQ_STATUS scan;
+	CacheEntry *entry;
+
+	if (seen == actor_catalog_objects_generation())
+		return;
+	seen = actor_catalog_objects_generation();
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->type->objects_generation != seen)
+			forget_type(entry);
+}
+
+static void
+make_cache(void)
+{
+	HASHCTL		ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = NAMEDATALEN;
+	ctl.entrysize = sizeof(CacheEntry);
+	ctl.hcxt = CacheMemoryContext;
+	cache = hash_create("actor types", 16, &ctl,
+						HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+}
+
+/*
+ * Puts a type into the cache.
+ */
+static ActorType *
+cache_type(const ActorType *row)
+{
+	MemoryContext context = AllocSetContextCreate(CacheMemoryContext, "actor type",
+												  ALLOCSET_SMALL_SIZES);
+	ActorType  *type = MemoryContextAlloc(context, sizeof(ActorType));
+	CacheEntry *entry;
+
+	*type = *row;
+	type->context = context;
+	MemoryContextSetIdentifier(context, type->name);
+	entry = hash_search(cache, type->name, HASH_ENTER, NULL);
+	entry->type = type;
+	type->cached = true;
+	return type;
+}
+
+/*
+ * Whether the row of a type is as it was, but for what is paused of it.
+ */
+static bool
+same_row(const ActorType *type, const ActorType *row)
+{
+	return memcmp(&type->row, &row->row, sizeof(type->row)) == 0 &&
+		type->schema_oid == row->schema_oid;
+}
+
+/*
+ * Finds a type in its table, or finds that what is cached of it, if anything, is
+ * true; NULL if there is none.
+ *
+ * If anything changes meanwhile, the next look-up notices, because the type has
+ * the generation from before.
+ */
+static ActorType *
+read_type_again(const text *name)
+{
+	ActorType	row;
+	CacheEntry *entry;
+
+	memset(&row, 0, sizeof(row));
+	row.generation = actor_catalog_generation();
+	row.objects_generation = actor_catalog_objects_generation();
+	text_to_cstring_buffer(name, row.name, sizeof(row.name));
+	if (!read_row(name, &row))
+	{
+		/* reading may have looked up the same type */
+		entry = hash_search(cache, row.name, HASH_FIND, NULL);
+		if (entry != NULL)
+			forget_type(entry);
+		return NULL;
+	}
+	entry = hash_search(cache, row.name, HASH_FIND, NULL);
+	if (entry != NULL && entry->type->objects_generation == row.objects_generation &&
+		same_row(entry->type, &row))
+	{
+		entry->type->pause = row.pause;
+		entry->type->generation = row.generation;
+		return entry->type;
+	}
+	if (entry != NULL)
+		forget_type(entry);
+	return cache_type(&row);
 }
 
 /*
  * actor_type_find
  *		Finds a type, usable or not; NULL if there is none of that name.
  *
- * The result is good until the next call of this function outside of a frame.
+ * The result, and what is found in it, is good as long as the current memory
+ * context.
  */
 ActorType *
 actor_type_find(const text *name)
 {
 	char		key[NAMEDATALEN];
-	ActorType  *type;
+	CacheEntry *entry;
+	ActorType  *type = last_found;
 
-	refresh_cache();
-	if (last_found != NULL && actor_text_is(name, last_found->name))
-		return last_found;
-	text_to_cstring_buffer(name, key, sizeof(key));
-	type = hash_search(cache, key, HASH_FIND, NULL);
-	if (type == NULL)
-		type = load_type(name, key);
-	last_found = type;
+	if (type == NULL || !actor_text_is(name, type->name) ||
+		type->generation != actor_catalog_generation())
+	{
+		if (cache == NULL)
+			make_cache();
+		forget_outdated();
+		text_to_cstring_buffer(name, key, sizeof(key));
+		entry = hash_search(cache, key, HASH_FIND, NULL);
+		if (entry != NULL && entry->type->generation == actor_catalog_generation())
+			type = entry->type;
+		else
+			type = read_type_again(name);
+		last_found = type;
+	}
+	if (type != NULL)
+		pin_type(type);
 	return type;
 }
 
@@ -197,63 +324,51 @@ actor_type_check_usage(ActorType *type)
 		return;
 	result = actor_schema_aclcheck(type->schema_oid, user);
 	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_SCHEMA, NameStr(type->schema_name));
+		aclcheck_error(result, OBJECT_SCHEMA, NameStr(type->row.schema_name));
 	type->allowed_role = user;
 }
 
 /*
- * Loads a type from its table into the cache; NULL if it is not there.
+ * Reads a type from its table; false if it is not there.
  */
-static ActorType *
-load_type(const text *name, const char *key)
+static bool
+read_row(const text *name, ActorType *type)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {PointerGetDatum(name)};
-	ActorType	loaded;
-	ActorType  *type;
 	bool		isnull;
 	Datum		datum;
-
-	memset(&loaded, 0, sizeof(loaded));
-	strlcpy(loaded.name, key, NAMEDATALEN);
 
 	actor_bookkeeping_begin(&bookkeeping);
 	if (actor_query_latest(&read_type, values) == 0)
 	{
 		actor_bookkeeping_end(&bookkeeping);
-		return NULL;
+		return false;
 	}
-	loaded.schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
-	loaded.owner_name = *DatumGetName(actor_query_result(0, 2, &isnull));
-	loaded.reentrancy = DatumGetBool(actor_query_result(0, 3, &isnull));
-	loaded.reentrancy_set = !isnull;
+	type->row.schema_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	type->row.owner_name = *DatumGetName(actor_query_result(0, 2, &isnull));
+	type->row.reentrancy = DatumGetBool(actor_query_result(0, 3, &isnull));
+	type->row.reentrancy_set = !isnull;
 	datum = actor_query_result(0, 4, &isnull);
-	loaded.max_stack_depth = isnull ? -1 : DatumGetInt32(datum);
+	type->row.max_stack_depth = isnull ? -1 : DatumGetInt32(datum);
 	datum = actor_query_result(0, 5, &isnull);
-	loaded.call_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
+	type->row.call_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
 	datum = actor_query_result(0, 6, &isnull);
-	loaded.drain_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
-	loaded.drain = DatumGetBool(actor_query_result(0, 7, &isnull));
-	loaded.drain_set = !isnull;
+	type->row.drain_timeout = isnull ? -1 : actor_interval_ms(DatumGetIntervalP(datum));
+	type->row.drain = DatumGetBool(actor_query_result(0, 7, &isnull));
+	type->row.drain_set = !isnull;
 	datum = actor_query_result(0, 8, &isnull);
-	loaded.partitions = isnull ? -1 : DatumGetInt32(datum);
+	type->row.partitions = isnull ? -1 : DatumGetInt32(datum);
 	datum = actor_query_result(0, 9, &isnull);
-	loaded.idle_timeout = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
+	type->row.idle_timeout = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
 	datum = actor_query_result(0, 10, &isnull);
-	loaded.scan_interval = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
-	loaded.pause = DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_TYPE :
+	type->row.scan_interval = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
+	type->pause = DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_TYPE :
 		DatumGetBool(actor_query_result(0, 11, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
 	actor_bookkeeping_end(&bookkeeping);
 
-	bind_schema(&loaded);
-
-	/*
-	 * If something has changed meanwhile, the next look-up notices, because
-	 * the cache still has the generation it was started with.
-	 */
-	type = hash_search(cache, key, HASH_ENTER, NULL);
-	*type = loaded;
-	return type;
+	bind_schema(type);
+	return true;
 }
 
 /*
@@ -262,7 +377,7 @@ load_type(const text *name, const char *key)
 static void
 bind_schema(ActorType *type)
 {
-	Oid			schema = get_namespace_oid(NameStr(type->schema_name), true);
+	Oid			schema = get_namespace_oid(NameStr(type->row.schema_name), true);
 	HeapTuple	tuple;
 	char	   *owner;
 
@@ -272,7 +387,7 @@ bind_schema(ActorType *type)
 		return;
 	owner = GetUserNameFromId(((Form_pg_namespace) GETSTRUCT(tuple))->nspowner, true);
 	ReleaseSysCache(tuple);
-	if (owner != NULL && strcmp(owner, NameStr(type->owner_name)) == 0)
+	if (owner != NULL && strcmp(owner, NameStr(type->row.owner_name)) == 0)
 		type->schema_oid = schema;
 }
 
@@ -282,16 +397,16 @@ bind_schema(ActorType *type)
 static void
 refuse_binding(const ActorType *type)
 {
-	bool		gone = !OidIsValid(get_namespace_oid(NameStr(type->schema_name), true));
+	bool		gone = !OidIsValid(get_namespace_oid(NameStr(type->row.schema_name), true));
 
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("actor type \"%s\" has lost its schema", type->name),
 			 gone ?
 			 errdetail("Schema \"%s\" does not exist any more.",
-					   NameStr(type->schema_name)) :
+					   NameStr(type->row.schema_name)) :
 			 errdetail("Schema \"%s\" does not belong to role \"%s\" any more.",
-					   NameStr(type->schema_name), NameStr(type->owner_name)),
+					   NameStr(type->row.schema_name), NameStr(type->row.owner_name)),
 			 errhint("The owner of the type or a superuser must register it again.")));
 }
 
@@ -339,55 +454,55 @@ actor_interval_us(const Interval *interval)
 bool
 actor_type_reentrant(const ActorType *type)
 {
-	return type->reentrancy_set ? type->reentrancy : actor_reentrancy_default;
+	return type->row.reentrancy_set ? type->row.reentrancy : actor_reentrancy_default;
 }
 
 int
 actor_type_max_stack_depth(const ActorType *type)
 {
-	return type->max_stack_depth >= 0 ?
-		type->max_stack_depth : actor_max_stack_depth_default;
+	return type->row.max_stack_depth >= 0 ?
+		type->row.max_stack_depth : actor_max_stack_depth_default;
 }
 
 /* how long a call waits for the turn, in milliseconds; 0: for ever */
 int
 actor_type_call_timeout(const ActorType *type)
 {
-	return type->call_timeout >= 0 ?
-		type->call_timeout : actor_call_timeout_default;
+	return type->row.call_timeout >= 0 ?
+		type->row.call_timeout : actor_call_timeout_default;
 }
 
 /* how long a running callback may go on when its worker is stopped, in ms */
 int
 actor_type_drain_timeout(const ActorType *type)
 {
-	if (!(type->drain_set ? type->drain : actor_drain_default))
+	if (!(type->row.drain_set ? type->row.drain : actor_drain_default))
 		return 0;
-	return type->drain_timeout >= 0 ?
-		type->drain_timeout : actor_drain_timeout_default;
+	return type->row.drain_timeout >= 0 ?
+		type->row.drain_timeout : actor_drain_timeout_default;
 }
 
 /* in how many slices the type's due rows are drained; 0: as many as it takes */
 int
 actor_type_partitions(const ActorType *type)
 {
-	return type->partitions >= 0 ? type->partitions : actor_partitions_default;
+	return type->row.partitions >= 0 ? type->row.partitions : actor_partitions_default;
 }
 
 /* after how long without use an actor is deactivated, in microseconds */
 int64
 actor_type_idle_timeout(const ActorType *type)
 {
-	return type->idle_timeout >= 0 ?
-		type->idle_timeout : actor_idle_timeout_default * INT64CONST(1000);
+	return type->row.idle_timeout >= 0 ?
+		type->row.idle_timeout : actor_idle_timeout_default * INT64CONST(1000);
 }
 
 /* how often idle actors of the type are looked for, in microseconds */
 int64
 actor_type_scan_interval(const ActorType *type)
 {
-	return type->scan_interval >= 0 ?
-		type->scan_interval : actor_scan_interval_default * INT64CONST(1000);
+	return type->row.scan_interval >= 0 ?
+		type->row.scan_interval : actor_scan_interval_default * INT64CONST(1000);
 }
 
 /* rights ---------------------------------------------------------------- */

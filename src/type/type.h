@@ -39,13 +39,11 @@ typedef struct ActorHook
 	struct ActorMethod *method; /* NULL: the type has none */
 } ActorHook;
 
-/* a registered type as this backend knows it; NULL options are resolved at use */
-typedef struct ActorType
+/* what was registered of a type; NULL options are resolved at use */
+typedef struct ActorTypeRow
 {
-	char		name[NAMEDATALEN];	/* hash key */
 	NameData	schema_name;
 	NameData	owner_name;
-	Oid			schema_oid;		/* invalid: gone, or somebody else's */
 	bool		reentrancy_set;
 	bool		reentrancy;
 	int			max_stack_depth;	/* -1: the setting */
@@ -56,19 +54,37 @@ typedef struct ActorType
 	int			partitions;		/* -1: the setting */
 	int64		idle_timeout;	/* us, -1: the setting */
 	int64		scan_interval;	/* us, -1: the setting */
+} ActorTypeRow;
+
+/*
+ * A registered type as this backend knows it.  It is pinned by the memory
+ * contexts it was looked up in; see registry.c.
+ */
+typedef struct ActorType
+{
+	char		name[NAMEDATALEN];
+	ActorTypeRow row;
+	Oid			schema_oid;		/* invalid: gone, or somebody else's */
 	ActorTypePause pause;
 	Oid			allowed_role;	/* last role known to have USAGE */
 	Oid			writing_role;	/* last one known to have a writing method */
-	HTAB	   *methods;		/* of method.c, in the registry's context */
+	HTAB	   *methods;		/* of method.c, in the type's context */
 	struct ActorMethod *last_method;	/* that was looked up; NULL: none */
 	ActorHook	hooks[2];		/* of method.c, too */
+
+	/* of registry.c */
+	MemoryContext context;		/* of all of this */
+	bool		cached;			/* else it goes with the last pin */
+	int			pins;
+	MemoryContext pinned_by;	/* the last one; NULL: none, or it is gone */
+	uint64		generation;		/* of the catalog when this was true */
+	uint64		objects_generation; /* the same, of what methods depend on */
 } ActorType;
 
 extern void actor_type_schema(const text *name, NameData *schema_name);
 extern ActorType *actor_type_find(const text *name);
 extern ActorType *actor_type_get(const text *name);
 extern ActorType *actor_type_lookup(const text *name);
-extern MemoryContext actor_type_context(void);
 extern void actor_type_check_usage(ActorType *type);
 extern bool actor_type_reentrant(const ActorType *type);
 extern int	actor_type_max_stack_depth(const ActorType *type);
