@@ -31,9 +31,11 @@ REGRESS        = setup registry configure method payload turn reentrancy open_tu
                  schedule reminder privilege security lifecycle timer message run_due trace operate stats doctor plperl direct location \
                  read_by_sql open_turn state transact lifecycle timer reminder read_directly \
                  teardown
-REGRESS_OPTS   = --inputdir=$(srcdir) $(temp_regress)
+# one expected output for all majors
+wording        = --launcher=$(abspath $(srcdir))/script/wording
+REGRESS_OPTS   = --inputdir=$(srcdir) $(wording) $(temp_regress)
 ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))
-ISOLATION_OPTS = --inputdir=$(srcdir) $(temp_isolation)
+ISOLATION_OPTS = --inputdir=$(srcdir) $(wording) $(temp_isolation)
 PROVE_TESTS    = t/*.pl
 EXTRA_CLEAN    = tmp_regress tmp_isolation tmp_check tmp_check_iso output_iso log
 

@@ -264,7 +264,8 @@ own_libraries()
 {
 	local path
 
-	find "$1" -type f -perm -u+x -exec readelf -d {} + 2>/dev/null |
+	# not all of them are binaries
+	{ find "$1" -type f -perm -u+x -exec readelf -d {} + 2>/dev/null || true; } |
 		sed -nE 's/.*\(R(UN)?PATH\).*\[(.*)\]/\2/p' | tr : '\n' | sort -u |
 		while read -r path; do
 			case $path in

@@ -241,7 +241,12 @@ SELECT actor_set_reminder('op', 'a', 'note', '1h', data => '1');
 SELECT actor_set_timer('op', 'a', 'note', '1h', data => '2');
 SELECT actor_reassign('regress_actor_op_caller', 'regress_actor_op_other');
 RESET SESSION AUTHORIZATION;
-SELECT actor_reassign('regress_actor_op_caller', 'regress_actor_op_nologin');
+-- since 17 a worker needs no role with the LOGIN attribute
+BEGIN;
+SELECT CASE WHEN current_setting('server_version_num')::int < 170000 THEN message
+            WHEN message = 'taken' THEN 'role "regress_actor_op_nologin" cannot run reminders' END AS message
+  FROM refusal($$SELECT actor_reassign('regress_actor_op_caller', 'regress_actor_op_nologin')$$);
+ROLLBACK;
 SELECT actor_reassign('regress_actor_op_caller', 'regress_actor_op_nobody');
 SELECT actor_reassign('regress_actor_op_caller', NULL);
 SELECT actor_reassign(NULL, 'regress_actor_op_caller');

@@ -130,7 +130,8 @@ sub kill_server
 	die 'server does not start';
 }
 
-# SIGKILL of a process makes the server start again.
+# SIGKILL of a process makes the server start again.  There may be no executor any
+# more, when all has fired.
 sub kill_one
 {
 	my ($kind) = @_;
@@ -139,8 +140,10 @@ sub kill_one
 	until ($pid)
 	{
 		$node->poll_query_until('postgres',
-			"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'actor $kind'")
+			"SELECT count(*) > 0 OR NOT EXISTS (SELECT FROM actor.reminder)"
+			  . " FROM pg_stat_activity WHERE backend_type = 'actor $kind'")
 		  or die "there is no $kind";
+		return if $node->safe_psql('postgres', 'SELECT count(*) FROM actor.reminder') eq '0';
 		$pid = $node->safe_psql('postgres',
 			"SELECT min(pid) FROM pg_stat_activity WHERE backend_type = 'actor $kind'");
 	}
@@ -190,7 +193,7 @@ my @trouble = (
 	sub { terminate_all('%') },
 	sub { $node->stop('immediate'); $node->start; },
 	\&kill_server,
-	sub { $node->restart('fast') },
+	sub { $node->restart },
 	sub { kill_one('scheduler') },
 	\&kill_server,
 	sub { terminate_all('executor'); terminate_all('launcher') },

@@ -14,6 +14,7 @@ shared_preload_libraries = 'actor'
 max_worker_processes = 16
 });
 $node->start;
+my $major = $node->safe_psql('postgres', "SELECT current_setting('server_version_num')::int / 10000");
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION actor;
 	REVOKE CONNECT ON DATABASE postgres FROM PUBLIC;
@@ -80,7 +81,7 @@ my @ways = (
 		sub { sql("GRANT CONNECT ON DATABASE postgres TO $_[0]") } ]);
 push @ways,
 	[   'nologin', sub { sql("ALTER ROLE $_[0] NOLOGIN") }, sub { sql("ALTER ROLE $_[0] LOGIN") } ]
-	if $node->pg_version < 17;
+	if $major < 17;
 
 for my $way (@ways)
 {

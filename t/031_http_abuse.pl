@@ -196,7 +196,11 @@ if ($child == 0)
 	require POSIX;
 	POSIX::_exit($failures > 0);
 }
-$node->restart('immediate') for 1 .. 3;
+for (1 .. 3)
+{
+	$node->stop('immediate');
+	$node->start;
+}
 waitpid($child, 0);
 is($?, 0, 'calls during restarts succeed or say why not');
 still_serves('restarts of the database');
