@@ -123,6 +123,21 @@ actor_init_materialized(FunctionCallInfo fcinfo, int flags)
 #endif
 
 /*
+ * 15.20 and 17.12 made a function of a macro: it copies a composite value that
+ * an earlier minor has written without a mark, so it must be called where it is
+ * there.  In the minors before it is NULL.
+ */
+#include "fmgr.h"
+#ifdef DatumGetHeapTupleHeader
+#define actor_datum_row(value) DatumGetHeapTupleHeader(value)
+#else
+extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attribute__((weak));
+#define actor_datum_row(value) \
+	(DatumGetHeapTupleHeader != NULL ? DatumGetHeapTupleHeader(value) : \
+	 (struct HeapTupleHeaderData *) PG_DETOAST_DATUM(value))
+#endif
+
+/*
  * 18 counts index searches, and asks whether a primary key may be deferrable.
  */
 #if PG_VERSION_NUM >= 180000

@@ -35,6 +35,7 @@
 #include "utils/typcache.h"
 
 #include "base/base.h"
+#include "base/compat.h"
 #include "call/call.h"
 
 /* bytes of a text up to which it is not left to to_jsonb */
@@ -147,7 +148,7 @@ row_description(HeapTupleHeader row)
 static Jsonb *
 row_to_jsonb(Datum datum)
 {
-	HeapTupleHeader row = DatumGetHeapTupleHeader(datum);
+	HeapTupleHeader row = actor_datum_row(datum);
 	TupleDesc	tupdesc = row_description(row);
 	Datum	   *values = palloc(sizeof(Datum) * tupdesc->natts);
 	bool	   *nulls = palloc(sizeof(bool) * tupdesc->natts);
@@ -247,7 +248,7 @@ castless_to_jsonb(Datum value, Oid type)
 	bool		is_varlena;
 
 	/* what the value is tells more than its type */
-	if (type == RECORDOID && !row_has_cast(row_description(DatumGetHeapTupleHeader(value))))
+	if (type == RECORDOID && !row_has_cast(row_description(actor_datum_row(value))))
 		return NULL;
 	if (!type_has_cast(type))
 		return NULL;
@@ -405,8 +406,7 @@ convert_as_record(JsonbValue *value, Oid type, bool *isnull)
 	fcinfo->args[0].isnull = false;
 	record = FunctionCallInvoke(fcinfo);
 	Assert(!fcinfo->isnull);
-	/* just made, so there is nothing to detoast; see compat.h */
-	return GetAttributeByNum((HeapTupleHeader) DatumGetPointer(record), 1, isnull);
+	return GetAttributeByNum(actor_datum_row(record), 1, isnull);
 }
 
 /*
