@@ -37,6 +37,21 @@ SELECT actor_register('conf_b', 'conf_elsewhere', reentrancy => true);
 SELECT actor_configure('{"entities": ["conf_a", "conf_b"], "reentrancy": null}');
 SELECT * FROM conf_types;
 
+-- an empty duration is absent, at both levels; so Go programs write one that is
+-- not set, and null for an empty list.  The SDK for Java has another name.
+SELECT actor_configure('{"entities": ["conf_a", "conf_b"],
+    "actorIdleTimeout": "2h", "actorScanInterval": "", "drainOngoingCallTimeout": "",
+    "drainBalancedActors": true, "entitiesConfig": [
+        {"entities": ["conf_b"], "actorIdleTimeout": "", "actorScanInterval": "",
+         "drainOngoingCallTimeout": "", "drainBalancedActors": false},
+        {"entities": null, "actorIdleTimeout": "1h"}, {"entities": []}]}');
+SELECT * FROM conf_types;
+SELECT actor_configure('{"entities": ["conf_a"], "drainBalancedActors": true, "drainRebalancedActors": false}');
+SELECT * FROM conf_types;
+-- an application without actors is one
+SELECT actor_configure('{"entities": []}'), actor_configure('{"entities": null}');
+SELECT actor_configure('{"entities": ["conf_a", "conf_b"], "reentrancy": null}');
+
 -- what is refused changes nothing
 CREATE FUNCTION conf_try(document jsonb) RETURNS TABLE (state text, message text, detail text)
 LANGUAGE plpgsql AS $$
@@ -57,7 +72,7 @@ SELECT n, t.*
     'null',
     '[]',
     '{}',
-    '{"entities": []}',
+    '{"entities": {}}',
     '{"entities": "conf_a"}',
     '{"entities": [1]}',
     '{"entities": ["conf_a", "conf_a"]}',
@@ -68,7 +83,8 @@ SELECT n, t.*
     '{"entities": ["conf_a"], "actorIdleTimeout": 60}',
     '{"entities": ["conf_a"], "actorIdleTimeout": "1 hour ago"}',
     '{"entities": ["conf_a"], "actorIdleTimeout": "0"}',
-    '{"entities": ["conf_a"], "actorScanInterval": ""}',
+    '{"entities": ["conf_a"], "actorScanInterval": " "}',
+    '{"entities": ["conf_a"], "drainBalancedActors": "yes"}',
     '{"entities": ["conf_a"], "drainOngoingCallTimeout": "600000h"}',
     '{"entities": ["conf_a"], "drainRebalancedActors": "yes"}',
     '{"entities": ["conf_a"], "reentrancy": true}',
@@ -81,6 +97,7 @@ SELECT n, t.*
     '{"entities": ["conf_a"], "entitiesConfig": {}}',
     '{"entities": ["conf_a"], "entitiesConfig": [1]}',
     '{"entities": ["conf_a"], "entitiesConfig": [{}]}',
+    '{"entities": ["conf_a"], "entitiesConfig": [{"entities": {}}]}',
     '{"entities": ["conf_a"], "entitiesConfig": [{"entities": ["conf_b"]}]}',
     '{"entities": ["conf_a"], "entitiesConfig": [{"entities": ["conf_a"]}, {"entities": ["conf_a"]}]}',
     '{"entities": ["conf_a"], "entitiesConfig": [{"entities": ["conf_a"], "entitiesConfig": []}]}',

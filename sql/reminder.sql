@@ -145,6 +145,8 @@ SELECT policy, r.state, r.message, r.detail
        WITH ORDINALITY AS p (policy, number),
        LATERAL refusal(format('SELECT actor_set_reminder(%L, %L, %L, %L, method => %L, failure_policy => %L)', 'clock', 'policy', 'p', '100h', 'ring', policy)) AS r
  ORDER BY number;
+-- an empty interval is the default
+SELECT actor_set_reminder('clock', 'policy', 'p', '100h', method => 'ring', failure_policy => '{"exponential": {"initial": "", "max": ""}}');
 SELECT actor_delete_reminder('clock', 'policy', 'p');
 -- reading and deleting
 SELECT call, r.state, r.message

@@ -56,20 +56,24 @@ static const ActorDocument policy_document = {
 };
 
 /*
- * A duration among the members of a policy, in microseconds.
+ * A duration among the members of a policy, in microseconds.  The empty
+ * string, which Go programs write for one that is not set, is absent.
  */
 static int64
 policy_delay(JsonbContainer *members, const char *path, const char *name, int64 absent)
 {
 	JsonbValue *value = actor_document_member(members, name);
 	char	   *value_path = actor_document_path(path, name);
+	char	   *string;
 	Interval	span;
 	int64		days;
 
 	if (value == NULL)
 		return absent;
-	actor_parse_duration(actor_document_string(&policy_document, value, value_path),
-						 value_path, &span);
+	string = actor_document_string(&policy_document, value, value_path);
+	if (string[0] == '\0')
+		return absent;
+	actor_parse_duration(string, value_path, &span);
 	days = (int64) span.month * DAYS_PER_MONTH + span.day + span.time / USECS_PER_DAY;
 	if (days > MAX_DELAY_DAYS)
 		actor_document_refuse(&policy_document, value_path, "is longer than 100 years");

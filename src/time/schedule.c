@@ -36,10 +36,10 @@
 #define GRID_STEP_MIN		(100 * INT64CONST(1000))
 
 static bool span_is_absurd(const Interval *span);
-_Noreturn static void refuse_instant(const char *what, TimestampTz instant,
-									 const char *detail);
-_Noreturn static void refuse_span(const char *what, const Interval *span,
-								  const char *detail);
+_Noreturn static void refuse_instant(const char *what, const char *text,
+									 TimestampTz instant, const char *detail);
+_Noreturn static void refuse_span(const char *what, const char *text,
+								  const Interval *span, const char *detail);
 static bool add_span(TimestampTz base, const Interval *span, int64 times,
 					 pg_tz *zone, TimestampTz *result);
 static bool add_days(TimestampTz *instant, int32 months, int32 days,
@@ -73,21 +73,21 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 	schedule->zone = zone;
 
 	if (!IS_VALID_TIMESTAMP(now))
-		refuse_instant("time of registration", now, "It is out of range.");
+		refuse_instant("time of registration", NULL, now, "It is out of range.");
 
 	if (due->kind == ACTOR_WHEN_INSTANT)
 	{
 		if (!IS_VALID_TIMESTAMP(due->instant))
-			refuse_instant("due_time", due->instant, "It is out of range.");
+			refuse_instant("due_time", due->text, due->instant, "It is out of range.");
 		schedule->first_at = due->instant;
 	}
 	else if (due->kind == ACTOR_WHEN_SPAN)
 	{
 		if (!add_span(now, &due->span, 1, zone, &schedule->first_at))
-			refuse_span("due_time", &due->span,
+			refuse_span("due_time", due->text, &due->span,
 						"The first firing would be out of range.");
 		if (schedule->first_at < now)
-			refuse_span("due_time", &due->span,
+			refuse_span("due_time", due->text, &due->span,
 						"A due time must not be negative.");
 	}
 
@@ -96,12 +96,12 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 		const Interval *span = &period->span;
 
 		if (span_is_absurd(span))
-			refuse_span("period", span, "It is out of range.");
+			refuse_span("period", period->text, span, "It is out of range.");
 		if (span->month < 0 || span->day < 0 || span->time < 0)
-			refuse_span("period", span,
+			refuse_span("period", period->text, span,
 						"No part of a period can be negative.");
 		if (span->month == 0 && span->day == 0 && span->time == 0)
-			refuse_span("period", span, "A period must be longer than zero.");
+			refuse_span("period", period->text, span, "A period must be longer than zero.");
 		schedule->periodic = true;
 		schedule->period = *span;
 		schedule->count = period->count;
@@ -110,9 +110,9 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 	if (ttl->kind == ACTOR_WHEN_INSTANT)
 	{
 		if (!IS_VALID_TIMESTAMP(ttl->instant))
-			refuse_instant("ttl", ttl->instant, "It is out of range.");
+			refuse_instant("ttl", ttl->text, ttl->instant, "It is out of range.");
 		if (ttl->instant <= schedule->first_at)
-			refuse_instant("ttl", ttl->instant,
+			refuse_instant("ttl", ttl->text, ttl->instant,
 						   "The schedule would end before its first firing.");
 		schedule->expires_at = ttl->instant;
 	}
@@ -120,10 +120,10 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 	{
 		if (!add_span(schedule->first_at, &ttl->span, 1, zone,
 					  &schedule->expires_at))
-			refuse_span("ttl", &ttl->span,
+			refuse_span("ttl", ttl->text, &ttl->span,
 						"The expiry would be out of range.");
 		if (schedule->expires_at <= schedule->first_at)
-			refuse_span("ttl", &ttl->span,
+			refuse_span("ttl", ttl->text, &ttl->span,
 						"A ttl must be longer than zero.");
 	}
 }
@@ -231,23 +231,28 @@ span_is_absurd(const Interval *span)
 }
 
 /*
- * Raise the error for a value that is not taken.
+ * Raise the error for a value that is not taken, with the text that it was
+ * read from, if there is one.
  */
 static void
-refuse_instant(const char *what, TimestampTz instant, const char *detail)
+refuse_instant(const char *what, const char *text, TimestampTz instant, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid %s \"%s\"", what, timestamptz_to_str(instant)),
+			 errmsg("invalid %s \"%s\"", what,
+					text !=NULL ? actor_clip(text, strlen(text)) :
+					timestamptz_to_str(instant)),
 			 errdetail_internal("%s", detail)));
 }
 
 static void
-refuse_span(const char *what, const Interval *span, const char *detail)
+refuse_span(const char *what, const char *text, const Interval *span, const char *detail)
 {
 	char	   *value;
 
-	if (span_is_absurd(span))
+	if (text !=NULL)
+		value = actor_clip(text, strlen(text));
+	else if (span_is_absurd(span))
 		value = psprintf(INT64_FORMAT " microseconds", span->time);
 	else
 	{

@@ -27,6 +27,7 @@ typedef struct ActorWhen
 	}			kind;
 	TimestampTz instant;
 	Interval	span;
+	const char *text;			/* it was read from; NULL: a value */
 } ActorWhen;
 
 /* A period as written */
@@ -35,6 +36,7 @@ typedef struct ActorPeriod
 	bool		absent;
 	Interval	span;
 	int32		count;			/* total firings, 0: no limit */
+	const char *text;			/* it was read from; NULL: a value */
 } ActorPeriod;
 
 /*
@@ -87,6 +89,7 @@ extern void actor_parse_ttl(const char *string, ActorWhen *ttl);
 extern void actor_parse_period(const char *string, ActorPeriod *period);
 extern void actor_parse_duration(const char *string, const char *what,
 								 Interval *span);
+extern char *actor_clip(const char *text, size_t length);
 
 /* schedule.c */
 

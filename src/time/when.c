@@ -144,7 +144,6 @@ static void add_number(const Input *input, Interval *span,
 static int64 fraction_of(const Number *number, int64 unit);
 _Noreturn static void refuse(const Input *input, const char *at,
 							 const char *subject, const char *predicate);
-static char *clip(const char *text, size_t length);
 
 
 /*
@@ -193,6 +192,7 @@ actor_parse_period(const char *string, ActorPeriod *period)
 	const char *start = string;
 
 	memset(period, 0, sizeof(*period));
+	period->text = string;
 	period->absent = (string == NULL || *string == '\0');
 	if (period->absent)
 		return;
@@ -242,6 +242,7 @@ static void
 parse_when(Input *input, ActorWhen *when)
 {
 	memset(when, 0, sizeof(*when));
+	when->text = input->text;
 	if (input->text == NULL || *input->text == '\0')
 		when->kind = ACTOR_WHEN_ABSENT;
 	else if (starts_timestamp(input->text))
@@ -541,7 +542,7 @@ scan_unit(Input *input, const Unit *units, uint32 allowed,
 		}
 		complaint = " cannot stand there";
 	}
-	refuse(input, name, psprintf("Unit \"%s\"", clip(name, length)),
+	refuse(input, name, psprintf("Unit \"%s\"", actor_clip(name, length)),
 		   complaint);
 }
 
@@ -630,17 +631,18 @@ refuse(const Input *input, const char *at, const char *subject,
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid %s \"%s\"", input->what,
-					clip(input->text, strlen(input->text))),
+					actor_clip(input->text, strlen(input->text))),
 			 errdetail_internal("%s at position %d%s.",
 								subject, position, predicate),
 			 errhint("%s", input->hint)));
 }
 
 /*
- * Returns the text, or its beginning and dots if it is long for a message.
+ * actor_clip
+ *		Returns the text, or its beginning and dots if it is long for a message.
  */
-static char *
-clip(const char *text, size_t length)
+char *
+actor_clip(const char *text, size_t length)
 {
 	if (length <= ECHO_LIMIT)
 		return pnstrdup(text, length);

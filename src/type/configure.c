@@ -25,7 +25,8 @@ PG_FUNCTION_INFO_V1(actor_configure);
 
 #define OPTION_MEMBERS \
 	"actorIdleTimeout", "actorScanInterval", "drainOngoingCallTimeout", \
-	"drainRebalancedActors", "reentrancy", "remindersStoragePartitions"
+	"drainRebalancedActors", "drainBalancedActors", "reentrancy", \
+	"remindersStoragePartitions"
 
 static const ActorDocument host_document = {"host configuration", NULL};
 
@@ -46,18 +47,25 @@ typedef struct Entity
 
 /* options --------------------------------------------------------------- */
 
+/*
+ * A duration; the empty string, which Go programs write for one that is not
+ * set, is absent.
+ */
 static void
 read_interval(JsonbContainer *object, const char *path, const char *name, bool zero_allowed,
 			  Interval **option)
 {
 	JsonbValue *value = actor_document_member(object, name);
 	char	   *member_path = actor_document_path(path, name);
+	char	   *string;
 
 	if (value == NULL)
 		return;
+	string = actor_document_string(&host_document, value, member_path);
+	if (string[0] == '\0')
+		return;
 	*option = palloc(sizeof(Interval));
-	actor_parse_duration(actor_document_string(&host_document, value, member_path),
-						 member_path, *option);
+	actor_parse_duration(string, member_path, *option);
 	if (!zero_allowed && (*option)->month == 0 && (*option)->day == 0 && (*option)->time == 0)
 		actor_document_refuse(&host_document, member_path, "is not longer than zero");
 }
@@ -99,6 +107,8 @@ read_options(JsonbContainer *object, const char *path, ActorTypeOptions *options
 	read_interval(object, path, "actorScanInterval", false, &options->scan_interval);
 	read_interval(object, path, "drainOngoingCallTimeout", true,
 				  &options->drain_ongoing_call_timeout);
+	/* the SDK for Java calls it so; the other name counts if both are there */
+	read_boolean(object, path, "drainBalancedActors", &options->drain_rebalanced_actors);
 	read_boolean(object, path, "drainRebalancedActors", &options->drain_rebalanced_actors);
 	read_integer(object, path, "remindersStoragePartitions", 0,
 				 &options->reminders_storage_partitions);
@@ -134,26 +144,34 @@ find_entity(List *entities, const char *name)
 }
 
 /*
- * The array of names in member "entities" of an object; must not be empty.
+ * The array of names in member "entities" of an object, and how many there are.
+ * Null, which Go programs write for an empty list, has none.
  */
 static JsonbContainer *
-entities_array(JsonbContainer *object, const char *path)
+entities_array(JsonbContainer *object, const char *path, int *count)
 {
-	JsonbValue *member = actor_document_member(object, "entities");
-	JsonbContainer *array = actor_document_array(&host_document, member, path);
+	JsonbValue *member = getKeyJsonValueFromContainer(object, "entities",
+													  strlen("entities"), NULL);
+	JsonbContainer *array;
 
-	if (JsonContainerSize(array) == 0)
-		actor_document_refuse(&host_document, path, "is empty");
+	*count = 0;
+	if (member == NULL)
+		actor_document_refuse(&host_document, path, "is missing");
+	if (member->type == jbvNull)
+		return NULL;
+	array = actor_document_array(&host_document, member, path);
+	*count = JsonContainerSize(array);
 	return array;
 }
 
 static List *
 read_entities(JsonbContainer *object)
 {
-	JsonbContainer *array = entities_array(object, "entities");
+	int			count;
+	JsonbContainer *array = entities_array(object, "entities", &count);
 	List	   *entities = NIL;
 
-	for (int i = 0; i < JsonContainerSize(array); i++)
+	for (int i = 0; i < count; i++)
 	{
 		char	   *path = psprintf("entities[%d]", i);
 		Entity	   *entity = palloc0(sizeof(Entity));
@@ -176,10 +194,11 @@ read_entry(JsonbValue *value, const char *path, List *entities)
 	JsonbContainer *object = actor_document_object(&host_document, value, path);
 	char	   *entities_path = actor_document_path(path, "entities");
 	JsonbContainer *array;
+	int			count;
 
 	actor_document_check_members(&host_document, object, path, entry_members);
-	array = entities_array(object, entities_path);
-	for (int i = 0; i < JsonContainerSize(array); i++)
+	array = entities_array(object, entities_path, &count);
+	for (int i = 0; i < count; i++)
 	{
 		char	   *name_path = psprintf("%s[%d]", entities_path, i);
 		char	   *name = actor_document_string(&host_document,
