@@ -15,7 +15,7 @@
  * comes too late knows that it is not wanted any more.
  *
  * Everything here is protected by the lock in shared memory, but for the time
- * of the next look; see workers.c.
+ * of the next look; see wake.c.
  *
  * IDENTIFICATION
  *		src/shared/databases.c

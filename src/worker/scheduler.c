@@ -17,7 +17,7 @@
  *
  * It also sees to it that running callbacks end when firing is disabled.
  *
- * See workers.c for why no wake-up is lost.
+ * See wake.c for why no wake-up is lost.
  *
  * IDENTIFICATION
  *		src/worker/scheduler.c
