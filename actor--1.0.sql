@@ -792,6 +792,14 @@ AS 'MODULE_PATHNAME', 'actor_get_typed';
 COMMENT ON FUNCTION @extschema@.actor_get(text, text)
     IS 'value of a key of the running actor as text; the default stands for an absent key';
 
+-- a value of this type, which is no string to the parser, would fit both others
+CREATE FUNCTION @extschema@.actor_get(key text, default_value "char")
+RETURNS "char"
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_typed';
+COMMENT ON FUNCTION @extschema@.actor_get(text, "char")
+    IS 'value of a key of the running actor as "char"; the default stands for an absent key';
+
 CREATE FUNCTION @extschema@.actor_set(key text, value anyelement, ttl interval DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -805,6 +813,13 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_set';
 COMMENT ON FUNCTION @extschema@.actor_set(text, text, interval)
     IS 'sets a key of the running actor to a string, for the given time or for good';
+
+CREATE FUNCTION @extschema@.actor_set(key text, value "char", ttl interval DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set';
+COMMENT ON FUNCTION @extschema@.actor_set(text, "char", interval)
+    IS 'sets a key of the running actor to a character, for the given time or for good';
 
 CREATE FUNCTION @extschema@.actor_remove(key text)
 RETURNS boolean

@@ -99,6 +99,8 @@ INSERT INTO function_matrix VALUES
 ('actor_get(text,anyelement)', $$actor_get('gold', 1)$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_get(text,text)', $$actor_get('gold', 'x')$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_set(text,anyelement,interval)', $$actor_set('gold', 1)$$, '55000', '55000', '55000', '55000', '55000'),
+('actor_get(text,"char")', $$actor_get('gold', 'x'::"char")$$, '55000', '55000', '55000', '55000', '55000'),
+('actor_set(text,"char",interval)', $$actor_set('gold', 'x'::"char")$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_set(text,text,interval)', $$actor_set('gold', 'x')$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_remove(text)', $$actor_remove('gold')$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_state()', 'actor_state()', '55000', '55000', '55000', '55000', '55000'),

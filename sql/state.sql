@@ -40,6 +40,11 @@ SELECT box._read($$actor_get('a')$$), box._read($$actor_get('a', 7)$$), box._rea
 SELECT box._run($$actor_set('a', 'two')$$);
 SELECT box._run($$actor_set('b', 2.50)$$);
 SELECT box._run($$actor_state()$$);
+-- types that are nearly text: one form is the best
+SELECT box._run($$concat_ws(' ', actor_set('t', v::"char"), actor_get('t'), pg_typeof(actor_get('t', ''::"char")), actor_get('t', ''::"char"),
+                            actor_set('t', v::name), actor_get('t', v::name), actor_set('t', v::varchar), actor_get('t', v::varchar),
+                            actor_set('t', v::bpchar), actor_get('t', v::bpchar), actor_get('no', 'c'::"char")) FROM (SELECT 'v' AS v) AS x$$);
+SELECT box._run($$actor_remove('t')$$);
 -- exact keys of exact actors
 SELECT box._run($$actor_get('A')$$), box._run($$actor_get('a ')$$), box._run($$actor_get('a')$$, '1 '), box._run($$actor_state()$$, '2');
 SELECT box._run($$actor_remove('a')$$), box._run($$actor_remove('a')$$), box._run($$actor_remove('none')$$);

@@ -268,8 +268,9 @@ actor_turn_explain_error(void)
 	errdetail_plural("This transaction holds the turn of %d actor.",
 					 "This transaction holds the turns of %d actors.",
 					 held_count, held_count);
-	errhint("Hold fewer actors in one transaction, or raise \"%s\".",
-			"max_locks_per_transaction");
+	errhint("Hold fewer actors in one transaction, send messages with %s instead of calling, "
+			"or raise \"%s\".",
+			"actor_send()", "max_locks_per_transaction");
 }
 
 static void
@@ -376,7 +377,9 @@ check_turn_limit(const ActorRef *actor, const text *method)
 						   "transaction holds the turns of %d actors already",
 						   held_count, held_count),
 			 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
-			 errhint("Use several transactions, or raise \"%s\" and, if need be, \"%s\".",
+			 errhint("Use several transactions, send messages with %s instead of calling, "
+					 "or raise \"%s\" and, if need be, \"%s\".",
+					 "actor_send()",
 					 "actor.max_turns_per_transaction",
 					 "max_locks_per_transaction")));
 }
