@@ -29,16 +29,16 @@
 #define MAX_LABELS			64
 #define MAX_LABEL_BYTES		4096
 
-/* what those who show one token see, and nobody else */
-typedef struct Known
+/* what the database said to one role */
+typedef struct Answer
 {
-	json_t	   *actors;			/* what the database said; NULL: nothing yet */
-	int64_t		actors_at;
-	json_t	   *labels;
-} Known;
+	json_t	   *actors;			/* NULL: nothing yet */
+	int64_t		at;
+} Answer;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
-static Known *known;			/* one for each pool */
+static Answer *answers;			/* one for each pool */
+static json_t *labels;
 
 /*
  * metadata_start
@@ -47,10 +47,9 @@ static Known *known;			/* one for each pool */
 void
 metadata_start(void)
 {
-	known = xmalloc(pools_count() * sizeof(Known));
-	memset(known, 0, pools_count() * sizeof(Known));
-	for (size_t i = 0; i < pools_count(); i++)
-		known[i].labels = json_object();
+	answers = xmalloc(pools_count() * sizeof(Answer));
+	memset(answers, 0, pools_count() * sizeof(Answer));
+	labels = json_object();
 }
 
 /*
@@ -61,11 +60,9 @@ void
 metadata_stop(void)
 {
 	for (size_t i = 0; i < pools_count(); i++)
-	{
-		json_decref(known[i].actors);
-		json_decref(known[i].labels);
-	}
-	free(known);
+		json_decref(answers[i].actors);
+	free(answers);
+	json_decref(labels);
 }
 
 /* health ---------------------------------------------------------------- */
@@ -107,10 +104,10 @@ handle_health(Request *request, Session *session)
 	}
 	if (outcome == QUERY_ANSWERED && PQresultStatus(result) == PGRES_TUPLES_OK)
 		answer_empty(request, 204);
-	/* whoever has no token learns nothing more; the log has the reason */
 	else
 		answer_error(request, 500, request->operation->error_code,
-					 "the database cannot be used now");
+					 "could not use the database: %s",
+					 reason != NULL ? reason : PQresultErrorMessage(result));
 	PQclear(result);
 	free(reason);
 }
@@ -130,7 +127,7 @@ answer_metadata(Request *request, json_t *actors)
 	char	   *text;
 
 	pthread_mutex_lock(&lock);
-	extended = json_copy(known[request->pool->number].labels);
+	extended = json_copy(labels);
 	pthread_mutex_unlock(&lock);
 
 	document = json_pack("{s:s, s:s, s:[], s:O, s:[], s:[], s:[], s:o, s:{s:s, s:b, s:s, s:O}}",
@@ -160,12 +157,12 @@ answer_metadata(Request *request, json_t *actors)
 static void
 remember_actors(const Pool *pool, json_t *actors)
 {
-	Known	   *mine = &known[pool->number];
+	Answer	   *answer = &answers[pool->number];
 
 	pthread_mutex_lock(&lock);
-	json_decref(mine->actors);
-	mine->actors = actors;
-	mine->actors_at = now_ms();
+	json_decref(answer->actors);
+	answer->actors = actors;
+	answer->at = now_ms();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -176,12 +173,12 @@ remember_actors(const Pool *pool, json_t *actors)
 static json_t *
 recall_actors(const Pool *pool, bool any_age)
 {
-	const Known *mine = &known[pool->number];
+	const Answer *answer = &answers[pool->number];
 	json_t	   *actors = NULL;
 
 	pthread_mutex_lock(&lock);
-	if (mine->actors != NULL && (any_age || now_ms() - mine->actors_at < CACHE_MS))
-		actors = json_deep_copy(mine->actors);
+	if (answer->actors != NULL && (any_age || now_ms() - answer->at < CACHE_MS))
+		actors = json_deep_copy(answer->actors);
 	pthread_mutex_unlock(&lock);
 	return actors;
 }
@@ -254,7 +251,6 @@ bool
 label_at_once(Request *request)
 {
 	const char *text = request->body.data != NULL ? request->body.data : "";
-	json_t	   *labels = known[request->pool->number].labels;
 	bool		full;
 
 	if (request->body.length > MAX_LABEL_BYTES ||

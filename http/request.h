@@ -110,9 +110,7 @@ typedef struct Request
 	const char *content_type;
 	Header	   *headers;
 
-	/* for the pool */
-	uint64_t	actor_hash;
-	struct Request *next;		/* in its queue, or among those that run */
+	struct Request *next;		/* in the queue of the pool */
 } Request;
 
 extern Request *request_create(const char *target, struct MHD_Connection *connection);

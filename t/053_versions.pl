@@ -112,9 +112,9 @@ cmp_ok($lines, '<', 10, 'the log was not flooded');
 $node->safe_psql('postgres', q{SELECT actor_set_reminder('box', 'later', 'fire', '100h')});
 $node->stop;
 my $tree = PostgreSQL::Test::Utils::tempdir();
-make_path("$tree/src");
-foreach my $file ('Makefile', 'actor--1.0.sql', glob('src/*/*.[ch]'), 'src/exports.map')
+foreach my $file ('Makefile', 'actor--1.0.sql', glob('src/*.[ch] src/*/*.[ch]'), 'src/exports.map')
 {
+	make_path(dirname("$tree/$file"));
 	copy($file, "$tree/$file") or die "$file: $!";
 }
 append_to_file("$tree/actor.control",
