@@ -8,7 +8,8 @@
  * callback runs a timer ticks, which ends it when it
  *
  * - keeps the others of its batch from committing,
- * - has been asked to end, and the time it was given is over; or
+ * - has been asked to end, and the time it was given is over;
+ * - holds an executor that another role has waited for for too long; or
  * - holds up a shutdown of the server for too long.
  *
  * SIGTERM acts as in every backend, except that a shutdown of the server gives
@@ -60,7 +61,8 @@ typedef enum Cut
 {
 	CUT_NOT,
 	CUT_SLOW,					/* it held up its batch */
-	CUT_STOPPED					/* it was asked to end */
+	CUT_STOPPED,				/* it was asked to end */
+	CUT_UNFAIR					/* another role needs the executor */
 } Cut;
 
 /* who has ended the process */
@@ -117,6 +119,8 @@ watch(void)
 		if (now >= (TimestampTz) pg_atomic_read_u64(&trace->cancel_at))
 			cancel(CUT_STOPPED);
 	}
+	if (now >= actor_slot_cut_at(trace_slot))
+		cancel(CUT_UNFAIR);
 	if (die_at != 0 && now >= die_at)
 	{
 		ended_by = ENDED_BY_SERVER;
@@ -432,11 +436,23 @@ end(bool failed)
 	LockTimeout = saved_lock_timeout;
 	if (!failed)
 		return FIRING_DONE;
-	if (cut == CUT_STOPPED)
+	if (cut == CUT_STOPPED || cut == CUT_UNFAIR)
 		return FIRING_STOPPED;
 	if (cut == CUT_SLOW)
 		return FIRING_SLOW;
 	return in_batch && would_wait ? FIRING_WOULD_WAIT : FIRING_FAILED;
+}
+
+static void
+log_unfair(const ActorDue *due)
+{
+	ereport(LOG,
+			(errmsg("%s \"%s\" of actor \"%s\" of type \"%s\" was ended because another role waits for an executor",
+					actor_due_word(due->kind), text_to_cstring(due->name),
+					text_to_cstring(due->actor.id), text_to_cstring(due->actor.type)),
+			 errdetail("It is run again later."),
+			 errhint("Raise \"%s\" or \"%s\".", "actor.max_executors",
+					 "actor.drain_ongoing_call_timeout")));
 }
 
 /*
@@ -450,6 +466,8 @@ actor_callback_run(const ActorDue *due, const ActorFireMode *mode,
 {
 	begin(due, mode);
 	*error = actor_attempt(body, arg);
+	if (trace != NULL && *error != NULL && cut == CUT_UNFAIR)
+		log_unfair(due);
 	/* whoever cancels the statement of a session means all of it */
 	if (trace == NULL && *error != NULL && (*error)->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(*error);

@@ -269,7 +269,7 @@ static bool
 must_end(void)
 {
 	return ProcDiePending || ConfigReloadPending || actor_callback_leaving() ||
-		actor_session_spoiled();
+		actor_session_spoiled() || actor_slot_is_wanted(start);
 }
 
 /*

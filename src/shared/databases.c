@@ -394,6 +394,19 @@ actor_database_begin_start(ActorDatabase *database)
 }
 
 /*
+ * Without its scheduler a database needs no executor's slot.  The caller has the
+ * lock.
+ */
+static void
+forget_wish(ActorDatabase *database)
+{
+	if (!OidIsValid(database->wish))
+		return;
+	database->wish = InvalidOid;
+	actor_slots_publish();
+}
+
+/*
  * Lets a database wait for another scheduler after one has failed.  The more
  * have failed before they could look, the longer.  The caller has the lock.
  */
@@ -405,7 +418,7 @@ wait_after_failure(ActorDatabase *database)
 	database->state = DATABASE_WAITING;
 	database->pid = 0;
 	database->latch = NULL;
-	database->wish = InvalidOid;
+	forget_wish(database);
 	database->left_at = GetCurrentTimestamp();
 	database->start_after = actor_database_held(database->oid) ? 0 :
 		TimestampTzPlusMilliseconds(database->left_at, Min(pause, ACTOR_REREAD_MS));
@@ -563,7 +576,7 @@ actor_database_leave(ActorDatabase *database, ActorDatabaseState state)
 		database->state = state;
 		database->pid = 0;
 		database->latch = NULL;
-		database->wish = InvalidOid;
+		forget_wish(database);
 		database->left_at = GetCurrentTimestamp();
 	}
 	LWLockRelease(actor_shared->lock);

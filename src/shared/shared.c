@@ -82,6 +82,7 @@ actor_shared_attach(void)
 		for (int i = 0; i < actor_shared->nslots; i++)
 		{
 			pg_atomic_init_u64(&actor_shared->executors[i].busy_since, 0);
+			pg_atomic_init_u64(&actor_shared->executors[i].wanted_at, 0);
 			pg_atomic_init_u64(&actor_shared->traces[i].cancel_run, 0);
 			pg_atomic_init_u64(&actor_shared->traces[i].cancel_at, 0);
 			SpinLockInit(&actor_shared->traces[i].mutex);

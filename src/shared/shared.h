@@ -71,6 +71,7 @@ typedef struct ActorDatabase
 	pid_t		pid;			/* of the scheduler once it has begun */
 	Latch	   *latch;			/* of the running scheduler */
 	Oid			wish;			/* role that needs an executor's slot */
+	TimestampTz wished_at;		/* since when */
 
 	/*
 	 * The next time the scheduler looks for due rows, as a TimestampTz.
@@ -106,6 +107,13 @@ typedef struct ActorExecutor
 
 	/* begin of the transaction that fires, as a TimestampTz; 0: there is none */
 	pg_atomic_uint64 busy_since;
+
+	/*
+	 * Until when it may go on with what it is doing, as a TimestampTz,
+	 * because a role waits for its slot; DT_NOEND: to the end of the callback
+	 * that runs; 0: nobody waits.
+	 */
+	pg_atomic_uint64 wanted_at;
 } ActorExecutor;
 
 /* What an executor runs, or has run when its process ended; see callback.c. */
@@ -265,9 +273,11 @@ extern void actor_slot_announce(const ActorExecutorStart *start);
 extern void actor_slot_busy(const ActorExecutorStart *start, TimestampTz since);
 extern void actor_slots_of_role(Oid role, ActorRoleSlots *slots);
 extern bool actor_slot_rank(const ActorExecutorStart *start, int *rank, int *count);
+extern void actor_slots_publish(void);
 extern void actor_slot_wish(ActorDatabase *database, Oid role);
-extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle,
-							 TimestampTz working_since);
+extern bool actor_slot_is_wanted(const ActorExecutorStart *start);
+extern TimestampTz actor_slot_cut_at(int slot);
+extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle);
 extern bool actor_slot_must_renew(const ActorExecutorStart *start);
 extern void actor_slot_end(const ActorExecutorStart *start, ActorSlotEnd end);
 extern Oid	actor_slot_take_end(ActorSlotEnd *end);

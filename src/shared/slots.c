@@ -4,13 +4,20 @@
  *		The slots of executors: who gets one, and who gives his up.
  *
  * A scheduler takes a slot for a role and starts an executor in it; the
- * executor frees it when it ends.  A role that finds no slot makes a wish,
- * which an executor of another role fulfils by leaving: at once if it has
- * nothing to do, otherwise when it has worked for a second.  One wish makes
- * one executor leave.
+ * executor frees it when it ends.  The last slot of a database, and of the
+ * server, is for a role that has none: whoever keeps all others busy for long
+ * does not keep the next role from firing.
  *
- * Everything here is protected by the lock in shared memory, but the time
- * since when an executor is busy with one transaction.
+ * A role that finds no slot makes a wish, which an executor of another role
+ * fulfils by leaving: at once if it has nothing to do, otherwise when it has
+ * worked for a second and its callback has ended.  One wish makes one executor
+ * leave.  If none has left after actor.drain_ongoing_call_timeout, the callback
+ * of one is ended: of the role that has most executors, and there the one that
+ * has begun last, so that the others of the role get on.  The times of types do
+ * not matter here, because their owners choose them.
+ *
+ * Everything here is protected by the lock in shared memory, but the atomic
+ * members of executors.
  *
  * IDENTIFICATION
  *		src/shared/slots.c
@@ -30,6 +37,9 @@
 /* one that is busy with one transaction for so long does not count as free */
 #define OCCUPIED_MS			200
 
+/* since when the executor of this process works */
+static TimestampTz working_since;
+
 static ActorExecutor *
 slot_of(const ActorExecutorStart *start)
 {
@@ -47,13 +57,29 @@ is_ours(const ActorExecutorStart *start)
 }
 
 /*
+ * Whether a role that has so many executors in a database, which has so many in
+ * all, may have another one.  The caller has the lock.
+ */
+static bool
+may_have_another(int of_role, int of_database)
+{
+	int			reserved = of_role > 0 ? 1 : 0;
+
+	/* a database that has no scheduler must be able to get one */
+	return of_database + reserved < actor_max_executors &&
+		actor_workers_in_use() + reserved < actor_max_workers &&
+		actor_executors_in_use() + reserved < actor_max_workers - 1;
+}
+
+/*
  * actor_slot_take
  *		Takes a slot for a role of this database; false if there is none.
  */
 bool
 actor_slot_take(Oid role, ActorExecutorStart *start)
 {
-	int			mine = 0;
+	int			of_database = 0;
+	int			of_role = 0;
 
 	start->database = MyDatabaseId;
 	start->role = role;
@@ -64,14 +90,14 @@ actor_slot_take(Oid role, ActorExecutorStart *start)
 		ActorExecutor *executor = &actor_shared->executors[slot];
 
 		if (executor->database == MyDatabaseId)
-			mine++;
+		{
+			of_database++;
+			of_role += executor->role == role ? 1 : 0;
+		}
 		else if (!OidIsValid(executor->database) && start->slot < 0)
 			start->slot = slot;
 	}
-	/* a database that has no scheduler must be able to get one */
-	if (mine >= actor_max_executors || actor_workers_in_use() >= actor_max_workers ||
-		actor_executors_in_use() >= actor_max_workers - 1 ||
-		actor_database_held(MyDatabaseId))
+	if (!may_have_another(of_role, of_database) || actor_database_held(MyDatabaseId))
 		start->slot = -1;
 	if (start->slot >= 0)
 	{
@@ -85,6 +111,7 @@ actor_slot_take(Oid role, ActorExecutorStart *start)
 		executor->renew = false;
 		executor->yielded_to = -1;
 		pg_atomic_write_u64(&executor->busy_since, 0);
+		pg_atomic_write_u64(&executor->wanted_at, 0);
 		start->generation = ++executor->generation;
 	}
 	LWLockRelease(actor_shared->lock);
@@ -145,6 +172,7 @@ actor_slot_announce(const ActorExecutorStart *start)
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
 	slot_of(start)->latch = MyLatch;
 	LWLockRelease(actor_shared->lock);
+	working_since = GetCurrentTimestamp();
 }
 
 /*
@@ -203,7 +231,7 @@ bool
 actor_slot_rank(const ActorExecutorStart *start, int *rank, int *count)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	int			mine = 0;
+	int			of_database = 0;
 	bool		last = true;
 
 	*rank = *count = 0;
@@ -214,7 +242,7 @@ actor_slot_rank(const ActorExecutorStart *start, int *rank, int *count)
 
 		if (executor->database != start->database)
 			continue;
-		mine++;
+		of_database++;
 		if (executor->role != start->role)
 			continue;
 		(*count)++;
@@ -223,13 +251,101 @@ actor_slot_rank(const ActorExecutorStart *start, int *rank, int *count)
 		if (slot != start->slot && !is_occupied(executor, now))
 			last = false;
 	}
-	if (mine < actor_max_executors && actor_workers_in_use() < actor_max_workers)
+	if (may_have_another(*count, of_database))
 		last = false;
 	LWLockRelease(actor_shared->lock);
 	return last;
 }
 
 /* wishes ---------------------------------------------------------------- */
+
+static int
+count_executors(Oid database, Oid role)
+{
+	int			count = 0;
+
+	for (int slot = 0; slot < actor_shared->nslots; slot++)
+		if (actor_shared->executors[slot].database == database &&
+			(!OidIsValid(role) || actor_shared->executors[slot].role == role))
+			count++;
+	return count;
+}
+
+/*
+ * Whether the wish of a database is fulfilled by the end of an executor.  The
+ * caller has the lock.
+ */
+static bool
+fulfils(const ActorDatabase *database, const ActorExecutor *executor)
+{
+	if (database->state != DATABASE_RUNNING || !OidIsValid(database->wish) ||
+		!OidIsValid(executor->database))
+		return false;
+	if (executor->database == database->oid)
+		return executor->role != database->wish;
+	return actor_workers_in_use() >= actor_max_workers &&
+		count_executors(database->oid, InvalidOid) < actor_max_executors;
+}
+
+/*
+ * Whether the callback of an executor is rather to be ended than that of
+ * another one.
+ */
+static bool
+ends_before(ActorExecutor *executor, ActorExecutor *other)
+{
+	int			count = count_executors(executor->database, executor->role);
+	int			other_count = count_executors(other->database, other->role);
+	uint64		since = pg_atomic_read_u64(&executor->busy_since);
+	uint64		other_since = pg_atomic_read_u64(&other->busy_since);
+
+	if (count != other_count)
+		return count > other_count;
+	return count > 1 ? since > other_since : since < other_since;
+}
+
+/*
+ * Lets the executors know which of them the wish of a database concerns.
+ */
+static void
+publish_wish(const ActorDatabase *database)
+{
+	ActorExecutor *victim = NULL;
+	TimestampTz cut_at;
+
+	for (int slot = 0; slot < actor_shared->nslots; slot++)
+	{
+		ActorExecutor *executor = &actor_shared->executors[slot];
+
+		if (!fulfils(database, executor))
+			continue;
+		if (pg_atomic_read_u64(&executor->wanted_at) == 0)
+			pg_atomic_write_u64(&executor->wanted_at, (uint64) DT_NOEND);
+		if (victim == NULL || ends_before(executor, victim))
+			victim = executor;
+	}
+	if (victim == NULL)
+		return;
+	cut_at = TimestampTzPlusMilliseconds(database->wished_at,
+										 Max(actor_drain_timeout_default, TERM_MS));
+	if (cut_at < (TimestampTz) pg_atomic_read_u64(&victim->wanted_at))
+		pg_atomic_write_u64(&victim->wanted_at, (uint64) cut_at);
+}
+
+/*
+ * actor_slots_publish
+ *		Lets the executors know which of them are wished to leave.  The caller
+ *		has the lock, and has changed a wish.
+ */
+void
+actor_slots_publish(void)
+{
+	for (int slot = 0; slot < actor_shared->nslots; slot++)
+		pg_atomic_write_u64(&actor_shared->executors[slot].wanted_at, 0);
+	for (int i = 0; i < actor_shared->ndatabases; i++)
+		if (OidIsValid(actor_shared->databases[i].wish))
+			publish_wish(&actor_shared->databases[i]);
+}
 
 /*
  * actor_slot_wish
@@ -240,7 +356,13 @@ void
 actor_slot_wish(ActorDatabase *database, Oid role)
 {
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
-	database->wish = role;
+	if (!OidIsValid(database->wish))
+		database->wished_at = GetCurrentTimestamp();
+	if (OidIsValid(database->wish) || OidIsValid(role))
+	{
+		database->wish = role;
+		actor_slots_publish();
+	}
 	for (int slot = 0; OidIsValid(role) && slot < actor_shared->nslots; slot++)
 	{
 		ActorExecutor *executor = &actor_shared->executors[slot];
@@ -259,18 +381,35 @@ actor_slot_wish(ActorDatabase *database, Oid role)
 static ActorDatabase *
 find_wish(const ActorExecutorStart *start)
 {
-	bool		full = actor_workers_in_use() >= actor_max_workers;
-
 	for (int i = 0; i < actor_shared->ndatabases; i++)
-	{
-		ActorDatabase *database = &actor_shared->databases[i];
-
-		if (database->state != DATABASE_RUNNING || !OidIsValid(database->wish))
-			continue;
-		if (database->oid == start->database ? database->wish != start->role : full)
-			return database;
-	}
+		if (fulfils(&actor_shared->databases[i], slot_of(start)))
+			return &actor_shared->databases[i];
 	return NULL;
+}
+
+/*
+ * actor_slot_is_wanted
+ *		Whether the executor, which is busy, should leave for the sake of another
+ *		role when its callback has ended.  Takes no lock.
+ */
+bool
+actor_slot_is_wanted(const ActorExecutorStart *start)
+{
+	return pg_atomic_read_u64(&slot_of(start)->wanted_at) != 0 &&
+		TimestampDifferenceExceeds(working_since, GetCurrentTimestamp(), TERM_MS);
+}
+
+/*
+ * actor_slot_cut_at
+ *		When the callback of the executor in a slot is to be ended for the sake of
+ *		another role; DT_NOEND: not.  Called in signal handlers.
+ */
+TimestampTz
+actor_slot_cut_at(int slot)
+{
+	uint64		wanted_at = pg_atomic_read_u64(&actor_shared->executors[slot].wanted_at);
+
+	return wanted_at == 0 ? DT_NOEND : (TimestampTz) wanted_at;
 }
 
 /*
@@ -278,17 +417,18 @@ find_wish(const ActorExecutorStart *start)
  *		Whether the executor should leave now for the sake of another role.
  */
 bool
-actor_slot_yield(const ActorExecutorStart *start, bool idle, TimestampTz working_since)
+actor_slot_yield(const ActorExecutorStart *start, bool idle)
 {
 	ActorDatabase *database;
 
-	if (!idle && !TimestampDifferenceExceeds(working_since, GetCurrentTimestamp(), TERM_MS))
+	if (!idle && !actor_slot_is_wanted(start))
 		return false;
 	LWLockAcquire(actor_shared->lock, LW_EXCLUSIVE);
 	database = find_wish(start);
 	if (database != NULL)
 	{
 		database->wish = InvalidOid;
+		actor_slots_publish();
 		slot_of(start)->end = SLOT_YIELDED;
 		slot_of(start)->yielded_to = database - actor_shared->databases;
 	}

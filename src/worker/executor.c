@@ -72,7 +72,7 @@ wait_for_work(TimestampTz retry_at, TimestampTz idle_since)
 	TimestampTz until = Min(retry_at, next_due);
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (until > now && actor_slot_yield(&start, true, 0))
+	if (until > now && actor_slot_yield(&start, true))
 		return false;
 	if (retry_at == DT_NOEND)
 	{
@@ -97,7 +97,6 @@ void
 actor_executor_main(Datum arg)
 {
 	MemoryContext loop_context;
-	TimestampTz working_since;
 	TimestampTz idle_since;
 
 	memcpy(&start, MyBgworkerEntry->bgw_extra, sizeof(start));
@@ -109,12 +108,13 @@ actor_executor_main(Datum arg)
 
 	loop_context = AllocSetContextCreate(TopMemoryContext, "actor executor",
 										 ALLOCSET_DEFAULT_SIZES);
-	working_since = idle_since = GetCurrentTimestamp();
+	idle_since = GetCurrentTimestamp();
 	if (!actor_enabled)
 		actor_slot_end(&start, SLOT_DISABLED);
 	while (actor_enabled && !actor_slot_must_renew(&start))
 	{
 		TimestampTz retry_at;
+		bool		fired;
 
 		MemoryContextSwitchTo(loop_context);
 		MemoryContextReset(loop_context);
@@ -122,12 +122,11 @@ actor_executor_main(Datum arg)
 		(void) actor_worker_reload();
 		if (!actor_enabled)
 			break;
-		if (actor_round(&retry_at) > 0)
-		{
+		fired = actor_round(&retry_at) > 0;
+		if (actor_slot_yield(&start, false))
+			break;
+		if (fired)
 			idle_since = GetCurrentTimestamp();
-			if (actor_slot_yield(&start, false, working_since))
-				break;
-		}
 		else if (!wait_for_work(retry_at, idle_since))
 			break;
 	}

@@ -9,8 +9,8 @@
  * yet, less the time it takes to start one.  It leaves when no rows are pending
  * at all.
  *
- * A role gets another executor when all it has are held up by one transaction,
- * or when more rows are due than those it has can deal with soon.  A role
+ * A role gets more executors when all it has are held up by one transaction, and
+ * another one when more rows are due than those it has can deal with soon.  A role
  * without any goes first, the one that has waited longest before the others:
  * since its oldest row is due, or since an executor of its own has left for
  * the sake of another role.
@@ -306,6 +306,18 @@ needs_executor(const ActorRoleDue *due, TimestampTz now)
 }
 
 /*
+ * How many executors a role that needs one gets at once: as many as there are
+ * rows that nobody is busy with, if all it has are held up.
+ */
+static int64
+executors_wanted(const ActorRoleDue *due)
+{
+	if (due->slots.executors == 0 || due->slots.free > 0)
+		return 1;
+	return Max(due->backlog - due->slots.executors, 1);
+}
+
+/*
  * When to look again at a role whose executors work on what is due: the longer
  * nothing changes, the later.
  */
@@ -335,6 +347,7 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 	TimestampTz soon = TimestampTzPlusMilliseconds(now, WATCH_MS);
 	TimestampTz pause_end;
 	bool		first = due->slots.executors == 0;
+	bool		started = false;
 
 	if (TIMESTAMP_IS_NOEND(due->next))
 		return DT_NOEND;
@@ -356,7 +369,9 @@ serve_role(ActorRoleDue *due, Oid *waiting)
 	/* others go before a role that has an executor */
 	if (!first && OidIsValid(*waiting))
 		return watch_at(due, now);
-	if (start_executor(due))
+	for (int64 wanted = executors_wanted(due); wanted > 0 && start_executor(due); wanted--)
+		started = true;
+	if (started)
 		return soon;
 	if (!first)
 		return watch_at(due, now);

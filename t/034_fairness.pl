@@ -1,0 +1,115 @@
+# A role without privileges tries to take from another one what they share.
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+actor.max_executors = 4
+actor.callback_timeout = 0
+actor.stat_max = 100
+});
+$node->start;
+
+sub query
+{
+	my ($query) = @_;
+
+	return $node->safe_psql('postgres', $query);
+}
+
+sub query_as
+{
+	my ($role, $query) = @_;
+
+	return query("SET SESSION AUTHORIZATION $role; $query");
+}
+
+sub wait_for
+{
+	my ($query, $what) = @_;
+
+	ok($node->poll_query_until('postgres', "SELECT $query"), $what);
+	return;
+}
+
+# Waits until the scheduler has had several looks at what there is now.
+sub wait_for_looks
+{
+	my $now = query('SELECT clock_timestamp()');
+
+	ok( $node->poll_query_until('postgres', qq{
+			SELECT last_active_at > timestamptz '$now' + interval '2 s'
+			FROM actor.worker WHERE kind = 'scheduler'}),
+		'the scheduler has seen that');
+	return;
+}
+
+my $hogs = q{(SELECT count(*) FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND state = 'active'
+	AND query LIKE '%"hog%')};
+
+query(q{
+	CREATE EXTENSION actor;
+	CREATE ROLE regress_actor_greedy LOGIN;
+	CREATE ROLE regress_actor_modest LOGIN;
+	CREATE ROLE regress_actor_third LOGIN;
+	CREATE SCHEMA greedy AUTHORIZATION regress_actor_greedy;
+	CREATE SCHEMA modest AUTHORIZATION regress_actor_modest});
+for my $role ('greedy', 'modest')
+{
+	query_as("regress_actor_$role", qq{
+		GRANT USAGE ON SCHEMA $role TO PUBLIC;
+		CREATE FUNCTION $role.hog() RETURNS void LANGUAGE plpgsql AS
+			\$\$ BEGIN PERFORM pg_sleep(3600); END \$\$;
+		CREATE FUNCTION $role.note() RETURNS void LANGUAGE plpgsql AS
+			\$\$ BEGIN PERFORM actor_set('noted', actor_get('noted', 0) + 1); END \$\$;
+		SELECT actor_register('$role')});
+}
+my $noted = q{(SELECT coalesce(sum(value::int), 0) FROM actor.state WHERE actor_type = 'modest')};
+
+# all executors but one
+query_as('regress_actor_greedy', q{
+	SELECT actor_set_reminder('greedy', 'g' || i, 'hog', '0s', '1s') FROM generate_series(1, 10) i;
+	SELECT actor_send('greedy', 'm' || i, 'hog') FROM generate_series(1, 10) i});
+wait_for("$hogs >= 3", 'a role keeps three of four executors busy');
+wait_for_looks();
+is(query("SELECT $hogs"), '3', 'it does not get the last one');
+query_as('regress_actor_modest', q{
+	SELECT actor_send('modest', 'message', 'note');
+	SELECT actor_set_reminder('modest', 'reminder', 'note', '0s')});
+wait_for("$noted = 2", 'messages and reminders of another role get through');
+is(query("SELECT $hogs"), '3', 'nobody was made to end for that');
+
+# the last executor is given up when there is no other way
+query(q{ALTER SYSTEM SET actor.drain_ongoing_call_timeout = '1s'});
+$node->reload;
+query_as('regress_actor_modest', q{SELECT actor_set_reminder('modest', 'busy', 'hog')});
+wait_for("$hogs = 4", 'two roles keep all executors busy');
+my $log = -s $node->logfile;
+query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'note')});
+wait_for("$noted = 3", 'a third role gets through');
+like(substr(slurp_file($node->logfile), $log),
+	qr/"hog" of actor "[gm]\d+" of type "greedy" was ended because another role waits/,
+	'at the cost of the one that has most');
+is(query(q{SELECT max(attempt) FROM actor.reminder WHERE name = 'hog'}), '1',
+	'which has not failed');
+unlike(substr(slurp_file($node->logfile), $log), qr/type "modest" was ended/,
+	'and not of the one that has one');
+
+# one executor
+query(q{ALTER SYSTEM SET actor.max_executors = 1});
+$node->restart;
+wait_for("$hogs = 1", 'the only executor is busy');
+query_as('regress_actor_third', q{SELECT actor_send('modest', 'message', 'note')});
+wait_for("$noted = 4", 'another role gets through');
+wait_for("$hogs = 1", 'and somebody else gets it back');
+
+$node->stop;
+done_testing();
