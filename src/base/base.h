@@ -123,7 +123,8 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_PARTITION = 0x4AC8,	/* see round.c */
 	ACTOR_LOCK_TYPE = 0x4AC9,
 	ACTOR_LOCK_QUEUE = 0x4ACA,	/* see round.c */
-	ACTOR_LOCK_LEAVING = 0x4ACB /* see type_lock.c */
+	ACTOR_LOCK_LEAVING = 0x4ACB,	/* see type_lock.c */
+	ACTOR_LOCK_ROW = 0x4ACC		/* see row_lock.c */
 } ActorLockClass;
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,

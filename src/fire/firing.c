@@ -10,7 +10,8 @@
  *
  * The scan that finds due rows takes no locks and proves nothing.  The claim
  * does: it locks the row if it still has the generation, the instant and the
- * attempt that were seen.  A row that somebody else has locked is passed over.
+ * attempt that were seen.  A row that somebody else has locked, or waits for, is
+ * passed over; see row_lock.c.
  * While it is claimed nobody else changes the row, except the method itself,
  * which may delete or replace its own reminder; then the outcome matches no
  * row, and is dropped.
@@ -514,7 +515,7 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 		return FIRING_OPEN;
 	if (due->kind == DUE_MESSAGE)
 		return actor_message_fire(due, role, mode);
-	if (!claim(due, role, &claimed))
+	if (actor_due_is_wanted(&due->actor, due->name) || !claim(due, role, &claimed))
 		return FIRING_BUSY;
 	paused = actor_pause_share(&due->actor);
 	if (paused == ACTOR_PAUSE_CHANGING)

@@ -4,6 +4,9 @@
  *		SQL functions on many reminders at once: deleting those of an actor or
  *		type, and moving those of a role to another one.
  *
+ * First comes what is free.  What remains fires, mostly, and is locked row by row
+ * as a single one would be; see row_lock.c.
+ *
  * Lock order: the rows, in no particular one.  A rival that locks more than one
  * of them in one transaction, too, may lead to a deadlock, which the server
  * finds; executors never wait for a row.
@@ -26,6 +29,7 @@
 #include "store/store.h"
 #include "shared/shared.h"
 #include "type/type.h"
+#include "reminder/reminder.h"
 
 PG_FUNCTION_INFO_V1(actor_delete_reminders);
 PG_FUNCTION_INFO_V1(actor_reassign);
@@ -40,22 +44,105 @@ static ActorQuery read_roles = {
 	2, {TEXTOID, TEXTOID}
 };
 
-static ActorQuery delete_reminders = {
-	"WITH deleted AS (DELETE FROM actor.reminder" OF_ACTOR_OR_TYPE
-	"  RETURNING role_name)"
+/* those of a table that nobody has locked, as "free", and a row joined with it */
+#define FREE_ROWS(table, condition) \
+	" free AS MATERIALIZED (SELECT actor_type, actor_id, name FROM " table condition \
+	"  FOR UPDATE SKIP LOCKED)"
+#define IS_FREE(row) \
+	row ".actor_type OPERATOR(pg_catalog.=) free.actor_type" \
+	" AND " row ".actor_id OPERATOR(pg_catalog.=) free.actor_id" \
+	" AND " row ".name OPERATOR(pg_catalog.=) free.name"
+
+static ActorQuery delete_free = {
+	"WITH" FREE_ROWS("actor.reminder", OF_ACTOR_OR_TYPE) ", deleted AS"
+	" (DELETE FROM actor.reminder d USING free WHERE " IS_FREE("d") "  RETURNING role_name)"
 	" SELECT role_name, pg_catalog.count(*) FROM deleted GROUP BY role_name",
 	2, {TEXTOID, TEXTOID}
 };
 
-#define MOVE_ROWS(table) \
-	{"UPDATE " table " SET role_name = $2 WHERE role_name OPERATOR(pg_catalog.=) $1", \
+/* an empty id stands for the whole type */
+static ActorQuery read_left = {
+	"SELECT actor_type, actor_id, name FROM actor.reminder"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND (actor_id OPERATOR(pg_catalog.=) $2 OR $2 OPERATOR(pg_catalog.=) '')",
+	2, {TEXTOID, TEXTOID}
+};
+
+#define OF_KEY \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND name OPERATOR(pg_catalog.=) $3"
+
+static ActorQuery delete_one = {
+	"DELETE FROM actor.reminder" OF_KEY
+	" RETURNING role_name, 1::pg_catalog.int8",
+	3, {TEXTOID, TEXTOID, TEXTOID}
+};
+
+#define OF_ROLE " WHERE role_name OPERATOR(pg_catalog.=) $1"
+
+#define MOVE_FREE(table) \
+	{"WITH" FREE_ROWS(table, OF_ROLE) \
+	" UPDATE " table " m SET role_name = $2 FROM free WHERE " IS_FREE("m"), \
 	2, {NAMEOID, NAMEOID}}
 
-static ActorQuery move_rows[] = {
-	MOVE_ROWS("actor.reminder"),
-	MOVE_ROWS("actor.timer"),
-	MOVE_ROWS("actor.message")
+#define READ_OF_ROLE(table) \
+	{"SELECT actor_type, actor_id, name FROM " table OF_ROLE, 1, {NAMEOID}}
+
+#define MOVE_ONE(table) \
+	{"UPDATE " table " SET role_name = $5" OF_KEY \
+	"   AND role_name OPERATOR(pg_catalog.=) $4", \
+	5, {TEXTOID, TEXTOID, TEXTOID, NAMEOID, NAMEOID}}
+
+/* by ActorDueKind */
+static ActorQuery move_free[] = {
+	MOVE_FREE("actor.reminder"),
+	MOVE_FREE("actor.timer")
 };
+
+static ActorQuery read_of_role[] = {
+	READ_OF_ROLE("actor.reminder"),
+	READ_OF_ROLE("actor.timer")
+};
+
+static ActorQuery move_one[] = {
+	MOVE_ONE("actor.reminder"),
+	MOVE_ONE("actor.timer")
+};
+
+/* a message is gone when it has been delivered, so nobody loses it for long */
+static ActorQuery move_messages = {
+	"UPDATE actor.message SET role_name = $2" OF_ROLE,
+	2, {NAMEOID, NAMEOID}
+};
+
+/* the key of a row */
+typedef struct RowKey
+{
+	ActorRef	actor;
+	text	   *name;
+} RowKey;
+
+static void *
+read_key(uint64 row)
+{
+	RowKey	   *key = palloc(sizeof(RowKey));
+	bool		isnull;
+
+	actor_ref_init(&key->actor,
+				   DatumGetTextPCopy(actor_query_result(row, 1, &isnull)),
+				   DatumGetTextPCopy(actor_query_result(row, 2, &isnull)));
+	key->name = DatumGetTextPCopy(actor_query_result(row, 3, &isnull));
+	return key;
+}
+
+static void
+key_values(const RowKey *key, Datum *values)
+{
+	values[0] = PointerGetDatum(key->actor.type);
+	values[1] = PointerGetDatum(key->actor.id);
+	values[2] = PointerGetDatum(key->name);
+}
 
 /* deleting -------------------------------------------------------------- */
 
@@ -103,6 +190,31 @@ run_for_roles(ActorQuery *query, Datum *values, const char *nulls, const text *t
 }
 
 /*
+ * Deletes the reminders that are locked by others, as soon as they are free.
+ * Returns how many.
+ */
+static int64
+delete_left(text *type, text *id, bool all_allowed)
+{
+	Datum		values[2] = {PointerGetDatum(type), PointerGetDatum(id)};
+	int64		count = 0;
+	ListCell   *cell;
+
+	foreach(cell, actor_query_list(&read_left, values, read_key))
+	{
+		RowKey	   *key = lfirst(cell);
+		NameData	registrant;
+		Datum		key_datums[3];
+
+		if (!actor_due_lock(DUE_REMINDER, &key->actor, key->name, &registrant))
+			continue;
+		key_values(key, key_datums);
+		count += run_for_roles(&delete_one, key_datums, NULL, type, all_allowed);
+	}
+	return count;
+}
+
+/*
  * actor_delete_reminders
  *		Deletes all reminders of an actor or, with a null id, of a type.
  *
@@ -117,6 +229,7 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 	Datum		values[2] = {PointerGetDatum(type), (Datum) 0};
 	char		nulls[2] = {' ', 'n'};
 	bool		allowed;
+	int64		count;
 
 	if (!PG_ARGISNULL(1))
 	{
@@ -139,10 +252,45 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 	}
 	/* before any row is locked; and again, in case that there are more then */
 	(void) run_for_roles(&read_roles, values, nulls, type, allowed);
-	PG_RETURN_INT64(run_for_roles(&delete_reminders, values, nulls, type, allowed));
+	count = run_for_roles(&delete_free, values, nulls, type, allowed);
+	count += delete_left(type, nulls[1] == 'n' ? cstring_to_text("") : DatumGetTextPP(values[1]),
+						 allowed);
+	PG_RETURN_INT64(count);
 }
 
 /* reassigning ----------------------------------------------------------- */
+
+/*
+ * Moves the reminders or timers of a role to another one.  Returns how many.
+ */
+static int64
+move_rows(ActorDueKind kind, const NameData *old_role, const NameData *new_role)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		roles[2] = {NameGetDatum(old_role), NameGetDatum(new_role)};
+	int64		count;
+	ListCell   *cell;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	count = actor_query_run(&move_free[kind], roles, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	foreach(cell, actor_query_list(&read_of_role[kind], roles, read_key))
+	{
+		RowKey	   *key = lfirst(cell);
+		NameData	registrant;
+		Datum		values[5];
+
+		if (!actor_due_lock(kind, &key->actor, key->name, &registrant))
+			continue;
+		key_values(key, values);
+		values[3] = roles[0];
+		values[4] = roles[1];
+		actor_bookkeeping_begin(&bookkeeping);
+		count += actor_query_run(&move_one[kind], values, NULL);
+		actor_bookkeeping_end(&bookkeeping);
+	}
+	return count;
+}
 
 /*
  * actor_reassign
@@ -157,7 +305,8 @@ actor_reassign(PG_FUNCTION_ARGS)
 	NameData	new_role;
 	const char *reason;
 	Oid			role;
-	int64		count = 0;
+	Datum		values[2];
+	int64		count;
 
 	for (int i = 0; i < 2; i++)
 		if (PG_ARGISNULL(i))
@@ -183,13 +332,12 @@ actor_reassign(PG_FUNCTION_ARGS)
 	actor_frame_check_writing("actor_reassign()");
 	PreventCommandIfParallelMode("actor_reassign()");
 
+	count = move_rows(DUE_REMINDER, &old_role, &new_role);
+	count += move_rows(DUE_TIMER, &old_role, &new_role);
+	values[0] = NameGetDatum(&old_role);
+	values[1] = NameGetDatum(&new_role);
 	actor_bookkeeping_begin(&bookkeeping);
-	for (int i = 0; i < lengthof(move_rows); i++)
-	{
-		Datum		values[2] = {NameGetDatum(&old_role), NameGetDatum(&new_role)};
-
-		count += actor_query_run(&move_rows[i], values, NULL);
-	}
+	count += actor_query_run(&move_messages, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	if (count > 0)
 		actor_wake_at(GetCurrentTimestamp());

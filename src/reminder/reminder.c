@@ -11,7 +11,7 @@
  * A timer is the same in actor.timer, but lives only as long as its actor is
  * active: registering one takes the turn and activates.
  *
- * Lock order: the row is locked last, after any turn.
+ * Lock order: the row is locked last, after any turn; see row_lock.c.
  *
  * IDENTIFICATION
  *		src/reminder/reminder.c
@@ -164,15 +164,6 @@ static ActorQuery read_role[] = {
 	READ_ROLE("actor.timer")
 };
 
-#define LOCK_ROW(table) \
-	{"SELECT role_name FROM " table WHERE_KEY " FOR UPDATE", \
-	3, {TEXTOID, TEXTOID, TEXTOID}}
-
-static ActorQuery read_and_lock[] = {
-	LOCK_ROW("actor.reminder"),
-	LOCK_ROW("actor.timer")
-};
-
 #define DELETE_ROW(table) \
 	{"DELETE FROM " table WHERE_KEY, \
 	3, {TEXTOID, TEXTOID, TEXTOID}}
@@ -310,7 +301,7 @@ lock_row(ActorDueKind kind, const ActorRef *actor, Datum *values, bool exists_ma
 	if (exists_matters && !has_right(actor, &registrant))
 		return true;
 	check_right(kind, actor, &registrant);
-	if (!read_registrant(&read_and_lock[kind], values, &registrant))
+	if (!actor_due_lock(kind, actor, DatumGetTextPP(values[2]), &registrant))
 		return false;
 	if (!exists_matters)
 		check_right(kind, actor, &registrant);

@@ -28,6 +28,12 @@ extern const char *actor_due_word(ActorDueKind kind);
 extern void actor_due_check_write(const char *function);
 extern void actor_due_check_role(ActorDueKind kind, Oid role, NameData *name);
 
+/* row_lock.c */
+
+extern bool actor_due_is_wanted(const ActorRef *actor, const text *name);
+extern bool actor_due_lock(ActorDueKind kind, const ActorRef *actor, const text *name,
+						   NameData *registrant);
+
 /* reminder.c */
 
 extern int64 actor_random_generation(void);
