@@ -287,6 +287,35 @@ cmp_ok($node->safe_psql('postgres', 'SELECT count(DISTINCT pid) FROM t.log'),
 # roles take turns when there is one executor only
 $node->append_conf('postgresql.conf', 'actor.max_executors = 1');
 $node->restart;
+
+# the only executor does not wait for long, and the method does not see that
+for my $method ('nest', 'nest_caught', 'row_lock')
+{
+	my $client = $node->background_psql('postgres');
+
+	$node->safe_psql('postgres', 'TRUNCATE t.log');
+	$client->query_safe('BEGIN');
+	$client->query_safe($method =~ /nest/ ? q{SELECT actor_invoke('t', 'inner', 'plain')} :
+		'UPDATE t.shared SET n = n');
+	fire_together($node, 'a', 'plain', 'w', $method, 'z', 'plain');
+	ok(done("actor_id IN ('a', 'z')"), "one executor, $method: the others do not wait");
+	for my $round (1 .. 2)
+	{
+		ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+				WHERE backend_type = 'actor executor' AND wait_event_type = 'Lock'}),
+			"one executor, $method: it waits");
+		fire_together($node, 'later', 'plain');
+		ok(done("actor_id = 'later'"), "one executor, $method: not for long");
+	}
+	is( $node->safe_psql('postgres', "SELECT attempt || ' ' || deferrals FROM actor.reminder"),
+		'1 0', "one executor, $method: that costs no attempt");
+	$client->query_safe('COMMIT');
+	$client->quit;
+	ok(done('true'), "one executor, $method: it fires when it can");
+	is( $node->safe_psql('postgres', q{SELECT count(*) FROM t.log WHERE note = 'caught'}),
+		'0', "one executor, $method: it has not seen that it could not wait");
+}
+
 $node->safe_psql('postgres', q{
 	TRUNCATE t.log;
 	CREATE FUNCTION t.again() RETURNS void LANGUAGE plpgsql AS $$

@@ -8,6 +8,7 @@
  * callback runs a timer ticks, which ends it when it
  *
  * - keeps the others of its batch from committing,
+ * - waits for a lock while others of its role wait for its executor,
  * - has been asked to end, and the time it was given is over;
  * - holds an executor that another role has waited for for too long; or
  * - holds up a shutdown of the server for too long.
@@ -61,6 +62,7 @@ typedef enum Cut
 {
 	CUT_NOT,
 	CUT_SLOW,					/* it held up its batch */
+	CUT_WAITING,				/* it held up others, and did nothing but wait */
 	CUT_STOPPED,				/* it was asked to end */
 	CUT_UNFAIR					/* another role needs the executor */
 } Cut;
@@ -89,6 +91,9 @@ static volatile sig_atomic_t cut = CUT_NOT;
 static volatile sig_atomic_t ended_by = ENDED_BY_ITSELF;
 static volatile TimestampTz quick_until = 0;
 static volatile TimestampTz die_at = 0;
+static volatile int patience = 0;
+static LOCK *volatile waited_for = NULL;
+static volatile TimestampTz waiting_since = 0;
 
 /* signals --------------------------------------------------------------- */
 
@@ -99,6 +104,24 @@ cancel(Cut why)
 	InterruptPending = true;
 	QueryCancelPending = true;
 	SetLatch(MyLatch);
+}
+
+/*
+ * Puts off a callback that has waited for one lock for too long.
+ *
+ * A lock_timeout would be an error that the method may catch, as if it had asked
+ * for it; and the method has not.
+ */
+static void
+watch_waiting(TimestampTz now)
+{
+	LOCK	   *lock = MyProc->waitLock;
+
+	if (lock == NULL || lock != waited_for)
+		waiting_since = now;
+	else if (TimestampDifferenceExceeds(waiting_since, now, patience))
+		cancel(CUT_WAITING);
+	waited_for = lock;
 }
 
 /*
@@ -119,6 +142,8 @@ watch(void)
 		if (now >= (TimestampTz) pg_atomic_read_u64(&trace->cancel_at))
 			cancel(CUT_STOPPED);
 	}
+	if (patience > 0)
+		watch_waiting(now);
 	if (now >= actor_slot_cut_at(trace_slot))
 		cancel(CUT_UNFAIR);
 	if (die_at != 0 && now >= die_at)
@@ -356,6 +381,8 @@ begin(const ActorDue *due, const ActorFireMode *mode)
 	would_wait = false;
 	cut = CUT_NOT;
 	ended_by = ENDED_BY_ITSELF;
+	patience = mode->patience;
+	waited_for = NULL;
 	quick_until = mode->time_limit == 0 ? 0 :
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), mode->time_limit);
 
@@ -400,7 +427,7 @@ actor_callback_settle(void)
 
 	AfterTriggerFireDeferred();
 	actor_session_close();
-	if (cut == CUT_SLOW || (in_batch && would_wait))
+	if (cut == CUT_SLOW || cut == CUT_WAITING || (in_batch && would_wait))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("reminder must run alone")));
@@ -440,7 +467,9 @@ end(bool failed)
 		return FIRING_STOPPED;
 	if (cut == CUT_SLOW)
 		return FIRING_SLOW;
-	return in_batch && would_wait ? FIRING_WOULD_WAIT : FIRING_FAILED;
+	if (cut == CUT_WAITING || (in_batch && would_wait))
+		return FIRING_WOULD_WAIT;
+	return FIRING_FAILED;
 }
 
 static void

@@ -21,7 +21,10 @@ typedef struct ActorFireMode
 {
 	bool		in_batch;		/* what would have to wait is put off */
 	int			turn_wait;		/* ms to queue for the turn, 0: not at all */
-	int			lock_wait;		/* ms the method waits for a lock, 0: for ever */
+	int			lock_wait;		/* ms until a lock the method waits for is
+								 * refused to it, 0: never */
+	int			patience;		/* ms the method may wait for a lock until it
+								 * is put off, 0: for ever */
 	int			time_limit;		/* ms the method may take, 0: no limit */
 	TimestampTz clock;			/* what to take for the current time, 0: that */
 } ActorFireMode;
@@ -35,7 +38,8 @@ typedef enum ActorFiringResult
 								 * the row is not as it was seen */
 	FIRING_OPEN,				/* a chain of calls has the actor's turn open */
 	FIRING_STOPPED,				/* the method was made to end */
-	FIRING_WOULD_WAIT,			/* the method would have to wait */
+	FIRING_WOULD_WAIT,			/* the method would have to wait, or for
+								 * longer */
 	FIRING_SLOW					/* the method took too long for a batch */
 } ActorFiringResult;
 

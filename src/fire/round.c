@@ -11,6 +11,10 @@
  * fails, all its members run alone: one of them is to blame, and then it can
  * be told which.
  *
+ * A firing that runs alone and waits for a lock holds up the others of its role if
+ * no other executor is free.  So it is put off after a second, rolled back, and
+ * tried again when the others had their turn.  The method does not see that.
+ *
  * A reminder whose actor is busy is passed over and tried again soon, first
  * after 5 ms, then twice as long each time, up to a second.  When it is a
  * second late it queues for the turn, but only for a short time, so that the
@@ -442,7 +446,7 @@ run_loner(Candidate *candidate, bool last_free)
 
 	memset(&mode, 0, sizeof(mode));
 	mode.turn_wait = last_free ? Min(loner->turn_wait, LAST_FREE_MS) : loner->turn_wait;
-	mode.lock_wait = last_free ? LAST_FREE_MS : 0;
+	mode.patience = last_free ? LAST_FREE_MS : 0;
 	result = run_alone(candidate, &mode);
 
 	loner->tried_at = GetCurrentTimestamp();
@@ -452,6 +456,12 @@ run_loner(Candidate *candidate, bool last_free)
 		return true;
 	}
 	loner->turn_wait = 0;
+	if (result == FIRING_WOULD_WAIT)
+	{
+		/* others come first for a while */
+		note_busy((uint64) candidate->due->generation, BUSY_MAX_US);
+		return true;
+	}
 	if (!loner->for_good && result != FIRING_STOPPED && result != FIRING_BUSY &&
 		result != FIRING_OPEN)
 		actor_loner_forget(candidate->due->generation);
