@@ -44,6 +44,23 @@ COMMENT ON COLUMN actor.type.reminders_storage_partitions IS 'number of slices t
 SELECT pg_catalog.pg_extension_config_dump('actor.type', '');
 GRANT SELECT ON actor.type TO PUBLIC;
 
+/*
+ * What names locks, so that nobody can choose a name whose lock is that of
+ * another one.  It is no data: a dump leaves it out, and a copy has its own.
+ */
+CREATE TABLE actor.secret (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    hash_key bytea NOT NULL CHECK (pg_catalog.length(hash_key) OPERATOR(pg_catalog.=) 16)
+);
+COMMENT ON TABLE actor.secret IS 'key of the hashes that name locks; nobody reads it but the library';
+COMMENT ON COLUMN actor.secret.only_row IS 'there is one row';
+COMMENT ON COLUMN actor.secret.hash_key IS 'random bytes, made by CREATE EXTENSION, and never changed';
+ALTER TABLE actor.secret ENABLE ROW LEVEL SECURITY;
+INSERT INTO actor.secret (hash_key)
+SELECT pg_catalog.substr(pg_catalog.sha256(
+           pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) OPERATOR(pg_catalog.||)
+           pg_catalog.uuid_send(pg_catalog.gen_random_uuid())), 1, 16);
+
 CREATE TABLE actor.state (
     actor_type text COLLATE "C" NOT NULL,
     actor_id   text COLLATE "C" NOT NULL,

@@ -86,6 +86,7 @@ call_database(Request *request, Session *session, const char *sql, int nvalues,
 		bool		again = first;
 
 		first = false;
+		session->used = true;
 		outcome = session_query(session, sql, request->traceparent, nvalues, values,
 								&result, &reason);
 		if (outcome == QUERY_ANSWERED)
@@ -110,7 +111,8 @@ call_database(Request *request, Session *session, const char *sql, int nvalues,
 						 "the connection to the database broke; it is not known whether the request took effect: %s",
 						 reason);
 		else
-			answer_error(request, 503, unavailable, "could not use the database: %s", reason);
+			/* the reason names host and role; the log has it */
+			answer_error(request, 503, unavailable, "could not use the database");
 		free(reason);
 		return NULL;
 	}

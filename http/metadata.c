@@ -29,16 +29,16 @@
 #define MAX_LABELS			64
 #define MAX_LABEL_BYTES		4096
 
-/* what the database said to one role */
-typedef struct Answer
+/* what those who show one token see, and nobody else */
+typedef struct Known
 {
-	json_t	   *actors;			/* NULL: nothing yet */
-	int64_t		at;
-} Answer;
+	json_t	   *actors;			/* what the database said; NULL: nothing yet */
+	int64_t		actors_at;
+	json_t	   *labels;
+} Known;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
-static Answer *answers;			/* one for each pool */
-static json_t *labels;
+static Known *known;			/* one for each pool */
 
 /*
  * metadata_start
@@ -47,9 +47,10 @@ static json_t *labels;
 void
 metadata_start(void)
 {
-	answers = xmalloc(pools_count() * sizeof(Answer));
-	memset(answers, 0, pools_count() * sizeof(Answer));
-	labels = json_object();
+	known = xmalloc(pools_count() * sizeof(Known));
+	memset(known, 0, pools_count() * sizeof(Known));
+	for (size_t i = 0; i < pools_count(); i++)
+		known[i].labels = json_object();
 }
 
 /*
@@ -60,9 +61,11 @@ void
 metadata_stop(void)
 {
 	for (size_t i = 0; i < pools_count(); i++)
-		json_decref(answers[i].actors);
-	free(answers);
-	json_decref(labels);
+	{
+		json_decref(known[i].actors);
+		json_decref(known[i].labels);
+	}
+	free(known);
 }
 
 /* health ---------------------------------------------------------------- */
@@ -104,10 +107,10 @@ handle_health(Request *request, Session *session)
 	}
 	if (outcome == QUERY_ANSWERED && PQresultStatus(result) == PGRES_TUPLES_OK)
 		answer_empty(request, 204);
+	/* whoever has no token learns nothing more; the log has the reason */
 	else
 		answer_error(request, 500, request->operation->error_code,
-					 "could not use the database: %s",
-					 reason != NULL ? reason : PQresultErrorMessage(result));
+					 "the database cannot be used now");
 	PQclear(result);
 	free(reason);
 }
@@ -127,7 +130,7 @@ answer_metadata(Request *request, json_t *actors)
 	char	   *text;
 
 	pthread_mutex_lock(&lock);
-	extended = json_copy(labels);
+	extended = json_copy(known[request->pool->number].labels);
 	pthread_mutex_unlock(&lock);
 
 	document = json_pack("{s:s, s:s, s:[], s:O, s:[], s:[], s:[], s:o, s:{s:s, s:b, s:s, s:O}}",
@@ -157,12 +160,12 @@ answer_metadata(Request *request, json_t *actors)
 static void
 remember_actors(const Pool *pool, json_t *actors)
 {
-	Answer	   *answer = &answers[pool->number];
+	Known	   *mine = &known[pool->number];
 
 	pthread_mutex_lock(&lock);
-	json_decref(answer->actors);
-	answer->actors = actors;
-	answer->at = now_ms();
+	json_decref(mine->actors);
+	mine->actors = actors;
+	mine->actors_at = now_ms();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -173,12 +176,12 @@ remember_actors(const Pool *pool, json_t *actors)
 static json_t *
 recall_actors(const Pool *pool, bool any_age)
 {
-	const Answer *answer = &answers[pool->number];
+	const Known *mine = &known[pool->number];
 	json_t	   *actors = NULL;
 
 	pthread_mutex_lock(&lock);
-	if (answer->actors != NULL && (any_age || now_ms() - answer->at < CACHE_MS))
-		actors = json_deep_copy(answer->actors);
+	if (mine->actors != NULL && (any_age || now_ms() - mine->actors_at < CACHE_MS))
+		actors = json_deep_copy(mine->actors);
 	pthread_mutex_unlock(&lock);
 	return actors;
 }
@@ -251,6 +254,7 @@ bool
 label_at_once(Request *request)
 {
 	const char *text = request->body.data != NULL ? request->body.data : "";
+	json_t	   *labels = known[request->pool->number].labels;
 	bool		full;
 
 	if (request->body.length > MAX_LABEL_BYTES ||

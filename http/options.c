@@ -41,6 +41,8 @@ static const OptionRow option_rows[] = {
 	{"host_config", "FILE", "Dapr host configuration to apply first", &options.host_config},
 	{"pool_size", "NUMBER", "connections to the database, for each role (10)",
 	NULL, &options.pool_size, 1, 1000},
+	{"actor_limit", "NUMBER", "requests of one actor in the database (a quarter of the pool)",
+	NULL, &options.actor_limit, 1, 1000},
 	{"threads", "NUMBER", "threads that read requests (2)", NULL, &options.threads, 1, 64},
 	{"body_limit", "BYTES", "largest body of a request (4194304)",
 	NULL, &options.body_limit, 1, 1024L * 1024 * 1024},
@@ -204,6 +206,8 @@ options_read(int argc, char **argv)
 	for (int i = 1; i < argc; i++)
 		if (flag_value("--config", argc, argv, &i) == NULL && !read_flag(argc, argv, &i))
 			die("there is no option \"%s\"; see --help", argv[i]);
+	if (options.actor_limit == 0)
+		options.actor_limit = (options.pool_size + 3) / 4;
 	if (options.api_token != NULL && options.api_token[0] == '\0')
 		die("the token must not be empty");
 }

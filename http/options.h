@@ -24,6 +24,7 @@ typedef struct Options
 	char	   *api_token;
 	char	   *host_config;
 	long		pool_size;
+	long		actor_limit;
 	long		threads;
 	long		body_limit;
 	long		max_connections;

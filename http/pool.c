@@ -5,7 +5,9 @@
  *		with a thread for each session and a queue of requests.
  *
  * A thread runs one request at a time, so at most pool_size requests of a role
- * are in the database; the others wait here.
+ * are in the database; the others wait here.  Of those for one actor only some
+ * are in the database at a time, because they may all wait for the turn of that
+ * actor: those behind them go first then.
  *
  * IDENTIFICATION
  *		http/pool.c
@@ -26,17 +28,67 @@ static RequestFinished request_finished;
 
 /* threads --------------------------------------------------------------- */
 
+static uint64_t
+hash_text(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (unsigned char) *text) * UINT64_C(0x100000001B3);
+	while (*text++ != '\0');
+	return hash;
+}
+
 /*
- * Takes the first request out of the queue.  The pool is locked.
+ * The hash only saves comparisons.
+ */
+static bool
+same_actor(const Request *a, const Request *b)
+{
+	return a->actor_id != NULL && b->actor_id != NULL && a->actor_hash == b->actor_hash &&
+		strcmp(a->actor_id, b->actor_id) == 0 && strcmp(a->actor_type, b->actor_type) == 0;
+}
+
+/*
+ * Whether a request may go to the database now.  The pool is locked.
+ */
+static bool
+is_runnable(const Pool *pool, const Request *request)
+{
+	long		count = 0;
+
+	for (const Request *other = pool->running; other != NULL; other = other->next)
+		count += same_actor(request, other);
+	return count < options.actor_limit;
+}
+
+/*
+ * Finds the oldest request that may run, and the one before it in the queue;
+ * NULL if there is none.  The pool is locked.
+ */
+static Request *
+find_runnable(const Pool *pool, Request **before)
+{
+	*before = NULL;
+	for (Request *request = pool->first; request != NULL; request = request->next)
+	{
+		if (is_runnable(pool, request))
+			return request;
+		*before = request;
+	}
+	return NULL;
+}
+
+/*
+ * Takes a request out of the queue.  The pool is locked.
  */
 static void
-unqueue_first(Pool *pool)
+unqueue(Pool *pool, Request *before, Request *request)
 {
-	Request    *request = pool->first;
-
-	pool->first = request->next;
-	if (pool->first == NULL)
-		pool->last = NULL;
+	if (before != NULL)
+		before->next = request->next;
+	else
+		pool->first = request->next;
+	if (pool->last == request)
+		pool->last = before;
 	request->next = NULL;
 }
 
@@ -47,23 +99,46 @@ static Request *
 take_request(Pool *pool)
 {
 	Request    *request;
+	Request    *before;
 
 	pthread_mutex_lock(&pool->lock);
-	while (pool->first == NULL && !pool->stopping)
+	while ((request = find_runnable(pool, &before)) == NULL && !pool->stopping)
 	{
 		pool->idle++;
 		pthread_cond_wait(&pool->work, &pool->lock);
 		pool->idle--;
 	}
-	request = pool->first;
 	if (request != NULL)
-		unqueue_first(pool);
+	{
+		unqueue(pool, before, request);
+		request->next = pool->running;
+		pool->running = request;
+	}
 	pthread_mutex_unlock(&pool->lock);
 	return request;
 }
 
 /*
- * The oldest request, if it has waited for too long; otherwise NULL.
+ * A request does not need the database any more, and another one for the same
+ * actor may run.
+ */
+static void
+end_running(Pool *pool, Request *request)
+{
+	Request   **link = &pool->running;
+
+	pthread_mutex_lock(&pool->lock);
+	while (*link != request)
+		link = &(*link)->next;
+	*link = request->next;
+	request->next = NULL;
+	if (pool->first != NULL)
+		pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+/*
+ * Takes the oldest request, if it has waited for too long; otherwise NULL.
  */
 static Request *
 take_overdue(Pool *pool)
@@ -73,7 +148,7 @@ take_overdue(Pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	request = pool->first;
 	if (request != NULL && now_ms() - request->queued_at > options.queue_timeout * 1000)
-		unqueue_first(pool);
+		unqueue(pool, NULL, request);
 	else
 		request = NULL;
 	pthread_mutex_unlock(&pool->lock);
@@ -93,7 +168,7 @@ pools_expire(void)
 		while ((request = take_overdue(&pools[i])) != NULL)
 		{
 			answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
-						 "no connection to the database was free in time");
+						 "no connection to the database was free in time, for this actor or at all");
 			request_finished(request);
 		}
 }
@@ -105,10 +180,14 @@ session_main(void *arg)
 	Session    *session = &worker->session;
 	Request    *request;
 
+	if (worker == worker->pool->workers)
+		session_open(session);
 	while ((request = take_request(worker->pool)) != NULL)
 	{
 		request->operation->handler(request, session);
+		end_running(worker->pool, request);
 		request_finished(request);
+		session_clean(session);
 	}
 	session_close(session);
 	return NULL;
@@ -121,6 +200,8 @@ session_main(void *arg)
 void
 pool_submit(Pool *pool, Request *request)
 {
+	if (request->actor_id != NULL)
+		request->actor_hash = hash_text(hash_text(0, request->actor_type), request->actor_id);
 	pthread_mutex_lock(&pool->lock);
 	if (pool->last != NULL)
 		pool->last->next = request;
@@ -131,13 +212,18 @@ pool_submit(Pool *pool, Request *request)
 	pthread_mutex_unlock(&pool->lock);
 }
 
+/*
+ * pool_has_idle
+ *		Whether a request that is for no actor would run at once.
+ */
 bool
 pool_has_idle(Pool *pool)
 {
 	bool		has_idle;
+	Request    *before;
 
 	pthread_mutex_lock(&pool->lock);
-	has_idle = pool->idle > 0 && pool->first == NULL;
+	has_idle = pool->idle > 0 && find_runnable(pool, &before) == NULL;
 	pthread_mutex_unlock(&pool->lock);
 	return has_idle;
 }

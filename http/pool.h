@@ -37,6 +37,7 @@ typedef struct Pool
 	pthread_cond_t work;
 	Request    *first;			/* requests that wait for a session */
 	Request    *last;
+	Request    *running;		/* those that have one */
 	int			idle;			/* threads that wait for work */
 	bool		stopping;
 } Pool;

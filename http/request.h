@@ -110,7 +110,9 @@ typedef struct Request
 	const char *content_type;
 	Header	   *headers;
 
-	struct Request *next;		/* in the queue of the pool */
+	/* for the pool */
+	uint64_t	actor_hash;
+	struct Request *next;		/* in its queue, or among those that run */
 } Request;
 
 extern Request *request_create(const char *target, struct MHD_Connection *connection);

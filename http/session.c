@@ -208,6 +208,19 @@ make_ready(Session *session, char **reason)
 	return !too_early && connect_now(session, reason);
 }
 
+/*
+ * session_open
+ *		Connects, so that the log says now whether that is possible.
+ */
+void
+session_open(Session *session)
+{
+	char	   *reason = NULL;
+
+	(void) make_ready(session, &reason);
+	free(reason);
+}
+
 /* running --------------------------------------------------------------- */
 
 /*
@@ -296,6 +309,33 @@ session_query(Session *session, const char *sql, const char *traceparent, int nv
 		PQresultErrorField(*result, PG_DIAG_STATEMENT_POSITION) != NULL)
 		session_close(session);
 	return QUERY_ANSWERED;
+}
+
+/*
+ * session_clean
+ *		Removes what a method has left behind, so that the next request finds a
+ *		session as if it were the first.  If that fails, it will be a new one.
+ *
+ * This is DISCARD ALL without DISCARD PLANS: plans are nobody's secret, and
+ * methods would have to be planned anew at each call.
+ */
+void
+session_clean(Session *session)
+{
+	PGresult   *result;
+
+	if (!session->used)
+		return;
+	session->used = false;
+	if (session->connection == NULL)
+		return;
+	result = PQexec(session->connection,
+					"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL;"
+					" UNLISTEN *; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all();"
+					" DISCARD TEMP; DISCARD SEQUENCES");
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		session_close(session);
+	PQclear(result);
 }
 
 /*

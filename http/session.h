@@ -35,6 +35,7 @@ typedef struct Session
 	PGconn	   *connection;		/* NULL: none */
 	PGcancel   *cancel;
 	char	   *schema;			/* of the functions, quoted */
+	bool		used;			/* code of users may have changed it */
 } Session;
 
 typedef enum QueryOutcome
@@ -49,6 +50,8 @@ extern void database_free(Database *database);
 extern QueryOutcome session_query(Session *session, const char *sql, const char *traceparent,
 								  int nvalues, const char *const *values,
 								  PGresult **result, char **reason);
+extern void session_open(Session *session);
+extern void session_clean(Session *session);
 extern void session_cancel(Session *session);
 extern void session_close(Session *session);
 

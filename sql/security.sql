@@ -197,7 +197,8 @@ INSERT INTO relation_matrix VALUES
 ('actor.turn', '0', '0', '0', '0', '0'),
 ('actor.hot_actor', '0', '0', '0', '0', '0'),
 ('actor.method_stat', '1', '0', '0', '1', '1'),
-('actor.worker', '42703', '42703', '42703', '42703', '42703');
+('actor.worker', '42703', '42703', '42703', '42703', '42703'),
+('actor.secret', '42501', '42501', '42501', '42501', '42703');
 -- one method has been called
 SELECT actor_stat_reset();
 SET SESSION AUTHORIZATION regress_actor_owner;

@@ -71,8 +71,9 @@ ROLLBACK;
 SELECT actor_invoke('cell', '1', 'value');
 SELECT at_rest();
 
--- The hash is FNV-1a of type, zero byte and id, with the final mix of
--- MurmurHash3; it never changes.
+-- The lock is named by a hash with a key of the database, so only this can be
+-- said of it here: that it is the same each time, and that of no other actor.
+-- The formula is tested by t/050_security.pl.
 RESET SESSION AUTHORIZATION;
 CREATE SCHEMA "Ünï";
 CREATE FUNCTION "Ünï".go() RETURNS void LANGUAGE sql AS '';
@@ -92,10 +93,12 @@ BEGIN
 EXCEPTION WHEN raise_exception THEN
 END
 $$;
-SELECT type, left(id, 20) AS id, l.*
+SELECT type, left(id, 20) AS id, l.class, l.mode, (l.high, l.low) = (again.high, again.low) AS same,
+       count(*) OVER (PARTITION BY l.high, l.low) AS actors
   FROM (VALUES (1, 'a', 'b'), (2, 'a', 'bc'), (3, 'ab', 'c'), (4, 'a', repeat('x', 512)), (5, 'Ünï', 'cödé'), (6, 'a', ' '))
        AS v (number, type, id),
-       LATERAL cell.locks_of(type, id) AS l
+       LATERAL cell.locks_of(type, id) AS l,
+       LATERAL cell.locks_of(type, id) AS again
  ORDER BY number;
 DROP FUNCTION cell.locks_of(text, text);
 SELECT actor_unregister(type) FROM unnest(ARRAY['Ünï', 'a', 'ab']) AS type;

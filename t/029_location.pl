@@ -96,8 +96,8 @@ $node->safe_psql(
 });
 $node->restart;
 $node->safe_psql('postgres', 'CREATE DATABASE two TEMPLATE one');
-# others are active since the restart
-$node->safe_psql($_, 'TRUNCATE cell.activated') foreach @databases;
+# the restart has ended that they were active
+$node->safe_psql($_, 'TRUNCATE cell.activated, actor.activation') foreach @databases;
 
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my %script = (

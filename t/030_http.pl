@@ -615,7 +615,8 @@ for my $size (1000, 100000)
 $node->safe_psql('postgres', 'CREATE DATABASE bare');
 $http = ActorHttp->start(program => $program, database => $node->connstr('bare'));
 $response = answer('a database without the extension', [ 'POST', "$box/method/add" ], 503, 'ERR_ACTOR_DATABASE_UNAVAILABLE');
-like($response->{message}, qr/database "bare" does not have the extension "actor"/, 'is named');
+is($response->{message}, 'could not use the database', 'is nothing for clients');
+like($http->log, qr/database "bare" does not have the extension "actor"/, 'but is named in the log');
 is($http->stop, 0, 'it ends');
 
 $node->stop;

@@ -35,6 +35,19 @@ $node->safe_psql('postgres', q{
 	END $$;
 	CREATE FUNCTION box.wait_for_lock() RETURNS void LANGUAGE plpgsql
 	AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); END $$;
+	CREATE FUNCTION box.leave(what text) RETURNS void LANGUAGE plpgsql
+	AS $$ BEGIN EXECUTE what; END $$;
+	CREATE FUNCTION box.left_behind() RETURNS jsonb STABLE LANGUAGE sql AS $$
+		SELECT jsonb_build_object(
+			'read only', current_setting('default_transaction_read_only'),
+			'path', current_setting('search_path'),
+			'role', current_user,
+			'cursors', (SELECT count(*) FROM pg_cursors WHERE name = 'left'),
+			'tables', (SELECT count(*) FROM pg_class WHERE relpersistence = 't'),
+			'statements', (SELECT count(*) FROM pg_prepared_statements),
+			'channels', (SELECT count(*) FROM pg_listening_channels()),
+			'locks', (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77))
+	$$;
 	SELECT actor_register('box');
 });
 my $program = ActorHttp::build('all') . '/actor-http';
@@ -52,6 +65,9 @@ sub answer
 	  or diag($response->{content});
 	return $response;
 }
+
+# the answer of a method without a result
+my $nothing = '';
 
 # the ends of requests --------------------------------------------------------
 
@@ -199,6 +215,107 @@ for my $start ("GET /v1.0/healthz HTTP/1.1\r\nHost: x\r\nX: ", "POST $target HTT
 my ($stdout, $stderr) = ('', '');
 ok(!IPC::Run::run([ $program, "--port=$http->{port}" ], '>', \$stdout, '2>', \$stderr), 'a port that is taken is refused');
 like($stderr, qr/could not listen on 127.0.0.1, port $http->{port}: Address already in use/, 'with the reason');
+is($http->stop, 0, 'it ends');
+
+# one actor does not keep the others waiting ----------------------------------
+
+# starts a call; returns a function that waits for its answer
+sub in_background
+{
+	my (@request) = @_;
+
+	pipe(my $reader, my $writer);
+	my $pid = fork();
+	if ($pid == 0)
+	{
+		$http->{client} = undef;
+		my $r = $http->request(@request);
+
+		print $writer "$r->{status} " . ($r->{code} // $r->{content}) . "\n";
+		close $writer;
+		require POSIX;
+		POSIX::_exit(0);
+	}
+	close $writer;
+	return sub { my $line = <$reader>; waitpid($pid, 0); chomp $line; $line };
+}
+
+my $timer = IPC::Run::timeout(180);
+my ($in, $out) = ('', '');
+my $session = IPC::Run::start([ 'psql', '-XqAt', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, $timer);
+$in .= "SELECT pg_advisory_lock(1);\n\\echo locked\n";
+$session->pump until $out =~ /locked/;
+$http = ActorHttp->start(
+	program => $program,
+	database => $node->connstr('postgres'),
+	flags => [ '--pool-size=4', '--actor-limit=2', '--queue-timeout=120' ]);
+my @results = map { in_background('POST', "/v1.0/actors/box/held/method/wait_for_lock") } 1 .. 6;
+$node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM pg_stat_activity
+	WHERE query LIKE 'SELECT public.actor_invoke%' AND wait_event_type = 'Lock'});
+answer('other actors are served', [ 'POST', "/v1.0/actors/box/other$_/method/add" ], 200, '1') for 1 .. 5;
+answer('the database is looked at for health', [ 'GET', '/v1.0/healthz' ], 204, '');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity
+	WHERE query LIKE 'SELECT public.actor_invoke%' AND wait_event_type = 'Lock'}), '2', 'the held one has its share');
+$in .= "\\q\n";
+$session->finish;
+is($_->(), '200 ' . $nothing, 'and all its calls are answered') for @results;
+is($http->stop, 0, 'it ends');
+
+# what a method leaves behind -------------------------------------------------
+
+$http = ActorHttp->start(
+	program => $program,
+	database => $node->connstr('postgres'),
+	flags => ['--pool-size=1']);
+my $clean = decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content});
+for my $what (
+	q{SET default_transaction_read_only = on},
+	q{SET search_path = box},
+	q{SET statement_timeout = 1},
+	q{SET ROLE pg_monitor},
+	q{DECLARE "left" CURSOR WITH HOLD FOR SELECT 1},
+	q{CREATE TEMP TABLE "left" (a int)},
+	q{PREPARE "left" AS SELECT 1},
+	q{LISTEN "left"},
+	q{SELECT pg_advisory_lock(77)})
+{
+	answer($what, [ 'POST', '/v1.0/actors/box/a/method/leave', encode_json([$what]) ], 200, $nothing);
+	answer('and a call that writes', [ 'POST', '/v1.0/actors/box/clean/method/add', '[0]' ], 200, '0');
+	is_deeply(decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content}), $clean,
+		'find a session that is clean');
+}
+is($http->stop, 0, 'it ends');
+
+# without a token -------------------------------------------------------------
+
+my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
+append_to_file("$folder/config", encode_json({
+	database => 'host=/nowhere port=4711 user=secret_role',
+	api_token => 'a',
+	tokens => [ { token => 'b', database => $node->connstr('postgres') } ] }));
+$http = ActorHttp->start(program => $program, database => 'host=/nowhere port=4711 user=secret_role',
+	flags => ["--config=$folder/config"]);
+ok($http->wait_for(sub { $http->log =~ /could not use the database: .*4711/ }),
+	'a database that cannot be reached is in the log before anybody asks');
+for my $path ('healthz', 'healthz/outbound', 'metadata', 'actors/box/a/method/add')
+{
+	for my $token ([], [ 'dapr-api-token', 'a' ])
+	{
+		unlike($http->request('GET', "/v1.0/$path", undef, @$token)->{content}, qr/nowhere|4711|secret_role/,
+			"$path does not say where the database is");
+	}
+}
+is($http->request('GET', '/v1.0/healthz')->{status}, 500, 'only that it cannot be used');
+for my $token ('a', 'b')
+{
+	answer("a label of $token", [ 'PUT', '/v1.0/metadata/label', "of $token", 'dapr-api-token', $token ], 204, '');
+}
+for my $token ('a', 'b')
+{
+	my $metadata = decode_json($http->request('GET', '/v1.0/metadata', undef, 'dapr-api-token', $token)->{content});
+
+	is_deeply($metadata->{extended}, { label => "of $token" }, "$token sees its own");
+}
 is($http->stop, 0, 'it ends');
 
 $node->stop;

@@ -38,11 +38,49 @@ sub wait_until_fired
 		$what);
 }
 
+# The locks of actors and types are named by a hash whose formula never changes:
+# SipHash-2-4 with the key of the database, here that of its published test
+# vectors.  Computed elsewhere.
+$node->safe_psql(
+	'postgres', q{
+	CREATE EXTENSION actor;
+	CREATE TABLE public.keys AS SELECT hash_key FROM actor.secret;
+	UPDATE actor.secret SET hash_key = '\x000102030405060708090a0b0c0d0e0f'});
+my $account = 'CREATE SCHEMA account; CREATE FUNCTION account.go() RETURNS void LANGUAGE sql RETURN NULL; '
+  . q{SELECT actor_register('Account', 'account');};
+my $locks = q{SELECT string_agg(format('%s %s %s', objsubid, classid, objid), ', ' ORDER BY objsubid)
+	FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()};
+$node->safe_psql('postgres', $account);
+is($node->safe_psql('postgres', qq{BEGIN; SELECT NULL FROM actor_invoke('Account', 'bank-42', 'go'); $locks}),
+	"\n19143 2779837199 2641577543, 19145 346996475 3016311769",
+	'locks of an actor and its type are named by SipHash');
+
+# without a key nothing is locked
+like(
+	refusal(q{CREATE TABLE public.aside AS SELECT * FROM actor.secret;
+		DELETE FROM actor.secret; SELECT actor_invoke('Account', 'bank-42', 'go')}),
+	qr/XX001: table "actor.secret" does not have the key/, 'a missing key is an error');
+$node->safe_psql('postgres', 'INSERT INTO actor.secret SELECT * FROM public.aside; DROP TABLE public.aside');
+
+# with another key each of them has another name, and each database has its own
+$node->safe_psql('postgres', 'UPDATE actor.secret SET hash_key = (SELECT hash_key FROM public.keys)');
+my $here = $node->safe_psql('postgres', qq{BEGIN; SELECT NULL FROM actor_invoke('Account', 'bank-42', 'go'); $locks});
+$node->safe_psql('postgres', 'CREATE DATABASE other');
+$node->safe_psql('other', 'CREATE EXTENSION actor');
+$node->safe_psql('other', $account);
+my $there = $node->safe_psql('other', qq{BEGIN; SELECT NULL FROM actor_invoke('Account', 'bank-42', 'go'); $locks});
+isnt($here, $there, 'each database has a key of its own');
+$node->safe_psql('postgres', q{
+	SELECT actor_unregister('Account', force => true); DROP SCHEMA account CASCADE;
+	DROP TABLE public.keys; DROP DATABASE other});
+$node->safe_psql('postgres', 'CREATE ROLE reader IN ROLE pg_read_all_data');
+is($node->safe_psql('postgres', 'SET ROLE reader; SELECT count(*) FROM actor.secret'),
+	'0', 'nobody reads the key');
+
 # a type whose owner is up to no good, and a table in which code of hers says
 # who it ran as
 $node->safe_psql(
 	'postgres', q{
-	CREATE EXTENSION actor;
 	CREATE ROLE mallory LOGIN;
 	CREATE ROLE alice LOGIN;
 	GRANT CREATE ON DATABASE postgres TO mallory, alice;

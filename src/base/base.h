@@ -62,7 +62,7 @@ typedef struct ActorRef
 {
 	text	   *type;
 	text	   *id;
-	uint64		hash;			/* frozen formula, see actor_ref_init */
+	uint64		hash;			/* see hash.c */
 } ActorRef;
 
 extern void actor_check_text(text *value, bool isnull, const char *what, int limit);
@@ -73,6 +73,23 @@ extern void actor_ref_init(ActorRef *actor, text *type, text *id);
 extern bool actor_ref_equal(const ActorRef *a, const ActorRef *b);
 extern bool actor_text_equal(const text *a, const text *b);
 extern bool actor_text_is(const text *value, const char *string);
+
+/* hash.c */
+
+/* the key of this database; see catalog.c, which loads it */
+typedef struct ActorHashKey
+{
+	uint64		words[2];
+	bool		ready;			/* else it is loaded, or found to be right */
+} ActorHashKey;
+
+extern ActorHashKey actor_hash_key;
+extern void (*actor_hash_key_load) (void);
+
+extern void actor_hash_key_set(const unsigned char *bytes);
+extern uint64 actor_hash_actor(const text *type, const text *id);
+extern uint64 actor_hash_type(const text *type);
+extern uint64 actor_hash_slice(const text *type, uint64 number);
 
 /* attempt.c */
 

@@ -78,46 +78,16 @@ actor_ref_arguments(ActorRef *actor, FunctionCallInfo fcinfo)
 	actor_ref_init(actor, type, id);
 }
 
-/* FNV-1a over some bytes */
-static uint64
-hash_bytes_into(uint64 hash, const unsigned char *bytes, int len)
-{
-	for (int i = 0; i < len; i++)
-	{
-		hash ^= bytes[i];
-		hash *= UINT64CONST(0x100000001b3);
-	}
-	return hash;
-}
-
 /*
  * actor_ref_init
  *		Makes a reference; the texts are not copied.
- *
- * The hash is FNV-1a over type, a zero byte and id, followed by the final mix
- * of MurmurHash3.  It names the turn's lock, and libraries of two versions may
- * serve one server during an upgrade: the formula must never change.
  */
 void
 actor_ref_init(ActorRef *actor, text *type, text *id)
 {
-	static const unsigned char zero[1] = {0};
-	uint64		hash = UINT64CONST(0xcbf29ce484222325);
-
-	hash = hash_bytes_into(hash, (unsigned char *) VARDATA_ANY(type),
-						   VARSIZE_ANY_EXHDR(type));
-	hash = hash_bytes_into(hash, zero, 1);
-	hash = hash_bytes_into(hash, (unsigned char *) VARDATA_ANY(id),
-						   VARSIZE_ANY_EXHDR(id));
-	hash ^= hash >> 33;
-	hash *= UINT64CONST(0xff51afd7ed558ccd);
-	hash ^= hash >> 33;
-	hash *= UINT64CONST(0xc4ceb9fe1a85ec53);
-	hash ^= hash >> 33;
-
 	actor->type = type;
 	actor->id = id;
-	actor->hash = hash;
+	actor->hash = actor_hash_actor(type, id);
 }
 
 bool

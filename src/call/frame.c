@@ -119,11 +119,46 @@ actor_frame_check_reentry(const ActorRef *actor, const ActorType *type, const te
 
 /* frames ---------------------------------------------------------------- */
 
+/*
+ * Whether the error that is being raised has a detail or a hint already.
+ */
+static bool
+error_is_explained(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
+	ErrorData  *error = CopyErrorData();
+	bool		explained = error->detail != NULL || error->hint != NULL;
+
+	FreeErrorData(error);
+	MemoryContextSwitchTo(old);
+	return explained;
+}
+
+/*
+ * Says why nothing can be written, if that is because of the running method and
+ * not of the transaction.
+ */
+static void
+explain_read_only(const ActorFrame *frame)
+{
+	const ActorFrame *outermost = frame;
+
+	while (outermost->caller != NULL && !outermost->caller->writing)
+		outermost = outermost->caller;
+	if (frame->writing || outermost->saved_read_only || error_is_explained())
+		return;
+	errdetail("Method \"%s\" of actor type \"%s\" is declared STABLE or IMMUTABLE, so it must not write.",
+			  text_to_cstring(frame->method), text_to_cstring(frame->actor.type));
+	errhint("Declare it VOLATILE if it is to write.");
+}
+
 static void
 frame_error_context(void *arg)
 {
 	ActorFrame *frame = arg;
 
+	if (geterrcode() == ERRCODE_READ_ONLY_SQL_TRANSACTION && frame == actor_current_frame)
+		explain_read_only(frame);
 	errcontext("method \"%s\" of actor \"%s\" of type \"%s\"",
 			   text_to_cstring(frame->method), text_to_cstring(frame->actor.id),
 			   text_to_cstring(frame->actor.type));

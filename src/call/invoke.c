@@ -44,6 +44,9 @@ check_can_write(const ActorRef *actor, const text *method)
 						frame != NULL && !frame->writing ? "from a read-only method" :
 						"in a read-only transaction"),
 				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
+				 frame != NULL && !frame->writing && !RecoveryInProgress() ?
+				 errhint("Declare method \"%s\" VOLATILE if it is to write, or method \"%s\" STABLE if it is not.",
+						 text_to_cstring(frame->method), text_to_cstring(method)) :
 				 errhint("Methods that do not write are declared STABLE or IMMUTABLE.")));
 	if (IsolationUsesXactSnapshot())
 		ereport(ERROR,

@@ -193,9 +193,7 @@ partition_of(const ActorDue *due)
 
 	if (count == 0)
 		return 0;
-	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(due->actor.type),
-							   VARSIZE_ANY_EXHDR(due->actor.type),
-							   due->actor.hash % count + 1) | 1;
+	return actor_hash_slice(due->actor.type, due->actor.hash % count) | 1;
 }
 
 /*

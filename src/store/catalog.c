@@ -48,6 +48,14 @@
 extern PGDLLIMPORT bool enable_seqscan;
 extern PGDLLIMPORT bool enable_bitmapscan;
 
+static ActorQuery read_hash_key = {
+	"SELECT hash_key FROM actor.secret",
+	0, {0}
+};
+
+/* the table whose database the hash key was read for */
+static Oid	hash_key_relation = InvalidOid;
+
 /* the table every other one depends on; invalid: to be looked up */
 static Oid	type_relation = InvalidOid;
 static Oid	extension_owner = InvalidOid;
@@ -65,6 +73,7 @@ static void relcache_callback(Datum arg, Oid relation);
 static void syscache_callback(Datum arg, int cacheid, uint32 hashvalue);
 static void database_callback(Datum arg, int cacheid, uint32 hashvalue);
 static void lookup_extension(void);
+static void load_hash_key(void);
 
 /*
  * actor_catalog_init
@@ -79,6 +88,7 @@ actor_catalog_init(void)
 	CacheRegisterSyscacheCallback(AUTHOID, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(DATABASEOID, database_callback, (Datum) 0);
+	actor_hash_key_load = load_hash_key;
 }
 
 /*
@@ -105,6 +115,7 @@ relcache_callback(Datum arg, Oid relation)
 	else
 		generation++;
 	type_relation = InvalidOid;
+	actor_hash_key.ready = false;
 }
 
 static void
@@ -294,6 +305,40 @@ lookup_extension(void)
 	extension_owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	type_relation = relation;
+}
+
+/*
+ * Makes the hash key of this database ready, which stays what it is as long as
+ * the extension does.
+ */
+static void
+load_hash_key(void)
+{
+	ActorBookkeeping bookkeeping;
+	bytea	   *key = NULL;
+
+	lookup_extension();
+	if (hash_key_relation == type_relation)
+	{
+		actor_hash_key.ready = true;
+		return;
+	}
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_latest(&read_hash_key, NULL) == 1)
+	{
+		bool		isnull;
+
+		key = DatumGetByteaPP(actor_query_result(0, 1, &isnull));
+	}
+	if (key == NULL || VARSIZE_ANY_EXHDR(key) != 2 * sizeof(uint64))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("table \"%s\" does not have the key of this database", "actor.secret"),
+				 errdetail("CREATE EXTENSION puts one row there, which names the locks of actors."),
+				 errhint("Stop all that use actors here, and insert a row with 16 random bytes.")));
+	actor_hash_key_set((unsigned char *) VARDATA_ANY(key));
+	hash_key_relation = type_relation;
+	actor_bookkeeping_end(&bookkeeping);
 }
 
 /*

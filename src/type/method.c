@@ -53,6 +53,16 @@ static ActorQuery read_writing = {
 	1, {OIDOID}
 };
 
+/* functions that could be methods by what they are */
+static ActorQuery read_functions = {
+	"SELECT proname FROM pg_catalog.pg_proc"
+	" WHERE pronamespace OPERATOR(pg_catalog.=) $1"
+	"   AND prokind OPERATOR(pg_catalog.=) 'f'"
+	"   AND provariadic OPERATOR(pg_catalog.=) 0"
+	" ORDER BY proname",
+	1, {OIDOID}
+};
+
 static const char *const hook_names[] = {"on_activate", "on_deactivate"};
 
 static ActorMethod *load_method(ActorType *type, const char *name);
@@ -107,13 +117,48 @@ actor_method_lookup(ActorType *type, const text *name)
 	return method;
 }
 
+/*
+ * The method of a type with the name nearest to this one; NULL if there is none
+ * near to it.
+ */
+static char *
+nearest_method(const ActorType *type, const char *name)
+{
+	ActorNearest nearest;
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {ObjectIdGetDatum(type->schema_oid)};
+	uint64		rows;
+
+	actor_nearest_init(&nearest, name);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&read_functions, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+		Name		candidate = DatumGetName(actor_query_result(i, 1, &isnull));
+
+		if (why_no_method_name(NameStr(*candidate)) == NULL)
+			actor_nearest_consider(&nearest, NameStr(*candidate));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return nearest.name[0] != '\0' ? pstrdup(nearest.name) : NULL;
+}
+
+/*
+ * Raises the error for a method that a type does not have.  The caller may use
+ * the schema, so the hint may say what is in there.
+ */
 static void
 refuse_method(const ActorType *type, const char *name, const char *detail)
 {
+	char	   *nearest = detail == NULL ? nearest_method(type, name) : NULL;
+
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_FUNCTION),
 			 errmsg("actor type \"%s\" has no method \"%s\"", type->name, name),
 			 detail != NULL ? errdetail("%s", detail) : 0,
+			 nearest != NULL ?
+			 errhint("Perhaps you meant the method \"%s\".", nearest) :
 			 errhint("A method is a function of schema \"%s\".",
 					 NameStr(type->row.schema_name))));
 }

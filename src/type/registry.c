@@ -62,6 +62,10 @@ static ActorQuery read_type = {
 	1, {TEXTOID}
 };
 
+static ActorQuery read_names = {
+	"SELECT actor_type FROM actor.type ORDER BY actor_type", 0
+};
+
 /* a type that is in the cache */
 typedef struct CacheEntry
 {
@@ -81,6 +85,7 @@ static HTAB *cache = NULL;
 static ActorType *last_found = NULL;	/* most calls are of one type */
 
 static bool read_row(const text *name, ActorType *row);
+_Noreturn static void refuse_name(const text *name);
 static void bind_schema(ActorType *type);
 static void refuse_binding(const ActorType *type);
 
@@ -284,11 +289,39 @@ actor_type_get(const text *name)
 	ActorType  *type = actor_type_find(name);
 
 	if (type == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name)),
-				 errhint("Register it with actor_register().")));
+		refuse_name(name);
 	return type;
+}
+
+/*
+ * Raises the error for a type that does not exist.  The names of types are no
+ * secret, so the hint may have one.
+ */
+static void
+refuse_name(const text *name)
+{
+	char	   *wanted = text_to_cstring(name);
+	ActorNearest nearest;
+	ActorBookkeeping bookkeeping;
+	uint64		rows;
+
+	actor_nearest_init(&nearest, wanted);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_latest(&read_names, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+		Datum		type = actor_query_result(i, 1, &isnull);
+
+		actor_nearest_consider(&nearest, TextDatumGetCString(type));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("actor type \"%s\" does not exist", wanted),
+			 nearest.name[0] != '\0' ?
+			 errhint("Perhaps you meant the actor type \"%s\".", nearest.name) :
+			 errhint("Register it with actor_register().")));
 }
 
 /*
@@ -558,9 +591,7 @@ actor_type_require(const text *name)
 	NameData	owner;
 
 	if (!actor_type_read_owner(name, &owner))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("actor type \"%s\" does not exist", text_to_cstring(name))));
+		refuse_name(name);
 }
 
 /*
@@ -609,5 +640,6 @@ actor_type_require_owner(const text *name)
 	if (!actor_role_held(&owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(name))));
+				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(name)),
+				 errdetail("It belongs to role \"%s\".", NameStr(owner))));
 }

@@ -143,6 +143,19 @@ extern const ActorFunction *actor_method_function(const ActorMethod *method);
 extern Oid	actor_method_collation(const ActorFunction *function, const bool *given);
 extern ActorStatRef *actor_method_stat(ActorMethod *method);
 
+/* nearest.c */
+
+/* a search for the name that was meant */
+typedef struct ActorNearest
+{
+	const char *wanted;
+	int			distance;		/* of what is found; one too many: nothing is */
+	char		name[NAMEDATALEN];	/* what is found; empty: nothing is */
+} ActorNearest;
+
+extern void actor_nearest_init(ActorNearest *nearest, const char *wanted);
+extern void actor_nearest_consider(ActorNearest *nearest, const char *name);
+
 /* register.c */
 
 /* configuration of a type as it is registered; NULL: the setting of that name */

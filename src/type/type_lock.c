@@ -25,7 +25,6 @@
  */
 #include "postgres.h"
 
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 
@@ -34,22 +33,12 @@
 #include "type/type.h"
 
 /*
- * The key of the lock of a type.
- */
-static uint64
-type_key(const text *type)
-{
-	return hash_bytes_extended((const unsigned char *) VARDATA_ANY(type),
-							   VARSIZE_ANY_EXHDR(type), 0);
-}
-
-/*
  * Takes the lock of a type; false if it is not free and "wait" is not set.
  */
 static bool
 lock_type(const text *type, LOCKMODE mode, bool wait)
 {
-	LockAcquireResult result = actor_lock(ACTOR_LOCK_TYPE, type_key(type), mode, wait);
+	LockAcquireResult result = actor_lock(ACTOR_LOCK_TYPE, actor_hash_type(type), mode, wait);
 
 	if (result == LOCKACQUIRE_OK)
 		AcceptInvalidationMessages();
@@ -74,7 +63,7 @@ actor_type_try_share(const text *type)
 void
 actor_type_unshare(const text *type)
 {
-	actor_unlock(ACTOR_LOCK_TYPE, type_key(type), ShareLock);
+	actor_unlock(ACTOR_LOCK_TYPE, actor_hash_type(type), ShareLock);
 }
 
 static void
@@ -131,7 +120,7 @@ actor_type_lock(const text *type)
 void
 actor_type_set_leaving(const text *type)
 {
-	(void) actor_lock(ACTOR_LOCK_LEAVING, type_key(type), ExclusiveLock, true);
+	(void) actor_lock(ACTOR_LOCK_LEAVING, actor_hash_type(type), ExclusiveLock, true);
 }
 
 /*
@@ -141,9 +130,9 @@ actor_type_set_leaving(const text *type)
 bool
 actor_type_is_leaving(const text *type)
 {
-	if (actor_lock(ACTOR_LOCK_LEAVING, type_key(type), ShareLock, false) ==
+	if (actor_lock(ACTOR_LOCK_LEAVING, actor_hash_type(type), ShareLock, false) ==
 		LOCKACQUIRE_NOT_AVAIL)
 		return true;
-	actor_unlock(ACTOR_LOCK_LEAVING, type_key(type), ShareLock);
+	actor_unlock(ACTOR_LOCK_LEAVING, actor_hash_type(type), ShareLock);
 	return false;
 }
