@@ -198,7 +198,7 @@ INSERT INTO relation_matrix VALUES
 ('actor.hot_actor', '0', '0', '0', '0', '0'),
 ('actor.method_stat', '1', '0', '0', '1', '1'),
 ('actor.worker', '42703', '42703', '42703', '42703', '42703'),
-('actor.secret', '42501', '42501', '42501', '42501', '42703');
+('actor.secret', '42703', '42703', '42703', '42703', '42703');
 -- one method has been called
 SELECT actor_stat_reset();
 SET SESSION AUTHORIZATION regress_actor_owner;
