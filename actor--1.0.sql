@@ -8,7 +8,6 @@
  */
 CREATE SCHEMA actor;
 COMMENT ON SCHEMA actor IS 'tables and views of the extension actor';
-GRANT USAGE ON SCHEMA actor TO PUBLIC;
 
 /*
  * Tables.  They are written by the library only.  Every key begins with the
@@ -27,7 +26,9 @@ CREATE TABLE actor.type (
     call_timeout                 interval,
     drain_ongoing_call_timeout   interval,
     drain_rebalanced_actors      boolean,
-    reminders_storage_partitions integer
+    reminders_storage_partitions integer,
+    schema_oid                   oid NOT NULL,
+    system_identifier            bigint NOT NULL
 );
 COMMENT ON TABLE actor.type IS 'registered actor types; NULL options follow the setting of that name';
 COMMENT ON COLUMN actor.type.actor_type IS 'name of the type';
@@ -41,8 +42,28 @@ COMMENT ON COLUMN actor.type.call_timeout IS 'how long a call waits for the turn
 COMMENT ON COLUMN actor.type.drain_ongoing_call_timeout IS 'time a running callback gets when its worker is stopped';
 COMMENT ON COLUMN actor.type.drain_rebalanced_actors IS 'whether a running callback gets that time';
 COMMENT ON COLUMN actor.type.reminders_storage_partitions IS 'number of slices the due reminders are drained in; 0: automatic';
+COMMENT ON COLUMN actor.type.schema_oid IS 'oid of that schema at registration';
+COMMENT ON COLUMN actor.type.system_identifier IS 'server in which it had that oid, as in pg_control_system()';
 SELECT pg_catalog.pg_extension_config_dump('actor.type', '');
-GRANT SELECT ON actor.type TO PUBLIC;
+
+/*
+ * The roles that our rows name: which role had that name when it was first
+ * used, in which server.  An entry is not unique, so that nobody waits for
+ * another one to be committed; it only has a key.
+ */
+CREATE TABLE actor.role (
+    role_name         name NOT NULL,
+    entry             bigint NOT NULL,
+    role_oid          oid NOT NULL,
+    system_identifier bigint NOT NULL,
+    PRIMARY KEY (role_name, entry)
+);
+COMMENT ON TABLE actor.role IS 'roles that rows of the extension name, and whom the names mean';
+COMMENT ON COLUMN actor.role.role_name IS 'name, as the rows have it';
+COMMENT ON COLUMN actor.role.entry IS 'random number of the entry';
+COMMENT ON COLUMN actor.role.role_oid IS 'oid of the role that has used the name';
+COMMENT ON COLUMN actor.role.system_identifier IS 'server in which it had that oid, as in pg_control_system(); 0: the role is gone';
+SELECT pg_catalog.pg_extension_config_dump('actor.role', '');
 
 /*
  * What names locks, so that nobody can choose a name whose lock is that of
@@ -356,71 +377,79 @@ SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
 /*
  * Who sees what: the owner of a type sees the rows of its actors, a role sees
  * the reminders, timers, messages and failures of its own, nobody else sees any.
+ * The policies ask functions, since nothing else can be asked in every dump and
+ * for every table; whoever may write all tables has no policy to do so.
  */
+
+CREATE FUNCTION actor.owns_type(actor_type text)
+RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'actor_owns_type';
+COMMENT ON FUNCTION actor.owns_type(text)
+    IS 'whether the current role has the rights of the owner of a type; for policies';
+
+CREATE FUNCTION actor.holds_role(role_name name)
+RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'actor_holds_role';
+COMMENT ON FUNCTION actor.holds_role(name)
+    IS 'whether the current role has the rights of the one that a role_name stands for; for policies';
 
 CREATE VIEW actor.owned_type WITH (security_barrier) AS
     SELECT t.actor_type
       FROM actor.type t
-      JOIN pg_catalog.pg_roles r
-        ON r.rolname OPERATOR(pg_catalog.=) t.owner_name
-     WHERE pg_catalog.pg_has_role(r.oid, 'USAGE');
+     WHERE actor.owns_type(t.actor_type);
 COMMENT ON VIEW actor.owned_type IS 'actor types owned by the current role';
 COMMENT ON COLUMN actor.owned_type.actor_type IS 'name of the type';
-GRANT SELECT ON actor.owned_type TO PUBLIC;
 
 CREATE VIEW actor.owned_role WITH (security_barrier) AS
     SELECT r.rolname AS role_name
       FROM pg_catalog.pg_roles r
-     WHERE pg_catalog.pg_has_role(r.oid, 'USAGE');
+     WHERE pg_catalog.pg_has_role(r.oid, 'USAGE')
+       AND actor.holds_role(r.rolname);
 COMMENT ON VIEW actor.owned_role IS 'roles whose rights the current role has';
 COMMENT ON COLUMN actor.owned_role.role_name IS 'name of the role';
-GRANT SELECT ON actor.owned_role TO PUBLIC;
+
+ALTER TABLE actor.type ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody ON actor.type FOR SELECT USING (true);
+
+ALTER TABLE actor.role ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.role FOR SELECT
+    USING (actor.holds_role(role_name)
+           OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
 
 ALTER TABLE actor.state ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.state FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t));
-GRANT SELECT ON actor.state TO PUBLIC;
+    USING (actor.owns_type(actor_type));
 
 ALTER TABLE actor.activation ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.activation FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t));
-GRANT SELECT ON actor.activation TO PUBLIC;
+    USING (actor.owns_type(actor_type));
 
 ALTER TABLE actor.reminder ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.reminder FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
-           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
-GRANT SELECT ON actor.reminder TO PUBLIC;
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 ALTER TABLE actor.message ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.message FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
-           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
-GRANT SELECT ON actor.message TO PUBLIC;
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 ALTER TABLE actor.request ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.request FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
-           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
-GRANT SELECT ON actor.request TO PUBLIC;
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 ALTER TABLE actor.timer ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.timer FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
-           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
-GRANT SELECT ON actor.timer TO PUBLIC;
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 ALTER TABLE actor.pause ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.pause FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+    USING (actor.owns_type(actor_type)
            OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
-GRANT SELECT ON actor.pause TO PUBLIC;
 
 ALTER TABLE actor.failure ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.failure FOR SELECT
-    USING (actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
-           OR role_name IN (SELECT r.role_name FROM actor.owned_role r));
-GRANT SELECT ON actor.failure TO PUBLIC;
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 /*
  * Monitoring, without payloads
@@ -444,7 +473,7 @@ CREATE VIEW actor.instance WITH (security_barrier) AS
             SELECT a.actor_type, a.actor_id, 0, 0, a.activated_at, a.last_used_at
               FROM actor.activation a
              WHERE a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()) i
-     WHERE i.actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+     WHERE actor.owns_type(i.actor_type)
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
      GROUP BY i.actor_type, i.actor_id;
 COMMENT ON VIEW actor.instance IS 'actors that have state or are active';
@@ -454,7 +483,6 @@ COMMENT ON COLUMN actor.instance.keys IS 'number of keys of its state';
 COMMENT ON COLUMN actor.instance.bytes IS 'bytes that their values take';
 COMMENT ON COLUMN actor.instance.activated_at IS 'when it was activated; NULL: it is not active';
 COMMENT ON COLUMN actor.instance.last_used_at IS 'when it was last used, late by at most half of scan_interval; NULL: it is not active';
-GRANT SELECT ON actor.instance TO PUBLIC;
 
 CREATE VIEW actor.queue WITH (security_barrier) AS
     SELECT m.actor_type,
@@ -465,7 +493,7 @@ CREATE VIEW actor.queue WITH (security_barrier) AS
                FILTER (WHERE m.due_at OPERATOR(pg_catalog.<=) n.now) AS age
       FROM actor.message m
      CROSS JOIN (SELECT pg_catalog.clock_timestamp() AS now OFFSET 0) n
-     WHERE m.actor_type IN (SELECT t.actor_type FROM actor.owned_type t)
+     WHERE actor.owns_type(m.actor_type)
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
      GROUP BY m.actor_type;
 COMMENT ON VIEW actor.queue IS 'messages that wait for delivery, by type of actor';
@@ -474,7 +502,6 @@ COMMENT ON COLUMN actor.queue.messages IS 'number of messages';
 COMMENT ON COLUMN actor.queue.due IS 'number of those that are due';
 COMMENT ON COLUMN actor.queue.oldest_due IS 'when the first of those was due; NULL: none is due';
 COMMENT ON COLUMN actor.queue.age IS 'how long that one has been due; NULL: none is due';
-GRANT SELECT ON actor.queue TO PUBLIC;
 
 /*
  * Statistics.  The functions under the views show to everybody what he may
@@ -526,7 +553,6 @@ COMMENT ON COLUMN actor.turn.method IS 'its innermost running method, or the one
 COMMENT ON COLUMN actor.turn.state IS 'holds or waits';
 COMMENT ON COLUMN actor.turn.since IS 'when the turn was taken, or the wait has begun';
 COMMENT ON COLUMN actor.turn.chain IS 'running calls of the process, outermost first; NULL: none runs';
-GRANT SELECT ON actor.turn TO PUBLIC;
 
 CREATE FUNCTION actor.get_method_stats(
     OUT actor_type        text,
@@ -572,7 +598,6 @@ COMMENT ON COLUMN actor.method_stat.p99_ms IS '99 of 100 runs did not take longe
 COMMENT ON COLUMN actor.method_stat.wait_ms IS 'time that calls waited for the turn, in milliseconds';
 COMMENT ON COLUMN actor.method_stat.deadlocks IS 'calls that a deadlock has ended while they waited for the turn';
 COMMENT ON COLUMN actor.method_stat.reentries_refused IS 'calls that were refused because the actor was in the chain already';
-GRANT SELECT ON actor.method_stat TO PUBLIC;
 
 CREATE FUNCTION actor.get_hot_actors(
     OUT actor_type text,
@@ -595,7 +620,6 @@ COMMENT ON COLUMN actor.hot_actor.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.hot_actor.waits IS 'how often its turn was waited for';
 COMMENT ON COLUMN actor.hot_actor.waits_over IS 'by how much that is too high at most';
 COMMENT ON COLUMN actor.hot_actor.wait_ms IS 'time that was waited since it is counted, in milliseconds';
-GRANT SELECT ON actor.hot_actor TO PUBLIC;
 
 CREATE FUNCTION actor.get_firing_stats(
     OUT actor_type  text,
@@ -621,8 +645,6 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_get_gauges';
 COMMENT ON FUNCTION actor.get_gauges()
     IS 'the metrics of actor_metrics() that can go down';
-REVOKE ALL ON FUNCTION actor.get_gauges() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION actor.get_gauges() TO pg_monitor;
 
 CREATE FUNCTION actor.get_worker_stats(
     OUT pid            integer,
@@ -665,7 +687,6 @@ COMMENT ON COLUMN actor.worker.backlog IS 'due rows at its last look, as far as 
 COMMENT ON COLUMN actor.worker.oldest_due IS 'when the oldest of them was due; NULL: there was none';
 COMMENT ON COLUMN actor.worker.p50_late_ms IS 'half of the callbacks were not later than so many milliseconds';
 COMMENT ON COLUMN actor.worker.p99_late_ms IS '99 of 100 callbacks were not later';
-GRANT SELECT ON actor.worker TO PUBLIC;
 
 /*
  * Actor types
@@ -1173,7 +1194,6 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_stat_reset';
 COMMENT ON FUNCTION @extschema@.actor_stat_reset()
     IS 'sets the counters of this database back to zero';
-REVOKE ALL ON FUNCTION @extschema@.actor_stat_reset() FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.actor_doctor(
     OUT check_name text,
@@ -1185,8 +1205,6 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_doctor';
 COMMENT ON FUNCTION @extschema@.actor_doctor()
     IS 'checks everything that can keep reminders from firing';
-REVOKE ALL ON FUNCTION @extschema@.actor_doctor() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.actor_doctor() TO pg_monitor;
 
 CREATE FUNCTION @extschema@.actor_metrics()
 RETURNS text
@@ -1194,5 +1212,26 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_metrics';
 COMMENT ON FUNCTION @extschema@.actor_metrics()
     IS 'counters of this database as Prometheus reads them';
-REVOKE ALL ON FUNCTION @extschema@.actor_metrics() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION @extschema@.actor_metrics() TO pg_monitor;
+
+/*
+ * Rights, all of them.  What default privileges have granted on our objects, or
+ * taken away, is undone first: our tables are written by the library only, and
+ * a trigger on one of them would run as its owner.
+ */
+
+CREATE FUNCTION actor.reset_rights()
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_reset_rights';
+SELECT actor.reset_rights();
+DROP FUNCTION actor.reset_rights();
+
+GRANT USAGE ON SCHEMA actor TO PUBLIC;
+GRANT SELECT ON ALL TABLES IN SCHEMA actor TO PUBLIC;
+-- pg_dump reads them
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA actor TO pg_database_owner;
+
+REVOKE ALL ON FUNCTION @extschema@.actor_stat_reset(), @extschema@.actor_doctor(),
+    @extschema@.actor_metrics(), actor.get_gauges() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION @extschema@.actor_doctor(), @extschema@.actor_metrics(),
+    actor.get_gauges() TO pg_monitor;

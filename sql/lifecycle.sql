@@ -262,13 +262,14 @@ ALTER FUNCTION life.on_activate() OWNER TO regress_actor_life_owner;
 SELECT actor_invoke('life', 'h', 'put', '[1]');
 DROP FUNCTION life.on_activate();
 
--- a type that has lost its schema can still be cleaned up
+-- a type that has lost its schema can still be cleaned up, by a superuser
 ALTER SCHEMA life OWNER TO regress_actor_life_other;
 SELECT actor_invoke('life', 'g', 'put', '[1]');
 SET SESSION AUTHORIZATION regress_actor_life_owner;
 SELECT actor_deactivate('life', 'g');
-SELECT actor_delete('life', 'g');
 RESET SESSION AUTHORIZATION;
+SELECT actor_deactivate('life', 'g');
+SELECT actor_delete('life', 'g');
 ALTER SCHEMA life OWNER TO regress_actor_life_owner;
 
 -- that actors are active keeps nobody from unregistering

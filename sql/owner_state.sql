@@ -117,6 +117,10 @@ SET SESSION AUTHORIZATION regress_actor_owner;
 DROP SCHEMA vault CASCADE;
 SELECT actor_get_state('vault', 'a', 'null');
 SELECT actor_transact('vault', 'a', '[]');
+-- comes back with a schema of that name and owner
+CREATE SCHEMA vault;
+SELECT actor_get_state('vault', 'a', 'null');
 SELECT actor_unregister('vault', force => true);
+DROP SCHEMA vault;
 SELECT at_rest();
 RESET SESSION AUTHORIZATION;

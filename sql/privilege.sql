@@ -252,6 +252,9 @@ SELECT count(*) FROM actor.state WHERE actor_type = 'vault';
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT count(*) FROM actor.state WHERE actor_type = 'vault';
 SELECT actor_unregister('vault', force => true);
+\echo :LAST_ERROR_SQLSTATE
+RESET SESSION AUTHORIZATION;
+SELECT actor_unregister('vault', force => true);
 SET SESSION AUTHORIZATION regress_actor_stranger;
 SELECT actor_register('vault');
 -- whoever has the name afterwards gets nothing of what was there before

@@ -3,13 +3,16 @@
 --
 SET SESSION AUTHORIZATION regress_actor_owner;
 
+-- what differs from server to server is left out
+\set columns 'actor_type, schema_name, owner_name, idle_timeout, scan_interval, reentrancy, max_stack_depth, call_timeout, drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions'
+
 -- the schema is that of the same name, which must exist
 SELECT actor_register('account');
 \echo :LAST_ERROR_SQLSTATE
 CREATE SCHEMA account;
 CREATE FUNCTION account.ping() RETURNS text STABLE LANGUAGE sql AS $$ SELECT 'account' $$;
 SELECT actor_register('account');
-SELECT * FROM actor.type ORDER BY actor_type;
+SELECT :columns FROM actor.type ORDER BY actor_type;
 SELECT actor_invoke('account', '1', 'ping');
 
 -- all options, by name; registering again replaces all of them
@@ -18,9 +21,9 @@ SELECT actor_register('account', idle_timeout => '1 minute', scan_interval => '1
                       drain_ongoing_call_timeout => '0', drain_rebalanced_actors => false,
                       reminders_storage_partitions => 0);
 \x on
-SELECT * FROM actor.type ORDER BY actor_type;
+SELECT :columns FROM actor.type ORDER BY actor_type;
 SELECT actor_register('account', call_timeout => '0');
-SELECT * FROM actor.type ORDER BY actor_type;
+SELECT :columns FROM actor.type ORDER BY actor_type;
 \x off
 
 -- options out of range
@@ -172,14 +175,32 @@ RESET SESSION AUTHORIZATION;
 ALTER SCHEMA account OWNER TO regress_actor_stranger;
 SELECT actor_invoke('account', '1', 'ping');
 \echo :LAST_ERROR_SQLSTATE
--- nor can the new owner of the schema take the type
+-- nobody owns it then; the new owner of the schema can register it again
 SET SESSION AUTHORIZATION regress_actor_stranger;
 SELECT actor_invoke('account', '1', 'ping');
-SELECT actor_register('account');
 SELECT actor_unregister('account');
--- or the old owner of the type the schema
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_register('account');
+SELECT actor_unregister('account');
+SET SESSION AUTHORIZATION regress_actor_stranger;
+BEGIN;
+SELECT actor_register('account');
+SELECT actor_invoke('account', '1', 'ping');
+ROLLBACK;
+-- but not with another schema of that name, even if that is a type of its own
+RESET SESSION AUTHORIZATION;
+BEGIN;
+ALTER SCHEMA account RENAME TO account_before;
+SET LOCAL SESSION AUTHORIZATION regress_actor_stranger;
+CREATE SCHEMA account;
+SELECT actor_register('account');
+ROLLBACK;
+BEGIN;
+ALTER SCHEMA account RENAME TO account_before;
+SET LOCAL SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_register('account', 'account_before');
+SELECT actor_type, schema_name, owner_name FROM actor.type;
+ROLLBACK;
 -- a superuser can say whose it is now
 RESET SESSION AUTHORIZATION;
 SELECT actor_register('account');
@@ -195,8 +216,12 @@ SELECT actor_register('gone');
 ALTER ROLE regress_actor_gone RENAME TO regress_actor_renamed;
 SELECT actor_invoke('gone', '1', 'ping');
 SET SESSION AUTHORIZATION regress_actor_renamed;
-SELECT actor_register('gone');
+SELECT actor_unregister('gone');
 \echo :LAST_ERROR_SQLSTATE
+BEGIN;
+SELECT actor_register('gone');
+SELECT owner_name FROM actor.type WHERE actor_type = 'gone';
+ROLLBACK;
 RESET SESSION AUTHORIZATION;
 DROP SCHEMA gone;
 SELECT actor_invoke('gone', '1', 'ping');

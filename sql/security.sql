@@ -147,6 +147,11 @@ INSERT INTO function_matrix VALUES
 ('actor_discard(bigint)', $$actor_discard(failure_of('regress_actor_granted'))$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_super') > 0$$, '42501', '42501', '42501', '42501', 'true'),
+-- policies
+('actor.owns_type(text)', $$actor.owns_type('bank')$$, 'true', 'false', 'false', 'false', 'true'),
+('actor.owns_type(text)', $$actor.owns_type('no such type')$$, 'false', 'false', 'false', 'false', 'false'),
+('actor.holds_role(name)', $$actor.holds_role('regress_actor_granted')$$, 'false', 'true', 'false', 'false', 'true'),
+('actor.holds_role(name)', $$actor.holds_role('no such role')$$, 'false', 'false', 'false', 'false', 'true'),
 -- watching
 ('actor_doctor()', 'count(*) > 0 FROM actor_doctor()', '42501', '42501', '42501', 'true', 'true'),
 ('actor_metrics()', 'actor_metrics() <> ''''', '42501', '42501', '42501', 'true', 'true'),
@@ -191,6 +196,7 @@ INSERT INTO relation_matrix VALUES
 ('actor.pause', '1', '0', '0', '1', '1'),
 ('actor.failure', '2', '1', '0', '0', '2'),
 ('actor.owned_type', '1', '0', '0', '0', '1'),
+('actor.role', '42703', '42703', '42703', '42703', '42703'),
 ('actor.owned_role', '42703', '42703', '42703', '42703', '42703'),
 ('actor.instance', '1', '0', '0', '1', '1'),
 ('actor.queue', '1', '0', '0', '1', '1'),
@@ -218,11 +224,15 @@ SELECT relation, role, expected, result
  ORDER BY relation, role;
 SELECT role, probe(role, $$SELECT string_agg(role_name, ' ' ORDER BY role_name) FROM actor.owned_role WHERE role_name ~ '^regress_actor_(owner|granted|stranger|monitor)$|^pg_monitor$'$$) AS owned_roles
   FROM unnest(ARRAY['regress_actor_owner', 'regress_actor_granted', 'regress_actor_stranger', 'regress_actor_monitor']) AS role;
+-- (which is there for pg_dump, and shows nobody a row)
+SELECT role, probe(role, 'SELECT count(*) FROM actor.secret') AS secrets
+  FROM unnest(ARRAY['regress_actor_owner', 'regress_actor_stranger', 'regress_actor_monitor']) AS role;
 -- (the owner of the extension aside)
 SELECT c.oid::regclass AS relation, a.grantee::regrole, a.privilege_type, a.is_grantable
   FROM pg_class c, aclexplode(c.relacl) a
  WHERE c.relnamespace = 'actor'::regnamespace AND a.grantee <> c.relowner
-   AND (a.grantee <> 0 OR a.privilege_type <> 'SELECT' OR a.is_grantable OR c.relkind NOT IN ('r', 'v'))
+   AND (a.grantee <> CASE c.relkind WHEN 'S' THEN 'pg_database_owner'::regrole::oid ELSE 0 END
+        OR a.privilege_type <> 'SELECT' OR a.is_grantable)
  ORDER BY 1, 2, 3;
 SELECT a.grantee::regrole, a.privilege_type FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname = 'actor' AND a.grantee <> n.nspowner;
 -- tables without row-level security, or with a policy for more than reading;
@@ -261,6 +271,137 @@ SELECT role, statement, probe(role, statement)
                     $$SELECT actor_get_reminder('bank', '1', 'by owner') ->> 'data'$$,
                     $$SELECT actor_reassign('regress_actor_owner', 'regress_actor_heir') > 0$$]) AS statement
  ORDER BY statement, role;
+
+--
+-- What roles could do that have more rights than the extension grants: whoever
+-- may write all tables, a role that default privileges favour, and one that has
+-- been granted what only owners should have.
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE FUNCTION bank._spring() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'trigger runs as %', current_user USING ERRCODE = 'HIDEY'; END $$;
+RESET SESSION AUTHORIZATION;
+CREATE ROLE regress_actor_writer LOGIN IN ROLE pg_write_all_data, pg_read_all_data;
+GRANT USAGE ON SCHEMA bank TO regress_actor_writer;
+GRANT EXECUTE ON FUNCTION bank._spring() TO regress_actor_writer;
+CREATE SCHEMA regress_actor_foreign AUTHORIZATION regress_actor_writer;
+SELECT pattern, string_agg(DISTINCT probe('regress_actor_writer', format(pattern, c.relname)), ' ') AS results
+  FROM pg_class c,
+       unnest(ARRAY['WITH w AS (INSERT INTO actor.%I DEFAULT VALUES RETURNING 1) SELECT count(*) FROM w',
+                    'WITH w AS (UPDATE actor.%I SET actor_type = actor_type RETURNING 1) SELECT count(*) FROM w',
+                    'WITH w AS (DELETE FROM actor.%I RETURNING 1) SELECT count(*) FROM w',
+                    'TRUNCATE actor.%I',
+                    'CREATE TRIGGER t BEFORE INSERT OR UPDATE OR DELETE ON actor.%I FOR EACH ROW EXECUTE FUNCTION bank._spring()',
+                    'CREATE TABLE regress_actor_foreign.r (t text REFERENCES actor.%I)',
+                    'CREATE RULE r AS ON INSERT TO actor.%I DO INSTEAD NOTHING',
+                    'ALTER TABLE actor.%I DISABLE ROW LEVEL SECURITY']) AS pattern
+ WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('role', 'secret')
+ GROUP BY pattern ORDER BY pattern;
+SELECT probe(role, format('SELECT setval(%L, 1)', c.oid::regclass)) AS setval, probe(role, format('SELECT nextval(%L)', c.oid::regclass)) AS nextval,
+       probe(role, format('SELECT last_value > 0 FROM %s', c.oid::regclass)) AS read, c.oid::regclass, role
+  FROM pg_class c, unnest(ARRAY['regress_actor_owner', 'regress_actor_stranger', 'regress_actor_monitor']) AS role
+ WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind = 'S' ORDER BY 4, 5;
+
+-- granted all the same, triggers are not fired but refused, by whatever way a
+-- table is written; the doctor finds both
+GRANT ALL ON ALL TABLES IN SCHEMA actor TO regress_actor_writer;
+GRANT UPDATE (value) ON actor.state TO regress_actor_stranger;
+SELECT check_name, regexp_replace(detail, ': .*', '') AS detail FROM actor_doctor() WHERE NOT ok AND check_name IN ('grants', 'triggers');
+SET SESSION AUTHORIZATION regress_actor_writer;
+CREATE FUNCTION regress_actor_foreign.spring() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION 'trigger runs as %', current_user USING ERRCODE = 'HIDEY'; END $$;
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['type', 'role', 'state', 'reminder', 'timer', 'message', 'request', 'pause', 'activation']
+    LOOP
+        EXECUTE format('CREATE CONSTRAINT TRIGGER sprung AFTER INSERT OR UPDATE OR DELETE ON actor.%I DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION regress_actor_foreign.spring()', t);
+    END LOOP;
+END
+$$;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT s, r.state, r.message
+  FROM unnest(ARRAY[$$SELECT actor_invoke('bank', '1', 'put', '["gold", 1]')$$, $$SELECT actor_invoke('bank', 'new', 'put', '["gold", 1]')$$,
+                    $$SELECT actor_set_reminder('bank', '1', 'touch', '100h')$$, $$SELECT actor_delete_reminder('bank', '1', 'by owner')$$,
+                    $$SELECT actor_set_timer('bank', '1', 'touch', '100h')$$, $$SELECT actor_send('bank', '1', 'touch', due_time => '100h')$$,
+                    $$SELECT actor_pause('bank', '1')$$, $$SELECT actor_register('bank')$$, $$SELECT actor_unregister('bank', true)$$]) AS s,
+       LATERAL refusal(s) AS r ORDER BY 1;
+SELECT detail, hint FROM refusal($$SELECT actor_pause('bank', '1')$$);
+-- also for the superuser
+RESET SESSION AUTHORIZATION;
+SELECT state, message FROM refusal($$SELECT actor_pause('bank', '1')$$);
+SELECT count(*) FROM actor_doctor() WHERE check_name = 'triggers' AND NOT ok;
+-- one of a superuser is his own affair, and one that is gone no reason
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOR t IN SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'sprung'
+    LOOP
+        EXECUTE format('DROP TRIGGER sprung ON %s', t);
+    END LOOP;
+END
+$$;
+CREATE TABLE regress_actor_foreign.audit (what text);
+CREATE FUNCTION regress_actor_foreign.audit() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN INSERT INTO regress_actor_foreign.audit VALUES (NEW.actor_id); RETURN NULL; END $$;
+CREATE TRIGGER audited AFTER INSERT ON actor.pause FOR EACH ROW EXECUTE FUNCTION regress_actor_foreign.audit();
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_pause('bank', 'audited'), actor_resume('bank', 'audited');
+RESET SESSION AUTHORIZATION;
+SELECT * FROM regress_actor_foreign.audit;
+-- until its code is somebody else's
+ALTER FUNCTION regress_actor_foreign.audit() OWNER TO regress_actor_writer;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT state, message FROM refusal($$SELECT actor_pause('bank', 'audited')$$);
+RESET SESSION AUTHORIZATION;
+DROP TRIGGER audited ON actor.pause;
+-- the same with a foreign key, which is the business of whoever has made it
+SET SESSION AUTHORIZATION regress_actor_writer;
+CREATE TABLE regress_actor_foreign.key (t text COLLATE "C", i text COLLATE "C", FOREIGN KEY (t, i) REFERENCES actor.pause ON DELETE CASCADE);
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT state, message FROM refusal($$SELECT actor_pause('bank', 'audited')$$);
+RESET SESSION AUTHORIZATION;
+DROP SCHEMA regress_actor_foreign CASCADE;
+REVOKE ALL ON ALL TABLES IN SCHEMA actor FROM regress_actor_writer;
+REVOKE UPDATE (value) ON actor.state FROM regress_actor_stranger;
+SELECT check_name, detail FROM actor_doctor() WHERE NOT ok AND check_name IN ('grants', 'triggers');
+DROP OWNED BY regress_actor_writer;
+DROP ROLE regress_actor_writer;
+
+-- default privileges do not reach our objects, whatever they grant or revoke
+CREATE ROLE regress_actor_web LOGIN;
+BEGIN;
+DROP EXTENSION actor CASCADE;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO regress_actor_web, PUBLIC;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO regress_actor_web;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON FUNCTIONS TO regress_actor_web WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES GRANT ALL ON SCHEMAS TO regress_actor_web;
+ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+CREATE EXTENSION actor;
+SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'actor'::regnamespace AND a.grantee = 'regress_actor_web'::regrole;
+SELECT count(*) FROM pg_class c, aclexplode(c.relacl) a
+ WHERE c.relnamespace = 'actor'::regnamespace AND a.grantee = 0 AND (a.privilege_type <> 'SELECT' OR c.relkind = 'S');
+SELECT nspacl::text ~ 'web' AS granted FROM pg_namespace WHERE nspname = 'actor';
+SELECT count(*) FILTER (WHERE has_function_privilege('public', p.oid, 'EXECUTE')) > 50 AS for_public,
+       count(*) FILTER (WHERE NOT has_function_privilege('public', p.oid, 'EXECUTE')) AS for_some,
+       count(*) FILTER (WHERE p.proacl::text ~ 'web') AS for_web
+  FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+ WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'actor');
+-- (so pg_dump has nothing to say about them)
+SELECT count(*) FROM pg_class c LEFT JOIN pg_init_privs i ON i.objoid = c.oid AND i.classoid = 'pg_class'::regclass AND i.objsubid = 0
+ WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('r', 'v', 'S') AND c.relacl IS DISTINCT FROM i.initprivs;
+ROLLBACK;
+-- where PUBLIC may create, installation and doctor say so
+BEGIN;
+GRANT CREATE ON SCHEMA public TO PUBLIC;
+SELECT detail, hint FROM actor_doctor() WHERE check_name = 'schema';
+DROP EXTENSION actor CASCADE;
+CREATE EXTENSION actor;
+ROLLBACK;
+SET client_min_messages = warning;
+DROP ROLE regress_actor_web;
 
 --
 -- Schemas that hold no types, and those of others

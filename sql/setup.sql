@@ -2,6 +2,8 @@
 -- Creates the extension, the roles and the helpers that all files share.
 --
 
+-- as it is from PostgreSQL 15 on
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 -- the script is for CREATE EXTENSION only, and takes no schema that somebody
 -- has prepared
 CREATE SCHEMA actor;

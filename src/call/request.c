@@ -136,7 +136,7 @@ describe(Request *request, const ActorRef *actor, text *id, const text *method,
 	request->id = id;
 	request->method = method;
 	request->payload_hash = payload_hash(payload);
-	namestrcpy(&request->role, GetUserNameFromId(GetUserId(), false));
+	actor_role_use(GetUserId(), &request->role);
 }
 
 /*

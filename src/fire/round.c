@@ -475,9 +475,7 @@ run_loner(Candidate *candidate, bool last_free)
 static bool
 role_is_as_before(void)
 {
-	char	   *name = GetUserNameFromId(start->role, true);
-
-	return name != NULL && strcmp(name, NameStr(role)) == 0;
+	return actor_role_find(&role) == start->role;
 }
 
 /*

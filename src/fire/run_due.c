@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "base/base.h"
+#include "store/store.h"
 #include "type/type.h"
 #include "turn/turn.h"
 #include "fire/internal.h"
@@ -107,6 +108,9 @@ actor_run_due(PG_FUNCTION_ARGS)
 				 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
 	actor_turn_check_isolation("fire what is due");
 	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
+	/* what is under this name may be an earlier role's */
+	if (actor_role_find(&role) != GetUserId())
+		PG_RETURN_INT64(0);
 
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "actor_run_due",
 										ALLOCSET_DEFAULT_SIZES);

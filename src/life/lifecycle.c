@@ -332,12 +332,8 @@ static Oid
 ending_role(const ActorRef *actor)
 {
 	ActorType  *type = actor_type_lookup(actor->type);
-	Oid			owner;
 
-	if (!superuser())
-		return GetUserId();
-	owner = get_role_oid(NameStr(type->row.owner_name), false);
-	return superuser_arg(owner) ? GetUserId() : owner;
+	return !superuser() || superuser_arg(type->owner_oid) ? GetUserId() : type->owner_oid;
 }
 
 /*
@@ -388,7 +384,7 @@ deactivate(ActorRef *actor)
 	/* whoever cancels the statement means all of it */
 	if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
 		ReThrowError(error);
-	namestrcpy(&role, GetUserNameFromId(ending.role, false));
+	actor_role_use(ending.role, &role);
 	actor_deactivated(actor, &role, GetCurrentTimestamp(), error);
 	return true;
 }

@@ -110,10 +110,24 @@ static ActorQuery move_one[] = {
 	MOVE_ONE("actor.timer")
 };
 
+#define MOVE_ROWS(table) \
+	{"UPDATE " table " SET role_name = $2" OF_ROLE, 2, {NAMEOID, NAMEOID}}
+
 /* a message is gone when it has been delivered, so nobody loses it for long */
-static ActorQuery move_messages = {
-	"UPDATE actor.message SET role_name = $2" OF_ROLE,
-	2, {NAMEOID, NAMEOID}
+static ActorQuery move_others[] = {
+	MOVE_ROWS("actor.message"),
+	MOVE_ROWS("actor.request"),
+	MOVE_ROWS("actor.failure")
+};
+
+#define COUNT_ROWS(table) "(SELECT pg_catalog.count(*) FROM " table OF_ROLE ")"
+
+static ActorQuery count_rows = {
+	"SELECT " COUNT_ROWS("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.timer")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.message")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.request")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.failure"),
+	1, {NAMEOID}
 };
 
 /* the key of a row */
@@ -293,6 +307,50 @@ move_rows(ActorDueKind kind, const NameData *old_role, const NameData *new_role)
 }
 
 /*
+ * Moves all that belongs to a role to another one, or leaves it where it is if
+ * both have the same name.  Returns how many rows that are.
+ */
+static int64
+move_all(const NameData *old_role, const NameData *new_role)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[2] = {NameGetDatum(old_role), NameGetDatum(new_role)};
+	bool		same = strcmp(NameStr(*old_role), NameStr(*new_role)) == 0;
+	int64		count = 0;
+	bool		isnull;
+
+	if (!same)
+		count = move_rows(DUE_REMINDER, old_role, new_role) +
+			move_rows(DUE_TIMER, old_role, new_role);
+	actor_bookkeeping_begin(&bookkeeping);
+	if (same)
+	{
+		(void) actor_query_run(&count_rows, values, NULL);
+		count = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	}
+	for (int i = 0; !same && i < lengthof(move_others); i++)
+		count += actor_query_run(&move_others[i], values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	return count;
+}
+
+/*
+ * Whether the current user may move what was registered under that name: if it
+ * stands for nobody, because its role has another name by now, the rights of
+ * that role will do.
+ */
+static bool
+may_move_from(const NameData *old_role)
+{
+	Oid			former;
+
+	if (actor_role_held(old_role))
+		return true;
+	former = OidIsValid(actor_role_find(old_role)) ? InvalidOid : actor_role_former(old_role);
+	return OidIsValid(former) && has_privs_of_role(GetUserId(), former);
+}
+
+/*
  * actor_reassign
  *		Moves what was registered by one role to another one, which need not be
  *		able to do that itself; what is missing shows when it fires.
@@ -300,12 +358,10 @@ move_rows(ActorDueKind kind, const NameData *old_role, const NameData *new_role)
 Datum
 actor_reassign(PG_FUNCTION_ARGS)
 {
-	ActorBookkeeping bookkeeping;
 	NameData	old_role;
 	NameData	new_role;
 	const char *reason;
 	Oid			role;
-	Datum		values[2];
 	int64		count;
 
 	for (int i = 0; i < 2; i++)
@@ -316,7 +372,7 @@ actor_reassign(PG_FUNCTION_ARGS)
 	old_role = *PG_GETARG_NAME(0);
 	new_role = *PG_GETARG_NAME(1);
 	role = get_role_oid(NameStr(new_role), false);
-	if (!actor_role_held(&old_role) || !actor_role_held(&new_role))
+	if (!may_move_from(&old_role) || !has_privs_of_role(GetUserId(), role))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to reassign reminders from role \"%s\" to role \"%s\"",
@@ -332,13 +388,8 @@ actor_reassign(PG_FUNCTION_ARGS)
 	actor_frame_check_writing("actor_reassign()");
 	PreventCommandIfParallelMode("actor_reassign()");
 
-	count = move_rows(DUE_REMINDER, &old_role, &new_role);
-	count += move_rows(DUE_TIMER, &old_role, &new_role);
-	values[0] = NameGetDatum(&old_role);
-	values[1] = NameGetDatum(&new_role);
-	actor_bookkeeping_begin(&bookkeeping);
-	count += actor_query_run(&move_messages, values, NULL);
-	actor_bookkeeping_end(&bookkeeping);
+	actor_role_give(&old_role, role, &new_role);
+	count = move_all(&old_role, &new_role);
 	if (count > 0)
 		actor_wake_at(GetCurrentTimestamp());
 	PG_RETURN_INT64(count);

@@ -46,35 +46,30 @@ actor_due_check_write(const char *function)
 
 /*
  * actor_due_check_role
- *		Refuses a role that no worker could connect as, and returns its name.
+ *		Refuses a role that no worker could connect as, and returns its name,
+ *		which stands for it from now on.
  */
 void
 actor_due_check_role(ActorDueKind kind, Oid role, NameData *name)
 {
 	/* the last one that could, and the generation of the catalog then */
 	static Oid	last_role = InvalidOid;
-	static NameData last_name;
 	static uint64 last_generation = 0;
 	uint64		generation = actor_catalog_generation();
 	const char *word = actor_due_word(kind);
-	const char *reason;
+	const char *reason = NULL;
 	char	   *role_name;
 
-	if (role == last_role && generation == last_generation)
+	if (role != last_role || generation != last_generation)
+		reason = actor_role_unusable(role);
+	if (reason == NULL)
 	{
-		*name = last_name;
-		return;
-	}
-	reason = actor_role_unusable(role);
-	role_name = GetUserNameFromId(role, true);
-	if (reason == NULL && role_name != NULL)
-	{
-		namestrcpy(name, role_name);
+		actor_role_use(role, name);
 		last_role = role;
-		last_name = *name;
 		last_generation = generation;
 		return;
 	}
+	role_name = GetUserNameFromId(role, true);
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 role_name != NULL ?

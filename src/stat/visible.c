@@ -20,43 +20,35 @@
 #include "store/store.h"
 #include "stat/internal.h"
 
-static ActorQuery read_owners = {
-	"SELECT actor_type, owner_name FROM actor.type",
+static ActorQuery read_types = {
+	"SELECT actor_type FROM actor.type",
 	0, {0}
 };
 
+static void *
+read_type(uint64 row)
+{
+	bool		isnull;
+
+	return DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+}
+
 /*
- * Adds the types that the current user owns.  Whom it has the rights of is
- * asked after the types are read, because meanwhile it is the extension's
- * owner.
+ * Adds the types that the current user owns.
  */
 static void
 find_owned(HTAB *owned)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
-	char	  **types;
-	NameData   *owners;
-	uint64		rows;
+	ListCell   *cell;
 
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&read_owners, NULL, NULL);
-	types = MemoryContextAlloc(context, (rows + 1) * sizeof(char *));
-	owners = MemoryContextAlloc(context, (rows + 1) * sizeof(NameData));
-	for (uint64 i = 0; i < rows; i++)
+	foreach(cell, actor_query_list(&read_types, NULL, read_type))
 	{
-		bool		isnull;
-		MemoryContext old = MemoryContextSwitchTo(context);
+		bool		exists;
+		Oid			owner = actor_type_owner(lfirst(cell), &exists);
 
-		types[i] = TextDatumGetCString(actor_query_result(i, 1, &isnull));
-		owners[i] = *DatumGetName(actor_query_result(i, 2, &isnull));
-		MemoryContextSwitchTo(old);
+		if (OidIsValid(owner) && has_privs_of_role(GetUserId(), owner))
+			hash_search(owned, text_to_cstring(lfirst(cell)), HASH_ENTER, NULL);
 	}
-	actor_bookkeeping_end(&bookkeeping);
-
-	for (uint64 i = 0; i < rows; i++)
-		if (actor_role_held(&owners[i]))
-			hash_search(owned, types[i], HASH_ENTER, NULL);
 }
 
 /*

@@ -32,11 +32,13 @@
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -108,6 +110,7 @@ objects_changed(void)
 static void
 relcache_callback(Datum arg, Oid relation)
 {
+	actor_trigger_forget(relation);
 	if (!OidIsValid(relation))
 		objects_changed();
 	else if (relation != type_relation)
@@ -455,6 +458,46 @@ execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only
 }
 
 /*
+ * Makes sure that the tables a query writes have no triggers of others; false
+ * if there is one that is gone.
+ */
+static bool
+check_targets(Query *query)
+{
+	ListCell   *cell;
+
+	if (query->resultRelation > 0 &&
+		!actor_trigger_check(rt_fetch(query->resultRelation, query->rtable)->relid))
+		return false;
+	foreach(cell, query->cteList)
+		if (!check_targets(castNode(Query, ((CommonTableExpr *) lfirst(cell))->ctequery)))
+		return false;
+	return true;
+}
+
+/*
+ * Does that for a statement, which is prepared anew if it is about tables of an
+ * extension that was dropped.
+ */
+static void
+check_triggers(ActorQuery *query)
+{
+	ListCell   *source;
+	ListCell   *cell;
+
+	foreach(source, SPI_plan_get_plan_sources(query->plan))
+		foreach(cell, ((CachedPlanSource *) lfirst(source))->query_list)
+		if (!check_targets(lfirst_node(Query, cell)))
+	{
+		SPI_freeplan(query->plan);
+		query->plan = NULL;
+		prepare_query(query);
+		check_triggers(query);
+		return;
+	}
+}
+
+/*
  * actor_query_run
  *		Runs a statement on a fresh snapshot and returns the number of rows it
  *		processed; rows it returned are read by actor_query_result.
@@ -465,6 +508,7 @@ actor_query_run(ActorQuery *query, Datum *values, const char *nulls)
 	int			result;
 
 	prepare_query(query);
+	check_triggers(query);
 	result = execute_plan(query, values, nulls, false);
 	if (result < 0)
 		elog(ERROR, "could not run \"%s\": %s",
@@ -501,10 +545,15 @@ actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
  *		Runs a SELECT on the latest snapshot, whatever the isolation level, and
  *		returns the number of rows.  For what is cached beyond the transaction,
  *		or checked against what others have just committed.
+ *
+ * In a parallel query it is the snapshot of that, because no other one can be
+ * taken; so what is found then must not be kept.
  */
 uint64
 actor_query_latest(ActorQuery *query, Datum *values)
 {
+	if (IsInParallelMode())
+		return actor_query_read(query, values, NULL, GetActiveSnapshot());
 	CommandCounterIncrement();
 	return actor_query_read(query, values, NULL, GetLatestSnapshot());
 }

@@ -1,7 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * role.c
- *		Roles that our rows name.
+ *		What a name of a role means in our rows, and when it stops counting.
+ *
+ * Rows keep the names of roles, because a dump must restore anywhere.  A name
+ * alone proves nothing: its role can be dropped or renamed, and another one
+ * created under that name.  So actor.role has an entry for each name that some
+ * row of ours keeps, made when the name was first used: the oid the role had,
+ * and in which server that was.  This is the rule, which everybody asks for here:
+ *
+ * - A name stands for the role that has it, if every entry that was made in
+ *	 this server has the oid of that role.
+ * - Entries of another server tell nothing about the roles of this one: the
+ *	 rows were restored here, and the name stands for the role that has it.
+ *	 The scheduler makes an entry for that role, which counts from then on.
+ * - An entry of no server (0) is that of a role that is gone.  It counts in all
+ *	 servers, so that a dump does not bring the role back under another one.
+ * - In all other cases the name stands for nobody.  What belongs to it waits,
+ *	 and only superusers have the rights of it.
+ *
+ * When a role uses a name that stood for another one, the rows of that one are
+ * moved aside, to a name that tells its oid and that never stands for anybody.
+ *
+ * A schema proves who owns a type in the same way: its owner is the role that
+ * the type's owner_name stands for, as long as the schema belongs to that role.
+ *
+ * An entry is not unique, so that two sessions of a role that uses the extension
+ * for the first time do not wait for each other; equal ones do no harm.
  *
  * IDENTIFICATION
  *		src/store/role.c
@@ -10,30 +35,274 @@
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 
 #include "base/base.h"
 #include "base/compat.h"
 #include "store/store.h"
 
+/* system_identifier of an entry of a role that is gone */
+#define NO_SERVER			INT64CONST(0)
+
+static ActorQuery read_entries = {
+	"SELECT role_oid, system_identifier, xmin FROM actor.role"
+	" WHERE role_name OPERATOR(pg_catalog.=) $1",
+	1, {NAMEOID}
+};
+
+static ActorQuery write_entry = {
+	"INSERT INTO actor.role (role_name, entry, role_oid, system_identifier)"
+	" VALUES ($1, $2, $3, $4)",
+	4, {NAMEOID, INT8OID, OIDOID, INT8OID}
+};
+
+static ActorQuery delete_entries = {
+	"DELETE FROM actor.role WHERE role_name OPERATOR(pg_catalog.=) $1",
+	1, {NAMEOID}
+};
+
+/* the roles of other servers that have not been entered in this one */
+static ActorQuery read_restored = {
+	"SELECT DISTINCT r.role_name FROM actor.role r"
+	" WHERE NOT EXISTS (SELECT FROM actor.role e"
+	"   WHERE e.role_name OPERATOR(pg_catalog.=) r.role_name"
+	"     AND e.system_identifier OPERATOR(pg_catalog.=) ANY (ARRAY[0, $1]))"
+	"   AND EXISTS (SELECT FROM pg_catalog.pg_authid a"
+	"   WHERE a.rolname OPERATOR(pg_catalog.=) r.role_name)",
+	1, {INT8OID}
+};
+
+/* that cannot come back, whatever gets the oid */
+static ActorQuery close_gone = {
+	"UPDATE actor.role SET system_identifier = 0"
+	" WHERE system_identifier OPERATOR(pg_catalog.=) $1"
+	"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid a"
+	"     WHERE a.oid OPERATOR(pg_catalog.=) role_oid)",
+	1, {INT8OID}
+};
+
+#define MOVE_ROWS(table, column) \
+	{"UPDATE " table " SET " column " = $2 WHERE " column " OPERATOR(pg_catalog.=) $1", \
+	2, {NAMEOID, NAMEOID}}
+
+/* what belongs to a role, and what is known of its name */
+static ActorQuery move_rows[] = {
+	MOVE_ROWS("actor.reminder", "role_name"),
+	MOVE_ROWS("actor.timer", "role_name"),
+	MOVE_ROWS("actor.message", "role_name"),
+	MOVE_ROWS("actor.request", "role_name"),
+	MOVE_ROWS("actor.failure", "role_name"),
+	MOVE_ROWS("actor.type", "owner_name"),
+	{"UPDATE actor.role SET role_name = $2, system_identifier = 0"
+		" WHERE role_name OPERATOR(pg_catalog.=) $1",
+	2, {NAMEOID, NAMEOID}}
+};
+
+static ActorQuery read_left = {
+	"SELECT 1 WHERE"
+	"    EXISTS (SELECT FROM actor.reminder WHERE role_name OPERATOR(pg_catalog.=) $1)"
+	" OR EXISTS (SELECT FROM actor.timer WHERE role_name OPERATOR(pg_catalog.=) $1)"
+	" OR EXISTS (SELECT FROM actor.message WHERE role_name OPERATOR(pg_catalog.=) $1)",
+	1, {NAMEOID}
+};
+
+/* what the entries of a name say */
+typedef struct Entries
+{
+	Oid			former;			/* role of an entry that counts; invalid: none */
+	bool		ours;			/* there is an entry of this server */
+	bool		contradicted;	/* one is not of the role asked for */
+	bool		settled;		/* one was committed by somebody */
+} Entries;
+
+/* the meanings of names that this session has looked for, by generation */
+typedef struct Meaning
+{
+	NameData	name;			/* hash key */
+	Oid			role;			/* invalid: nobody */
+} Meaning;
+
+static HTAB *meanings = NULL;
+static uint64 meanings_generation = 0;
+
+/* the last role that was found to be entered */
+static struct
+{
+	Oid			role;
+	NameData	name;
+	uint64		generation;
+	TransactionId xid;			/* invalid: for good */
+	SubTransactionId subid;		/* otherwise as long as this is active */
+}			last_used;
+
+static int64
+this_server(void)
+{
+	return (int64) GetSystemIdentifier();
+}
+
+/*
+ * Reads what the entries of a name say about a role.
+ */
+static void
+read_name(const NameData *name, Oid role, Entries *entries)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(name)};
+	uint64		rows;
+
+	memset(entries, 0, sizeof(*entries));
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_latest(&read_entries, values);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+		Oid			entered = DatumGetObjectId(actor_query_result(i, 1, &isnull));
+		int64		server = DatumGetInt64(actor_query_result(i, 2, &isnull));
+		TransactionId xmin = DatumGetTransactionId(actor_query_result(i, 3, &isnull));
+
+		if (server != NO_SERVER && server != this_server())
+			continue;
+		entries->former = entered;
+		if (server == NO_SERVER || entered != role)
+			entries->contradicted = true;
+		else
+		{
+			entries->ours = true;
+			if (!TransactionIdIsCurrentTransactionId(xmin))
+				entries->settled = true;
+		}
+	}
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * Starts without meanings when the old ones may be out of date.
+ */
+static void
+refresh_meanings(void)
+{
+	HASHCTL		ctl;
+
+	if (meanings != NULL && meanings_generation == actor_catalog_generation())
+		return;
+	if (meanings != NULL)
+		hash_destroy(meanings);
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(NameData);
+	ctl.entrysize = sizeof(Meaning);
+	ctl.hcxt = CacheMemoryContext;
+	meanings = hash_create("actor roles", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	meanings_generation = actor_catalog_generation();
+}
+
+static Oid
+look_up(const NameData *name)
+{
+	Oid			role = get_role_oid(NameStr(*name), true);
+	Entries		entries;
+
+	if (!OidIsValid(role))
+		return InvalidOid;
+	read_name(name, role, &entries);
+	return entries.contradicted ? InvalidOid : role;
+}
+
+/*
+ * actor_role_find
+ *		The role that a name in our rows stands for; InvalidOid: nobody.
+ */
+Oid
+actor_role_find(const NameData *name)
+{
+	NameData	key;
+	Meaning    *meaning;
+	uint64		generation;
+	Oid			role;
+
+	/* a parallel query sees what its snapshot shows, which may not be kept */
+	if (IsInParallelMode())
+		return look_up(name);
+
+	/* with zeros up to its end */
+	namestrcpy(&key, NameStr(*name));
+	refresh_meanings();
+	meaning = hash_search(meanings, &key, HASH_FIND, NULL);
+	if (meaning != NULL)
+		return meaning->role;
+	generation = meanings_generation;
+	role = look_up(&key);
+	/* if something has changed meanwhile, the next one looks again */
+	if (generation == actor_catalog_generation())
+	{
+		meaning = hash_search(meanings, &key, HASH_ENTER, NULL);
+		meaning->role = role;
+	}
+	return role;
+}
 
 /*
  * actor_role_held
- *		Whether the current user has the rights of the role of that name; of a
- *		role that does not exist only superusers have them.
+ *		Whether the current user has the rights of the role that a name in our
+ *		rows stands for; of nobody only superusers have them.
  */
 bool
-actor_role_held(const NameData *role_name)
+actor_role_held(const NameData *name)
 {
-	Oid			role = get_role_oid(NameStr(*role_name), true);
+	Oid			role = actor_role_find(name);
 
-	if (!OidIsValid(role))
-		return superuser();
-	return has_privs_of_role(GetUserId(), role);
+	return OidIsValid(role) ? has_privs_of_role(GetUserId(), role) : superuser();
+}
+
+/*
+ * actor_role_former
+ *		The role for which a name was entered in this server, even if it has
+ *		another name by now; InvalidOid if that is not known, or it is gone.
+ */
+Oid
+actor_role_former(const NameData *name)
+{
+	Entries		entries;
+
+	read_name(name, InvalidOid, &entries);
+	return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(entries.former)) ?
+		entries.former : InvalidOid;
+}
+
+/*
+ * actor_schema_holder
+ *		The role that owns a type: the one that its owner_name stands for, if
+ *		the schema belongs to that; InvalidOid: nobody.  Also returns the schema.
+ */
+Oid
+actor_schema_holder(const NameData *schema_name, const NameData *owner_name, Oid *schema)
+{
+	HeapTuple	tuple;
+	Oid			owner;
+
+	*schema = get_namespace_oid(NameStr(*schema_name), true);
+	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(*schema));
+	if (!HeapTupleIsValid(tuple))
+		return InvalidOid;
+	owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	ReleaseSysCache(tuple);
+	return OidIsValid(owner) && actor_role_find(owner_name) == owner ? owner : InvalidOid;
 }
 
 /*
@@ -56,4 +325,210 @@ actor_role_unusable(Oid role)
 	if (actor_database_aclcheck(MyDatabaseId, role) != ACLCHECK_OK)
 		return "The role does not have the CONNECT privilege on this database.";
 	return NULL;
+}
+
+/*
+ * actor_role_waits
+ *		Why nothing fires that belongs to a name in our rows; NULL if it can.
+ */
+const char *
+actor_role_waits(const NameData *name)
+{
+	Oid			role = actor_role_find(name);
+
+	if (!OidIsValid(role) && OidIsValid(get_role_oid(NameStr(*name), true)))
+		return "Another role had that name when it was used.";
+	return actor_role_unusable(role);
+}
+
+/* using a name ---------------------------------------------------------- */
+
+static void
+enter(const NameData *name, Oid role)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[4];
+	int64		entry;
+
+	if (!pg_strong_random(&entry, sizeof(entry)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random number")));
+	values[0] = NameGetDatum(name);
+	values[1] = Int64GetDatum(entry);
+	values[2] = ObjectIdGetDatum(role);
+	values[3] = Int64GetDatum(this_server());
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_entry, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * Moves all that belongs to an earlier role of that name to a name of its own.
+ */
+static void
+move_aside(const NameData *name, Oid former)
+{
+	ActorBookkeeping bookkeeping;
+	char	   *suffix = psprintf(" (oid %u)", former);
+	NameData	aside;
+	Datum		values[2] = {NameGetDatum(name), NameGetDatum(&aside)};
+	int			len = pg_mbcliplen(NameStr(*name), strlen(NameStr(*name)),
+								   NAMEDATALEN - 1 - strlen(suffix));
+
+	namestrcpy(&aside, psprintf("%.*s%s", len, NameStr(*name), suffix));
+	actor_bookkeeping_begin(&bookkeeping);
+	for (int i = 0; i < lengthof(move_rows); i++)
+		(void) actor_query_run(&move_rows[i], values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	actor_catalog_invalidate_types();
+}
+
+/*
+ * Makes a name stand for a role.
+ *
+ * Moving aside takes a lock until the end of the transaction, and looks again
+ * then: what another session has moved meanwhile, and what the new role has
+ * written since, must not be moved.
+ */
+static void
+take_name(const NameData *name, Oid role)
+{
+	Entries		entries;
+
+	LockRelationOid(actor_catalog_relation("role"), ShareUpdateExclusiveLock);
+	read_name(name, role, &entries);
+	if (entries.contradicted)
+		move_aside(name, entries.former);
+	if (entries.contradicted || !entries.ours)
+		enter(name, role);
+}
+
+/*
+ * actor_role_use
+ *		The name of a role, to be kept in a row of ours, or compared with one;
+ *		from now on it stands for that role.
+ *
+ * Raises undefined_object if the role is gone.  Writes an entry when the role is
+ * used for the first time, and moves aside what belongs to an earlier role of
+ * that name.
+ */
+void
+actor_role_use(Oid role, NameData *name)
+{
+	uint64		generation = actor_catalog_generation();
+	Entries		entries;
+
+	if (last_used.role == role && last_used.generation == generation &&
+		(!TransactionIdIsValid(last_used.xid) ||
+		 (last_used.xid == GetTopTransactionIdIfAny() &&
+		  SubTransactionIsActive(last_used.subid))))
+	{
+		*name = last_used.name;
+		return;
+	}
+	namestrcpy(name, GetUserNameFromId(role, false));
+	read_name(name, role, &entries);
+	if (entries.contradicted)
+		take_name(name, role);
+	else if (!entries.ours)
+		enter(name, role);
+
+	/* with the generation from before; what has changed is looked for again */
+	last_used.role = role;
+	last_used.name = *name;
+	last_used.generation = generation;
+	last_used.xid = entries.settled ? InvalidTransactionId : GetTopTransactionIdIfAny();
+	last_used.subid = GetCurrentSubTransactionId();
+}
+
+/*
+ * actor_role_give
+ *		Returns the name of a role, which stands for it from now on, for rows
+ *		of the old name that are to be its own.  If that is the same name, it
+ *		stands for nobody else any more, without anything being moved aside.
+ */
+void
+actor_role_give(const NameData *old_name, Oid role, NameData *name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(name)};
+
+	namestrcpy(name, GetUserNameFromId(role, false));
+	if (strcmp(NameStr(*old_name), NameStr(*name)) != 0 ||
+		actor_role_find(name) == role)
+	{
+		actor_role_use(role, name);
+		return;
+	}
+	LockRelationOid(actor_catalog_relation("role"), ShareUpdateExclusiveLock);
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&delete_entries, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	enter(name, role);
+	actor_catalog_invalidate_types();
+}
+
+/* over time ------------------------------------------------------------- */
+
+static void *
+read_role_name(uint64 row)
+{
+	NameData   *name = palloc(sizeof(NameData));
+	bool		isnull;
+
+	*name = *DatumGetName(actor_query_result(row, 1, &isnull));
+	return name;
+}
+
+/*
+ * actor_roles_settle
+ *		Enters the roles of rows that were restored from another server, and
+ *		closes the entries of roles that are gone.  For schedulers, whenever
+ *		something may have changed.
+ */
+void
+actor_roles_settle(void)
+{
+	static uint64 settled = 0;
+	uint64		generation = actor_catalog_generation();
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {Int64GetDatum(this_server())};
+	List	   *restored;
+	ListCell   *cell;
+	bool		closed;
+
+	if (settled == generation || RecoveryInProgress())
+		return;
+	restored = actor_query_list(&read_restored, values, read_role_name);
+	foreach(cell, restored)
+	{
+		Oid			role = get_role_oid(NameStr(*(NameData *) lfirst(cell)), true);
+
+		if (OidIsValid(role))
+			enter(lfirst(cell), role);
+	}
+	actor_bookkeeping_begin(&bookkeeping);
+	closed = actor_query_run(&close_gone, values, NULL) > 0;
+	actor_bookkeeping_end(&bookkeeping);
+	if (closed || restored != NIL)
+		actor_catalog_invalidate_types();
+	settled = generation;
+}
+
+/*
+ * actor_role_has_rows
+ *		Whether something is to fire for the role of that name.
+ */
+bool
+actor_role_has_rows(const NameData *name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(name)};
+	bool		result;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	result = actor_query_latest(&read_left, values) > 0;
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
 }

@@ -60,8 +60,27 @@ extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 /* role.c */
 
-extern bool actor_role_held(const NameData *role_name);
+extern Oid	actor_role_find(const NameData *name);
+extern bool actor_role_held(const NameData *name);
+extern Oid	actor_role_former(const NameData *name);
+extern Oid	actor_schema_holder(const NameData *schema_name, const NameData *owner_name,
+								Oid *schema);
 extern const char *actor_role_unusable(Oid role);
+extern const char *actor_role_waits(const NameData *name);
+extern void actor_role_use(Oid role, NameData *name);
+extern void actor_role_give(const NameData *old_name, Oid role, NameData *name);
+extern bool actor_role_has_rows(const NameData *name);
+extern void actor_roles_settle(void);
+
+/* trigger.c */
+
+extern const char *actor_trigger_foreign(Relation relation, Oid *role);
+extern bool actor_trigger_check(Oid table);
+extern void actor_trigger_forget(Oid table);
+
+/* policy.c */
+
+extern Oid	actor_type_owner(const text *type, bool *exists);
 
 /* location.c */
 

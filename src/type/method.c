@@ -269,7 +269,7 @@ actor_hook_lookup(ActorType *type, ActorHookKind kind)
 		proc = (Form_pg_proc) GETSTRUCT(tuple);
 		if (proc->prokind == PROKIND_FUNCTION && proc->prorettype != TRIGGEROID &&
 			proc->prorettype != EVENT_TRIGGEROID &&
-			proc->proowner == get_role_oid(NameStr(type->row.owner_name), true))
+			proc->proowner == type->owner_oid)
 		{
 			hook->method = MemoryContextAlloc(type->context, sizeof(ActorMethod));
 			fill_method(hook->method, tuple, type->context);

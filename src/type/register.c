@@ -19,6 +19,7 @@
 #include <limits.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -64,8 +65,8 @@ static ActorQuery write_type = {
 	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
 	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
-	"  reminders_storage_partitions)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+	"  reminders_storage_partitions, schema_oid, system_identifier)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
 	" ON CONFLICT (actor_type) DO UPDATE SET"
 	"  schema_name = EXCLUDED.schema_name,"
 	"  owner_name = EXCLUDED.owner_name,"
@@ -76,9 +77,11 @@ static ActorQuery write_type = {
 	"  call_timeout = EXCLUDED.call_timeout,"
 	"  drain_ongoing_call_timeout = EXCLUDED.drain_ongoing_call_timeout,"
 	"  drain_rebalanced_actors = EXCLUDED.drain_rebalanced_actors,"
-	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions",
-	11, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
-	INTERVALOID, INTERVALOID, BOOLOID, INT4OID}
+	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions,"
+	"  schema_oid = EXCLUDED.schema_oid,"
+	"  system_identifier = EXCLUDED.system_identifier",
+	13, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
+	INTERVALOID, INTERVALOID, BOOLOID, INT4OID, OIDOID, INT8OID}
 };
 
 static ActorQuery delete_type = {
@@ -203,11 +206,10 @@ check_options(const ActorTypeOptions *options)
  * belongs to the current user.  Returns its owner in "owner".
  */
 static Oid
-check_schema(const char *name, NameData *owner)
+check_schema(const char *name, Oid *owner)
 {
 	Oid			schema;
 	HeapTuple	tuple;
-	Oid			ownerid;
 
 	if (strncmp(name, "pg_", 3) == 0 || strcmp(name, "information_schema") == 0 ||
 		strcmp(name, "actor") == 0)
@@ -228,9 +230,8 @@ check_schema(const char *name, NameData *owner)
 	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for schema %u", schema);
-	ownerid = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
+	*owner = ((Form_pg_namespace) GETSTRUCT(tuple))->nspowner;
 	ReleaseSysCache(tuple);
-	namestrcpy(owner, GetUserNameFromId(ownerid, false));
 	return schema;
 }
 
@@ -285,22 +286,20 @@ void
 actor_type_register(text *type, const NameData *schema_name, const ActorTypeOptions *options)
 {
 	NameData	owner_name;
-	NameData	stored_owner;
 	Oid			schema;
-	bool		exists;
+	Oid			owner;
 	ActorBookkeeping bookkeeping;
-	Datum		values[11];
-	char		nulls[11];
+	Datum		values[13];
+	char		nulls[13];
 
 	check_options(options);
-	schema = check_schema(NameStr(*schema_name), &owner_name);
+	schema = check_schema(NameStr(*schema_name), &owner);
 	PreventCommandIfReadOnly("actor_register()");
 
 	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
-	exists = actor_type_read_owner(type, &stored_owner);
-	if (exists)
-		actor_type_require_owner(type);
+	actor_type_require_register(type, schema);
 	check_schema_free(type, schema_name);
+	actor_role_use(owner, &owner_name);
 
 #define OPTION(column, value, to_datum) \
 	nulls[column] = (value) == NULL ? 'n' : ' '; \
@@ -309,7 +308,9 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	values[0] = PointerGetDatum(type);
 	values[1] = NameGetDatum(schema_name);
 	values[2] = NameGetDatum(&owner_name);
-	memset(nulls, ' ', 3);
+	memset(nulls, ' ', sizeof(nulls));
+	values[11] = ObjectIdGetDatum(schema);
+	values[12] = Int64GetDatum((int64) GetSystemIdentifier());
 	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
 	OPTION(4, options->scan_interval, IntervalPGetDatum(options->scan_interval));
 	OPTION(5, options->reentrancy, BoolGetDatum(*options->reentrancy));

@@ -33,6 +33,7 @@
 #include <math.h>
 
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
@@ -64,6 +65,14 @@ static ActorQuery read_type = {
 
 static ActorQuery read_names = {
 	"SELECT actor_type FROM actor.type ORDER BY actor_type", 0
+};
+
+static ActorQuery read_same_schema = {
+	"SELECT 1 FROM actor.type"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND schema_oid OPERATOR(pg_catalog.=) $2"
+	"   AND system_identifier OPERATOR(pg_catalog.=) $3",
+	3, {TEXTOID, OIDOID, INT8OID}
 };
 
 /* a type that is in the cache */
@@ -205,7 +214,7 @@ static bool
 same_row(const ActorType *type, const ActorType *row)
 {
 	return memcmp(&type->row, &row->row, sizeof(type->row)) == 0 &&
-		type->schema_oid == row->schema_oid;
+		type->schema_oid == row->schema_oid && type->owner_oid == row->owner_oid;
 }
 
 /*
@@ -405,23 +414,15 @@ read_row(const text *name, ActorType *type)
 }
 
 /*
- * Finds the schema of a type, if it still is the one that was registered.
+ * Finds owner and schema of a type, if they still belong together.
  */
 static void
 bind_schema(ActorType *type)
 {
-	Oid			schema = get_namespace_oid(NameStr(type->row.schema_name), true);
-	HeapTuple	tuple;
-	char	   *owner;
-
-	type->schema_oid = InvalidOid;
-	tuple = SearchSysCache1(NAMESPACEOID, ObjectIdGetDatum(schema));
-	if (!HeapTupleIsValid(tuple))
-		return;
-	owner = GetUserNameFromId(((Form_pg_namespace) GETSTRUCT(tuple))->nspowner, true);
-	ReleaseSysCache(tuple);
-	if (owner != NULL && strcmp(owner, NameStr(type->row.owner_name)) == 0)
-		type->schema_oid = schema;
+	type->owner_oid = actor_schema_holder(&type->row.schema_name, &type->row.owner_name,
+										  &type->schema_oid);
+	if (!OidIsValid(type->owner_oid))
+		type->schema_oid = InvalidOid;
 }
 
 /*
@@ -440,7 +441,9 @@ refuse_binding(const ActorType *type)
 					   NameStr(type->row.schema_name)) :
 			 errdetail("Schema \"%s\" does not belong to role \"%s\" any more.",
 					   NameStr(type->row.schema_name), NameStr(type->row.owner_name)),
-			 errhint("The owner of the type or a superuser must register it again.")));
+			 gone ?
+			 errhint("Create the schema again, as that role, or register the type again as a superuser.") :
+			 errhint("Whoever owns the schema of the type now, or a superuser, must register it again.")));
 }
 
 /* options --------------------------------------------------------------- */
@@ -561,49 +564,32 @@ actor_type_check_same(const text *name, Oid schema, uint64 generation)
 /* the table --------------------------------------------------------------- */
 
 /*
- * actor_type_read_owner
- *		Reads the stored owner of a type, usable or not; false if there is no
- *		such type.
- */
-bool
-actor_type_read_owner(const text *type, NameData *owner)
-{
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {PointerGetDatum(type)};
-	bool		found;
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_latest(&read_type, values) > 0;
-	if (found)
-		*owner = *DatumGetName(actor_query_result(0, 2, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
-	return found;
-}
-
-/*
  * actor_type_require
  *		Raises undefined_object if there is no such type, usable or not.
  */
 void
 actor_type_require(const text *name)
 {
-	NameData	owner;
+	bool		exists;
 
-	if (!actor_type_read_owner(name, &owner))
+	(void) actor_type_owner(name, &exists);
+	if (!exists)
 		refuse_name(name);
 }
 
 /*
  * actor_type_owned
- *		Whether the current user has the rights of the type's owner.
+ *		Whether the current user has the rights of the type's owner; of one that
+ *		has lost its schema only superusers have them.
  */
 bool
 actor_type_owned(const text *name)
 {
-	NameData	owner;
+	bool		exists;
+	Oid			owner = actor_type_owner(name, &exists);
 
-	return actor_type_read_owner(name, &owner) && actor_role_held(&owner);
+	return exists &&
+		(OidIsValid(owner) ? has_privs_of_role(GetUserId(), owner) : superuser());
 }
 
 /*
@@ -633,13 +619,48 @@ actor_type_schema(const text *name, NameData *schema_name)
 void
 actor_type_require_owner(const text *name)
 {
-	NameData	owner;
+	bool		exists;
+	Oid			owner = actor_type_owner(name, &exists);
 
 	actor_type_require(name);
-	(void) actor_type_read_owner(name, &owner);
-	if (!actor_role_held(&owner))
+	if (!actor_type_owned(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(name)),
-				 errdetail("It belongs to role \"%s\".", NameStr(owner))));
+				 OidIsValid(owner) ?
+				 errdetail("It belongs to role \"%s\".", GetUserNameFromId(owner, false)) :
+				 errdetail("It has lost its schema, and belongs to superusers only.")));
+}
+
+/*
+ * actor_type_require_register
+ *		Raises insufficient_privilege if the current user, who has the rights of
+ *		a schema's owner, may not register a type that exists over that schema.
+ *
+ * Once a type has lost its schema, it takes a superuser, or the very schema it
+ * had, wherever that has gone: one that was made under its name is another one.
+ */
+void
+actor_type_require_register(const text *name, Oid schema)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[3] = {PointerGetDatum(name), ObjectIdGetDatum(schema),
+	Int64GetDatum((int64) GetSystemIdentifier())};
+	bool		exists;
+	bool		same;
+
+	if (OidIsValid(actor_type_owner(name, &exists)) || !exists || superuser())
+	{
+		if (exists)
+			actor_type_require_owner(name);
+		return;
+	}
+	actor_bookkeeping_begin(&bookkeeping);
+	same = actor_query_latest(&read_same_schema, values) > 0;
+	actor_bookkeeping_end(&bookkeeping);
+	if (!same)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of actor type \"%s\"", text_to_cstring(name)),
+				 errdetail("It has lost its schema. Only a superuser, or who owns that schema now, may register it again.")));
 }

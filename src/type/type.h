@@ -65,6 +65,7 @@ typedef struct ActorType
 	char		name[NAMEDATALEN];
 	ActorTypeRow row;
 	Oid			schema_oid;		/* invalid: gone, or somebody else's */
+	Oid			owner_oid;		/* invalid as well then */
 	ActorTypePause pause;
 	Oid			allowed_role;	/* last role known to have USAGE */
 	Oid			writing_role;	/* last one known to have a writing method */
@@ -95,9 +96,9 @@ extern int64 actor_type_idle_timeout(const ActorType *type);
 extern int64 actor_type_scan_interval(const ActorType *type);
 extern int64 actor_interval_us(const Interval *interval);
 extern int64 actor_interval_ms(const Interval *interval);
-extern bool actor_type_read_owner(const text *type, NameData *owner);
 extern void actor_type_require(const text *name);
 extern void actor_type_require_owner(const text *name);
+extern void actor_type_require_register(const text *name, Oid schema);
 extern bool actor_type_owned(const text *name);
 extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
 

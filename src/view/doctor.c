@@ -29,6 +29,7 @@
 #include "store/store.h"
 #include "shared/shared.h"
 #include "type/type.h"
+#include "view/internal.h"
 #include "worker/worker.h"
 
 PG_FUNCTION_INFO_V1(actor_doctor);
@@ -261,7 +262,7 @@ check_roles(void)
 	foreach(cell, actor_pending_rows(CurrentMemoryContext))
 	{
 		ActorRoleDue *role = lfirst(cell);
-		const char *reason = actor_role_unusable(get_role_oid(NameStr(role->name), true));
+		const char *reason = actor_role_waits(&role->name);
 		int64		count;
 
 		if (reason == NULL)
@@ -404,7 +405,15 @@ static const struct
 	{"clock", check_clock,
 	"Check the clock of the server. What is due in the future waits until then."},
 	{"locks", check_locks,
-	"Raise \"max_locks_per_transaction\", or lower \"actor.max_turns_per_transaction\"."}
+	"Raise \"max_locks_per_transaction\", or lower \"actor.max_turns_per_transaction\"."},
+	{"grants", actor_check_grants,
+	"Revoke them. Nobody needs more than SELECT on what is in schema \"actor\"."},
+	{"triggers", actor_check_triggers,
+	"Drop them. Nothing is written to a table that has such a trigger."},
+	{"schema", actor_check_schema,
+	"Use REVOKE CREATE ON SCHEMA ... FROM PUBLIC."},
+	{"sequences", actor_check_sequences,
+	"Use setval() with the higher number."}
 };
 
 Datum

@@ -74,7 +74,10 @@ actor_chore_look(void)
 
 	begin_transaction("looking for due reminders");
 	if (actor_catalog_installed())
+	{
+		actor_roles_settle();
 		result = actor_pending_roles(context);
+	}
 	end_transaction(context);
 	return result;
 }
@@ -144,7 +147,7 @@ actor_chore_deactivate(const ActorRoleDue *due)
 	error.message = psprintf("role \"%s\" cannot run hooks", NameStr(due->name));
 
 	begin_transaction("deactivating idle actors");
-	error.detail = unconstify(char *, actor_role_unusable(due->oid));
+	error.detail = unconstify(char *, actor_role_waits(&due->name));
 	idle = actor_idle_scan(&due->name, DEACTIVATE_MAX);
 	foreach(cell, idle)
 		(void) actor_idle_deactivate(lfirst(cell), &due->name, &error);

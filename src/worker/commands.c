@@ -28,8 +28,11 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
@@ -143,6 +146,41 @@ note_commit_prepared(void)
 }
 
 /*
+ * A role has lost its name: says so if something in this database is registered
+ * under that, which does not go along.
+ */
+static void
+warn_of_rows(const char *old_name, const char *new_name)
+{
+	NameData	name;
+
+	namestrcpy(&name, old_name);
+	if (!actor_catalog_installed() || !actor_role_has_rows(&name))
+		return;
+	ereport(WARNING,
+			(errmsg("reminders, timers or messages of role \"%s\" stay behind in database \"%s\"",
+					old_name, get_database_name(MyDatabaseId)),
+			 errdetail("They do not fire, nor do they belong to a role that gets the name."),
+			 errhint("Use actor_reassign(%s, %s).", quote_literal_cstr(old_name),
+					 new_name != NULL ? quote_literal_cstr(new_name) : "...")));
+}
+
+static void
+warn_of_dropped(const DropRoleStmt *stmt)
+{
+	ListCell   *cell;
+
+	foreach(cell, stmt->roles)
+	{
+		RoleSpec   *role = lfirst(cell);
+
+		if (role->roletype == ROLESPEC_CSTRING &&
+			!OidIsValid(get_role_oid(role->rolename, true)))
+			warn_of_rows(role->rolename, NULL);
+	}
+}
+
+/*
  * Takes note of a command that has been run.
  */
 static void
@@ -171,7 +209,14 @@ note_command(Node *stmt)
 			look = true;
 			break;
 		case T_RenameStmt:
-			look |= ((RenameStmt *) stmt)->renameType == OBJECT_ROLE;
+			if (((RenameStmt *) stmt)->renameType != OBJECT_ROLE)
+				break;
+			look = true;
+			warn_of_rows(((RenameStmt *) stmt)->subname, ((RenameStmt *) stmt)->newname);
+			break;
+		case T_DropRoleStmt:
+			look = true;
+			warn_of_dropped((DropRoleStmt *) stmt);
 			break;
 		case T_GrantStmt:
 			look |= ((GrantStmt *) stmt)->objtype == OBJECT_DATABASE;
@@ -204,6 +249,7 @@ is_noted(NodeTag tag)
 		case T_CreateRoleStmt:
 		case T_AlterRoleStmt:
 		case T_RenameStmt:
+		case T_DropRoleStmt:
 		case T_GrantStmt:
 		case T_AlterExtensionStmt:
 			return true;

@@ -83,7 +83,7 @@ count_backlog(ActorRoleDue *due, TimestampTz now)
 }
 
 /*
- * Adds a role to a list, unless it is there.
+ * Adds a role to a list, unless it is there; its oid is still to be found.
  */
 static ActorRoleDue *
 add_role(List **roles, const NameData *name)
@@ -99,10 +99,26 @@ add_role(List **roles, const NameData *name)
 	}
 	due = palloc0(sizeof(ActorRoleDue));
 	due->name = *name;
-	due->oid = get_role_oid(NameStr(*name), true);
 	due->next = due->idle_next = DT_NOEND;
 	*roles = lappend(*roles, due);
 	return due;
+}
+
+/*
+ * Finds out which roles the names of a list stand for.
+ */
+static List *
+find_roles(List *roles)
+{
+	ListCell   *cell;
+
+	foreach(cell, roles)
+	{
+		ActorRoleDue *due = lfirst(cell);
+
+		due->oid = actor_role_find(&due->name);
+	}
+	return roles;
 }
 
 /*
@@ -141,7 +157,7 @@ actor_pending_rows(MemoryContext context)
 			due->backlog = count_backlog(due, now);
 	}
 	actor_bookkeeping_end(&bookkeeping);
-	return result;
+	return find_roles(result);
 }
 
 /*
@@ -163,7 +179,7 @@ look_for_idle(List *roles, MemoryContext context)
 		due->next = Min(due->next, owner->next);
 	}
 	MemoryContextSwitchTo(old);
-	return roles;
+	return find_roles(roles);
 }
 
 /*

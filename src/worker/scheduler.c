@@ -205,7 +205,7 @@ role_is_usable(const ActorRoleDue *due)
 	const char *reason;
 
 	StartTransactionCommand();
-	reason = actor_role_unusable(due->oid);
+	reason = actor_role_waits(&due->name);
 	CommitTransactionCommand();
 	MemoryContextSwitchTo(context);
 
