@@ -14,6 +14,11 @@
 #include "answer.h"
 #include "call.h"
 
+/* of actor_invoke, after the first one */
+#define INVOKE_ARGUMENTS \
+	" $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.jsonb, $5::pg_catalog.uuid," \
+	" $6::pg_catalog.text)"
+
 static bool
 is_uuid(const char *text)
 {
@@ -48,7 +53,11 @@ take_reentrancy_id(Request *request, const char **value)
 
 /*
  * Calls a method.  The body is the payload; the result is the body of the
- * answer, empty for NULL.
+ * answer, and null if there is none, because SDKs read it as JSON.
+ *
+ * A method that only reads takes no request id and needs none.  Whether it does
+ * is known to the database only, so it is called again without one, in a
+ * transaction that cannot write: it may be another method by now.
  */
 void
 handle_method(Request *request, Session *session)
@@ -69,13 +78,21 @@ handle_method(Request *request, Session *session)
 	values[5] = request->request_id;
 
 	result = call_database(request, session,
-						   "SELECT @.actor_invoke($1::pg_catalog.text, $2::pg_catalog.text,"
-						   " $3::pg_catalog.text, $4::pg_catalog.jsonb, $5::pg_catalog.uuid,"
-						   " $6::pg_catalog.text)", 6, values);
+						   "SELECT @.actor_invoke($1::pg_catalog.text," INVOKE_ARGUMENTS,
+						   6, values);
+	if (result == NULL && request->request_id != NULL && strcmp(request->refusal, "0A000") == 0)
+	{
+		values[5] = NULL;
+		result = call_database(request, session,
+							   "SELECT @.actor_invoke(CASE WHEN"
+							   " pg_catalog.set_config('transaction_read_only', 'on', true)"
+							   " OPERATOR(pg_catalog.=) 'on' THEN $1::pg_catalog.text END,"
+							   INVOKE_ARGUMENTS, 6, values);
+	}
 	if (result == NULL)
 		return;
 	if (PQgetisnull(result, 0, 0))
-		answer_empty(request, 200);
+		answer_bytes(request, 200, "application/json", "null", strlen("null"));
 	else
 		answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
 					 (size_t) PQgetlength(result, 0, 0));

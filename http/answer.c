@@ -69,6 +69,13 @@ static const struct
 	{"0A000", ORIGIN_CALL, ROUTE_NONE, 400, "ERR_BAD_REQUEST"},
 	{"25006", ORIGIN_CALL, ROUTE_NONE, 503, "ERR_ACTOR_READ_ONLY"},
 	{"55000", ORIGIN_CALL, ROUTE_NONE, 409, "ERR_ACTOR_NOT_READY"},
+	/* what a method has raised, as PostgREST has it */
+	{"23505", ORIGIN_METHOD, ROUTE_NONE, 409, NULL},
+	{"23503", ORIGIN_METHOD, ROUTE_NONE, 409, NULL},
+	{"23P01", ORIGIN_METHOD, ROUTE_NONE, 409, NULL},
+	{"23", ORIGIN_METHOD, ROUTE_NONE, 400, NULL},
+	{"42501", ORIGIN_METHOD, ROUTE_NONE, 403, NULL},
+	{"P0001", ORIGIN_METHOD, ROUTE_NONE, 400, NULL},
 };
 
 /* answers --------------------------------------------------------------- */
@@ -185,6 +192,68 @@ add_detail(json_t *details, const char *name, const char *value)
 }
 
 /*
+ * The line of a context that names the parameter.  What is behind it is about
+ * the method.
+ */
+static void
+add_parameter(json_t *details, const PGresult *result)
+{
+	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
+
+	if (context != NULL && strncmp(context, "parameter \"", 11) == 0)
+		(void) json_object_set_new(details, "context",
+								   json_stringn(context, strcspn(context, "\n")));
+}
+
+/*
+ * The status that a method has chosen: SQLSTATE PTxyz stands for xyz, which
+ * must be one of errors because everything was rolled back.  0 if it has not.
+ */
+static int
+chosen_status(const char *sqlstate)
+{
+	if (strncmp(sqlstate, "PT", 2) != 0 || strspn(sqlstate + 2, "0123456789") != 3 ||
+		(sqlstate[2] != '4' && sqlstate[2] != '5'))
+		return 0;
+	return atoi(sqlstate + 2);
+}
+
+/*
+ * Whether a call was refused because the actor is paused, which will pass.
+ */
+static bool
+is_paused(const char *sqlstate, const char *message)
+{
+	const char	ending[] = " is paused";
+	size_t		length = message != NULL ? strlen(message) : 0;
+
+	return strcmp(sqlstate, "55000") == 0 && length > strlen(ending) &&
+		strcmp(message + length - strlen(ending), ending) == 0;
+}
+
+/*
+ * Finds status and code of an error.
+ */
+static int
+find_status(const Request *request, const char *sqlstate, ErrorOrigin origin, const char **code)
+{
+	int			chosen = origin == ORIGIN_METHOD ? chosen_status(sqlstate) : 0;
+
+	*code = request->operation->error_code;
+	for (size_t i = 0; chosen == 0 && i < lengthof(error_rows); i++)
+		if (strncmp(sqlstate, error_rows[i].sqlstate, strlen(error_rows[i].sqlstate)) == 0 &&
+			(error_rows[i].origin == ORIGIN_ANY || error_rows[i].origin == origin) &&
+			(error_rows[i].route == ROUTE_NONE ||
+			 error_rows[i].route == request->operation->route))
+		{
+			if (error_rows[i].code != NULL)
+				*code = error_rows[i].code;
+			return error_rows[i].status;
+		}
+	return chosen != 0 ? chosen : 500;
+}
+
+/*
  * answer_sql_error
  *		Answers with an error of the database.
  */
@@ -194,31 +263,27 @@ answer_sql_error(Request *request, const PGresult *result)
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
 	ErrorOrigin origin = error_origin(result);
-	const char *code = NULL;
-	int			status = 500;
+	const char *code;
+	int			status;
 	json_t	   *details = json_object();
 
 	if (sqlstate == NULL)
 		sqlstate = "XX000";
-	for (size_t i = 0; i < lengthof(error_rows); i++)
-		if (strncmp(sqlstate, error_rows[i].sqlstate, strlen(error_rows[i].sqlstate)) == 0 &&
-			(error_rows[i].origin == ORIGIN_ANY || error_rows[i].origin == origin) &&
-			(error_rows[i].route == ROUTE_NONE ||
-			 error_rows[i].route == request->operation->route))
-		{
-			status = error_rows[i].status;
-			code = error_rows[i].code;
-			break;
-		}
+	status = find_status(request, sqlstate, origin, &code);
 	/* our own statement is wrong there: the extension is gone, or another one */
 	if (PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
 	{
 		status = 503;
 		code = "ERR_ACTOR_DATABASE_UNAVAILABLE";
 	}
+	else if (origin == ORIGIN_CALL)
+		snprintf(request->refusal, sizeof(request->refusal), "%s", sqlstate);
 	add_detail(details, "sqlstate", sqlstate);
 	add_detail(details, "detail", PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL));
 	add_detail(details, "hint", PQresultErrorField(result, PG_DIAG_MESSAGE_HINT));
-	answer_error_object(request, status, code != NULL ? code : request->operation->error_code,
+	add_parameter(details, result);
+	answer_error_object(request, status, code,
 						message != NULL ? message : "unknown error", details);
+	if (origin == ORIGIN_CALL && is_paused(sqlstate, message))
+		answer_header(request, "Retry-After", "1");
 }

@@ -23,6 +23,7 @@
 
 #include <jansson.h>
 
+#include "duration.h"
 #include "framing.h"
 #include "json.h"
 #include "path.h"
@@ -48,6 +49,10 @@ static const char *const framing_seeds[] = {
 	"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n[1]\r\nPUT /b HTTP/1.1\r\nHOST:x\r\n\r\n",
 	"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 	"2;a=b\r\n[1\r\n1\r\n]\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"
+};
+
+static const char *const duration_seeds[] = {
+	"0h0m0s-5ms", "-1h59m59s995ms0\xCE\xBCs", "R3/P1DT", "p1dt2h", "PT-1H-30M", "2030-01-01T00:00:00Z"
 };
 
 static unsigned int
@@ -277,6 +282,21 @@ check_framing(const char *bytes, size_t length)
 		fail("pieces are read in another way than the whole", bytes, length);
 }
 
+static void
+check_duration(const char *bytes, size_t length)
+{
+	char	   *text = xstrndup(bytes, length);
+	int			sign;
+
+	duration_mend(text);
+	sign = duration_sign(text);
+	if (sign < 1 && strpbrk(text, "0123456789") == NULL)
+		fail("a duration without a number", bytes, length);
+	if (sign < 0 && strchr(text, '-') == NULL)
+		fail("a duration is negative without a sign", bytes, length);
+	free(text);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -300,6 +320,9 @@ main(int argc, char **argv)
 		free(text);
 		text = mutate(framing_seeds[pick(lengthof(framing_seeds))], &length);
 		check_framing(text, length);
+		free(text);
+		text = i % 2 ? noise(&length) : mutate(duration_seeds[pick(lengthof(duration_seeds))], &length);
+		check_duration(text, length);
 		free(text);
 	}
 	printf("%ld rounds\n", rounds);

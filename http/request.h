@@ -103,6 +103,9 @@ typedef struct Request
 	char	   *request_id;
 	char	   *traceparent;
 
+	/* SQLSTATE of an error from before a method ran; empty: none */
+	char		refusal[6];
+
 	/* the answer */
 	int			status;
 	char	   *content;

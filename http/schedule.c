@@ -11,7 +11,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +18,7 @@
 
 #include "answer.h"
 #include "call.h"
+#include "duration.h"
 #include "schedule.h"
 #include "util.h"
 
@@ -61,18 +61,38 @@ read_string(Request *request, const JsonDocument *document, const char *name, ch
 }
 
 /*
- * A member that says when.  The SDK for JavaScript writes the durations of ISO
- * 8601 in lower case.
+ * A member that says when.
  */
 static bool
 read_when(Request *request, const JsonDocument *document, const char *name, char **value)
 {
 	if (!read_string(request, document, name, value))
 		return false;
-	if (*value != NULL && (*value)[0] == 'p')
-		for (char *c = *value; *c != '\0'; c++)
-			*c = (char) toupper((unsigned char) *c);
+	if (*value != NULL)
+		duration_mend(*value);
 	return true;
+}
+
+/*
+ * SDKs that cannot leave out a due time, a period or a ttl say so with a
+ * duration that makes no sense there.
+ */
+static void
+leave_out(Schedule *schedule)
+{
+	char	  **ends[] = {&schedule->period, &schedule->ttl};
+
+	if (schedule->due_time != NULL && duration_sign(schedule->due_time) < 0)
+	{
+		free(schedule->due_time);
+		schedule->due_time = xstrdup("0s");
+	}
+	for (size_t i = 0; i < lengthof(ends); i++)
+		if (*ends[i] != NULL && duration_sign(*ends[i]) == 0)
+		{
+			free(*ends[i]);
+			*ends[i] = NULL;
+		}
 }
 
 static bool
@@ -128,6 +148,7 @@ read_schedule(Request *request, Schedule *schedule)
 		return false;
 	complete = read_members(request, &document, schedule);
 	json_release(&document);
+	leave_out(schedule);
 	/* an empty name is none */
 	if (schedule->method != NULL && schedule->method[0] == '\0')
 	{

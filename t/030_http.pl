@@ -88,11 +88,13 @@ sub answer
 
 my $box = '/v1.0/actors/box/a';
 
-answer('a method with arguments by position', [ 'POST', "$box/method/put", '["x", [1]]' ], 200, '');
-answer('by name', [ 'PUT', "$box/method/put", '{"k": "y", "v": null}' ], 200, '');
+answer('a method with arguments by position', [ 'POST', "$box/method/put", '["x", [1]]' ], 200, 'null');
+answer('by name', [ 'PUT', "$box/method/put", '{"k": "y", "v": null}' ], 200, 'null');
 answer('with the result as it is', [ 'GET', "$box/method/get", '["x"]' ], 200, '[1]');
 answer('JSON null is no absent result', [ 'DELETE', "$box/method/get", '["y"]' ], 200, 'null');
-answer('an absent result is an empty body', [ 'POST', "$box/method/get", '["z"]' ], 200, '');
+my $response = answer('an absent result is null, too', [ 'POST', "$box/method/get", '["z"]' ], 200, 'null');
+is($response->{headers}{'content-type'}, 'application/json', 'as JSON');
+answer('and so is none', [ 'POST', "$box/method/nothing" ], 200, 'null');
 answer('no body is no payload', [ 'POST', "$box/method/add" ], 200, '1');
 answer('nor is an empty one', [ 'POST', "$box/method/add", '' ], 200, '2');
 answer('nor null', [ 'POST', "$box/method/add", ' null ' ], 200, '3');
@@ -102,7 +104,7 @@ answer('no arguments for no parameters', [ 'PUT', "$box/method/odd%2Fname", '[]'
 
 # nothing goes through a floating point number
 my $exact = '{"a": [12345678901234567890.10, 1e-30, 0.1000, "\u00e9\n", -0.0]}';
-my $response = answer('numbers are exact', [ 'POST', "$box/method/echo", $exact ], 200,
+$response = answer('numbers are exact', [ 'POST', "$box/method/echo", $exact ], 200,
 	'{"a": [12345678901234567890.10, 0.000000000000000000000000000001, 0.1000, "é\n", 0.0]}');
 is($response->{headers}{'content-type'}, 'application/json', 'a result is JSON');
 answer('a method may have a slash in its name', [ 'POST', "$box/method/odd%2Fname" ], 200, '"odd"');
@@ -113,7 +115,7 @@ answer('a query is ignored', [ 'POST', "$box/method/add?n=7", '[0]' ], 200, '3')
 
 for my $id ('%41%20%C3%A9', 'A%20%C3%A9', '%2541', '+', '||', '%3C%3E%22%27')
 {
-	answer("id $id", [ 'POST', "/v1.0/actors/box/$id/method/put", '["x", 1]' ], 200, '');
+	answer("id $id", [ 'POST', "/v1.0/actors/box/$id/method/put", '["x", 1]' ], 200, 'null');
 }
 is( $node->safe_psql('postgres',
 		q{SELECT string_agg(actor_id, ' ; ' ORDER BY actor_id) FROM actor.state WHERE actor_id <> 'a'}),
@@ -125,17 +127,29 @@ answer('no such method', [ 'POST', "$box/method/then", '[null, null]' ], 404, 'E
 answer('two of them', [ 'POST', "$box/method/twice" ], 500, 'ERR_ACTOR_INVOKE_METHOD');
 answer('a member too many', [ 'POST', "$box/method/add", '{"m": 1}' ], 400, 'ERR_BAD_REQUEST');
 answer('an argument too many', [ 'POST', "$box/method/add", '[1, 2]' ], 400, 'ERR_BAD_REQUEST');
-answer('one of the wrong type', [ 'POST', "$box/method/add", '["x"]' ], 400, 'ERR_BAD_REQUEST');
+$response = answer('one of the wrong type', [ 'POST', "$box/method/add", '["x"]' ], 400, 'ERR_BAD_REQUEST');
+like($response->{details}{context}, qr/^parameter "n" of method "add"[^\n]*$/, 'names the parameter, and nothing more');
 answer('or bare', [ 'POST', "$box/method/add", '"x"' ], 400, 'ERR_BAD_REQUEST');
 answer('an id that is too long', [ 'POST', '/v1.0/actors/box/' . 'x' x 513 . '/method/add' ], 400, 'ERR_BAD_REQUEST');
 $response = answer('an error of the method',
-	[ 'POST', "$box/method/raise", '["23514", "überzogen \"x\""]' ], 500, 'ERR_ACTOR_INVOKE_METHOD');
+	[ 'POST', "$box/method/raise", '["23514", "überzogen \"x\""]' ], 400, 'ERR_ACTOR_INVOKE_METHOD');
 is($response->{message}, "\x{fc}berzogen \"x\"", 'with its message');
 is_deeply($response->{details}, { sqlstate => '23514', detail => 'a detail' }, 'and its details');
 is($response->{headers}{'content-type'}, 'application/json', 'as JSON');
 for my $case (
 	[ '22023', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
-	[ '42501', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '42501', 403, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '23505', 409, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '23503', 409, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '23P01', 409, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '23502', 400, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'P0001', 400, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'P0002', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'PT402', 402, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'PT599', 599, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'PT200', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'PT999', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'PT4X2', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
 	[ '42883', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
 	[ '54000', 500, 'ERR_ACTOR_STACK_DEPTH' ],
 	[ '40P01', 409, 'ERR_ACTOR_CONFLICT' ],
@@ -177,7 +191,7 @@ my $held = IPC::Run::start(
 $in .= "BEGIN; SELECT actor_invoke('box', 'busy', 'add');\n\\echo taken\n";
 $held->pump until $out =~ /taken/;
 answer('a busy actor', [ 'POST', '/v1.0/actors/box/busy/method/add' ], 423, 'ERR_ACTOR_BUSY');
-answer('can be read', [ 'POST', '/v1.0/actors/box/busy/method/get', '["n"]' ], 200, '');
+answer('can be read', [ 'POST', '/v1.0/actors/box/busy/method/get', '["n"]' ], 200, 'null');
 answer('but not changed', [ 'POST', '/v1.0/actors/box/busy/state', '[]' ], 423, 'ERR_ACTOR_BUSY');
 $in .= "COMMIT;\n\\q\n";
 $held->finish;
@@ -225,7 +239,21 @@ for (1 .. 2)
 		[ 'POST', "$box/method/add", '[10]', 'Idempotency-Key' => 'one' ], 200, '13');
 }
 answer('and not for another payload', [ 'POST', "$box/method/add", '[11]', 'Idempotency-Key' => 'one' ], 400, 'ERR_BAD_REQUEST');
-answer('reading needs none', [ 'POST', "$box/method/get", '["n"]', 'Idempotency-Key' => 'two' ], 400, 'ERR_BAD_REQUEST');
+for my $trace_header ([], [ traceparent => $trace ])
+{
+	answer('reading needs none', [ 'POST', "$box/method/get", '["n"]', 'Idempotency-Key' => 'two', @$trace_header ], 200, '13');
+}
+answer('but cannot write with one, either',
+	[ 'POST', "$box/method/write_in_read", undef, 'Idempotency-Key' => 'two' ], 500, 'ERR_ACTOR_INVOKE_METHOD');
+answer('and the session can write again', [ 'POST', "$box/method/add", '[0]' ], 200, '13') for 1 .. 4;
+
+# a paused actor
+$node->safe_psql('postgres', q{SELECT actor_pause('box', 'a')}, extra_params => [ '-U', 'front' ]);
+$response = answer('a paused actor', [ 'POST', "$box/method/add" ], 409, 'ERR_ACTOR_NOT_READY');
+is($response->{headers}{'retry-after'}, '1', 'asks to come back');
+$node->safe_psql('postgres', q{SELECT actor_resume('box', 'a')}, extra_params => [ '-U', 'front' ]);
+$response = answer('an unknown chain', [ 'POST', "$box/method/add", '[0]', 'Dapr-Reentrancy-Id' => $uuid ], 409, 'ERR_ACTOR_NOT_READY');
+is($response->{headers}{'retry-after'}, undef, 'does not');
 
 # what is no JSON
 for my $body ('{', '[1,]', '{"a" 1}', 'x', '"', '01', '[1.]', "\xff", '"\u0000"', '"\ud800"',
@@ -293,6 +321,32 @@ for my $kind ([ 'reminders', 'REMINDER' ], [ 'timers', 'TIMER' ])
 		'{"actorID":"a","actorType":"box","callback":"add","dueTime":"P1DT2H"}');
 	answer("$word deleted", [ 'DELETE', "$path/r" ], 204, '');
 	answer("$word deleted again", [ 'DELETE', "$path/r" ], 204, '');
+	for my $case (
+		# as .NET, Java, Python and JavaScript write what is absent, due, or whole days
+		[ '"dueTime": "1h", "period": "0h0m0s0ms", "ttl": "0s"', '"dueTime":"1h"' ],
+		[ '"dueTime": "1h", "period": "PT0S", "ttl": "P0D"', '"dueTime":"1h"' ],
+		[ '"dueTime": "1h", "period": "0h0m0s0ms0\u03bcs", "ttl": "pt0s"', '"dueTime":"1h"' ],
+		[ '"dueTime": "1h", "period": "P0DT", "ttl": "0"', '"dueTime":"1h"' ],
+		[ '"dueTime": "P2DT", "period": "R3/P1DT"', '"dueTime":"P2D","period":"R3/P1D"' ],
+		[ '"dueTime": "1h", "period": "p1dt", "ttl": "P3DT"', '"dueTime":"1h","period":"P1D","ttl":"P3D"' ],
+		[ '"dueTime": "0h0m0s-5ms", "period": "1h"', '"dueTime":"0s","period":"1h"' ],
+		[ '"dueTime": "-5ms", "period": "1h"', '"dueTime":"0s","period":"1h"' ],
+		[ '"dueTime": "-1h59m59s995ms0\u03bcs", "period": "1h"', '"dueTime":"0s","period":"1h"' ],
+		[ '"dueTime": "PT-1H-30M", "period": "1h"', '"dueTime":"0s","period":"1h"' ],
+		[ '"dueTime": "-PT5S", "period": "1h"', '"dueTime":"0s","period":"1h"' ])
+	{
+		my ($sent, $shown) = @$case;
+
+		answer("$word with $sent", [ 'POST', "$path/sdk", qq({$sent, "callback": "nothing"}) ], 204, '');
+		like($http->request('GET', "$path/sdk")->{content}, qr/"callback":"nothing",\Q$shown\E\}$/, "is $shown");
+	}
+	for my $wrong ('"period": "-5ms"', '"ttl": "-5ms"', '"period": "0x"', '"dueTime": "-5"', '"dueTime": "1h-5m"',
+		'"dueTime": "P"', '"period": "PT"', '"ttl": "0.0.0s"', '"period": "R3/PT0S"', '"dueTime": "--5s"')
+	{
+		answer("$word with $wrong", [ 'POST', "$path/sdk", qq({"dueTime": "1h", $wrong, "callback": "nothing"}) ],
+			400, "ERR_ACTOR_${word}_CREATE");
+	}
+	answer("$word deleted", [ 'DELETE', "$path/sdk" ], 204, '');
 	answer("$word with no good schedule", [ 'POST', "$path/r", '{"dueTime": "soon", "callback": "add"}' ],
 		400, "ERR_ACTOR_${word}_CREATE");
 	answer("$word for no method", [ 'POST', "$path/r", '{}' ], 404, 'ERR_ACTOR_METHOD_NOT_FOUND');
@@ -464,7 +518,7 @@ my $refusal = '';
 like($refusal, qr{^HTTP/1.1 503 .*ERR_ACTOR_RUNTIME_CLOSED}s, 'and so are requests');
 $in .= "\\q\n";
 $locked->finish;
-is($result->(), '200 ', 'what runs gets its answer');
+is($result->(), '200 null', 'what runs gets its answer');
 waitpid(delete $http->{pid}, 0);
 is($?, 0, 'and then it ends');
 like($http->log, qr/ended$/, 'orderly');

@@ -67,7 +67,7 @@ sub answer
 }
 
 # the answer of a method without a result
-my $nothing = '';
+my $nothing = 'null';
 
 # the ends of requests --------------------------------------------------------
 
