@@ -87,14 +87,62 @@ query_as('regress_actor_modest', q{
 wait_for("$noted = 2", 'messages and reminders of another role get through');
 is(query("SELECT $hogs"), '3', 'nobody was made to end for that');
 
+# counters
+query_as('regress_actor_modest', q{
+	CREATE FUNCTION modest.once() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM actor_set('noted', 0); END $$;
+	SELECT actor_invoke('modest', 'once', 'once')});
+query_as('regress_actor_greedy', q{
+	DO $$ BEGIN
+		FOR i IN 1 .. 300 LOOP
+			EXECUTE format('CREATE FUNCTION greedy.m%s() RETURNS void LANGUAGE plpgsql
+				AS ''BEGIN END''', i);
+		END LOOP;
+	END $$;
+	SELECT actor_invoke('greedy', 'x', 'm' || i) FROM generate_series(1, 300) i,
+		generate_series(1, 3)});
+is(query(q{SELECT calls FROM actor.method_stat WHERE actor_type = 'modest' AND method = 'once'}),
+	'1', 'many methods of one type do not take the counters of another one');
+
+# registrations
+my $idle = $node->background_psql('postgres');
+$idle->query_safe(q{SET client_min_messages = warning;
+	SET SESSION AUTHORIZATION regress_actor_greedy; BEGIN;
+	SELECT actor_register('greedy')});
+query_as('regress_actor_modest', q{
+	SET lock_timeout = '10s';
+	SELECT actor_register('modest')});
+my ($ret, $out, $err) = $node->psql('postgres', q{
+	SET SESSION AUTHORIZATION regress_actor_greedy;
+	SET actor.call_timeout = '100ms';
+	SELECT actor_register('greedy')});
+like($err, qr/actor type "greedy" was not free to be registered within 100 ms/,
+	'a registration that is left open holds up that of the same type, and not for ever');
+$idle->query_safe('ROLLBACK');
+$idle->quit;
+
+# settings of a role do not slow down what its executors do for themselves
+for my $setting ('enable_indexscan = off', 'enable_indexonlyscan = off', 'enable_nestloop = off',
+	'jit = on', 'jit_above_cost = 0', 'debug_print_plan = on', 'debug_print_parse = on',
+	'debug_print_rewritten = on')
+{
+	query("ALTER ROLE regress_actor_third SET $setting");
+}
+my $log = -s $node->logfile;
+query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'note')});
+wait_for(q{(SELECT value FROM actor.state WHERE actor_id = 'third') IS NOT NULL},
+	'a role with settings of its own gets through');
+unlike(substr(slurp_file($node->logfile), $log), qr/STATEMENT:  looking for due reminders/,
+	'what its executors do for themselves is not printed');
+
 # the last executor is given up when there is no other way
 query(q{ALTER SYSTEM SET actor.drain_ongoing_call_timeout = '1s'});
 $node->reload;
 query_as('regress_actor_modest', q{SELECT actor_set_reminder('modest', 'busy', 'hog')});
 wait_for("$hogs = 4", 'two roles keep all executors busy');
-my $log = -s $node->logfile;
+$log = -s $node->logfile;
 query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'note')});
-wait_for("$noted = 3", 'a third role gets through');
+wait_for("$noted = 4", 'a third role gets through');
 like(substr(slurp_file($node->logfile), $log),
 	qr/"hog" of actor "[gm]\d+" of type "greedy" was ended because another role waits/,
 	'at the cost of the one that has most');
@@ -108,7 +156,7 @@ query(q{ALTER SYSTEM SET actor.max_executors = 1});
 $node->restart;
 wait_for("$hogs = 1", 'the only executor is busy');
 query_as('regress_actor_third', q{SELECT actor_send('modest', 'message', 'note')});
-wait_for("$noted = 4", 'another role gets through');
+wait_for("$noted = 5", 'another role gets through');
 wait_for("$hogs = 1", 'and somebody else gets it back');
 
 $node->stop;

@@ -141,7 +141,8 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_TYPE = 0x4AC9,
 	ACTOR_LOCK_QUEUE = 0x4ACA,	/* see round.c */
 	ACTOR_LOCK_LEAVING = 0x4ACB,	/* see type_lock.c */
-	ACTOR_LOCK_ROW = 0x4ACC		/* see row_lock.c */
+	ACTOR_LOCK_ROW = 0x4ACC,	/* see row_lock.c */
+	ACTOR_LOCK_REGISTRATION = 0x4ACD	/* see register.c */
 } ActorLockClass;
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,

@@ -169,7 +169,8 @@ actor_hash_type(const text *type)
 
 /*
  * actor_hash_slice
- *		Names the lock of a slice of a type's due rows.
+ *		Names the lock of a slice of a type's due rows, or of something else that
+ *		has a name and a number.
  */
 uint64
 actor_hash_slice(const text *type, uint64 number)

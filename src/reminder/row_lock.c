@@ -24,7 +24,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 
 #include "base/base.h"
@@ -57,9 +56,7 @@ typedef struct RowWait
 static uint64
 row_key(const ActorRef *actor, const text *name)
 {
-	return hash_combine64(actor->hash,
-						  hash_bytes_extended((const unsigned char *) VARDATA_ANY(name),
-											  VARSIZE_ANY_EXHDR(name), 0));
+	return actor_hash_slice(name, actor->hash);
 }
 
 /*

@@ -5,8 +5,9 @@
  *
  * They work as those of pg_stat_statements do: a fixed number of entries,
  * found by a hash table under a lightweight lock; when all are in use the
- * least used ones make room.  They count what happened, whether or not the
- * transaction commits, and begin from zero when the server starts.
+ * least used ones of the types that have most make room.  They count what
+ * happened, whether or not the transaction commits, and begin from zero when the
+ * server starts.
  *
  * A call that was made before takes no lock but the spinlock of its entry: the
  * method remembers number and generation of the entry.  The generation changes
@@ -92,6 +93,9 @@ typedef struct StatShared
 typedef struct Eviction
 {
 	int			slot;
+	Oid			database;
+	const char *type;
+	int			rank;			/* entries of the type that are used more */
 	double		usage;
 } Eviction;
 
@@ -119,7 +123,7 @@ actor_stats_init(void)
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("actor.stat_max",
 								"Sets the maximum number of methods whose calls are counted.",
-								"The least used ones make room for others.",
+								"The least used ones of the types that have most make room for others.",
 								&stat_max, 1000, 100, INT_MAX / 2,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
@@ -214,37 +218,64 @@ give_back(int slot)
 	shared->free[shared->nfree++] = slot;
 }
 
-/*
- * Keeps the entries that were used least, by a heap with the most used one of
- * them on top.
- */
-static void
-note_least(Eviction *least, int *count, int limit, Eviction candidate)
+static int
+compare_types(const void *a, const void *b)
 {
-	int			at;
+	const Eviction *first = a;
+	const Eviction *second = b;
+	int			order = memcmp(first->type, second->type, NAMEDATALEN);
 
-	if (*count == limit && candidate.usage >= least[0].usage)
-		return;
-	if (*count < limit)
-	{
-		for (at = (*count)++; at > 0 && least[(at - 1) / 2].usage < candidate.usage;
-			 at = (at - 1) / 2)
-			least[at] = least[(at - 1) / 2];
-		least[at] = candidate;
-		return;
-	}
-	for (at = 0; 2 * at + 1 < limit;)
-	{
-		int			child = 2 * at + 1;
+	if (first->database != second->database)
+		return first->database < second->database ? -1 : 1;
+	if (order != 0)
+		return order;
+	return first->usage > second->usage ? -1 : first->usage < second->usage;
+}
 
-		if (child + 1 < limit && least[child + 1].usage > least[child].usage)
-			child++;
-		if (least[child].usage <= candidate.usage)
-			break;
-		least[at] = least[child];
-		at = child;
+static int
+compare_evictions(const void *a, const void *b)
+{
+	const Eviction *first = a;
+	const Eviction *second = b;
+
+	if (first->rank != second->rank)
+		return first->rank > second->rank ? -1 : 1;
+	return first->usage < second->usage ? -1 : first->usage > second->usage;
+}
+
+/*
+ * Lists the entries in use, the type with most of them first: each by how many
+ * of its type were used more.  So no type takes the entries of another one that
+ * has fewer, however often it is called.
+ */
+static int
+list_evictions(Eviction *list)
+{
+	int			count = 0;
+
+	for (int slot = 0; slot < stat_max; slot++)
+	{
+		StatEntry  *entry = &shared->entries[slot];
+		Eviction   *eviction = &list[count];
+
+		if (!entry->in_use)
+			continue;
+		SpinLockAcquire(&entry->mutex);
+		entry->usage *= USAGE_DECAY;
+		eviction->usage = entry->usage;
+		SpinLockRelease(&entry->mutex);
+		eviction->slot = slot;
+		eviction->database = entry->key.database;
+		eviction->type = entry->key.type;
+		count++;
 	}
-	least[at] = candidate;
+	qsort(list, count, sizeof(Eviction), compare_types);
+	for (int i = 0; i < count; i++)
+		list[i].rank = i > 0 && list[i].database == list[i - 1].database &&
+			memcmp(list[i].type, list[i - 1].type, NAMEDATALEN) == 0 ?
+			list[i - 1].rank + 1 : 0;
+	qsort(list, count, sizeof(Eviction), compare_evictions);
+	return count;
 }
 
 /*
@@ -255,28 +286,15 @@ static void
 evict(void)
 {
 	int			limit = Max(EVICT_MIN, (int) ((int64) stat_max * EVICT_PERCENT / 100));
-	Eviction   *least = malloc(limit * sizeof(Eviction));
-	int			count = 0;
+	Eviction   *list = malloc(stat_max * sizeof(Eviction));
+	int			count;
 
-	if (least == NULL)
+	if (list == NULL)
 		return;
-	for (int slot = 0; slot < stat_max; slot++)
-	{
-		StatEntry  *entry = &shared->entries[slot];
-		Eviction	candidate;
-
-		if (!entry->in_use)
-			continue;
-		SpinLockAcquire(&entry->mutex);
-		entry->usage *= USAGE_DECAY;
-		candidate.usage = entry->usage;
-		SpinLockRelease(&entry->mutex);
-		candidate.slot = slot;
-		note_least(least, &count, limit, candidate);
-	}
-	for (int i = 0; i < count; i++)
-		give_back(least[i].slot);
-	free(least);
+	count = list_evictions(list);
+	for (int i = 0; i < Min(count, limit); i++)
+		give_back(list[i].slot);
+	free(list);
 }
 
 /*

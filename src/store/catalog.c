@@ -31,11 +31,13 @@
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
+#include "jit/jit.h"
 #include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
@@ -49,6 +51,9 @@
 /* of optimizer/cost.h, whose prototypes our warnings refuse before 16 */
 extern PGDLLIMPORT bool enable_seqscan;
 extern PGDLLIMPORT bool enable_bitmapscan;
+extern PGDLLIMPORT bool enable_indexscan;
+extern PGDLLIMPORT bool enable_indexonlyscan;
+extern PGDLLIMPORT bool enable_nestloop;
 
 static ActorQuery read_hash_key = {
 	"SELECT hash_key FROM actor.secret",
@@ -404,19 +409,79 @@ actor_bookkeeping_end(ActorBookkeeping *bookkeeping)
 		elog(ERROR, "SPI_finish failed");
 }
 
+/* settings of a session that our statements do not take from it */
+typedef struct PlanSettings
+{
+	bool		seqscan;
+	bool		bitmapscan;
+	bool		indexscan;
+	bool		indexonlyscan;
+	bool		nestloop;
+	bool		jit;
+	bool		print_parse;
+	bool		print_rewritten;
+	bool		print_plan;
+} PlanSettings;
+
+/*
+ * Whoever has other plans in mind for statements of his own must not make ours
+ * slow, or have them compiled or printed each time.  These are the variables
+ * themselves: no user code runs meanwhile, and settings cost more.
+ */
+static void
+plan_settings_begin(PlanSettings *saved)
+{
+	saved->seqscan = enable_seqscan;
+	saved->bitmapscan = enable_bitmapscan;
+	saved->indexscan = enable_indexscan;
+	saved->indexonlyscan = enable_indexonlyscan;
+	saved->nestloop = enable_nestloop;
+	saved->jit = jit_enabled;
+	saved->print_parse = Debug_print_parse;
+	saved->print_rewritten = Debug_print_rewritten;
+	saved->print_plan = Debug_print_plan;
+	enable_seqscan = jit_enabled = false;
+	enable_bitmapscan = enable_indexscan = enable_indexonlyscan = enable_nestloop = true;
+	Debug_print_parse = Debug_print_rewritten = Debug_print_plan = false;
+}
+
+static void
+plan_settings_end(const PlanSettings *saved)
+{
+	enable_seqscan = saved->seqscan;
+	enable_bitmapscan = saved->bitmapscan;
+	enable_indexscan = saved->indexscan;
+	enable_indexonlyscan = saved->indexonlyscan;
+	enable_nestloop = saved->nestloop;
+	jit_enabled = saved->jit;
+	Debug_print_parse = saved->print_parse;
+	Debug_print_rewritten = saved->print_rewritten;
+	Debug_print_plan = saved->print_plan;
+}
+
 /*
  * Prepares a statement when it is used for the first time in this backend.
  */
 static void
 prepare_query(ActorQuery *query)
 {
-	SPIPlanPtr	plan;
+	SPIPlanPtr volatile plan = NULL;
+	PlanSettings saved;
 
 	if (query->plan != NULL)
 		return;
 	Assert(query->nargs <= ACTOR_QUERY_MAX_ARGS);
-	plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
-							  query->generic ? CURSOR_OPT_GENERIC_PLAN : 0);
+	plan_settings_begin(&saved);
+	PG_TRY();
+	{
+		plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
+								  query->generic ? CURSOR_OPT_GENERIC_PLAN : 0);
+	}
+	PG_FINALLY();
+	{
+		plan_settings_end(&saved);
+	}
+	PG_END_TRY();
 	if (plan == NULL)
 		elog(ERROR, "could not prepare \"%s\": %s",
 			 query->sql, SPI_result_code_string(SPI_result));
@@ -436,13 +501,11 @@ static int
 execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only)
 {
 	volatile int result = 0;
-	bool		saved = enable_seqscan;
-	bool		saved_bitmapscan = enable_bitmapscan;
+	PlanSettings saved;
 
-	/* the variables themselves: no user code runs, and settings cost more */
+	plan_settings_begin(&saved);
 	PG_TRY();
 	{
-		enable_seqscan = false;
 		/* a plan for all values would rather sort what an index has in order */
 		if (query->generic)
 			enable_bitmapscan = false;
@@ -450,8 +513,7 @@ execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only
 	}
 	PG_FINALLY();
 	{
-		enable_seqscan = saved;
-		enable_bitmapscan = saved_bitmapscan;
+		plan_settings_end(&saved);
 	}
 	PG_END_TRY();
 	return result;

@@ -3,11 +3,13 @@
  * register.c
  *		Registering and unregistering actor types.
  *
- * Registering and unregistering lock actor.type against each other.
- * Unregistering also takes the lock of the type, which everybody shares who
- * writes rows of its actors; see type_lock.c.
+ * Registrations of the same type, or of the same schema, wait for each other;
+ * others do not, so that one that is left open holds up nobody else.
+ * Unregistering counts as one, and also takes the lock of the type, which
+ * everybody shares who writes rows of its actors; see type_lock.c.
  *
- * Lock order: the locks of the type, then actor.type, then rows.
+ * Lock order: the locks of the type, the registration of the type, that of the
+ * schema, then rows.
  *
  * IDENTIFICATION
  *		src/type/register.c
@@ -24,9 +26,9 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/syscache.h"
 
 #include "base/base.h"
@@ -235,6 +237,49 @@ check_schema(const char *name, Oid *owner)
 	return schema;
 }
 
+/* a name that is registered, and of what */
+typedef struct Registration
+{
+	const char *what;
+	text	   *name;
+} Registration;
+
+static void
+wait_for_registration(const void *arg)
+{
+	const Registration *registration = arg;
+
+	(void) actor_lock(ACTOR_LOCK_REGISTRATION,
+					  actor_hash_slice(registration->name, registration->what[0]),
+					  ExclusiveLock, true);
+}
+
+/*
+ * Keeps others from registering a type, and anything over a schema, until the
+ * transaction ends.  Waits for those who do at most for actor.call_timeout, and
+ * raises lock_not_available then.  What was known before may be out of date.
+ */
+static void
+lock_registration(text *type, const NameData *schema_name)
+{
+	Registration registrations[2] = {
+		{"actor type", type},
+		{"schema", cstring_to_text(NameStr(*schema_name))}
+	};
+
+	for (int i = 0; i < lengthof(registrations); i++)
+		if (!actor_lock_within(actor_call_timeout_default, wait_for_registration,
+							   &registrations[i]))
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("%s \"%s\" was not free to be registered within %d ms",
+							registrations[i].what, text_to_cstring(registrations[i].name),
+							actor_call_timeout_default),
+					 errdetail("Another transaction has registered or unregistered it and is not over."),
+					 errhint("\"%s\" limits the wait.", "actor.call_timeout")));
+	AcceptInvalidationMessages();
+}
+
 /*
  * Refuses to bind one schema to two types.
  */
@@ -279,8 +324,8 @@ notice_public_schema(Oid schema, const char *name)
  *		Registers a type over a schema, or replaces its whole configuration.
  *
  * Raises undefined_schema, insufficient_privilege, invalid_parameter_value,
- * duplicate_object, reserved_name.  Locks actor.type against other
- * registrations until the transaction ends.
+ * duplicate_object, reserved_name, lock_not_available.  Other registrations of
+ * the type or over the schema wait until the transaction ends.
  */
 void
 actor_type_register(text *type, const NameData *schema_name, const ActorTypeOptions *options)
@@ -296,7 +341,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	schema = check_schema(NameStr(*schema_name), &owner);
 	PreventCommandIfReadOnly("actor_register()");
 
-	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	/* a stranger is refused then, and gives it back with that */
+	lock_registration(type, schema_name);
 	actor_type_require_register(type, schema);
 	check_schema_free(type, schema_name);
 	actor_role_use(owner, &owner_name);
@@ -419,6 +465,7 @@ actor_unregister(PG_FUNCTION_ARGS)
 	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {PointerGetDatum(type)};
+	NameData	schema_name;
 
 	if (PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -441,7 +488,8 @@ actor_unregister(PG_FUNCTION_ARGS)
 		actor_callback_drain(type);
 	}
 	actor_type_lock(type);
-	LockRelationOid(actor_catalog_relation("type"), ShareRowExclusiveLock);
+	actor_type_schema(type, &schema_name);
+	lock_registration(type, &schema_name);
 	/* that may have taken its time */
 	actor_type_require_owner(type);
 	clear_type_data(type, PG_GETARG_BOOL(1));
