@@ -176,6 +176,8 @@ extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attrib
 #define actor_insert_index_tuples_once(result, slot, estate, conflict, arbiters) \
 	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), \
 						  (arbiters), false)
+#define actor_insert_new_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL, false)
 #else
 #define ActorUpdatedIndexes bool
 #define actor_insert_index_tuples(result, slot, estate, updated) \
@@ -183,6 +185,8 @@ extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attrib
 #define actor_insert_index_tuples_once(result, slot, estate, conflict, arbiters) \
 	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), \
 						  (arbiters))
+#define actor_insert_new_index_tuples(result, slot, estate) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
 #endif
 #if PG_VERSION_NUM >= 180000
 #define actor_has_generated(constr) \

@@ -85,6 +85,29 @@ static ActorQuery insert_reserved = {
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
+/* columns of actor.message */
+enum
+{
+	ROW_TYPE,
+	ROW_ID,
+	ROW_MESSAGE_ID,
+	ROW_METHOD,
+	ROW_PAYLOAD,
+	ROW_DUE_AT,
+	ROW_NEXT_TRY_AT,
+	ROW_QUEUED,
+	ROW_ATTEMPT,
+	ROW_DEFERRALS,
+	ROW_ROLE_NAME,
+	ROW_SENT_AT,
+	ROW_LAST_ERROR,
+	ROW_TRACEPARENT,
+	ROW_COUNT
+};
+
+static ActorTable message_table = {"message"};
+static ActorTable message_ids = {"message_message_id_seq"};
+
 static ActorQuery read_role = {
 	"SELECT role_name FROM actor.message"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
@@ -118,6 +141,34 @@ due_instant(FunctionCallInfo fcinfo, TimestampTz now)
 }
 
 /*
+ * Inserts a message without a statement; false if it takes one.
+ */
+static bool
+insert_directly(const Datum *values, const char *nulls)
+{
+	static const int column_of[] = {
+		[COL_TYPE] = ROW_TYPE,[COL_ID] = ROW_ID,[COL_METHOD] = ROW_METHOD,
+		[COL_PAYLOAD] = ROW_PAYLOAD,[COL_DUE_AT] = ROW_DUE_AT,
+		[COL_NEXT_TRY_AT] = ROW_NEXT_TRY_AT,[COL_QUEUED] = ROW_QUEUED,
+		[COL_ROLE_NAME] = ROW_ROLE_NAME,[COL_SENT_AT] = ROW_SENT_AT,
+		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
+	};
+	Datum		row[ROW_COUNT];
+	bool		isnull[ROW_COUNT] = {false};
+
+	for (int i = 0; i < COL_COUNT; i++)
+	{
+		row[column_of[i]] = values[i];
+		isnull[column_of[i]] = nulls[i] == 'n';
+	}
+	row[ROW_ATTEMPT] = Int32GetDatum(1);
+	row[ROW_DEFERRALS] = Int32GetDatum(0);
+	row[ROW_LAST_ERROR] = (Datum) 0;
+	isnull[ROW_LAST_ERROR] = true;
+	return actor_direct_insert(&message_table, row, isnull, ROW_COUNT, false);
+}
+
+/*
  * Inserts the row of a message that a role sends now, with the traceparent of
  * now, and wakes the workers.
  * The id is 0 for a message that has none yet.
@@ -134,6 +185,11 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	char		nulls[COL_COUNT];
 	bool		isnull;
 
+	/* the transaction first, then its id and the clock: see look.c */
+	(void) GetTopTransactionId();
+	if (message_id == 0)
+		message_id = actor_direct_nextval(&message_ids);
+
 	memset(nulls, ' ', sizeof(nulls));
 	values[COL_TYPE] = PointerGetDatum(actor->type);
 	values[COL_ID] = PointerGetDatum(actor->id);
@@ -142,17 +198,20 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	nulls[COL_PAYLOAD] = payload == NULL ? 'n' : ' ';
 	values[COL_DUE_AT] = TimestampTzGetDatum(due_at);
 	values[COL_NEXT_TRY_AT] = TimestampTzGetDatum(next_try_at);
-	values[COL_QUEUED] = BoolGetDatum(due_at <= now);
+	values[COL_QUEUED] = BoolGetDatum(due_at <= GetCurrentTimestamp());
 	values[COL_ROLE_NAME] = NameGetDatum(role_name);
 	values[COL_SENT_AT] = TimestampTzGetDatum(now);
 	values[COL_TRACEPARENT] = PointerGetDatum(traceparent);
 	nulls[COL_TRACEPARENT] = traceparent == NULL ? 'n' : ' ';
 	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
-	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(message_id == 0 ? &insert_message : &insert_reserved,
-						  values, nulls);
-	message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
+	if (message_id == 0 || !insert_directly(values, nulls))
+	{
+		actor_bookkeeping_begin(&bookkeeping);
+		actor_query_write_one(message_id == 0 ? &insert_message : &insert_reserved,
+							  values, nulls);
+		message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
+		actor_bookkeeping_end(&bookkeeping);
+	}
 	actor_wake_at(next_try_at);
 	return message_id;
 }
@@ -202,6 +261,8 @@ actor_send(PG_FUNCTION_ARGS)
 	actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
 	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type))))
 		schema = actor_check_method(actor.type, method);
+	/* before an id is drawn for it: see look.c */
+	(void) GetTopTransactionId();
 	if (request_id != NULL &&
 		!actor_request_reserve(&actor, request_id, method, payload, &message_id))
 		PG_RETURN_INT64(message_id);

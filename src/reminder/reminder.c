@@ -332,7 +332,7 @@ insert_directly(const Datum *values, const char *nulls)
 	isnull[ROW_LAST_ERROR] = isnull[ROW_RETRY_OF] = true;
 	row[ROW_TRACEPARENT] = values[COL_TRACEPARENT];
 	isnull[ROW_TRACEPARENT] = nulls[COL_TRACEPARENT] == 'n';
-	return actor_direct_insert(&reminder_table, row, isnull, ROW_COUNT);
+	return actor_direct_insert(&reminder_table, row, isnull, ROW_COUNT, true);
 }
 
 /*

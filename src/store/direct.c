@@ -35,7 +35,9 @@
 #include "access/xlog.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "commands/sequence.h"
 #include "executor/executor.h"
+#include "nodes/primnodes.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
@@ -74,6 +76,17 @@ is_plain_to_write(Relation relation)
 		(constr == NULL || (constr->num_check == 0 && !actor_has_generated(constr)));
 }
 
+static Oid
+find_oid(ActorTable *table)
+{
+	if (table->generation != actor_catalog_generation())
+	{
+		table->oid = actor_catalog_relation(table->name);
+		table->generation = actor_catalog_generation();
+	}
+	return table->oid;
+}
+
 /*
  * Opens a table, or returns NULL if it is not a plain one.  The lock is kept
  * until the transaction ends, as that of a statement is.
@@ -83,12 +96,7 @@ open_plain(ActorTable *table, LOCKMODE lockmode)
 {
 	Relation	relation;
 
-	if (table->generation != actor_catalog_generation())
-	{
-		table->oid = actor_catalog_relation(table->name);
-		table->generation = actor_catalog_generation();
-	}
-	if (!OidIsValid(table->oid))
+	if (!OidIsValid(find_oid(table)))
 		return NULL;
 	relation = try_relation_open(table->oid, lockmode);
 	if (relation != NULL && !is_plain(relation))
@@ -337,7 +345,8 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 #define LOOK_FIRST	32
 
 /*
- * Whether a row of these columns is what an INSERT of them would write.
+ * Whether a row of these columns is what an INSERT of them would write.  The
+ * caller has drawn the number of an identity.
  */
 static bool
 takes_row(Relation relation, const bool *isnull, int ncolumns)
@@ -351,8 +360,7 @@ takes_row(Relation relation, const bool *isnull, int ncolumns)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
 
-		if (attribute->attisdropped || attribute->attidentity != '\0' ||
-			(attribute->attnotnull && isnull[i]))
+		if (attribute->attisdropped || (attribute->attnotnull && isnull[i]))
 			return false;
 	}
 	return true;
@@ -441,6 +449,26 @@ begin_insertion(Relation relation)
 }
 
 /*
+ * Whether the rows of a partial index are told by columns alone.
+ */
+static bool
+asks_for_columns(List *predicate)
+{
+	ListCell   *cell;
+
+	foreach(cell, predicate)
+	{
+		Node	   *clause = lfirst(cell);
+
+		if (IsA(clause, BoolExpr) && ((BoolExpr *) clause)->boolop == NOT_EXPR)
+			clause = linitial(((BoolExpr *) clause)->args);
+		if (!IsA(clause, Var))
+			return false;
+	}
+	return true;
+}
+
+/*
  * Whether no index has anything in it that counts on the end of a statement:
  * functions, or what an access method has kept, which refers to the index while
  * it is open.
@@ -452,7 +480,7 @@ has_simple_indexes(const ResultRelInfo *result)
 	{
 		const IndexInfo *index = result->ri_IndexRelationInfo[i];
 
-		if (index->ii_Expressions != NIL || index->ii_Predicate != NIL ||
+		if (index->ii_Expressions != NIL || !asks_for_columns(index->ii_Predicate) ||
 			index->ii_AmCache != NULL)
 			return false;
 	}
@@ -507,23 +535,36 @@ insert_unless_there(Relation relation, Oid primary_key, TupleTableSlot *slot,
 }
 
 /*
- * The same.  Nobody looks before while many new rows come in a row.
+ * Inserts a row whose key no other one should have.
+ */
+static void
+insert_new(Relation relation, TupleTableSlot *slot, Insertion *insertion)
+{
+	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
+	(void) actor_insert_new_index_tuples(insertion->result, slot, insertion->estate);
+}
+
+/*
+ * Either of these.  Nobody looks before while many new rows come in a row.
  */
 static bool
-insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot)
+insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot, bool unless_there)
 {
 	static int	look_first = LOOK_FIRST;
 	ActorBookkeeping bookkeeping;
 	Insertion  *volatile insertion;
-	bool		inserted;
+	volatile bool inserted = true;
 
 	/* for functions of indexes, as above */
 	actor_identity_begin(&bookkeeping);
 	insertion = begin_insertion(relation);
 	PG_TRY();
 	{
-		inserted = insert_unless_there(relation, primary_key, slot, insertion,
-									   look_first > 0);
+		if (unless_there)
+			inserted = insert_unless_there(relation, primary_key, slot, insertion,
+										   look_first > 0);
+		else
+			insert_new(relation, slot, insertion);
 	}
 	PG_CATCH();
 	{
@@ -536,7 +577,8 @@ insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot)
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	look_first = inserted ? Max(look_first - 1, 0) : LOOK_FIRST;
+	if (unless_there)
+		look_first = inserted ? Max(look_first - 1, 0) : LOOK_FIRST;
 	end_insertion(insertion);
 	actor_identity_end(&bookkeeping);
 	return inserted;
@@ -544,13 +586,15 @@ insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot)
 
 /*
  * actor_direct_insert
- *		Inserts a row, of all columns, unless there is one with its primary key.
+ *		Inserts a row, of all columns; if that is wanted, unless there is one with
+ *		its primary key.
  *
  * Returns false, and has done nothing, if there is, or if it takes a statement
- * to insert it.
+ * to insert it.  Otherwise raises unique_violation if there is one.
  */
 bool
-actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, int ncolumns)
+actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, int ncolumns,
+					bool unless_there)
 {
 	Relation	relation;
 	Oid			primary_key;
@@ -574,11 +618,23 @@ actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, 
 		/* as SPI does before a statement, and after it */
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
-		inserted = insert_row(relation, primary_key, slot);
+		inserted = insert_row(relation, primary_key, slot, unless_there);
 		PopActiveSnapshot();
 		CommandCounterIncrement();
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	relation_close(relation, NoLock);
 	return inserted;
+}
+
+/*
+ * actor_direct_nextval
+ *		Draws the next number of a sequence, whoever may use it; 0 if there is
+ *		none.
+ */
+int64
+actor_direct_nextval(ActorTable *sequence)
+{
+	actor_catalog_require();
+	return OidIsValid(find_oid(sequence)) ? nextval_internal(sequence->oid, false) : 0;
 }

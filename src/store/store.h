@@ -125,6 +125,7 @@ extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
 extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 											 const ActorColumn *columns, int ncolumns);
 extern bool actor_direct_insert(ActorTable *table, const Datum *values,
-								const bool *isnull, int ncolumns);
+								const bool *isnull, int ncolumns, bool unless_there);
+extern int64 actor_direct_nextval(ActorTable *sequence);
 
 #endif							/* ACTOR_STORE_H */
