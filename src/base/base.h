@@ -14,6 +14,7 @@
 #include "fmgr.h"
 #include "storage/lock.h"
 #include "portability/instr_time.h"
+#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/snapshot.h"
 #include "utils/timestamp.h"
@@ -71,6 +72,7 @@ extern text *actor_text_argument(FunctionCallInfo fcinfo, int number,
 extern void actor_ref_arguments(ActorRef *actor, FunctionCallInfo fcinfo);
 extern void actor_ref_init(ActorRef *actor, text *type, text *id);
 extern bool actor_ref_equal(const ActorRef *a, const ActorRef *b);
+extern HTAB *actor_ref_table(const char *name, HASHCTL *ctl);
 extern bool actor_text_equal(const text *a, const text *b);
 extern bool actor_text_is(const text *value, const char *string);
 

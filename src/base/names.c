@@ -115,3 +115,33 @@ actor_ref_equal(const ActorRef *a, const ActorRef *b)
 	return a->hash == b->hash &&
 		actor_text_equal(a->id, b->id) && actor_text_equal(a->type, b->type);
 }
+
+static uint32
+hash_ref(const void *key, Size keysize)
+{
+	uint64		hash = ((const ActorRef *) key)->hash;
+
+	return (uint32) (hash ^ (hash >> 32));
+}
+
+static int
+match_refs(const void *a, const void *b, Size keysize)
+{
+	return actor_ref_equal(a, b) ? 0 : 1;
+}
+
+/*
+ * actor_ref_table
+ *		Makes a hash table of entries that begin with the actor they are about, whose
+ *		size and memory context are given.  The texts of a key must last as long
+ *		as the entry.
+ */
+HTAB *
+actor_ref_table(const char *name, HASHCTL *ctl)
+{
+	ctl->keysize = sizeof(ActorRef);
+	ctl->hash = hash_ref;
+	ctl->match = match_refs;
+	return hash_create(name, 64, ctl,
+					   HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+}

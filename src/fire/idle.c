@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "base/base.h"
 #include "time/time.h"
@@ -130,20 +131,21 @@ typedef struct OwnerMemory
 
 static HTAB *owners = NULL;
 
-/* hashes of the actors that are passed over until the next look is over */
+/* the actors that are passed over until the next look is over, and their texts */
 static HTAB *passed_over = NULL;
+static MemoryContext passed_over_context = NULL;
 
 /* the grid -------------------------------------------------------------- */
 
 static HTAB *
-make_memory(const char *name, Size keysize, Size entrysize)
+make_owners(void)
 {
 	HASHCTL		ctl;
 
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = keysize;
-	ctl.entrysize = entrysize;
-	return hash_create(name, 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	ctl.keysize = sizeof(NameData);
+	ctl.entrysize = sizeof(OwnerMemory);
+	return hash_create("owners of idle actors", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 }
 
 static OwnerMemory *
@@ -153,7 +155,7 @@ remember(const NameData *owner)
 	bool		found;
 
 	if (owners == NULL)
-		owners = make_memory("owners of idle actors", sizeof(NameData), sizeof(OwnerMemory));
+		owners = make_owners();
 	memory = hash_search(owners, owner, HASH_ENTER, &found);
 	if (!found)
 		memory->looked_at = 0;
@@ -181,8 +183,9 @@ void
 actor_idle_looked(const NameData *owner)
 {
 	remember(owner)->looked_at = GetCurrentTimestamp();
-	if (passed_over != NULL)
-		hash_destroy(passed_over);
+	if (passed_over == NULL)
+		return;
+	MemoryContextDelete(passed_over_context);
 	passed_over = NULL;
 }
 
@@ -289,7 +292,7 @@ scan_type(List *result, const ActorType *type, text *name, int limit)
 		due->next_try_at = actor_idle_limit(type, due->scheduled_at);
 		due->attempt = 1;
 		if (passed_over == NULL ||
-			hash_search(passed_over, &due->actor.hash, HASH_FIND, NULL) == NULL)
+			hash_search(passed_over, &due->actor, HASH_FIND, NULL) == NULL)
 			result = lappend(result, due);
 		MemoryContextSwitchTo(old);
 	}
@@ -337,9 +340,28 @@ actor_idle_scan(const NameData *owner, int limit)
 static void
 pass_over(const ActorRef *actor)
 {
+	ActorRef	copy = *actor;
+	MemoryContext old;
+
 	if (passed_over == NULL)
-		passed_over = make_memory("busy idle actors", sizeof(uint64), sizeof(uint64));
-	(void) hash_search(passed_over, &actor->hash, HASH_ENTER, NULL);
+	{
+		HASHCTL		ctl;
+
+		memset(&ctl, 0, sizeof(ctl));
+		ctl.entrysize = sizeof(ActorRef);
+		ctl.hcxt = passed_over_context = AllocSetContextCreate(TopMemoryContext,
+															   "busy idle actors",
+															   ALLOCSET_SMALL_SIZES);
+		passed_over = actor_ref_table("busy idle actors", &ctl);
+	}
+	if (hash_search(passed_over, actor, HASH_FIND, NULL) != NULL)
+		return;
+	/* the texts first, which the entry needs from its beginning */
+	old = MemoryContextSwitchTo(passed_over_context);
+	copy.type = (text *) pg_detoast_datum_copy((struct varlena *) actor->type);
+	copy.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
+	MemoryContextSwitchTo(old);
+	(void) hash_search(passed_over, &copy, HASH_ENTER, NULL);
 }
 
 /*
