@@ -48,10 +48,10 @@ typedef struct Claim
 	text	   *traceparent;	/* NULL: none */
 } Claim;
 
-/* a queue among what is due; the hash of the actor is enough of a name here */
+/* a queue among what is due */
 typedef struct Queue
 {
-	uint64		actor;			/* hash key */
+	ActorRef	actor;			/* hash key, compared in full */
 	ActorQueueGuard guard;
 } Queue;
 
@@ -76,11 +76,15 @@ static ActorQuery claim_message = {
 
 /* only if it is the first of the queue, and all that are due have joined that */
 static ActorQuery claim_first = {
-	CLAIM_MESSAGE(" AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
-				  "  AND queued AND message_id OPERATOR(pg_catalog.<) $3)"
+	CLAIM_MESSAGE(" AND (queued OR due_at OPERATOR(pg_catalog.>) $9)"
 				  " AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
-				  "  AND NOT queued AND due_at OPERATOR(pg_catalog.<=) $7)"),
-	7, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID, TIMESTAMPTZOID}
+				  "  AND queued AND message_id OPERATOR(pg_catalog.>=) $8"
+				  "  AND message_id OPERATOR(pg_catalog.<) $3)"
+				  " AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
+				  "  AND NOT queued AND due_at OPERATOR(pg_catalog.>) $9"
+				  "  AND due_at OPERATOR(pg_catalog.<=) $7)"),
+	9, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID, TIMESTAMPTZOID,
+	INT8OID, TIMESTAMPTZOID}
 };
 
 static ActorQuery retry_message = {
@@ -135,11 +139,9 @@ actor_messages_hide(List *due_list)
 	ListCell   *cell;
 
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(uint64);
 	ctl.entrysize = sizeof(Queue);
 	ctl.hcxt = CurrentMemoryContext;
-	queues = hash_create("queues of messages", 64, &ctl,
-						 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	queues = actor_ref_table("queues of messages", &ctl);
 	foreach(cell, due_list)
 	{
 		ActorDue   *due = lfirst(cell);
@@ -149,7 +151,7 @@ actor_messages_hide(List *due_list)
 		CHECK_FOR_INTERRUPTS();
 		if (due->kind != DUE_MESSAGE)
 			continue;
-		queue = hash_search(queues, &due->actor.hash, HASH_ENTER, &found);
+		queue = hash_search(queues, &due->actor, HASH_ENTER, &found);
 		if (!found)
 			memset(&queue->guard, 0, sizeof(queue->guard));
 		hidden += actor_queue_hide_or_guard(&queue->guard, &due->actor, message_id_of(due));
@@ -162,25 +164,31 @@ actor_messages_hide(List *due_list)
 
 /*
  * Locks the row and reads it into the current memory context; false if it is
- * locked or not as it was seen, or, if a time is given, others are before it
- * then.
+ * locked or not as it was seen, or, if a time and a look are given, others are
+ * before it then.
  */
 static bool
-claim(const ActorDue *due, const NameData *role, TimestampTz first_at, Claim *claimed)
+claim(const ActorDue *due, const NameData *role, TimestampTz first_at, const ActorLook *look,
+	  Claim *claimed)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ActorBookkeeping bookkeeping;
-	Datum		values[7];
+	Datum		values[9];
 	bool		found;
 
 	key_values(&due->actor, message_id_of(due), values);
 	values[3] = TimestampTzGetDatum(due->scheduled_at);
 	values[4] = Int32GetDatum(due->attempt);
 	values[5] = NameGetDatum(role);
-	values[6] = TimestampTzGetDatum(first_at);
+	if (look != NULL)
+	{
+		values[6] = TimestampTzGetDatum(first_at);
+		values[7] = Int64GetDatum(look->from.id);
+		values[8] = TimestampTzGetDatum(look->from.due_at);
+	}
 
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(first_at != 0 ? &claim_first : &claim_message, values, NULL) == 1;
+	found = actor_query_run(look != NULL ? &claim_first : &claim_message, values, NULL) == 1;
 	if (found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
@@ -200,18 +208,44 @@ claim(const ActorDue *due, const NameData *role, TimestampTz first_at, Claim *cl
 }
 
 /*
+ * Claims a message as the first of the queue, as of that time.
+ */
+static bool
+claim_as_first(const ActorDue *due, const NameData *role, const ActorFireMode *mode,
+			   TimestampTz now, Claim *claimed)
+{
+	int64		message_id = message_id_of(due);
+	ActorLook	look;
+
+	actor_look_begin(&look, &due->actor, message_id);
+	if (!claim(due, role, now, &look, claimed))
+		return false;
+	/* a time to come says nothing of what is sent until then */
+	actor_look_end(&look, &due->actor, message_id,
+				   mode->clock == 0 ? now : look.from.due_at);
+	return true;
+}
+
+/*
  * Called in the actor's turn for a message that cannot be claimed as the first
  * of the queue.  If others are before it, it is hidden, and has got on by that.
  */
 static ActorFiringResult
-stand_aside(const ActorDue *due)
+stand_aside(const ActorDue *due, TimestampTz now)
 {
 	int64		message_id = message_id_of(due);
 	int64		first;
 	TimestampTz next_try_at;
 
-	if (!actor_queue_first(&due->actor, &first, &next_try_at) || first > message_id)
-		return FIRING_BUSY;
+	if (!actor_queue_first(&due->actor, message_id, &first, &next_try_at) ||
+		first > message_id)
+	{
+		/* has the clock been set back? */
+		if (!actor_queue_is_delayed(&due->actor, message_id))
+			return FIRING_BUSY;
+		actor_look_forget(&due->actor);
+		return actor_queue_join(&due->actor, message_id, now) ? FIRING_SKIPPED : FIRING_BUSY;
+	}
 	/* cannot be; but then nobody would look at this queue again */
 	if (TIMESTAMP_IS_NOEND(next_try_at))
 		return actor_queue_show(&due->actor, first) > 0 ? FIRING_SKIPPED : FIRING_BUSY;
@@ -226,7 +260,7 @@ put_off(const ActorDue *due, const NameData *role)
 {
 	Claim		claimed;
 
-	if (!claim(due, role, 0, &claimed))
+	if (!claim(due, role, 0, NULL, &claimed))
 		return FIRING_BUSY;
 	actor_queue_put_off(&due->actor, message_id_of(due));
 	return FIRING_SKIPPED;
@@ -341,9 +375,10 @@ actor_message_fire(const ActorDue *due, const NameData *role, const ActorFireMod
 		default:
 			break;
 	}
-	if (!claim(due, role, now, &claimed) &&
-		!(actor_queue_join(&due->actor, now) && claim(due, role, now, &claimed)))
-		return stand_aside(due);
+	if (!claim_as_first(due, role, mode, now, &claimed) &&
+		!(actor_queue_join(&due->actor, message_id_of(due), now) &&
+		  claim_as_first(due, role, mode, now, &claimed)))
+		return stand_aside(due, now);
 
 	cause.kind = actor_due_word(due->kind);
 	cause.name = due->name;
@@ -378,7 +413,7 @@ actor_message_failed(const ActorDue *due, const NameData *role, ErrorData *error
 	Claim		claimed;
 	int			nestlevel;
 
-	if (!claim(due, role, 0, &claimed))
+	if (!claim(due, role, 0, NULL, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
@@ -398,7 +433,7 @@ actor_message_give_up(const ActorDue *due, const NameData *role, ErrorData *erro
 	int			nestlevel;
 
 	if (!actor_turn_try_enter(&due->actor, NULL) ||
-		!claim(due, role, 0, &claimed))
+		!claim(due, role, 0, NULL, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	give_up(due, &claimed, role, error);

@@ -13,6 +13,40 @@
 
 #include "base/base.h"
 
+/* look.c */
+
+/* before it nothing is queued, and nothing is due that has not joined */
+typedef struct ActorPlace
+{
+	int64		id;
+	TimestampTz due_at;
+} ActorPlace;
+
+typedef struct ActorQueueMemory ActorQueueMemory;
+
+/* a look at a queue; only "from" is for others */
+typedef struct ActorLook
+{
+	ActorPlace	from;
+	int64		seen_id;
+	bool		remembers;
+	const ActorQueueMemory *memory; /* that it begins with; NULL: none */
+	uint64		generation;
+	uint64		joined;
+	TimestampTz began_at;
+	TransactionId next;
+	TransactionId xmin;
+	TransactionId xmax;
+	int			nrunning;
+	TransactionId *running;
+} ActorLook;
+
+extern void actor_look_begin(ActorLook *look, const ActorRef *actor, int64 message_id);
+extern void actor_look_end(ActorLook *look, const ActorRef *actor, int64 first_id,
+						   TimestampTz due_at);
+extern void actor_look_joining(const ActorRef *actor);
+extern void actor_look_forget(const ActorRef *actor);
+
 /* queue.c */
 
 /* who guards what is hidden of a queue; all zero: nobody yet */
@@ -23,9 +57,10 @@ typedef struct ActorQueueGuard
 	bool		hidden;
 } ActorQueueGuard;
 
-extern bool actor_queue_first(const ActorRef *actor, int64 *message_id,
+extern bool actor_queue_first(const ActorRef *actor, int64 seen_id, int64 *message_id,
 							  TimestampTz *next_try_at);
-extern bool actor_queue_join(const ActorRef *actor, TimestampTz now);
+extern bool actor_queue_join(const ActorRef *actor, int64 seen_id, TimestampTz now);
+extern bool actor_queue_is_delayed(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_show(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_hide(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_hide_from(const ActorRef *actor, int64 message_id);

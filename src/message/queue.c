@@ -26,13 +26,16 @@
  *	  hidden, and is shown itself.
  * 3. A message leaves the queue only in the actor's turn.  Who removes it has a
  *	  lock on its row first, then looks, on a new snapshot, at the one that
- *	  follows it, and shows that if it is hidden.
+ *	  follows it, and shows that if it is hidden.  Only one that is not the first
+ *	  needs no such look: the first one stays, as nobody else has the turn.
  *
  * By 2 and 3 whatever was hidden behind a message is seen by who removes it, and
  * by 3 not two of them are removed by different transactions at once.  A sender
  * that commits meanwhile has a message that is shown, by 1, so nothing is lost
  * between it and the delivery of what was the last message.  Hiding needs no
  * turn, and does not wait for locks.
+ *
+ * Where looks at a queue begin is in look.c.
  *
  * All messages of a paused actor are hidden when they are found, the first one,
  * too.  Resuming shows all that are hidden; see pause.c.
@@ -82,9 +85,10 @@
  */
 static ActorQuery lock_joining = {
 	"SELECT message_id FROM actor.message WHERE" OF_ACTOR
-	"   AND NOT queued AND due_at OPERATOR(pg_catalog.<=) $3"
-	" ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED",
-	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID}
+	"   AND NOT queued AND due_at OPERATOR(pg_catalog.>) $3"
+	"   AND due_at OPERATOR(pg_catalog.<=) $4"
+	" ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED",
+	5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 };
 
 static ActorQuery join_queue = {
@@ -94,8 +98,14 @@ static ActorQuery join_queue = {
 
 static ActorQuery read_first = {
 	"SELECT message_id, next_try_at FROM actor.message"
-	" WHERE" OF_ACTOR " AND queued ORDER BY message_id LIMIT 1",
-	2, {TEXTOID, TEXTOID}
+	" WHERE" OF_ACTOR " AND queued AND message_id OPERATOR(pg_catalog.>=) $3"
+	" ORDER BY message_id LIMIT 1",
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
+static ActorQuery read_delayed = {
+	"SELECT FROM actor.message" WHERE_KEY " AND NOT queued",
+	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
 static ActorQuery lock_shown = {
@@ -129,6 +139,11 @@ static ActorQuery hide_message = {
 	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
+static ActorQuery put_off_message = {
+	"UPDATE actor.message SET queued = true, next_try_at = " HIDDEN_AT WHERE_KEY,
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
 static ActorQuery show_window = {
 	"UPDATE actor.message SET next_try_at = due_at" IN_WINDOW
 	"   AND next_try_at OPERATOR(pg_catalog.=) " HIDDEN_AT,
@@ -137,6 +152,11 @@ static ActorQuery show_window = {
 
 static ActorQuery lock_message = {
 	"SELECT FROM actor.message" WHERE_KEY " FOR UPDATE",
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
+static ActorQuery delete_message = {
+	"DELETE FROM actor.message" WHERE_KEY,
 	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
@@ -176,16 +196,21 @@ run(ActorQuery *query, Datum *values)
 
 /*
  * actor_queue_first
- *		Finds the first message of a queue; false if it is empty.
+ *		Finds the first message of a queue, looking at it for a message that has
+ *		been seen; false if it is empty.
  */
 bool
-actor_queue_first(const ActorRef *actor, int64 *message_id, TimestampTz *next_try_at)
+actor_queue_first(const ActorRef *actor, int64 seen_id, int64 *message_id,
+				  TimestampTz *next_try_at)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+	ActorLook	look;
+	Datum		values[3];
 	bool		found;
 	bool		isnull;
 
+	actor_look_begin(&look, actor, seen_id);
+	key_values(actor, look.from.id, values);
 	actor_bookkeeping_begin(&bookkeeping);
 	found = actor_query_run(&read_first, values, NULL) > 0;
 	if (found)
@@ -194,15 +219,30 @@ actor_queue_first(const ActorRef *actor, int64 *message_id, TimestampTz *next_tr
 		*next_try_at = DatumGetTimestampTz(actor_query_result(0, 2, &isnull));
 	}
 	actor_bookkeeping_end(&bookkeeping);
+	actor_look_end(&look, actor, found ? *message_id : seen_id, look.from.due_at);
 	return found;
 }
 
 /*
+ * actor_queue_is_delayed
+ *		Whether a message has not joined the queue.
+ */
+bool
+actor_queue_is_delayed(const ActorRef *actor, int64 message_id)
+{
+	Datum		values[3];
+
+	key_values(actor, message_id, values);
+	return run(&read_delayed, values) > 0;
+}
+
+/*
  * Runs a statement that locks messages of an actor, and then one that writes for
- * each of them.  Returns how many.
+ * each of them.  If an actor is given, they join its queue by that.  Returns how
+ * many.
  */
 static uint64
-write_each(ActorQuery *lock, Datum *values, ActorQuery *write)
+write_each(ActorQuery *lock, Datum *values, const ActorRef *joining, ActorQuery *write)
 {
 	ActorBookkeeping bookkeeping;
 	SPITupleTable *locked;
@@ -212,6 +252,8 @@ write_each(ActorQuery *lock, Datum *values, ActorQuery *write)
 	actor_bookkeeping_begin(&bookkeeping);
 	rows = actor_query_run(lock, values, NULL);
 	locked = SPI_tuptable;
+	if (rows > 0 && joining != NULL)
+		actor_look_joining(joining);
 	for (uint64 i = 0; i < rows; i++)
 	{
 		bool		isnull;
@@ -226,19 +268,23 @@ write_each(ActorQuery *lock, Datum *values, ActorQuery *write)
 
 /*
  * actor_queue_join
- *		Lets the messages of an actor that have become due join its queue; false if
- *		there are none.  Needs no turn, and does not wait.
+ *		Lets the messages of an actor that have become due join its queue, looking at
+ *		it for a message that has been seen; false if there are none.  Needs no turn,
+ *		and does not wait.
  */
 bool
-actor_queue_join(const ActorRef *actor, TimestampTz now)
+actor_queue_join(const ActorRef *actor, int64 seen_id, TimestampTz now)
 {
-	Datum		values[4];
+	ActorLook	look;
+	Datum		values[5];
 
+	actor_look_begin(&look, actor, seen_id);
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
-	values[2] = TimestampTzGetDatum(now);
-	values[3] = Int64GetDatum(JOIN_MAX);
-	return write_each(&lock_joining, values, &join_queue) > 0;
+	values[2] = TimestampTzGetDatum(look.from.due_at);
+	values[3] = TimestampTzGetDatum(now);
+	values[4] = Int64GetDatum(JOIN_MAX);
+	return write_each(&lock_joining, values, actor, &join_queue) > 0;
 }
 
 /*
@@ -291,7 +337,7 @@ actor_queue_hide_from(const ActorRef *actor, int64 message_id)
 
 	key_values(actor, message_id, values);
 	values[3] = Int64GetDatum(end_of_window(actor, message_id, HIDE_MAX));
-	return write_each(&lock_window, values, &hide_message);
+	return write_each(&lock_window, values, NULL, &hide_message);
 }
 
 /*
@@ -306,8 +352,8 @@ actor_queue_hide(const ActorRef *actor, int64 message_id)
 	TimestampTz next_try_at;
 	Datum		values[3];
 
-	(void) actor_queue_join(actor, GetCurrentTimestamp());
-	if (!actor_queue_first(actor, &first, &next_try_at) || first >= message_id)
+	(void) actor_queue_join(actor, message_id, GetCurrentTimestamp());
+	if (!actor_queue_first(actor, message_id, &first, &next_try_at) || first >= message_id)
 		return 0;
 	key_values(actor, first, values);
 	if (run(&lock_shown, values) == 0)
@@ -350,15 +396,22 @@ actor_queue_remove_locked(const ActorRef *actor, int64 message_id)
 /*
  * actor_queue_remove
  *		Removes a message, in the actor's turn; false if there is none.
+ *
+ * If it is not the first one, that one stays, as nobody else has the turn, and
+ * whoever removes that shows what is hidden.
  */
 bool
 actor_queue_remove(const ActorRef *actor, int64 message_id)
 {
 	Datum		values[3];
+	int64		first;
+	TimestampTz next_try_at;
 
 	key_values(actor, message_id, values);
 	if (run(&lock_message, values) == 0)
 		return false;
+	if (actor_queue_first(actor, message_id, &first, &next_try_at) && first < message_id)
+		return run(&delete_message, values) > 0;
 	return actor_queue_remove_locked(actor, message_id);
 }
 
@@ -380,7 +433,7 @@ actor_queue_hide_or_guard(ActorQueueGuard *queue, const ActorRef *actor, int64 m
 		queue->hidden = true;
 		return actor_queue_hide_from(actor, message_id);
 	}
-	(void) actor_queue_join(actor, GetCurrentTimestamp());
+	(void) actor_queue_join(actor, message_id, GetCurrentTimestamp());
 	key_values(actor, message_id, values);
 	queue->guarded = run(&lock_shown, values) > 0;
 	queue->guard = message_id;
@@ -397,6 +450,8 @@ actor_queue_put_off(const ActorRef *actor, int64 message_id)
 {
 	Datum		values[3];
 
+	/* it is due, and has joined when it is shown again */
+	actor_look_joining(actor);
 	key_values(actor, message_id, values);
-	(void) run(&hide_message, values);
+	(void) run(&put_off_message, values);
 }

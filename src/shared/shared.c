@@ -65,6 +65,8 @@ actor_shared_attach(void)
 		ConditionVariableInit(&actor_shared->worker_ended);
 		for (int i = 0; i < ACTOR_TURN_CLOSED_COUNT; i++)
 			ConditionVariableInit(&actor_shared->turn_closed[i]);
+		for (int i = 0; i < ACTOR_JOINED_COUNT; i++)
+			pg_atomic_init_u64(&actor_shared->joined[i], 0);
 		pg_atomic_init_u64(&actor_shared->complained_slots, 0);
 		pg_atomic_init_u64(&actor_shared->complained_workers, 0);
 		actor_shared->executors = (ActorExecutor *)

@@ -163,6 +163,8 @@ typedef struct ActorHold
 
 /* number of condition variables of open turns, which are found by a hash */
 #define ACTOR_TURN_CLOSED_COUNT	64
+/* number of counts of messages that have joined a queue, found by a hash */
+#define ACTOR_JOINED_COUNT	256
 
 typedef struct ActorShared
 {
@@ -173,6 +175,7 @@ typedef struct ActorShared
 	int			schedulers_wanted;	/* databases that wait for one to leave */
 	ConditionVariable worker_ended;
 	ConditionVariable turn_closed[ACTOR_TURN_CLOSED_COUNT]; /* see lease.c */
+	pg_atomic_uint64 joined[ACTOR_JOINED_COUNT];	/* see look.c */
 	int			ndatabases;		/* slots that have ever been used */
 	int			nslots;			/* of each array but the databases */
 
