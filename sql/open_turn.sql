@@ -132,6 +132,14 @@ SELECT * FROM refusal(format($$ SELECT actor_invoke('door', 'a', 'add', reentran
 SELECT * FROM refusal(format($$ SELECT actor_invoke('door', 'c', 'add', reentrancy_id => %L) $$, :'a'));
 SELECT * FROM refusal(format($$ SELECT actor_invoke('door', 'new', 'add', reentrancy_id => %L) $$, :'a'));
 SELECT * FROM refusal(format($$ SELECT actor_invoke('wall', 'a', 'add', reentrancy_id => %L) $$, :'a'));
+-- an id makes the call a part of the chain, also where no turn is open: what it
+-- calls enters the turn that the chain has open
+BEGIN;
+SELECT actor_invoke('door', 'c', 'relay', '["a", "add"]', :'a') IS NOT NULL AS entered,
+       actor_invoke('door', 'c', 'chain', NULL, :'a')::text = to_json(:'a'::text)::text AS same_chain;
+-- but a turn that was entered as one chain is not waited for as another
+SELECT * FROM refusal(format($$ SELECT actor_invoke('door', 'a', 'add', reentrancy_id => %L) $$, :'b'));
+ROLLBACK;
 SELECT * FROM refusal($$ SELECT actor_open_turn('door', 'a') $$);
 SELECT * FROM refusal($$ SELECT actor_set_timer('door', 'a', 'add', '1h') $$);
 -- nested, at once

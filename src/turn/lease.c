@@ -16,6 +16,10 @@
  *	 open --time is over--> closed
  *	 open --crash, restart, failover--> closed, since the actor is not active
  *
+ * An id that is not that of the open turn only tells which chain a call belongs
+ * to: it enters a turn that is not open, and waits for one that is open to
+ * another chain.
+ *
  * A transaction that has entered stays in, whether it closes the turn or the
  * time is over, until it ends.
  *
@@ -148,16 +152,6 @@ actor_lease_refuse_open(const ActorRef *actor, const text *method)
 			 errhint("It ends with actor_close_turn(), or when its time is over.")));
 }
 
-static void
-refuse_id(const ActorRef *actor, const text *method)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("reentrancy id fits no open turn of actor \"%s\" of type \"%s\"",
-					text_to_cstring(actor->id), text_to_cstring(actor->type)),
-			 errdetail("Call chain: %s.", actor_call_chain_text(actor, method))));
-}
-
 /*
  * Whether a call that brings an id, or belongs to the running chain, belongs
  * to the one that has opened the turn.
@@ -166,14 +160,6 @@ static bool
 admits(const ActorActivation *activation, const pg_uuid_t *id)
 {
 	return same_id(&activation->reentrancy_id, id != NULL ? id : actor_chain_id());
-}
-
-static void
-refuse(const ActorRef *actor, const text *method, const pg_uuid_t *id)
-{
-	if (id != NULL)
-		refuse_id(actor, method);
-	actor_lease_refuse_open(actor, method);
 }
 
 /* waiting --------------------------------------------------------------- */
@@ -336,9 +322,7 @@ time_left(TimestampTz deadline)
  * not open to another chain, for timeout milliseconds in all, or for ever if
  * that is 0.  Returns whether it had to wait, in which case what the caller
  * knows about the type and the method may be out of date.  Raises what
- * actor_turn_enter raises, and object_not_in_prerequisite_state if the id that
- * was brought fits no open turn of the actor.  Must come before the snapshot
- * the method reads with.
+ * actor_turn_enter raises.  Must come before the snapshot the method reads with.
  */
 bool
 actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
@@ -363,16 +347,16 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		{
 			actor_activation_look(actor, &seen);
 			if (is_open(&seen) && !admits(&seen, id))
-				refuse(actor, method, id);
+				actor_lease_refuse_open(actor, method);
 		}
 		if (actor_turn_enter(actor, method, waited ? time_left(deadline) : timeout))
 			waited = true;
 		actor_activation_look(actor, &seen);
-		if (is_open(&seen) ? admits(&seen, id) : id == NULL)
+		if (!is_open(&seen) || admits(&seen, id))
 			break;
-		if (id != NULL || actor_frame_current() != NULL || !actor_lock_waiting_allowed() ||
-			actor_turn_is_kept(actor))
-			refuse(actor, method, id);
+		if (actor_frame_current() != NULL || !actor_lock_waiting_allowed() ||
+			actor_turn_is_kept(actor) || actor_turn_is_entered(actor))
+			actor_lease_refuse_open(actor, method);
 		actor_turn_leave(actor);
 		if (!wait_visibly(actor, method, deadline))
 			ereport(ERROR,
