@@ -317,7 +317,8 @@ session_query(Session *session, const char *sql, const char *traceparent, int nv
  *		session as if it were the first.  If that fails, it will be a new one.
  *
  * This is DISCARD ALL without DISCARD PLANS: plans are nobody's secret, and
- * methods would have to be planned anew at each call.
+ * methods would have to be planned anew at each call.  The first command resets
+ * the role as well.
  */
 void
 session_clean(Session *session)
@@ -330,8 +331,8 @@ session_clean(Session *session)
 	if (session->connection == NULL)
 		return;
 	result = PQexec(session->connection,
-					"SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL;"
-					" UNLISTEN *; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all();"
+					"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *;"
+					" DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all();"
 					" DISCARD TEMP; DISCARD SEQUENCES");
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		session_close(session);
