@@ -262,6 +262,34 @@ ALTER FUNCTION life.on_activate() OWNER TO regress_actor_life_owner;
 SELECT actor_invoke('life', 'h', 'put', '[1]');
 DROP FUNCTION life.on_activate();
 
+-- a superuser who repairs something does not run it, only one who calls
+CREATE TABLE life_ran (who name, is_superuser text);
+GRANT INSERT ON life_ran TO PUBLIC;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
+CREATE FUNCTION life.on_activate() RETURNS void LANGUAGE sql
+AS $$ INSERT INTO public.life_ran VALUES (current_user, current_setting('is_superuser')) $$;
+SELECT actor_register('life', reentrancy => true);
+RESET SESSION AUTHORIZATION;
+SELECT actor_transact('life', 'repair1', '[]');
+SELECT actor_open_turn('life', 'repair2') AS repair_turn \gset
+SELECT actor_close_turn('life', 'repair2', :'repair_turn');
+SELECT actor_set_timer('life', 'repair3', 'put', '1h', data => '[1]');
+SELECT who, count(*) FROM life_ran GROUP BY who;
+SELECT current_user = session_user AS still;
+SELECT actor_invoke('life', 'repair4', 'put', '[1]');
+SELECT who = session_user AS by_the_caller, count(*) FROM life_ran GROUP BY 1 ORDER BY 1;
+-- nor can it become the superuser again
+SET SESSION AUTHORIZATION regress_actor_life_owner;
+CREATE OR REPLACE FUNCTION life.on_activate() RETURNS void LANGUAGE plpgsql
+AS $$ BEGIN RESET ROLE; EXCEPTION WHEN insufficient_privilege THEN RAISE 'refused: %', SQLERRM; END $$;
+RESET SESSION AUTHORIZATION;
+SELECT actor_transact('life', 'repair5', '[]');
+SELECT current_user = session_user AS still;
+SET SESSION AUTHORIZATION regress_actor_life_owner;
+DROP FUNCTION life.on_activate();
+SELECT actor_register('life');
+RESET SESSION AUTHORIZATION;
+DROP TABLE life_ran;
 -- a type that has lost its schema can still be cleaned up, by a superuser
 ALTER SCHEMA life OWNER TO regress_actor_life_other;
 SELECT actor_invoke('life', 'g', 'put', '[1]');

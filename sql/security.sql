@@ -67,6 +67,25 @@ BEGIN
 END
 $$;
 
+-- the same, with the text of the error
+CREATE FUNCTION probe_text(role name, statement text) RETURNS text LANGUAGE plpgsql
+AS $$
+DECLARE
+    result text;
+BEGIN
+    EXECUTE format('SET LOCAL SESSION AUTHORIZATION %I', role);
+    BEGIN
+        EXECUTE statement INTO result;
+        RAISE EXCEPTION USING ERRCODE = 'UNDO1';
+    EXCEPTION
+        WHEN SQLSTATE 'UNDO1' THEN NULL;
+        WHEN OTHERS THEN result := SQLSTATE || SQLERRM;
+    END;
+    RESET SESSION AUTHORIZATION;
+    RETURN result;
+END
+$$;
+
 --
 -- Functions.  42501: no right; 55000: only in a method.
 --
@@ -145,6 +164,15 @@ INSERT INTO function_matrix VALUES
 ('actor_retry(bigint)', $$actor_retry(failure_of('regress_actor_owner'))$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_retry(bigint)', $$actor_retry(failure_of('regress_actor_granted'))$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_discard(bigint)', $$actor_discard(failure_of('regress_actor_granted'))$$, 'true', '42501', '42501', '42501', 'true'),
+-- what there is not is refused to those who own nothing, as what there is
+('actor_retry(bigint)', $$actor_retry(0)$$, 'false', '42501', '42501', '42501', 'false'),
+('actor_discard(bigint)', $$actor_discard(0)$$, 'false', '42501', '42501', '42501', 'false'),
+('actor_get_reminder(text,text,text)', $$actor_get_reminder('bank', '1', 'none')$$, 'null', 'null', '42501', '42501', 'null'),
+('actor_get_timer(text,text,text)', $$actor_get_timer('bank', '1', 'none')$$, 'null', 'null', '42501', '42501', 'null'),
+('actor_delete_reminder(text,text,text)', $$actor_delete_reminder('bank', '1', 'none')$$, 'false', 'false', '42501', '42501', 'false'),
+('actor_delete_timer(text,text,text)', $$actor_delete_timer('bank', '1', 'none')$$, 'false', 'false', '42501', '42501', 'false'),
+('actor_delete_reminders(text,text)', $$actor_delete_reminders('bank', 'none')$$, '0', '0', '42501', '42501', '0'),
+('actor_cancel_message(text,text,bigint)', $$actor_cancel_message('bank', '1', 0)$$, 'false', 'false', '42501', '42501', 'false'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_super') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 -- policies
@@ -258,6 +286,30 @@ SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_pr
  WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'actor')
    AND (p.prosecdef OR p.prolang <> (SELECT oid FROM pg_language WHERE lanname = 'c'));
 SELECT tgrelid::regclass, tgname FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid WHERE c.relnamespace = 'actor'::regnamespace;
+
+--
+-- Nobody learns from an answer what there is.  The owner of another type is told
+-- no more than that it is not his.
+--
+SET SESSION AUTHORIZATION regress_actor_stranger;
+CREATE SCHEMA probing;
+SELECT actor_register('probing');
+RESET SESSION AUTHORIZATION;
+SELECT what, probe_text(role, format('SELECT %s', replace(call, '?', there))) IS NOT DISTINCT FROM
+             probe_text(role, format('SELECT %s', replace(call, '?', missing))) AS same, role
+  FROM (VALUES ('retry', 'actor_retry(?)', failure_of('regress_actor_owner')::text, '0'),
+               ('discard', 'actor_discard(?)', failure_of('regress_actor_owner')::text, '0'),
+               ('get reminder', $$actor_get_reminder('bank', '1', '?')$$, 'by owner', 'none'),
+               ('delete reminder', $$actor_delete_reminder('bank', '1', '?')$$, 'by owner', 'none'),
+               ('get timer', $$actor_get_timer('bank', '1', '?')$$, 'by owner', 'none'),
+               ('delete timer', $$actor_delete_timer('bank', '1', '?')$$, 'by owner', 'none'),
+               ('delete reminders', $$actor_delete_reminders('bank', '?')$$, '1', 'none'),
+               ('cancel message', $$actor_cancel_message('bank', '1', ?)$$, message_of('regress_actor_owner')::text, '0')) AS p (what, call, there, missing),
+       unnest(ARRAY['regress_actor_stranger', 'regress_actor_monitor']) AS role
+ ORDER BY role, what;
+DROP FUNCTION probe_text(name, text);
+SELECT actor_unregister('probing', true);
+DROP SCHEMA probing;
 
 --
 -- Roles that are members of others: rights are inherited, or they are not

@@ -93,8 +93,23 @@ type_of_failure(int64 failure_id)
 }
 
 /*
+ * Refuses somebody who owns no type, and so no failure.  An owner of types is
+ * not told whether there is a failure that is not his.
+ */
+static void
+refuse_stranger(void)
+{
+	if (!actor_type_any_owned())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for failures"),
+				 errdetail("They belong to the owner of the type.")));
+}
+
+/*
  * Removes the failure of the argument into the current memory context, for an
- * owner of the type.  Returns the type; NULL if there is no such failure.
+ * owner of the type.  Returns the type; NULL if there is no such
+ * failure of a type of the current user.
  */
 static text *
 take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
@@ -113,9 +128,11 @@ take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
 	actor_frame_check_writing(function);
 	PreventCommandIfParallelMode(function);
 	type = type_of_failure(PG_GETARG_INT64(0));
-	if (type == NULL)
+	if (type == NULL || !actor_type_owned(type))
+	{
+		refuse_stranger();
 		return NULL;
-	actor_type_require_owner(type);
+	}
 
 	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type))))
 		actor_type_require_owner(type);

@@ -147,6 +147,45 @@ actor_hook_run(const ActorRef *actor, ActorHookKind kind)
 }
 
 /*
+ * The role that runs a hook for somebody who does not call a method of the
+ * actor: the current user, but never a superuser for an owner who is none, since
+ * to repair the state of an actor, or to end its life, is not to ask for code of
+ * its type's owner.
+ */
+static Oid
+hook_role(const ActorType *type)
+{
+	return !superuser() || superuser_arg(type->owner_oid) ? GetUserId() : type->owner_oid;
+}
+
+/*
+ * Runs a hook as a role.  For another one than the current user it is a
+ * security-restricted operation, as index functions are when a superuser
+ * maintains somebody's table: nothing can be put off until the superuser is
+ * back.  After an error, the abort of the (sub)transaction restores all of this.
+ */
+static void
+run_hook_as(const ActorRef *actor, ActorHookKind kind, Oid role)
+{
+	Oid			userid;
+	int			sec_context;
+	int			nestlevel;
+
+	GetUserIdAndSecContext(&userid, &sec_context);
+	if (role == userid)
+	{
+		actor_hook_run(actor, kind);
+		return;
+	}
+	SetUserIdAndSecContext(role, sec_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	nestlevel = NewGUCNestLevel();
+	actor_hook_run(actor, kind);
+	AtEOXact_GUC(false, nestlevel);
+	SetUserIdAndSecContext(userid, sec_context);
+}
+
+/*
  * actor_hook_exists
  *		Whether the type of an actor has a hook that can be run.
  */
@@ -254,9 +293,24 @@ enter_life(const ActorRef *actor, const ActorType *type)
 }
 
 /*
+ * Makes sure that an actor, whose turn is held, is active, and that this counts
+ * as a use of it.  A role runs on_activate.
+ */
+static bool
+activate(const ActorRef *actor, ActorType *type, uint64 generation, Oid role)
+{
+	/* known before the hook runs, which may call methods of the actor itself */
+	if (!enter_life(actor, type))
+		return false;
+	actor_type_check_same(actor->type, type->schema_oid, generation);
+	run_hook_as(actor, HOOK_ACTIVATE, role);
+	return true;
+}
+
+/*
  * actor_activate
  *		Makes sure that an actor, whose turn is held, is active, and that this
- *		counts as a use of it.
+ *		counts as a use of it, for something else than a call of a method.
  *
  * The type was found at the generation.  Returns whether the actor has been
  * activated by that, in which case what the caller knows about the type and
@@ -265,20 +319,23 @@ enter_life(const ActorRef *actor, const ActorType *type)
 bool
 actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 {
-	if (actor_turn_is_active(actor))
-		return false;
-	/* known before the hook runs, which may call methods of the actor itself */
-	if (!enter_life(actor, type))
-		return false;
-	actor_type_check_same(actor->type, type->schema_oid, generation);
-	actor_hook_run(actor, HOOK_ACTIVATE);
-	return true;
+	return !actor_turn_is_active(actor) &&
+		activate(actor, type, generation, hook_role(type));
+}
+
+/*
+ * The same for a call, which asks for code of the owner anyway.
+ */
+static bool
+activate_for_call(const ActorRef *actor, ActorType *type, uint64 generation)
+{
+	return !actor_turn_is_active(actor) && activate(actor, type, generation, GetUserId());
 }
 
 void
 actor_lifecycle_init(void)
 {
-	actor_begin_life = actor_activate;
+	actor_begin_life = activate_for_call;
 }
 
 /* deactivation ---------------------------------------------------------- */
@@ -323,45 +380,12 @@ typedef struct Ending
 	Oid			role;			/* that runs the hook */
 } Ending;
 
-/*
- * The role that runs on_deactivate: the current user, but never a superuser
- * for an owner who is none, since to deactivate an actor is not to ask for
- * code of its type's owner.
- */
-static Oid
-ending_role(const ActorRef *actor)
-{
-	ActorType  *type = actor_type_lookup(actor->type);
-
-	return !superuser() || superuser_arg(type->owner_oid) ? GetUserId() : type->owner_oid;
-}
-
-/*
- * Runs the hook.  For another role than the current user it is a
- * security-restricted operation, as index functions are when a superuser
- * maintains somebody's table: nothing can be put off until the superuser is
- * back.  After an error, the abort of the subtransaction restores all of this.
- */
 static void
 run_on_deactivate(void *arg)
 {
 	Ending	   *ending = arg;
-	Oid			userid;
-	int			sec_context;
-	int			nestlevel;
 
-	GetUserIdAndSecContext(&userid, &sec_context);
-	if (ending->role == userid)
-	{
-		actor_hook_run(ending->actor, HOOK_DEACTIVATE);
-		return;
-	}
-	SetUserIdAndSecContext(ending->role, sec_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_RESTRICTED_OPERATION);
-	nestlevel = NewGUCNestLevel();
-	actor_hook_run(ending->actor, HOOK_DEACTIVATE);
-	AtEOXact_GUC(false, nestlevel);
-	SetUserIdAndSecContext(userid, sec_context);
+	run_hook_as(ending->actor, HOOK_DEACTIVATE, ending->role);
 }
 
 /*
@@ -378,7 +402,7 @@ deactivate(ActorRef *actor)
 		return false;
 	if (actor_hook_exists(actor, HOOK_DEACTIVATE))
 	{
-		ending.role = ending_role(actor);
+		ending.role = hook_role(actor_type_lookup(actor->type));
 		error = actor_attempt(run_on_deactivate, &ending);
 	}
 	/* whoever cancels the statement means all of it */

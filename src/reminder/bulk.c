@@ -193,12 +193,14 @@ run_for_roles(ActorQuery *query, Datum *values, const char *nulls, const text *t
 
 	foreach(cell, roles)
 	{
-		if (!all_allowed && !actor_role_held(lfirst(cell)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("permission denied for reminders of actor type \"%s\"",
-							text_to_cstring(type)),
-					 errdetail("Some belong to roles whose rights the current user does not have.")));
+		if (all_allowed || actor_role_held(lfirst(cell)))
+			continue;
+		actor_type_check_usage(actor_type_lookup(type));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for reminders of actor type \"%s\"",
+						text_to_cstring(type)),
+				 errdetail("Some belong to roles whose rights the current user does not have.")));
 	}
 	return sum;
 }
@@ -265,7 +267,10 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 		allowed = actor_ref_equal(&frame->actor, &actor);
 	}
 	/* before any row is locked; and again, in case that there are more then */
-	(void) run_for_roles(&read_roles, values, nulls, type, allowed);
+	count = run_for_roles(&read_roles, values, nulls, type, allowed);
+	/* strangers are not told whether there are any */
+	if (count == 0 && !allowed)
+		actor_type_check_usage(actor_type_lookup(type));
 	count = run_for_roles(&delete_free, values, nulls, type, allowed);
 	count += delete_left(type, nulls[1] == 'n' ? cstring_to_text("") : DatumGetTextPP(values[1]),
 						 allowed);

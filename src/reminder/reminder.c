@@ -219,6 +219,20 @@ has_right(const ActorRef *actor, const NameData *role_name)
 }
 
 /*
+ * There is no such row.  Only somebody who could have one is told: others, who
+ * may not use the type's schema, are refused as if there were one.
+ */
+static void
+check_absent(const ActorRef *actor)
+{
+	ActorFrame *frame = actor_frame_current();
+
+	if ((frame == NULL || !actor_ref_equal(&frame->actor, actor)) &&
+		!actor_type_owned(actor->type))
+		actor_type_check_usage(actor_type_lookup(actor->type));
+}
+
+/*
  * Refuses to touch a row without the right to.
  */
 static void
@@ -226,6 +240,7 @@ check_right(ActorDueKind kind, const ActorRef *actor, const NameData *role_name)
 {
 	if (has_right(actor, role_name))
 		return;
+	check_absent(actor);
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("permission denied for %s of actor \"%s\" of type \"%s\"",
@@ -629,7 +644,10 @@ get_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	actor_bookkeeping_end(&bookkeeping);
 
 	if (document == NULL)
+	{
+		check_absent(&actor);
 		PG_RETURN_NULL();
+	}
 	check_right(kind, &actor, &registrant);
 	PG_RETURN_JSONB_P(document);
 }
@@ -644,7 +662,10 @@ remove_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	row_key(fcinfo, kind, &actor, values);
 	actor_due_check_write(psprintf("actor_delete_%s()", actor_due_word(kind)));
 	if (!lock_row(kind, &actor, values, false))
+	{
+		check_absent(&actor);
 		PG_RETURN_BOOL(false);
+	}
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&delete_row[kind], values, NULL);
 	actor_bookkeeping_end(&bookkeeping);

@@ -592,6 +592,31 @@ actor_type_owned(const text *name)
 		(OidIsValid(owner) ? has_privs_of_role(GetUserId(), owner) : superuser());
 }
 
+static void *
+read_name(uint64 row)
+{
+	bool		isnull;
+
+	return DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+}
+
+/*
+ * actor_type_any_owned
+ *		Whether the current user has the rights of the owner of some type.
+ */
+bool
+actor_type_any_owned(void)
+{
+	ListCell   *cell;
+
+	if (superuser())
+		return true;
+	foreach(cell, actor_query_list(&read_names, NULL, read_name))
+		if (actor_type_owned(lfirst(cell)))
+		return true;
+	return false;
+}
+
 /*
  * actor_type_schema
  *		The schema a type is registered over, or would be by default.
