@@ -57,6 +57,26 @@ sub same_members
 	return;
 }
 
+# columns that the library counts on --------------------------------------------
+
+# those of shape.c, as there
+{
+	my $source = slurp_file('src/store/shape.c');
+	my %columns = $source =~ /^static const ShapeColumn (\w+)_columns\[\] = \{\n(.*?)^\};/msg;
+	my @known = map { my $table = $_; map { "$table.$_" } $columns{$table} =~ /\{(.*?)\}/g } keys %columns;
+
+	is_deeply(
+		[ sort @known ],
+		[
+			sort map { sprintf('%s."%s", %s, %s', @$_) } rows(q{
+				SELECT relname, attname,
+					   upper(typname) || 'OID', attnotnull::text
+				  FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_type t ON t.oid = atttypid
+				 WHERE relnamespace = 'actor'::regnamespace AND relkind = 'r' AND attnum > 0})
+		],
+		'shape.c has all columns');
+}
+
 # functions -----------------------------------------------------------------
 
 # One form for intervals.

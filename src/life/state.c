@@ -116,7 +116,7 @@ typedef struct StateValue
 #define STATE_UPDATED_AT		5
 #define STATE_EXPIRES_AT		6
 
-static ActorTable state_table = {"state"};
+static ActorTable state_table = {"state", STATE_KEYS};
 
 /* reading --------------------------------------------------------------- */
 

@@ -139,7 +139,7 @@ enum
 	ROW_COUNT
 };
 
-static ActorTable reminder_table = {"reminder"};
+static ActorTable reminder_table = {"reminder", COL_NAME + 1};
 
 #define REPLACE_ROW(table, policies) \
 	{"UPDATE " table " SET method = $4, data = $5, due_time = $6, period = $7," \

@@ -89,6 +89,7 @@ static void load_hash_key(void);
 void
 actor_catalog_init(void)
 {
+	actor_shape_init();
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
@@ -269,7 +270,7 @@ actor_catalog_installed(void)
 	if (!OidIsValid(get_extension_oid("actor", true)) ||
 		!OidIsValid(actor_catalog_relation("type")))
 		return false;
-	if (check_version(said ? DEBUG1 : LOG))
+	if (check_version(said ? DEBUG1 : LOG) && actor_shapes_check(said ? DEBUG1 : LOG))
 		return true;
 	said = true;
 	return false;
@@ -297,7 +298,7 @@ lookup_extension(void)
 	HeapTuple	tuple;
 	Oid			relation;
 
-	if (OidIsValid(type_relation))
+	if (OidIsValid(type_relation) && actor_shapes_checked)
 		return;
 	if (database_hash == 0)
 		database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
@@ -313,6 +314,7 @@ lookup_extension(void)
 	extension_owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 	type_relation = relation;
+	(void) actor_shapes_check(ERROR);
 }
 
 /*
@@ -516,6 +518,9 @@ execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only
 		plan_settings_end(&saved);
 	}
 	PG_END_TRY();
+	/* a table may have changed before the statement locked it */
+	if (!actor_shapes_checked)
+		(void) actor_shapes_check(ERROR);
 	return result;
 }
 

@@ -88,8 +88,25 @@ find_oid(ActorTable *table)
 }
 
 /*
- * Opens a table, or returns NULL if it is not a plain one.  The lock is kept
- * until the transaction ends, as that of a statement is.
+ * Whether columns and primary key of a table are what callers count on.
+ */
+static bool
+has_shape(ActorTable *table, Relation relation)
+{
+	uint64		generation = actor_shape_generation();
+
+	if (table->shape_generation != generation)
+	{
+		table->fits = actor_shape_fits(relation, table->name, table->nkeys);
+		table->shape_generation = generation;
+	}
+	return table->fits;
+}
+
+/*
+ * Opens a table, or returns NULL if it is not a plain one that is as it was
+ * created.  The lock is kept until the transaction ends, as that of a statement
+ * is.
  */
 static Relation
 open_plain(ActorTable *table, LOCKMODE lockmode)
@@ -99,7 +116,7 @@ open_plain(ActorTable *table, LOCKMODE lockmode)
 	if (!OidIsValid(find_oid(table)))
 		return NULL;
 	relation = try_relation_open(table->oid, lockmode);
-	if (relation != NULL && !is_plain(relation))
+	if (relation != NULL && !(is_plain(relation) && has_shape(table, relation)))
 	{
 		relation_close(relation, NoLock);
 		return NULL;

@@ -82,6 +82,15 @@ extern void actor_trigger_forget(Oid table);
 
 extern Oid	actor_type_owner(const text *type, bool *exists);
 
+/* shape.c */
+
+extern bool actor_shapes_checked;
+
+extern void actor_shape_init(void);
+extern uint64 actor_shape_generation(void);
+extern bool actor_shapes_check(int elevel);
+extern bool actor_shape_fits(Relation relation, const char *table, int nkeys);
+
 /* location.c */
 
 extern void actor_location_request(void);
@@ -99,8 +108,11 @@ extern void actor_location_note(Relation relation, const Datum *key, int nkeys,
 typedef struct ActorTable
 {
 	const char *name;
+	int			nkeys;			/* columns of its primary key, all texts */
 	Oid			oid;			/* as of the generation of the catalog */
 	uint64		generation;
+	bool		fits;			/* as of the generation of shapes */
+	uint64		shape_generation;
 } ActorTable;
 
 typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);

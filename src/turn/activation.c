@@ -31,7 +31,7 @@
 #define ACTIVATION_REENTRANCY_ID	6
 #define ACTIVATION_TURN_EXPIRES_AT	7
 
-static ActorTable activation_table = {"activation"};
+static ActorTable activation_table = {"activation", ACTIVATION_KEYS};
 
 static ActorQuery read_activation = {
 	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"

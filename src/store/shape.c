@@ -1,0 +1,403 @@
+/*-------------------------------------------------------------------------
+ *
+ * shape.c
+ *		What the columns of the extension's tables must be.
+ *
+ * A superuser may alter our tables, and much of that does no harm: columns,
+ * indexes, checks and triggers of his own are respected.  But values are taken
+ * for what their types were, by direct.c as well as in results of statements,
+ * and a value of another type is read as an address, say.  So, whenever one of
+ * the tables has changed, types and NOT NULL of its columns are looked at.
+ *
+ * direct.c is strict: it wants columns in their places, with exactly their
+ * types, and the primary key as it was.  If they are not it is done by SQL,
+ * which finds columns by name and converts what can be converted.  For that it
+ * suffices that a type has the same bytes, as a domain or varchar has; otherwise
+ * nothing at all is done, and an error says why.
+ *
+ * IDENTIFICATION
+ *		src/store/shape.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_collation_d.h"
+#include "catalog/pg_opfamily_d.h"
+#include "catalog/pg_type_d.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+#include "store/store.h"
+
+typedef struct ShapeColumn
+{
+	const char *name;
+	Oid			type;
+	bool		notnull;
+} ShapeColumn;
+
+/* as actor--*.sql creates them, which a test compares */
+static const ShapeColumn type_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"schema_name", NAMEOID, true},
+	{"owner_name", NAMEOID, true},
+	{"idle_timeout", INTERVALOID, false},
+	{"scan_interval", INTERVALOID, false},
+	{"reentrancy", BOOLOID, false},
+	{"max_stack_depth", INT4OID, false},
+	{"call_timeout", INTERVALOID, false},
+	{"drain_ongoing_call_timeout", INTERVALOID, false},
+	{"drain_rebalanced_actors", BOOLOID, false},
+	{"reminders_storage_partitions", INT4OID, false}
+};
+
+static const ShapeColumn state_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"key", TEXTOID, true},
+	{"value", JSONBOID, true},
+	{"updated_at", TIMESTAMPTZOID, true},
+	{"expires_at", TIMESTAMPTZOID, false}
+};
+
+static const ShapeColumn activation_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"server_start", TIMESTAMPTZOID, true},
+	{"activated_at", TIMESTAMPTZOID, true},
+	{"last_used_at", TIMESTAMPTZOID, true},
+	{"reentrancy_id", UUIDOID, false},
+	{"turn_expires_at", TIMESTAMPTZOID, false}
+};
+
+static const ShapeColumn reminder_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"name", TEXTOID, true},
+	{"method", TEXTOID, true},
+	{"data", JSONBOID, false},
+	{"due_time", TEXTOID, false},
+	{"period", TEXTOID, false},
+	{"ttl", TEXTOID, false},
+	{"catch_up", TEXTOID, true},
+	{"failure_policy", JSONBOID, false},
+	{"role_name", NAMEOID, true},
+	{"generation", INT8OID, true},
+	{"registered_at", TIMESTAMPTZOID, true},
+	{"first_at", TIMESTAMPTZOID, true},
+	{"step", INTERVALOID, false},
+	{"firings", INT4OID, true},
+	{"time_zone", TEXTOID, true},
+	{"expires_at", TIMESTAMPTZOID, false},
+	{"firing", INT8OID, true},
+	{"scheduled_at", TIMESTAMPTZOID, true},
+	{"next_try_at", TIMESTAMPTZOID, true},
+	{"remaining", INT8OID, false},
+	{"attempt", INT4OID, true},
+	{"deferrals", INT4OID, true},
+	{"last_error", TEXTOID, false},
+	{"retry_of", TEXTOID, false},
+	{"traceparent", TEXTOID, false}
+};
+
+static const ShapeColumn message_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"message_id", INT8OID, true},
+	{"method", TEXTOID, true},
+	{"payload", JSONBOID, false},
+	{"due_at", TIMESTAMPTZOID, true},
+	{"next_try_at", TIMESTAMPTZOID, true},
+	{"queued", BOOLOID, true},
+	{"attempt", INT4OID, true},
+	{"deferrals", INT4OID, true},
+	{"role_name", NAMEOID, true},
+	{"sent_at", TIMESTAMPTZOID, true},
+	{"last_error", TEXTOID, false},
+	{"traceparent", TEXTOID, false}
+};
+
+static const ShapeColumn request_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"request_id", TEXTOID, true},
+	{"method", TEXTOID, true},
+	{"payload_hash", BYTEAOID, true},
+	{"role_name", NAMEOID, true},
+	{"result", JSONBOID, false},
+	{"message_id", INT8OID, false},
+	{"created_at", TIMESTAMPTZOID, true}
+};
+
+static const ShapeColumn timer_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"name", TEXTOID, true},
+	{"method", TEXTOID, true},
+	{"data", JSONBOID, false},
+	{"due_time", TEXTOID, false},
+	{"period", TEXTOID, false},
+	{"ttl", TEXTOID, false},
+	{"role_name", NAMEOID, true},
+	{"generation", INT8OID, true},
+	{"registered_at", TIMESTAMPTZOID, true},
+	{"first_at", TIMESTAMPTZOID, true},
+	{"step", INTERVALOID, false},
+	{"firings", INT4OID, true},
+	{"time_zone", TEXTOID, true},
+	{"expires_at", TIMESTAMPTZOID, false},
+	{"firing", INT8OID, true},
+	{"scheduled_at", TIMESTAMPTZOID, true},
+	{"next_try_at", TIMESTAMPTZOID, true},
+	{"remaining", INT8OID, false},
+	{"attempt", INT4OID, true},
+	{"deferrals", INT4OID, true},
+	{"last_error", TEXTOID, false},
+	{"traceparent", TEXTOID, false}
+};
+
+static const ShapeColumn pause_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"paused_at", TIMESTAMPTZOID, true},
+	{"role_name", NAMEOID, true}
+};
+
+static const ShapeColumn failure_columns[] = {
+	{"failure_id", INT8OID, true},
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"kind", TEXTOID, true},
+	{"name", TEXTOID, true},
+	{"method", TEXTOID, true},
+	{"payload", JSONBOID, false},
+	{"scheduled_at", TIMESTAMPTZOID, true},
+	{"failed_at", TIMESTAMPTZOID, true},
+	{"attempts", INT4OID, true},
+	{"sqlstate", TEXTOID, true},
+	{"message", TEXTOID, true},
+	{"detail", TEXTOID, false},
+	{"context", TEXTOID, false},
+	{"role_name", NAMEOID, true},
+	{"traceparent", TEXTOID, false}
+};
+
+typedef struct Shape
+{
+	const char *table;
+	const ShapeColumn *columns;
+	int			ncolumns;
+	Oid			oid;			/* of the table as it was last looked at */
+} Shape;
+
+#define SHAPE(table) {#table, table##_columns, lengthof(table##_columns), InvalidOid}
+
+static Shape shapes[] = {
+	SHAPE(type),
+	SHAPE(state),
+	SHAPE(activation),
+	SHAPE(reminder),
+	SHAPE(message),
+	SHAPE(request),
+	SHAPE(timer),
+	SHAPE(pause),
+	SHAPE(failure)
+};
+
+/* whether no table has changed since all were found to be usable */
+bool		actor_shapes_checked = false;
+
+/* grows with each change of a table */
+static uint64 shape_generation = 1;
+
+static void
+relcache_callback(Datum arg, Oid relation)
+{
+	bool		ours = !OidIsValid(relation);
+
+	for (int i = 0; !ours && i < lengthof(shapes); i++)
+		ours = relation == shapes[i].oid;
+	if (!ours)
+		return;
+	actor_shapes_checked = false;
+	shape_generation++;
+}
+
+/*
+ * actor_shape_init
+ *		Registers, once a process, for changes of the tables.
+ */
+void
+actor_shape_init(void)
+{
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+/*
+ * actor_shape_generation
+ *		What was found out about a table under another generation must be found
+ *		out again.
+ */
+uint64
+actor_shape_generation(void)
+{
+	return shape_generation;
+}
+
+/* for SQL --------------------------------------------------------------- */
+
+/*
+ * What is wrong with a column, as a sentence; NULL if nothing is.
+ */
+static char *
+column_fault(const ShapeColumn *column, Form_pg_attribute attribute)
+{
+	if (!IsBinaryCoercible(getBaseType(attribute->atttypid), column->type))
+		return psprintf("Column \"%s\" has type %s instead of %s.", column->name,
+						format_type_be(attribute->atttypid), format_type_be(column->type));
+	if (column->notnull && !attribute->attnotnull)
+		return psprintf("Column \"%s\" may be null.", column->name);
+	return NULL;
+}
+
+/*
+ * Looks at all columns of a table; what is missing is for statements to say.
+ */
+static char *
+table_fault(const Shape *shape)
+{
+	char	   *fault = NULL;
+
+	for (int i = 0; fault == NULL && i < shape->ncolumns; i++)
+	{
+		HeapTuple	tuple = SearchSysCacheAttName(shape->oid, shape->columns[i].name);
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		fault = column_fault(&shape->columns[i], (Form_pg_attribute) GETSTRUCT(tuple));
+		ReleaseSysCache(tuple);
+	}
+	return fault;
+}
+
+/*
+ * actor_shapes_check
+ *		Whether all values in our tables can be read for what they should be; if
+ *		not, says so at that level.
+ */
+bool
+actor_shapes_check(int elevel)
+{
+	uint64		generation = shape_generation;
+	bool		complete = true;
+
+	if (actor_shapes_checked)
+		return true;
+	for (int i = 0; i < lengthof(shapes); i++)
+	{
+		Shape	   *shape = &shapes[i];
+		char	   *fault;
+
+		shape->oid = actor_catalog_relation(shape->table);
+		complete = complete && OidIsValid(shape->oid);
+		fault = OidIsValid(shape->oid) ? table_fault(shape) : NULL;
+		if (fault == NULL)
+			continue;
+		ereport(elevel,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s.%s\" is not as the extension has made it", "actor", shape->table),
+				 errdetail_internal("%s", fault),
+				 errhint("Undo that with ALTER TABLE."),
+				 errhidestmt(true)));
+		return false;
+	}
+	/* what is looked up may itself bring news */
+	actor_shapes_checked = complete && generation == shape_generation;
+	return true;
+}
+
+/* for direct access ----------------------------------------------------- */
+
+static Shape *
+find_shape(const char *table)
+{
+	for (int i = 0; i < lengthof(shapes); i++)
+		if (strcmp(shapes[i].table, table) == 0)
+			return &shapes[i];
+	elog(ERROR, "unknown table \"%s\"", table);
+}
+
+/*
+ * Whether the first columns are what they were made as.  Those of the key have
+ * the collation "C", for which others are the same if they are equal.
+ */
+static bool
+has_columns(Relation relation, const Shape *shape, int nkeys)
+{
+	TupleDesc	tupdesc = RelationGetDescr(relation);
+
+	if (tupdesc->natts < shape->ncolumns)
+		return false;
+	for (int i = 0; i < shape->ncolumns; i++)
+	{
+		const ShapeColumn *column = &shape->columns[i];
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), column->name) != 0 ||
+			attribute->atttypid != column->type || attribute->atttypmod != -1 ||
+			(column->notnull && !attribute->attnotnull) ||
+			(i < nkeys && attribute->attcollation != C_COLLATION_OID))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Whether the primary key is on the first columns, in order, and compares them
+ * byte by byte.
+ */
+static bool
+has_primary_key(Relation relation, int nkeys)
+{
+	Oid			oid = actor_primary_key_index(relation);
+	Relation	index;
+	bool		result;
+
+	if (!OidIsValid(oid))
+		return false;
+	index = index_open(oid, AccessShareLock);
+	result = index->rd_rel->relam == BTREE_AM_OID &&
+		IndexRelationGetNumberOfKeyAttributes(index) == nkeys;
+	for (int i = 0; result && i < nkeys; i++)
+		result = index->rd_index->indkey.values[i] == i + 1 &&
+			index->rd_indcollation[i] == C_COLLATION_OID &&
+			index->rd_opfamily[i] == TEXT_BTREE_FAM_OID &&
+			index->rd_indoption[i] == 0;
+	/* who uses it takes a lock that stays */
+	index_close(index, AccessShareLock);
+	return result;
+}
+
+/*
+ * actor_shape_fits
+ *		Whether a table of ours, which is locked, has its columns in their places,
+ *		and the primary key on so many of the first ones.
+ */
+bool
+actor_shape_fits(Relation relation, const char *table, int nkeys)
+{
+	Shape	   *shape = find_shape(table);
+
+	shape->oid = RelationGetRelid(relation);
+	return has_columns(relation, shape, nkeys) && has_primary_key(relation, nkeys);
+}
