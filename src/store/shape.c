@@ -58,7 +58,21 @@ static const ShapeColumn type_columns[] = {
 	{"call_timeout", INTERVALOID, false},
 	{"drain_ongoing_call_timeout", INTERVALOID, false},
 	{"drain_rebalanced_actors", BOOLOID, false},
-	{"reminders_storage_partitions", INT4OID, false}
+	{"reminders_storage_partitions", INT4OID, false},
+	{"schema_oid", OIDOID, true},
+	{"system_identifier", INT8OID, true}
+};
+
+static const ShapeColumn role_columns[] = {
+	{"role_name", NAMEOID, true},
+	{"entry", INT8OID, true},
+	{"role_oid", OIDOID, true},
+	{"system_identifier", INT8OID, true}
+};
+
+static const ShapeColumn secret_columns[] = {
+	{"only_row", BOOLOID, true},
+	{"hash_key", BYTEAOID, true}
 };
 
 static const ShapeColumn state_columns[] = {
@@ -204,6 +218,8 @@ typedef struct Shape
 
 static Shape shapes[] = {
 	SHAPE(type),
+	SHAPE(role),
+	SHAPE(secret),
 	SHAPE(state),
 	SHAPE(activation),
 	SHAPE(reminder),
