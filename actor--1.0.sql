@@ -718,6 +718,13 @@ AS 'MODULE_PATHNAME', 'actor_unregister';
 COMMENT ON FUNCTION @extschema@.actor_unregister(text, boolean)
     IS 'removes an actor type; with force also all data of its actors';
 
+CREATE FUNCTION @extschema@.actor_rename(actor_type text, new_name text)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_rename';
+COMMENT ON FUNCTION @extschema@.actor_rename(text, text)
+    IS 'renames an actor type, with all rows of its actors';
+
 CREATE FUNCTION @extschema@.actor_configure(document jsonb)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE

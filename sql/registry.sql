@@ -327,3 +327,100 @@ DROP VIEW known_types;
 SELECT actor_unregister('known_a', force => true);
 SELECT actor_unregister('known_b', force => true);
 DROP SCHEMA known_a, known_b CASCADE;
+
+--
+-- Renaming a type: all rows of all tables go with it
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE SCHEMA clock;
+CREATE FUNCTION clock.hit() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM actor_set('hits', actor_get('hits', 0) + 1);
+    RETURN concat_ws('/', actor_type(), actor_id());
+END $$;
+CREATE FUNCTION clock.rename(new_name text) RETURNS void LANGUAGE sql
+AS $$ SELECT actor_rename(actor_type(), new_name) $$;
+CREATE FUNCTION clock.rename_stable() RETURNS void STABLE LANGUAGE plpgsql
+AS $$ BEGIN PERFORM actor_rename('other', 'another'); END $$;
+SELECT actor_register('clock', call_timeout => '7s', reentrancy => true);
+CREATE SCHEMA another_clock;
+SELECT actor_register('other', 'another_clock');
+RESET SESSION AUTHORIZATION;
+-- rows of a type, by table; a type with a row in each table that has types
+CREATE FUNCTION rows_of(type text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    relation text;
+    n bigint;
+    result text[] := '{}';
+BEGIN
+    FOR relation IN SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+        WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind = 'r' AND a.attname = 'actor_type'
+        ORDER BY c.relname COLLATE "C"
+    LOOP
+        EXECUTE format('SELECT count(*) FROM actor.%I WHERE actor_type = $1', relation) INTO n USING type;
+        result := result || format('%s %s', relation, n);
+    END LOOP;
+    RETURN array_to_string(result, ', ');
+END $$;
+BEGIN;
+SELECT actor_invoke('clock', 'a', 'hit', request_id => 'once');
+SELECT actor_open_turn('clock', 'a') IS NOT NULL AS opened;
+SELECT actor_set_reminder('clock', 'b', 'hit', '100h');
+SELECT actor_set_timer('clock', 'b', 'hit', '100h');
+SELECT actor_send('clock', 'b', 'hit', due_time => '101h') IS NOT NULL AS sent;
+SELECT actor_pause('clock', 'c');
+INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, scheduled_at, failed_at, attempts, sqlstate, message, role_name)
+VALUES ('clock', 'b', 'message', '1', 'hit', now(), now(), 1, 'XX000', 'made up', current_user);
+COMMIT;
+SELECT rows_of('clock');
+SELECT actor_rename('clock', 'watch');
+SELECT rows_of('clock');
+SELECT rows_of('watch');
+SELECT actor_type, schema_name, call_timeout FROM actor.type WHERE actor_type IN ('clock', 'watch');
+-- the old name is gone, the new one has what there was
+SELECT actor_invoke('clock', 'b', 'hit');
+SELECT actor_invoke('watch', 'b', 'hit');
+SELECT actor_close_turn('watch', 'a', (SELECT reentrancy_id FROM actor.activation WHERE actor_type = 'watch' AND actor_id = 'a'));
+SELECT actor_invoke('watch', 'a', 'hit', request_id => 'once');
+SELECT actor_invoke('watch', 'c', 'hit');
+-- what is due is due under the new name; timer, reminder and message
+SELECT actor_resume('watch', 'c');
+SELECT actor_invoke('watch', 'c', 'hit');
+SELECT actor_run_due(now() + interval '200 hours');
+SELECT actor_id, key, value FROM actor.state WHERE actor_type = 'watch' ORDER BY actor_id;
+-- in a transaction that has turns of the type, there and back, and undone
+BEGIN;
+SELECT actor_invoke('watch', 'b', 'hit');
+SELECT actor_rename('watch', 'clock');
+SELECT actor_invoke('clock', 'b', 'hit');
+SAVEPOINT s;
+SELECT actor_rename('clock', 'watch');
+SELECT actor_invoke('watch', 'b', 'hit');
+ROLLBACK TO s;
+SELECT actor_invoke('clock', 'b', 'hit');
+SELECT actor_rename('clock', 'watch');
+SELECT actor_invoke('watch', 'b', 'hit');
+SELECT actor_id, value FROM actor.state WHERE actor_type = 'watch' AND actor_id = 'b';
+ROLLBACK;
+-- what is refused
+SELECT call, r.state, r.message, r.hint
+  FROM unnest(ARRAY[$$actor_rename('watch', 'watch')$$, $$actor_rename('watch', 'other')$$, $$actor_rename('wotch', 'x')$$,
+                    $$actor_rename('watch', '')$$, $$actor_rename('watch', repeat('x', 64))$$, $$actor_rename('watch', NULL)$$,
+                    $$actor_rename(NULL, 'x')$$, $$actor_invoke('watch', 'b', 'rename', '["x"]')$$,
+                    $$actor_invoke('watch', 'b', 'rename_stable')$$]) AS call,
+       LATERAL refusal('SELECT ' || call) AS r;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_rename('watch', 'mine');
+RESET SESSION AUTHORIZATION;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT actor_rename('watch', 'x');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT actor_rename('watch', 'x');
+ROLLBACK;
+SELECT actor_unregister('watch', force => true);
+SELECT rows_of('watch');
+DROP FUNCTION rows_of(text);
+SELECT actor_unregister('other');
+DROP SCHEMA clock, another_clock CASCADE;
+SELECT at_rest();

@@ -95,6 +95,7 @@ INSERT INTO function_matrix VALUES
 ('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank', true)$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank')$$, '2BP01', '42501', '42501', '42501', '2BP01'),
+('actor_rename(text,text)', $$actor_rename('bank', 'renamed')$$, '', '42501', '42501', '42501', ''),
 ('actor_configure(jsonb)', $$actor_configure('{"entities": ["bank"]}')$$, '', '42501', '42501', '42501', ''),
 -- calls
 ('actor_invoke(text,text,text,jsonb,uuid,text)', $$actor_invoke('bank', '1', 'peek', '["gold"]')$$, '100', '100', '42501', '42501', '100'),

@@ -39,6 +39,7 @@
 
 PG_FUNCTION_INFO_V1(actor_register);
 PG_FUNCTION_INFO_V1(actor_unregister);
+PG_FUNCTION_INFO_V1(actor_rename);
 
 ActorForgetActivations actor_type_forget_activations = NULL;
 
@@ -91,12 +92,37 @@ static ActorQuery delete_type = {
 	1, {TEXTOID}
 };
 
-/* what unregistering looks at (if "exists" is set) and removes */
+static ActorQuery rename_type = {
+	"UPDATE actor.type SET actor_type = $2 WHERE actor_type OPERATOR(pg_catalog.=) $1",
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery read_options = {
+	"SELECT idle_timeout, scan_interval, reentrancy, max_stack_depth, call_timeout,"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions"
+	" FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
+	1, {TEXTOID}
+};
+
+/* the same options, as arguments */
+static const char *const option_names[] = {
+	"idle_timeout", "scan_interval", "reentrancy", "max_stack_depth", "call_timeout",
+	"drain_ongoing_call_timeout", "drain_rebalanced_actors", "reminders_storage_partitions"
+};
+
+/* among the values of write_type */
+#define FIRST_OPTION	3
+
+/*
+ * What unregistering looks at (if "exists" is set) and removes, and what
+ * renaming renames.
+ */
 static struct TypeData
 {
 	const char *relation;
 	ActorQuery	exists;
 	ActorQuery	remove;
+	ActorQuery	rename;
 }			type_data[] =
 
 {
@@ -105,54 +131,78 @@ static struct TypeData
 		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
 		{"DELETE FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.state SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		"reminder",
 		{"SELECT 1 FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
 		{"DELETE FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.reminder SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		"timer",
 		{"SELECT 1 FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
 		{"DELETE FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.timer SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		"message",
 		{"SELECT 1 FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
 		{"DELETE FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.message SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		/* neither that actors are active nor remembered results keep anybody */
 		"activation",
 		{NULL},
 		{"DELETE FROM actor.activation WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.activation SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		"request",
 		{NULL},
 		{"DELETE FROM actor.request WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.request SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		"pause",
 		{NULL},
 		{"DELETE FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.pause SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	},
 	{
 		"failure",
 		{"SELECT 1 FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
 		1, {TEXTOID}},
 		{"DELETE FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}}
+		1, {TEXTOID}},
+		{"UPDATE actor.failure SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	}
 };
 
@@ -275,7 +325,7 @@ lock_registration(text *type, const NameData *schema_name)
 					 errmsg("%s \"%s\" was not free to be registered within %d ms",
 							registrations[i].what, text_to_cstring(registrations[i].name),
 							actor_call_timeout_default),
-					 errdetail("Another transaction has registered or unregistered it and is not over."),
+					 errdetail("Another transaction has registered, unregistered or renamed it and is not over."),
 					 errhint("\"%s\" limits the wait.", "actor.call_timeout")));
 	AcceptInvalidationMessages();
 }
@@ -320,6 +370,39 @@ notice_public_schema(Oid schema, const char *name)
 }
 
 /*
+ * Says so when options that the type had are not among the new values: they
+ * follow the settings from now on, which who only moves a type may not expect.
+ */
+static void
+notice_reset_options(const text *type, const char *nulls)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+	char	   *reset = NULL;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_latest(&read_options, values) > 0)
+		for (int i = 0; i < lengthof(option_names); i++)
+		{
+			bool		isnull;
+
+			(void) actor_query_result(0, i + 1, &isnull);
+			if (!isnull && nulls[FIRST_OPTION + i] == 'n')
+				reset = reset == NULL ? pstrdup(option_names[i]) :
+					psprintf("%s, %s", reset, option_names[i]);
+		}
+	if (reset != NULL)
+		reset = MemoryContextStrdup(context, reset);
+	actor_bookkeeping_end(&bookkeeping);
+	if (reset != NULL)
+		ereport(NOTICE,
+				(errmsg("options of actor type \"%s\" are reset", text_to_cstring(type)),
+				 errdetail("Not given any more: %s.", reset),
+				 errhint("Registering replaces the whole configuration. Give them again to keep them.")));
+}
+
+/*
  * actor_type_register
  *		Registers a type over a schema, or replaces its whole configuration.
  *
@@ -357,6 +440,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	memset(nulls, ' ', sizeof(nulls));
 	values[11] = ObjectIdGetDatum(schema);
 	values[12] = Int64GetDatum((int64) GetSystemIdentifier());
+	StaticAssertStmt(lengthof(values) >= FIRST_OPTION + lengthof(option_names),
+					 "options are among the values");
 	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
 	OPTION(4, options->scan_interval, IntervalPGetDatum(options->scan_interval));
 	OPTION(5, options->reentrancy, BoolGetDatum(*options->reentrancy));
@@ -370,6 +455,7 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 		   Int32GetDatum(*options->reminders_storage_partitions));
 #undef OPTION
 
+	notice_reset_options(type, nulls);
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_type, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
@@ -459,6 +545,44 @@ clear_type_data(const text *type, bool force)
 	actor_bookkeeping_end(&bookkeeping);
 }
 
+/*
+ * Refuses to do something to a type for which what was committed since this
+ * transaction began must be seen.
+ */
+static void
+check_isolation(const char *action)
+{
+	/* a snapshot from before the table locks would miss data */
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s an actor type in a transaction with isolation level %s",
+						action, IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errhint("Use READ COMMITTED.")));
+}
+
+/*
+ * Takes a type for oneself: nobody runs or writes its actors, nor registers it
+ * or its schema, whose name is returned, from here to the end of the
+ * transaction.  With "drain" running callbacks are asked to end; otherwise they
+ * may be in our way for as long as they like.
+ */
+static void
+take_type(text *type, bool drain, NameData *schema_name)
+{
+	actor_type_require_owner(type);
+	if (drain)
+	{
+		actor_type_set_leaving(type);
+		actor_callback_drain(type);
+	}
+	actor_type_lock(type);
+	actor_type_schema(type, schema_name);
+	lock_registration(type, schema_name);
+	/* that may have taken its time */
+	actor_type_require_owner(type);
+}
+
 Datum
 actor_unregister(PG_FUNCTION_ARGS)
 {
@@ -471,27 +595,10 @@ actor_unregister(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("force must not be null")));
-	/* a snapshot from before the table locks would miss data */
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot unregister an actor type in a transaction with isolation level %s",
-						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
-				 errhint("Use READ COMMITTED.")));
+	check_isolation("unregister");
 	PreventCommandIfReadOnly("actor_unregister()");
 
-	actor_type_require_owner(type);
-	/* running callbacks may be in our way for as long as they like otherwise */
-	if (PG_GETARG_BOOL(1))
-	{
-		actor_type_set_leaving(type);
-		actor_callback_drain(type);
-	}
-	actor_type_lock(type);
-	actor_type_schema(type, &schema_name);
-	lock_registration(type, &schema_name);
-	/* that may have taken its time */
-	actor_type_require_owner(type);
+	take_type(type, PG_GETARG_BOOL(1), &schema_name);
 	clear_type_data(type, PG_GETARG_BOOL(1));
 	/* also those of turns that this transaction has */
 	actor_type_forget_activations(type);
@@ -499,6 +606,64 @@ actor_unregister(PG_FUNCTION_ARGS)
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&delete_type, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
+	actor_catalog_invalidate_types();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Refuses to rename the type of a method that runs, since that would go on
+ * under a name that is no more.
+ */
+static void
+check_not_running(const text *type)
+{
+	for (const ActorFrame *frame = actor_frame_current(); frame != NULL; frame = frame->caller)
+		if (actor_text_equal(frame->actor.type, type))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("cannot rename actor type \"%s\" in one of its methods",
+							text_to_cstring(type))));
+}
+
+/*
+ * Gives all rows of a type another name.
+ */
+static void
+rename_type_data(const text *type, const text *new_name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[2] = {PointerGetDatum(type), PointerGetDatum(new_name)};
+
+	actor_bookkeeping_begin(&bookkeeping);
+	for (int i = 0; i < lengthof(type_data); i++)
+		(void) actor_query_run(&type_data[i].rename, values, NULL);
+	actor_query_write_one(&rename_type, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+Datum
+actor_rename(PG_FUNCTION_ARGS)
+{
+	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	text	   *new_name = actor_text_argument(fcinfo, 1, "actor type", ACTOR_MAX_TYPE_LEN);
+	NameData	schema_name;
+	bool		exists;
+
+	check_isolation("rename");
+	PreventCommandIfReadOnly("actor_rename()");
+	actor_frame_check_writing("actor_rename()");
+	check_not_running(type);
+
+	take_type(type, true, &schema_name);
+	lock_registration(new_name, &schema_name);
+	(void) actor_type_owner(new_name, &exists);
+	if (exists)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("actor type \"%s\" already exists", text_to_cstring(new_name))));
+	rename_type_data(type, new_name);
+	/* also those of turns that this transaction has */
+	actor_type_forget_activations(type);
 	actor_catalog_invalidate_types();
 	PG_RETURN_VOID();
 }

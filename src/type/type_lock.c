@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * type_lock.c
- *		Keeping a type from being unregistered while its actors are written.
+ *		Keeping a type from being unregistered or renamed while its actors are written.
  *
  * Whoever writes rows of an actor shares a lock on its type first, until the
- * end of the (sub)transaction; unregistering takes it alone.  So when it looks
+ * end of the (sub)transaction; unregistering and renaming take it alone.  So when that looks
  * for data, nobody is writing any, and nobody will before it has committed.
  * Other types are not concerned.
  *
@@ -91,13 +91,13 @@ actor_type_share(const text *type, int timeout)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),
-					 errdetail("Somebody is about to unregister it.")));
+					 errdetail("Somebody is about to unregister or rename it.")));
 		if (!actor_lock_within(timeout, wait_to_share, type))
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("actor type \"%s\" was not free within %d ms",
 							text_to_cstring(type), timeout),
-					 errdetail("Somebody is about to unregister it.")));
+					 errdetail("Somebody is about to unregister or rename it.")));
 	}
 	return generation != actor_catalog_generation();
 }
