@@ -12,7 +12,7 @@ $$;
 SELECT check_name, count(*), bool_and(ok = (detail IS NULL AND hint IS NULL)) AS consistent
   FROM actor_doctor() GROUP BY check_name ORDER BY check_name;
 CALL wait_until($$SELECT count(*) = 0 FROM ill('preload', 'version', 'recovery', 'enabled',
-    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'late', 'failures', 'clock', 'locks')$$);
+    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'late', 'failures', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
 
 -- version: another one in the database
 BEGIN;
@@ -92,6 +92,14 @@ BEGIN;
 UPDATE actor.reminder SET next_try_at = clock_timestamp() - interval '100 days' WHERE actor_id = 'three';
 SELECT check_name, regexp_replace(detail, '\d+', 'N') AS detail FROM ill('late');
 ROLLBACK;
+
+-- sequences: behind, as on a subscriber of logical replication
+SELECT actor_send('ward', 'four', 'work', due_time => '100h') AS message_id \gset
+SELECT setval('actor.message_message_id_seq', :message_id, false) = :message_id AS behind;
+SELECT check_name, regexp_replace(detail, '\d+', 'N', 'g') AS detail, hint FROM ill('sequences');
+SELECT setval('actor.message_message_id_seq', (SELECT max(message_id) FROM actor.message)) = :message_id AS mended;
+SELECT * FROM ill('sequences');
+SELECT actor_cancel_message('ward', 'four', :message_id);
 
 SELECT actor_delete_reminders('ward');
 REVOKE USAGE ON SCHEMA ward FROM regress_actor_leaver;

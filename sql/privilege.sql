@@ -87,6 +87,21 @@ AS $$ BEGIN RAISE WARNING 'leaked %', $1; RETURN true; END $$;
 GRANT EXECUTE ON FUNCTION vault._leak(jsonb) TO regress_actor_granted;
 SET SESSION AUTHORIZATION regress_actor_granted;
 SELECT count(*) FROM actor.state WHERE vault._leak(value);
+-- a view of the owner shows what its reader may see; there are two ways to show
+-- others more: a function that runs as the owner, and a materialized view
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE VIEW vault._plain AS SELECT actor_id, key FROM actor.state WHERE actor_type = 'vault';
+CREATE FUNCTION vault._published() RETURNS TABLE (actor_id text, key text) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT actor_id, key FROM actor.state WHERE actor_type = 'vault' $$;
+CREATE VIEW vault._by_function AS SELECT * FROM vault._published();
+CREATE MATERIALIZED VIEW vault._copy AS SELECT actor_id, key FROM actor.state WHERE actor_type = 'vault';
+GRANT SELECT ON vault._plain, vault._by_function, vault._copy TO regress_actor_granted;
+GRANT EXECUTE ON FUNCTION vault._published() TO regress_actor_granted;
+SELECT count(*) FROM vault._plain;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT count(*) FROM vault._plain;
+SELECT * FROM vault._by_function;
+SELECT * FROM vault._copy;
 -- nobody writes, the owner of the type included
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT name, pattern, r.state, r.message

@@ -147,6 +147,93 @@ foreach my $database ('plain', 'custom')
 is($node->safe_psql('source', 'SELECT count(*) FROM account.hit'),
 	'0', 'nothing has fired in the database it came from');
 
+# who makes a dump, and of what: the owner of the database the definitions, and
+# what it sees; a role that reads everything all of it
+$node->safe_psql('postgres', q{
+	CREATE ROLE regress_actor_dba LOGIN;
+	CREATE ROLE regress_actor_backup LOGIN BYPASSRLS IN ROLE pg_read_all_data;
+	CREATE DATABASE owned OWNER regress_actor_dba});
+$node->safe_psql('owned', q{
+	CREATE EXTENSION actor;
+	CREATE SCHEMA hidden;
+	CREATE FUNCTION hidden.put() RETURNS void LANGUAGE plpgsql
+		AS $$ BEGIN PERFORM actor_set('k', 'not to be seen'::text); END $$;
+	SELECT actor_register('hidden');
+	SELECT actor_invoke('hidden', '1', 'put');
+	SET ROLE regress_actor_dba;
+	CREATE SCHEMA shop;
+	CREATE FUNCTION shop.put() RETURNS void LANGUAGE plpgsql
+		AS $$ BEGIN PERFORM actor_set('k', 'for the owner'::text); END $$;
+	SELECT actor_register('shop');
+	SELECT actor_invoke('shop', '1', 'put');
+	SELECT actor_set_reminder('shop', '1', 'put', '1000h')});
+
+sub dump_as
+{
+	my ($role, $name, @options) = @_;
+
+	$node->command_ok(
+		[ 'pg_dump', @options, '-U', $role, '-d', $node->connstr('owned'), '-f', "$dir/$name.sql" ],
+		"pg_dump @options, $role");
+	return slurp_file("$dir/$name.sql");
+}
+like(dump_as('regress_actor_dba', 'definitions', '-s'), qr/CREATE EXTENSION .*actor/,
+	'with the extension');
+my $seen = dump_as('regress_actor_dba', 'seen', '--enable-row-security');
+like($seen, qr/"for the owner"/, 'the rows of its types');
+unlike($seen, qr/"not to be seen"/, 'and no others');
+$node->command_fails_like(
+	[ 'pg_dump', '-U', 'regress_actor_dba', '-d', $node->connstr('owned'), '-f', "$dir/none.sql" ],
+	qr/row-level security/, 'not without saying so');
+my $all = dump_as('regress_actor_backup', 'all');
+like($all, qr/"for the owner"/, 'all rows');
+like($all, qr/"not to be seen"/, 'of all types');
+unlike($all, qr/^(GRANT|REVOKE) .*actor\./m, 'no rights of the extension');
+
+# in another server names mean the roles that have them there, and no others later
+my $other = PostgreSQL::Test::Cluster->new('other');
+$other->init;
+$other->append_conf(
+	'postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+});
+$other->start;
+# so that the oids are others
+$other->safe_psql('postgres', "CREATE ROLE regress_actor_$_ LOGIN") foreach ('some', 'dba', 'one', 'backup');
+$other->safe_psql('postgres', 'CREATE DATABASE owned OWNER regress_actor_dba');
+$other->command_ok(
+	[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $other->connstr('owned'), '-f', "$dir/all.sql" ],
+	'the dump is restored in another server');
+my $own = q{SET ROLE regress_actor_dba;
+	SELECT (SELECT count(*) FROM actor.state), (SELECT count(*) FROM actor.reminder)};
+is($other->safe_psql('owned', $own), '1|1', 'the role of that name has its rows');
+ok( $other->poll_query_until('owned', q{
+		SELECT count(*) = 1 FROM actor.role
+		 WHERE role_name = 'regress_actor_dba' AND role_oid = 'regress_actor_dba'::regrole
+		   AND system_identifier = (SELECT system_identifier FROM pg_control_system())}),
+	'which is noted');
+$other->safe_psql('owned', q{
+	REASSIGN OWNED BY regress_actor_dba TO regress_actor_one;
+	DROP OWNED BY regress_actor_dba;
+	DROP ROLE regress_actor_dba;
+	CREATE ROLE regress_actor_dba LOGIN});
+is($other->safe_psql('owned', $own), '0|0', 'another one of that name has nothing');
+ok( $other->poll_query_until('owned', q{
+		SELECT count(*) = 1 FROM actor.role
+		 WHERE role_name = 'regress_actor_dba' AND system_identifier = 0}),
+	'for good');
+
+# nor in a third one: what belonged to nobody does not come back
+$other->safe_psql('postgres', 'CREATE DATABASE third');
+$other->command_ok([ 'pg_dump', '-d', $other->connstr('owned'), '-f', "$dir/third.sql" ], 'pg_dump');
+$node->safe_psql('postgres', 'CREATE DATABASE third');
+$node->command_ok(
+	[ 'psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('third'), '-f', "$dir/third.sql" ],
+	'restored in the first one');
+is($node->safe_psql('third', $own), '0|0', 'where the role exists');
+$other->stop('fast');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/,
 	'nothing has crashed');

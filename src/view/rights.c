@@ -98,21 +98,22 @@ static ActorQuery read_open_schema = {
 };
 
 /*
- * The last number of a sequence that was given out, and the highest that is used;
- * which is only looked for if some of the rows show that it is higher.
+ * The next number that a sequence gives out, and the highest that is used; which
+ * is only looked for if some of the rows show that it is not lower.
  */
 #define BEHIND(table, column) \
-	"SELECT 'actor." table "_" column "_seq'::pg_catalog.text AS name, s.last_value," \
+	"SELECT 'actor." table "_" column "_seq'::pg_catalog.text AS name, s.next," \
 	"       CASE WHEN EXISTS (SELECT FROM (SELECT " column " AS id FROM actor." table \
 	"                                       LIMIT 1000) r" \
-	"                          WHERE r.id OPERATOR(pg_catalog.>) s.last_value)" \
+	"                          WHERE r.id OPERATOR(pg_catalog.>=) s.next)" \
 	"       THEN (SELECT pg_catalog.max(" column ") FROM actor." table ") END AS highest" \
-	"  FROM actor." table "_" column "_seq s"
+	"  FROM (SELECT last_value OPERATOR(pg_catalog.+) is_called::pg_catalog.int4 AS next" \
+	"          FROM actor." table "_" column "_seq) s"
 
 static ActorQuery read_behind = {
-	"SELECT pg_catalog.format('%s is at %s, and %s is used.', b.name, b.last_value, b.highest)"
+	"SELECT pg_catalog.format('%s gives out %s next, but %s is used.', b.name, b.next, b.highest)"
 	"  FROM (" BEHIND("message", "message_id") " UNION ALL " BEHIND("failure", "failure_id") ") b"
-	" WHERE b.highest OPERATOR(pg_catalog.>) b.last_value ORDER BY b.name",
+	" WHERE b.highest OPERATOR(pg_catalog.>=) b.next ORDER BY b.name",
 	0, {0}
 };
 
