@@ -455,6 +455,17 @@ CREATE POLICY owner ON actor.failure FOR SELECT
  * Monitoring, without payloads
  */
 
+CREATE FUNCTION actor.get_activations(
+    OUT actor_type   text,
+    OUT actor_id     text,
+    OUT activated_at timestamptz,
+    OUT last_used_at timestamptz)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_activations';
+COMMENT ON FUNCTION actor.get_activations()
+    IS 'active actors, for the view actor.instance; none on a standby';
+
 CREATE VIEW actor.instance WITH (security_barrier) AS
     SELECT i.actor_type,
            i.actor_id,
@@ -471,8 +482,7 @@ CREATE VIEW actor.instance WITH (security_barrier) AS
                 OR s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
             UNION ALL
             SELECT a.actor_type, a.actor_id, 0, 0, a.activated_at, a.last_used_at
-              FROM actor.activation a
-             WHERE a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()) i
+              FROM actor.get_activations() a) i
      WHERE actor.owns_type(i.actor_type)
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
      GROUP BY i.actor_type, i.actor_id;

@@ -93,6 +93,92 @@ is(sqlstate("SELECT actor_delete_reminder('account', 'due', 'fire');"),
 	'25006', 'nor deleted');
 is(sqlstate("SELECT actor_register('account');"), '25006', 'types cannot be registered');
 is(sqlstate("SELECT actor_unregister('account');"), '25006', 'nor unregistered');
+# Whatever there is, answers with what is known, or says that it cannot write.
+# Timers and activations are of the primary; the server itself refuses to read
+# their tables here.
+is( $standby->safe_psql(
+		'postgres', q{
+		SELECT string_agg(c.oid::regclass::text, ' ' ORDER BY c.oid::regclass::text COLLATE "C")
+		  FROM pg_class c
+		 WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('r', 'v')
+		   AND c.relpersistence = 'u'}),
+	'actor.activation actor.timer', 'two tables cannot be read on a standby');
+foreach my $relation (split /\n/, $standby->safe_psql(
+		'postgres', q{
+		SELECT c.oid::regclass FROM pg_class c
+		 WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('r', 'v')
+		   AND c.relpersistence <> 'u' ORDER BY 1}))
+{
+	is(sqlstate("SELECT count(*) FROM $relation;"), '', "$relation can be read");
+}
+my %answers = (
+	"actor_cancel_message('account', 'a', 1)" => '25006',
+	"actor_call_chain()" => '',
+	"actor_cause()" => '',
+	"actor_close_turn('account', 'a', gen_random_uuid())" => '25006',
+	"actor_configure('{\"entities\": [\"account\"]}')" => '25006',
+	"actor_deactivate('account', 'a')" => '25006',
+	"actor_delete('account', 'a')" => '25006',
+	"actor_delete_reminder('account', 'a', 'none')" => '25006',
+	"actor_delete_reminders('account')" => '25006',
+	"actor_delete_timer('account', 'a', 'none')" => '25006',
+	"actor_discard(1)" => '25006',
+	"actor_doctor()" => '',
+	"actor_get('k')" => '55000',
+	"actor_get('k', 1)" => '55000',
+	"actor_get_reminder('account', 'due', 'fire')" => 'row',
+	"actor_get_reminder('account', 'due', 'none')" => '',
+	"actor_get_state('account', 'a', 'n')" => 'row',
+	"actor_get_timer('account', 'a', 'none')" => '',
+	"actor_id()" => '',
+	"actor_invoke('account', 'a', 'add', '[1]')" => '25006',
+	"actor_invoke('account', 'a', 'balance')" => 'row',
+	"actor_method()" => '',
+	"actor_metrics()" => 'row',
+	"actor_open_turn('account', 'a')" => '55000',
+	"actor_pause('account')" => '25006',
+	"actor_reassign(current_user, current_user)" => '25006',
+	"actor_reentrancy_id()" => '',
+	"actor_register('account')" => '25006',
+	"actor_remove('k')" => '55000',
+	"actor_resume('account')" => '25006',
+	"actor_retry(1)" => '25006',
+	"actor_run_due()" => '25006',
+	"actor_schedule_preview('1h', '', '')" => 'row',
+	"actor_send('account', 'a', 'fire')" => '25006',
+	"actor_set('k', 1)" => '55000',
+	"actor_set_reminder('account', 'a', 'fire', '1h')" => '25006',
+	"actor_set_timer('account', 'a', 'fire', '1h')" => '25006',
+	"actor_stat_reset()" => '',
+	"actor_state()" => '55000',
+	"actor_transact('[]')" => '55000',
+	"actor_transact('account', 'a', '[]')" => '25006',
+	"actor_type()" => '',
+	"actor_unregister('account')" => '25006');
+foreach my $call (sort keys %answers)
+{
+	my ($ret, $stdout, $stderr) =
+	  $standby->psql('postgres', "\\set VERBOSITY sqlstate\nSELECT $call");
+	my $answer = $stderr =~ /ERROR:\s+(\w{5})/ ? $1 : $stdout eq '' ? '' : 'row';
+
+	# a set that is empty here
+	$answer = '' if $call =~ /doctor/ && $answer eq 'row';
+	is($answer, $answers{$call}, "$call answers");
+}
+is( $standby->safe_psql(
+		'postgres', q{
+		SELECT DISTINCT p.proname FROM pg_proc p JOIN pg_depend d
+		    ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+		  JOIN pg_extension e
+		    ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+		 WHERE e.extname = 'actor' AND p.pronamespace <> 'actor'::regnamespace ORDER BY 1}),
+	join("\n", do { my %names = map { /^(\w+)/; $1 => 1 } keys %answers; sort keys %names }),
+	'all functions were tried');
+is( $standby->safe_psql('postgres',
+		"SELECT actor_id, keys, activated_at IS NULL, last_used_at IS NULL"
+		  . " FROM actor.instance ORDER BY actor_id"),
+	"a|1|t|t\nb|1|t|t", 'actors are shown, which are not active here');
+
 is( $standby->safe_psql('postgres',
 		"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
 	'0', 'no lock is left behind');

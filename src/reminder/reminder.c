@@ -20,6 +20,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
@@ -629,6 +630,9 @@ get_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	Jsonb	   *document = NULL;
 
 	row_key(fcinfo, kind, &actor, values);
+	/* a standby cannot read timers, and has none */
+	if (kind == DUE_TIMER && RecoveryInProgress())
+		PG_RETURN_NULL();
 	actor_bookkeeping_begin(&bookkeeping);
 	if (actor_query_read(&read_row[kind], values, NULL,
 						 frame != NULL ? frame->snapshot : NULL) > 0)

@@ -13,7 +13,6 @@
 
 #include "stat/stat.h"
 #include "storage/lwlock.h"
-#include "utils/hsearch.h"
 
 /* stats.c */
 
@@ -39,17 +38,5 @@ extern Size actor_hot_size(void);
 extern void actor_hot_attach(LWLock *lock);
 extern void actor_hot_reset(void);
 extern void actor_hot_waited(const ActorRef *actor, double ms);
-
-/* visible.c */
-
-/* what the current user may see of the statistics */
-typedef struct ActorVisible
-{
-	bool		all;			/* is of pg_monitor */
-	HTAB	   *owned;			/* names of the types it owns */
-} ActorVisible;
-
-extern void actor_visible_init(ActorVisible *visible);
-extern bool actor_visible_type(const ActorVisible *visible, const char *type);
 
 #endif							/* ACTOR_STAT_INTERNAL_H */

@@ -112,4 +112,16 @@ extern void actor_activity_waited(const ActorRef *actor, const text *method,
 								  const instr_time *since, int sqlstate);
 extern int	actor_activity_waiting(void);
 
+/* visible.c */
+
+/* what the current user may see of the statistics */
+typedef struct ActorVisible
+{
+	bool		all;			/* is of pg_monitor */
+	HTAB	   *owned;			/* names of the types it owns */
+} ActorVisible;
+
+extern void actor_visible_init(ActorVisible *visible);
+extern bool actor_visible_type(const ActorVisible *visible, const char *type);
+
 #endif							/* ACTOR_STAT_H */

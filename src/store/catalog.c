@@ -55,6 +55,9 @@ extern PGDLLIMPORT bool enable_indexscan;
 extern PGDLLIMPORT bool enable_indexonlyscan;
 extern PGDLLIMPORT bool enable_nestloop;
 
+/* rows of a long result that are kept at a time */
+#define ROWS_AT_ONCE		1000
+
 static ActorQuery read_hash_key = {
 	"SELECT hash_key FROM actor.secret",
 	0, {0}
@@ -669,6 +672,46 @@ actor_query_list(ActorQuery *query, Datum *values, void *(*read_row) (uint64 row
 	}
 	actor_bookkeeping_end(&bookkeeping);
 	return result;
+}
+
+/*
+ * actor_query_each
+ *		Runs a SELECT on the active snapshot, with the bookkeeping around it, and
+ *		calls a function with each row, of which only a few are kept at a time.
+ *
+ * The function reads the row with actor_query_result, and may do what is allowed
+ * between actor_bookkeeping_begin and actor_bookkeeping_end.
+ */
+void
+actor_query_each(ActorQuery *query, Datum *values, ActorRowTaker take, void *arg)
+{
+	ActorBookkeeping bookkeeping;
+	PlanSettings saved;
+	Portal volatile portal = NULL;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	prepare_query(query);
+	plan_settings_begin(&saved);
+	PG_TRY();
+	{
+		portal = SPI_cursor_open(NULL, query->plan, values, NULL, true);
+	}
+	PG_FINALLY();
+	{
+		plan_settings_end(&saved);
+	}
+	PG_END_TRY();
+	for (;;)
+	{
+		SPI_cursor_fetch(portal, true, ROWS_AT_ONCE);
+		if (SPI_processed == 0)
+			break;
+		for (uint64 i = 0; i < SPI_processed; i++)
+			take(i, arg);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	SPI_cursor_close(portal);
+	actor_bookkeeping_end(&bookkeeping);
 }
 
 /*

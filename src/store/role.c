@@ -265,9 +265,19 @@ actor_role_find(const NameData *name)
 bool
 actor_role_held(const NameData *name)
 {
+	return actor_role_held_by(GetUserId(), name);
+}
+
+/*
+ * actor_role_held_by
+ *		The same for another user.
+ */
+bool
+actor_role_held_by(Oid user, const NameData *name)
+{
 	Oid			role = actor_role_find(name);
 
-	return OidIsValid(role) ? has_privs_of_role(GetUserId(), role) : superuser();
+	return OidIsValid(role) ? has_privs_of_role(user, role) : superuser_arg(user);
 }
 
 /*

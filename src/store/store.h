@@ -37,6 +37,9 @@ typedef struct ActorBookkeeping
 	int			sec_context;
 } ActorBookkeeping;
 
+/* what is done with a row of a result, which is that number of SPI_tuptable */
+typedef void (*ActorRowTaker) (uint64 row, void *arg);
+
 extern void actor_catalog_init(void);
 extern bool actor_catalog_installed(void);
 extern void actor_catalog_require(void);
@@ -56,12 +59,15 @@ extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
 extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
 extern List *actor_query_list(ActorQuery *query, Datum *values,
 							  void *(*read_row) (uint64 row));
+extern void actor_query_each(ActorQuery *query, Datum *values,
+							 ActorRowTaker take, void *arg);
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
 /* role.c */
 
 extern Oid	actor_role_find(const NameData *name);
 extern bool actor_role_held(const NameData *name);
+extern bool actor_role_held_by(Oid user, const NameData *name);
 extern Oid	actor_role_former(const NameData *name);
 extern Oid	actor_schema_holder(const NameData *schema_name, const NameData *owner_name,
 								Oid *schema);

@@ -218,6 +218,9 @@ check_launcher(void)
 {
 	WorkerState state;
 
+	/* it is started when the server is promoted */
+	if (RecoveryInProgress())
+		return NULL;
 	read_workers(&state);
 	return state.launcher ? NULL : pstrdup("The launcher does not run.");
 }
