@@ -105,7 +105,7 @@ enum
 	ROW_COUNT
 };
 
-static ActorTable message_table = {"message"};
+static ActorTable message_table = {"message", 3};
 static ActorTable message_ids = {"message_message_id_seq"};
 
 static ActorQuery read_role = {

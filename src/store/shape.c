@@ -354,8 +354,8 @@ find_shape(const char *table)
 }
 
 /*
- * Whether the first columns are what they were made as.  Those of the key have
- * the collation "C", for which others are the same if they are equal.
+ * Whether the first columns are what they were made as.  Texts of the key have
+ * the collation "C", for which equal is what has the same bytes.
  */
 static bool
 has_columns(Relation relation, const Shape *shape, int nkeys)
@@ -372,18 +372,31 @@ has_columns(Relation relation, const Shape *shape, int nkeys)
 		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), column->name) != 0 ||
 			attribute->atttypid != column->type || attribute->atttypmod != -1 ||
 			(column->notnull && !attribute->attnotnull) ||
-			(i < nkeys && attribute->attcollation != C_COLLATION_OID))
+			(i < nkeys && column->type == TEXTOID && attribute->attcollation != C_COLLATION_OID))
 			return false;
 	}
 	return true;
 }
 
 /*
- * Whether the primary key is on the first columns, in order, and compares them
- * byte by byte.
+ * Whether an index compares one of its columns, which is a text or a number,
+ * as it was made to.
  */
 static bool
-has_primary_key(Relation relation, int nkeys)
+compares_column(Relation index, int i, Oid type)
+{
+	bool		is_text = type == TEXTOID;
+
+	return index->rd_index->indkey.values[i] == i + 1 && index->rd_indoption[i] == 0 &&
+		index->rd_opfamily[i] == (is_text ? TEXT_BTREE_FAM_OID : INTEGER_BTREE_FAM_OID) &&
+		index->rd_indcollation[i] == (is_text ? C_COLLATION_OID : InvalidOid);
+}
+
+/*
+ * Whether the primary key is on the first columns, in order.
+ */
+static bool
+has_primary_key(Relation relation, const Shape *shape, int nkeys)
 {
 	Oid			oid = actor_primary_key_index(relation);
 	Relation	index;
@@ -395,10 +408,7 @@ has_primary_key(Relation relation, int nkeys)
 	result = index->rd_rel->relam == BTREE_AM_OID &&
 		IndexRelationGetNumberOfKeyAttributes(index) == nkeys;
 	for (int i = 0; result && i < nkeys; i++)
-		result = index->rd_index->indkey.values[i] == i + 1 &&
-			index->rd_indcollation[i] == C_COLLATION_OID &&
-			index->rd_opfamily[i] == TEXT_BTREE_FAM_OID &&
-			index->rd_indoption[i] == 0;
+		result = compares_column(index, i, shape->columns[i].type);
 	/* who uses it takes a lock that stays */
 	index_close(index, AccessShareLock);
 	return result;
@@ -415,5 +425,5 @@ actor_shape_fits(Relation relation, const char *table, int nkeys)
 	Shape	   *shape = find_shape(table);
 
 	shape->oid = RelationGetRelid(relation);
-	return has_columns(relation, shape, nkeys) && has_primary_key(relation, nkeys);
+	return has_columns(relation, shape, nkeys) && has_primary_key(relation, shape, nkeys);
 }

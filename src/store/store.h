@@ -114,7 +114,7 @@ extern void actor_location_note(Relation relation, const Datum *key, int nkeys,
 typedef struct ActorTable
 {
 	const char *name;
-	int			nkeys;			/* columns of its primary key, all texts */
+	int			nkeys;			/* columns of its primary key, the first ones */
 	Oid			oid;			/* as of the generation of the catalog */
 	uint64		generation;
 	bool		fits;			/* as of the generation of shapes */
