@@ -83,6 +83,21 @@ is( $node->safe_psql('postgres', q{
 is( $node->safe_psql('postgres', q{
 		SELECT actor_get_reminder('account', 'a', 'add') ->> 'method'}),
 	'add', 'it can be read');
+
+# a session that has found the tables as they were created notices that they are
+# not; and here no worker is in the way.  (sql/direct.sql has all ways.)
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+is($session->query("SELECT actor_invoke('account', 'a', 'add', '[1]')"), '3', 'a session works');
+$node->safe_psql('postgres', 'ALTER TABLE actor.reminder ALTER attempt TYPE numeric');
+$session->query("SELECT actor_invoke('account', 'a', 'add', '[1]')");
+like($session->{stderr},
+	qr/table "actor.reminder" is not as the extension has made it.*Column "attempt" has type numeric instead of integer/s,
+	'not when a table was altered');
+$session->{stderr} = '';
+$node->safe_psql('postgres', 'ALTER TABLE actor.reminder ALTER attempt TYPE integer');
+is($session->query("SELECT actor_invoke('account', 'a', 'add', '[-1]')"), '2', 'and again when that is undone');
+$session->quit;
+
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
 $node->restart;
 ok( $node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.reminder'),
