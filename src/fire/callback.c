@@ -258,7 +258,8 @@ actor_callback_exit(void)
 /*
  * actor_callback_take_death
  *		Finds a callback of this database that has ended with its process, in
- *		the current memory context, and forgets it.
+ *		the current memory context, and forgets it.  The hash of the actor is
+ *		not made, since its key may have to be read in a transaction.
  */
 bool
 actor_callback_take_death(ActorDue *due, Oid *role, bool *itself)
@@ -277,9 +278,8 @@ actor_callback_take_death(ActorDue *due, Oid *role, bool *itself)
 			continue;
 
 		memset(due, 0, sizeof(*due));
-		actor_ref_init(&due->actor,
-					   cstring_to_text_with_len(copy.type, copy.type_len),
-					   cstring_to_text_with_len(copy.id, copy.id_len));
+		due->actor.type = cstring_to_text_with_len(copy.type, copy.type_len);
+		due->actor.id = cstring_to_text_with_len(copy.id, copy.id_len);
 		due->name = cstring_to_text_with_len(copy.name, copy.name_len);
 		due->kind = copy.kind;
 		due->generation = copy.generation;

@@ -170,7 +170,7 @@ write_death(void *arg)
  * done that itself it has failed, and runs alone from then on.
  */
 static void
-record_death(const ActorDue *due, Oid role, bool itself)
+record_death(ActorDue *due, Oid role, bool itself)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ErrorData	error;
@@ -190,6 +190,7 @@ record_death(const ActorDue *due, Oid role, bool itself)
 		Death		death = {due, &error};
 		ErrorData  *failure;
 
+		actor_ref_init(&due->actor, due->actor.type, due->actor.id);
 		namestrcpy(&death.role, role_name);
 		failure = actor_attempt(write_death, &death);
 		if (failure != NULL)
