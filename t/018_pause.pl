@@ -116,5 +116,32 @@ is( $node->safe_psql('postgres', 'SELECT count(DISTINCT (id, name)), max(attempt
 	'1000|1', 'once');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.reminder'), '0', 'and none is left');
 
+#
+# A type without its schema waits as a paused one does
+#
+$node->safe_psql('postgres', q{
+	CREATE ROLE regress_actor_new_owner;
+	TRUNCATE t.log;
+	BEGIN;
+	SELECT actor_set_reminder('t', 'l', 'tick', failure_policy => '{"drop": {}}');
+	SELECT actor_set_reminder('t', 'l' || i, 'tick') FROM generate_series(1, 200) i;
+	SELECT actor_set_timer('t', 'l', 'tick', '0s');
+	SELECT actor_send('t', 'l', 'tick');
+	ALTER SCHEMA t OWNER TO regress_actor_new_owner;
+	COMMIT});
+my $now = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+wait_for(qq{EXISTS (SELECT FROM actor.worker WHERE kind = 'executor'
+	AND last_active_at > timestamptz '$now' + interval '2 s')}, 'an executor has seen what is due');
+is( $node->safe_psql('postgres', q{
+		SELECT (SELECT count(*) FROM actor.failure), (SELECT max(attempt) FROM actor.reminder),
+			(SELECT max(attempt) FROM actor.timer), (SELECT max(attempt) FROM actor.message)}),
+	'0|1|1|1', 'nothing of a type without its schema fails');
+like($node->safe_psql('postgres', 'SELECT detail FROM actor_doctor() WHERE NOT ok'),
+	qr/1 type has lost its schema/, 'the doctor says why it waits');
+$node->safe_psql('postgres', 'ALTER SCHEMA t OWNER TO CURRENT_USER');
+wait_for(fired('true') . ' = 203', 'all of it comes when the type has its schema again');
+is($node->safe_psql('postgres', 'SELECT ' . fired('attempt > 1')),
+	'0', 'none has lost an attempt');
+
 $node->stop;
 done_testing();

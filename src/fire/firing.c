@@ -500,6 +500,9 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	int			nestlevel;
 	ErrorData  *error;
 
+	/* nobody can repair what has failed because of that */
+	if (actor_type_is_lost(due->actor.type))
+		return FIRING_STOPPED;
 	if (due->kind == DUE_DEACTIVATE)
 		return actor_idle_fire(due, mode);
 	if (!take_turn(due, mode, &error))
@@ -562,6 +565,8 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	attempt.cause = &cause;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	result = actor_callback_run(due, mode, call_method, &attempt, &error);
+	if (result == FIRING_FAILED && actor_type_is_lost(due->actor.type))
+		result = FIRING_STOPPED;
 	if (result == FIRING_FAILED)
 		record_failure(due, &claimed, role, error, started_at,
 					   mode->clock != 0 ? now : GetCurrentTimestamp());

@@ -11,7 +11,7 @@
  * Idle actors are due to the owner of their type, whose executors deactivate
  * them between reminders: see round.c.  An actor whose turn is not free, or
  * that has been used after all or is paused, is passed over until the next
- * point of the grid.  The scheduler deactivates what belongs to an owner that cannot
+ * point of the grid, and those of a type without a schema are not looked for.  The scheduler deactivates what belongs to an owner that cannot
  * connect, without running anything.
  *
  * Lock order: the actor's turn, then its rows, which are never waited for.
@@ -229,7 +229,7 @@ actor_idle_owners(void)
 		ActorType  *type = actor_type_find(active->name);
 		ActorIdleOwner *owner;
 
-		if (type == NULL || type->pause == PAUSE_TYPE)
+		if (type == NULL || type->pause == PAUSE_TYPE || !OidIsValid(type->schema_oid))
 			continue;
 		owner = palloc(sizeof(ActorIdleOwner));
 		owner->name = type->row.owner_name;
@@ -321,7 +321,8 @@ actor_idle_scan(const NameData *owner, int limit)
 		IdleType   *active = lfirst(cell);
 		ActorType  *type = actor_type_find(active->name);
 
-		if (type == NULL || type->pause == PAUSE_TYPE || strcmp(NameStr(type->row.owner_name), NameStr(*owner)) != 0 ||
+		if (type == NULL || type->pause == PAUSE_TYPE || !OidIsValid(type->schema_oid) ||
+			strcmp(NameStr(type->row.owner_name), NameStr(*owner)) != 0 ||
 			next_look(type, active->oldest) > now)
 			continue;
 		looked = true;

@@ -37,7 +37,8 @@ typedef enum ActorFiringResult
 	FIRING_BUSY,				/* somebody else has the actor or the row, or
 								 * the row is not as it was seen */
 	FIRING_OPEN,				/* a chain of calls has the actor's turn open */
-	FIRING_STOPPED,				/* the method was made to end */
+	FIRING_STOPPED,				/* the method was made to end, or its type has
+								 * lost its schema */
 	FIRING_WOULD_WAIT,			/* the method would have to wait, or for
 								 * longer */
 	FIRING_SLOW					/* the method took too long for a batch */

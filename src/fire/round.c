@@ -20,6 +20,9 @@
  * second late it queues for the turn, but only for a short time, so that the
  * others need not wait for long: all executors may queue for one actor.
  *
+ * What belongs to a type that has lost its schema is passed over, and stays due
+ * until the type has one again.
+ *
  * The executors of a role share its due rows: each prefers its own slice by
  * the hash of the actor, and takes others when it has none of its own.  The
  * rows of a type with partitions are fired under a lock of their partition, so
@@ -78,6 +81,8 @@
 #define BUSY_MAX_US			USECS_PER_SEC
 /* longest pause of a row whose outcome cannot be written, in microseconds */
 #define BROKEN_MAX_US		(60 * USECS_PER_SEC)
+/* pause of what belongs to a type without a schema, in microseconds */
+#define LOST_US				(10 * USECS_PER_SEC)
 /* a busy actor is queued for when the firing is so late */
 #define LATE_MS				1000
 #define QUEUE_MIN_MS		100
@@ -695,6 +700,8 @@ actor_round(TimestampTz *retry_at)
 
 		if (share == 0)
 			share = candidate->due->actor.hash;
+		if (actor_type_is_lost(candidate->due->actor.type))
+			until = now + LOST_US;
 		if (until != 0)
 			earliest_retry = Min(earliest_retry, until);
 		else if (runs_alone(candidate, now))

@@ -561,6 +561,18 @@ actor_type_check_same(const text *name, Oid schema, uint64 generation)
 						text_to_cstring(name))));
 }
 
+/*
+ * actor_type_is_lost
+ *		Whether there is such a type, and it has lost its schema.
+ */
+bool
+actor_type_is_lost(const text *name)
+{
+	ActorType  *type = actor_type_find(name);
+
+	return type != NULL && !OidIsValid(type->schema_oid);
+}
+
 /* the table --------------------------------------------------------------- */
 
 /*

@@ -86,6 +86,7 @@ extern void actor_type_schema(const text *name, NameData *schema_name);
 extern ActorType *actor_type_find(const text *name);
 extern ActorType *actor_type_get(const text *name);
 extern ActorType *actor_type_lookup(const text *name);
+extern bool actor_type_is_lost(const text *name);
 extern void actor_type_check_usage(ActorType *type);
 extern bool actor_type_reentrant(const ActorType *type);
 extern int	actor_type_max_stack_depth(const ActorType *type);
