@@ -338,5 +338,37 @@ wait_until(q{NOT EXISTS (SELECT FROM actor.timer)}, 'prepared timer is removed')
 is($node->safe_psql('postgres', q{SELECT count(*) FROM log WHERE id = 'p' AND method = 'tick'}),
 	'0', 'it has not fired');
 
+# an actor is idle from the end of a use on, whatever became of that
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA used;
+	CREATE FUNCTION used.work() RETURNS void LANGUAGE plpgsql AS $$ BEGIN END $$;
+	CREATE FUNCTION used.fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'wrong'; END $$;
+	CREATE FUNCTION used.on_deactivate() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN INSERT INTO log DEFAULT VALUES; END $$;
+	SELECT actor_register('used', idle_timeout => '3 s', scan_interval => '20 ms',
+		reentrancy => true)});
+is( $node->safe_psql('postgres', q{
+		BEGIN;
+		SELECT FROM actor_invoke('used', 'long', 'work');
+		SELECT FROM pg_sleep(0.1);
+		CREATE TABLE ended AS SELECT clock_timestamp() AS at;
+		COMMIT;
+		SELECT last_used_at >= at FROM actor.activation, ended
+			WHERE actor_type = 'used' AND actor_id = 'long'}),
+	't', 'a long transaction is a use until its end');
+$node->safe_psql('postgres', q{SELECT actor_set_timer('used', 'failing', 'fail', '0s', '100ms')});
+wait_until(q{EXISTS (SELECT FROM actor.timer JOIN actor.activation USING (actor_type, actor_id)
+		WHERE actor_id = 'failing' AND last_used_at > activated_at + interval '7 s')},
+	'a timer that fails all the time keeps its actor');
+$node->safe_psql('postgres', q{
+	SELECT actor_delete('used', 'failing');
+	SELECT actor_open_turn('used', 'open', interval '1 s');
+	CREATE TABLE expiry AS SELECT turn_expires_at FROM actor.activation WHERE actor_id = 'open'});
+wait_until(q{EXISTS (SELECT FROM log WHERE id = 'open' AND method = 'on_deactivate')},
+	'an actor whose turn was open is deactivated');
+is( $node->safe_psql('postgres', q{SELECT at >= turn_expires_at + interval '3 s' FROM log, expiry
+		WHERE id = 'open' AND method = 'on_deactivate'}),
+	't', 'its turn was a use until it expired');
+
 $node->stop;
 done_testing();

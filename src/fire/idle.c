@@ -365,6 +365,14 @@ pass_over(const ActorRef *actor)
 	(void) hash_search(passed_over, &copy, HASH_ENTER, NULL);
 }
 
+static int64
+idle_timeout(const ActorRef *actor)
+{
+	ActorType  *type = actor_type_find(actor->type);
+
+	return type != NULL ? actor_type_idle_timeout(type) : 0;
+}
+
 /*
  * Takes the turn of an actor and locks its rows, if the turn and all of them
  * are free and the actor has not been used since it was seen.
@@ -387,7 +395,8 @@ claim(const ActorDue *due)
 	values[0] = PointerGetDatum(due->actor.type);
 	values[1] = PointerGetDatum(due->actor.id);
 	values[2] = TimestampTzGetDatum(due->scheduled_at);
-	values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+	/* an open turn is a use until it ends, by itself perhaps */
+	values[3] = TimestampTzGetDatum(GetCurrentTimestamp() - idle_timeout(&due->actor));
 	actor_bookkeeping_begin(&bookkeeping);
 	found = actor_query_run(&claim_idle, values, NULL) == 1;
 	claimed = found &&

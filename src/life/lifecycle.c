@@ -63,13 +63,6 @@ static ActorQuery write_activation = {
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
-static ActorQuery touch_activation = {
-	"UPDATE actor.activation SET last_used_at = $3"
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2",
-	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
-};
-
 #define DELETE_FROM(table) \
 	{"DELETE FROM " table \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
@@ -237,12 +230,12 @@ static bool
 touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[3];
 
+	/* at the end of a long use, too, and whatever becomes of the method */
+	actor_turn_used(actor, last_used_at + actor_type_scan_interval(type) / 2);
 	if (now - last_used_at < actor_type_scan_interval(type) / 2)
 		return true;
-	values[2] = TimestampTzGetDatum(now);
-	return run_for_actor(&touch_activation, actor, values) > 0;
+	return actor_activation_touch(actor, now);
 }
 
 static void
@@ -281,6 +274,7 @@ enter_life(const ActorRef *actor, const ActorType *type)
 		(void) run_for_actor(&write_activation, actor, values);
 		/* those of an earlier start of the server must not come to life again */
 		remove_timers(actor);
+		actor_turn_used(actor, now + actor_type_scan_interval(type) / 2);
 		actor_wake_at(actor_idle_deadline(type, now));
 		memset(&seen, 0, sizeof(seen));
 		seen.active = true;

@@ -33,7 +33,8 @@ PG_FUNCTION_INFO_V1(actor_close_turn);
 
 
 static ActorQuery open_turn = {
-	"UPDATE actor.activation SET reentrancy_id = $3, turn_expires_at = $4"
+	"UPDATE actor.activation SET reentrancy_id = $3, turn_expires_at = $4,"
+	"  last_used_at = pg_catalog.clock_timestamp()"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2",
 	4, {TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID}

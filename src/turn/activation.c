@@ -41,6 +41,13 @@ static ActorQuery read_activation = {
 	2, {TEXTOID, TEXTOID}
 };
 
+static ActorQuery touch_activation = {
+	"UPDATE actor.activation SET last_used_at = $3"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+};
+
 /*
  * Finds out what a row says about an activation, which is over if it is of
  * another start of the server.
@@ -122,4 +129,23 @@ actor_is_active(const ActorRef *actor)
 
 	actor_activation_look(actor, &seen);
 	return seen.active;
+}
+
+/*
+ * actor_activation_touch
+ *		Writes that an actor, whose turn is held, is used now; false if it is not
+ *		active.
+ */
+bool
+actor_activation_touch(const ActorRef *actor, TimestampTz now)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[3] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id),
+	TimestampTzGetDatum(now)};
+	bool		touched;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	touched = actor_query_run(&touch_activation, values, NULL) > 0;
+	actor_bookkeeping_end(&bookkeeping);
+	return touched;
 }

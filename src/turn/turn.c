@@ -43,6 +43,7 @@
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "base/base.h"
 #include "store/store.h"
@@ -63,6 +64,9 @@ typedef struct HeldTurn
 	/* what is known of the actor's activation, and to which subtransaction */
 	SubTransactionId known_subid;	/* invalid: nothing is */
 	ActorActivation known;
+
+	/* the use is written down if it ends after that; 0: there was none */
+	TimestampTz touch_after;
 } HeldTurn;
 
 /* where a held turn is */
@@ -184,6 +188,7 @@ remember_held_turn(const ActorRef *actor, const text *method)
 	turn->subid = GetCurrentSubTransactionId();
 	turn->entered = turn->kept = false;
 	turn->known_subid = InvalidSubTransactionId;
+	turn->touch_after = 0;
 	if (held_index != NULL)
 		index_held_turn(held_count);
 	held_count++;
@@ -203,6 +208,35 @@ forget_last_turn(void)
 }
 
 /*
+ * Writes down that actors were in use until now, if they were for long: they are
+ * idle from the end of a use on, not from its beginning.  A method that has
+ * failed has used its actor as well.
+ */
+static void
+touch_used(void)
+{
+	TimestampTz now;
+	bool		begun = false;
+
+	if (held_count == 0 || XactReadOnly)
+		return;
+	now = GetCurrentTimestamp();
+	for (int i = 0; i < held_count; i++)
+	{
+		if (held[i].touch_after == 0 || held[i].touch_after > now)
+			continue;
+		if (!begun && !actor_catalog_installed())
+			return;
+		if (!begun)
+			PushActiveSnapshot(GetTransactionSnapshot());
+		begun = true;
+		(void) actor_activation_touch(&held[i].actor, now);
+	}
+	if (begun)
+		PopActiveSnapshot();
+}
+
+/*
  * The transaction has ended, or is prepared: its locks are not ours any more.
  */
 static void
@@ -210,6 +244,10 @@ xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			touch_used();
+			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
@@ -551,6 +589,20 @@ actor_turn_know(const ActorRef *actor, const ActorActivation *known)
 		return;
 	turn->known_subid = GetCurrentSubTransactionId();
 	turn->known = *known;
+}
+
+/*
+ * actor_turn_used
+ *		The actor, whose turn is held, is used.  Writes that down at the end of the
+ *		transaction if that comes after a time.
+ */
+void
+actor_turn_used(const ActorRef *actor, TimestampTz touch_after)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	if (turn != NULL && turn->touch_after == 0)
+		turn->touch_after = touch_after;
 }
 
 /*

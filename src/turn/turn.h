@@ -28,6 +28,7 @@ typedef struct ActorActivation
 
 extern void actor_activation_look(const ActorRef *actor, ActorActivation *seen);
 extern bool actor_is_active(const ActorRef *actor);
+extern bool actor_activation_touch(const ActorRef *actor, TimestampTz now);
 
 /* turn.c */
 
@@ -42,6 +43,7 @@ extern bool actor_turn_is_kept(const ActorRef *actor);
 extern bool actor_turn_known(const ActorRef *actor, ActorActivation *known);
 extern bool actor_turn_is_active(const ActorRef *actor);
 extern void actor_turn_know(const ActorRef *actor, const ActorActivation *known);
+extern void actor_turn_used(const ActorRef *actor, TimestampTz touch_after);
 extern void actor_turn_forget_known(const text *type);
 extern void actor_turn_explain_error(void);
 extern void actor_turn_check_isolation(const char *action);
