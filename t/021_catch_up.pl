@@ -128,5 +128,13 @@ is(firings('skip past', q{'%s', missed}), '', 'skip: four are none');
 is(firings("$_ past once", q{'%s', missed}), '0', "$_: a single firing in the past fires at once")
   for 'one', 'all', 'skip';
 
+# skip, with a period that nothing can keep up with
+$node->safe_psql('postgres', q{
+	SELECT actor_set_reminder('t', 'skip fast', 'x', interval '0', interval '100 us',
+		catch_up => 'skip', method => 'fire')});
+ok( $node->poll_query_until('postgres', q{SELECT count(*) >= 3 FROM hit WHERE id = 'skip fast'}),
+	'skip: what is late by less than a second fires');
+$node->safe_psql('postgres', q{SELECT actor_delete_reminder('t', 'skip fast', 'x')});
+
 $node->stop;
 done_testing();

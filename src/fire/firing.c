@@ -44,6 +44,9 @@
 #include "reminder/reminder.h"
 #include "fire/internal.h"
 
+/* what is late by less than that is never left out, in microseconds */
+#define SKIP_LATE_US		USECS_PER_SEC
+
 /* a claimed row */
 typedef struct Claim
 {
@@ -544,9 +547,12 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
 							   now, &next_at, &missed);
 
-	/* only what is on the grid: a firing late by a period is left out */
+	/*
+	 * only what is on the grid: a firing late by a period is left out, unless
+	 * that is so short that there would never be one in time
+	 */
 	if (claimed.catch_up == ACTOR_CATCH_UP_SKIP && claimed.schedule.periodic &&
-		missed > 0 && due->attempt == 1)
+		missed > 0 && due->attempt == 1 && now - due->scheduled_at >= SKIP_LATE_US)
 	{
 		advance(due, &claimed.schedule, next, next_at, NULL);
 		return FIRING_SKIPPED;
