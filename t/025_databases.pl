@@ -271,6 +271,21 @@ is($node->safe_psql('d5', 'SELECT count(*) FROM actor.reminder'), '0', 'a COPY i
 $node->safe_psql('d5', "COPY actor.reminder FROM '$file'");
 fired('d5', 'copied', 'a reminder that comes by COPY fires');
 
+#
+# A database whose dropping was interrupted
+#
+remind('d2', 'invalid', "'0s', '100ms'");
+fired('d2', 'invalid', 'a database is in order');
+$node->safe_psql('postgres', q{UPDATE pg_database SET datconnlimit = -2 WHERE datname = 'd2'});
+$offset = -s $node->logfile;
+$node->restart;
+remind('d5', 'beside', "'0s'");
+fired('d5', 'beside', 'others go on beside one that is invalid');
+is(lines(qr/FATAL:  cannot connect to invalid database/, $offset), 0, 'nobody tries to connect to it');
+$node->safe_psql('postgres', q{UPDATE pg_database SET datconnlimit = -1 WHERE datname = 'd2'});
+$node->reload;
+hits_grow('d2', 'invalid', 'it is looked into when it is valid again');
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/,
 	'nothing has crashed');

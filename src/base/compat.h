@@ -228,4 +228,10 @@ extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attrib
 #define ACTOR_WAIT_EVENT(name) PG_WAIT_EXTENSION
 #endif
 
+/*
+ * The connection limit of a database that was left half dropped; minor releases
+ * have given it a name.
+ */
+#define ACTOR_DATABASE_INVALID	(-2)
+
 #endif							/* ACTOR_COMPAT_H */

@@ -111,6 +111,8 @@ actor_worker_settings(void)
 		{"lock_timeout", "0"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"idle_session_timeout", "0"},
+		/* an error of a method is no end of the process */
+		{"exit_on_error", "off"},
 #if PG_VERSION_NUM >= 170000
 		{"transaction_timeout", "0"},
 #endif

@@ -54,6 +54,8 @@ start_up(void)
 {
 	BackgroundWorkerInitializeConnectionByOid(start.database, start.role,
 											  ACTOR_CONNECT_FLAGS);
+	/* as in every session of the role */
+	process_session_preload_libraries();
 	actor_worker_settings();
 	pgstat_report_appname("actor executor");
 	actor_callback_start(start.slot);

@@ -105,7 +105,8 @@ list_databases(void)
 	{
 		Form_pg_database database = (Form_pg_database) GETSTRUCT(tuple);
 
-		if (database->datallowconn && !database->datistemplate)
+		if (database->datallowconn && !database->datistemplate &&
+			database->datconnlimit != ACTOR_DATABASE_INVALID)
 		{
 			MemoryContext old = MemoryContextSwitchTo(context);
 
@@ -133,7 +134,8 @@ database_exists(Oid oid, bool *connectable)
 	StartTransactionCommand();
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(oid));
 	exists = HeapTupleIsValid(tuple);
-	*connectable = exists && ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+	*connectable = exists && ((Form_pg_database) GETSTRUCT(tuple))->datallowconn &&
+		((Form_pg_database) GETSTRUCT(tuple))->datconnlimit != ACTOR_DATABASE_INVALID;
 	if (exists)
 		ReleaseSysCache(tuple);
 	CommitTransactionCommand();

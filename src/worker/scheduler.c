@@ -172,7 +172,8 @@ database_connectable(void)
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
 	if (HeapTupleIsValid(tuple))
 	{
-		connectable = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn;
+		connectable = ((Form_pg_database) GETSTRUCT(tuple))->datallowconn &&
+			((Form_pg_database) GETSTRUCT(tuple))->datconnlimit != ACTOR_DATABASE_INVALID;
 		ReleaseSysCache(tuple);
 	}
 	CommitTransactionCommand();
