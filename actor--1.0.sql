@@ -1004,11 +1004,12 @@ CREATE FUNCTION @extschema@.actor_set_reminder(
     method         text DEFAULT NULL,
     failure_policy jsonb DEFAULT NULL,
     catch_up       text DEFAULT 'one',
-    overwrite      boolean DEFAULT true)
+    overwrite      boolean DEFAULT true,
+    firings        integer DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_set_reminder_at';
-COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, timestamptz, interval, interval, jsonb, text, jsonb, text, boolean)
+COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, timestamptz, interval, interval, jsonb, text, jsonb, text, boolean, integer)
     IS 'registers or replaces a reminder that is due at an instant';
 
 CREATE FUNCTION @extschema@.actor_set_reminder(
@@ -1022,12 +1023,32 @@ CREATE FUNCTION @extschema@.actor_set_reminder(
     method         text DEFAULT NULL,
     failure_policy jsonb DEFAULT NULL,
     catch_up       text DEFAULT 'one',
-    overwrite      boolean DEFAULT true)
+    overwrite      boolean DEFAULT true,
+    firings        integer DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_set_reminder_in';
-COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, interval, interval, interval, jsonb, text, jsonb, text, boolean)
+COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, interval, interval, interval, jsonb, text, jsonb, text, boolean, integer)
     IS 'registers or replaces a reminder that is due after a time';
+
+CREATE FUNCTION @extschema@.actor_set_reminder(
+    actor_type     text,
+    actor_id       text,
+    name           text,
+    due_time       text,
+    period         interval,
+    ttl            interval DEFAULT NULL,
+    data           jsonb DEFAULT NULL,
+    method         text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL,
+    catch_up       text DEFAULT 'one',
+    overwrite      boolean DEFAULT true,
+    firings        integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_reminder_text';
+COMMENT ON FUNCTION @extschema@.actor_set_reminder(text, text, text, text, interval, interval, jsonb, text, jsonb, text, boolean, integer)
+    IS 'registers or replaces a reminder with a due time as Dapr writes it, and intervals';
 
 CREATE FUNCTION @extschema@.actor_get_reminder(
     actor_type text,
@@ -1115,11 +1136,12 @@ CREATE FUNCTION @extschema@.actor_set_timer(
     ttl        interval DEFAULT NULL,
     data       jsonb DEFAULT NULL,
     method     text DEFAULT NULL,
-    overwrite  boolean DEFAULT true)
+    overwrite  boolean DEFAULT true,
+    firings    integer DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_set_timer_at';
-COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, timestamptz, interval, interval, jsonb, text, boolean)
+COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, timestamptz, interval, interval, jsonb, text, boolean, integer)
     IS 'activates an actor and registers or replaces a timer that is due at an instant';
 
 CREATE FUNCTION @extschema@.actor_set_timer(
@@ -1131,12 +1153,30 @@ CREATE FUNCTION @extschema@.actor_set_timer(
     ttl        interval DEFAULT NULL,
     data       jsonb DEFAULT NULL,
     method     text DEFAULT NULL,
-    overwrite  boolean DEFAULT true)
+    overwrite  boolean DEFAULT true,
+    firings    integer DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_set_timer_in';
-COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, interval, interval, interval, jsonb, text, boolean)
+COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, interval, interval, interval, jsonb, text, boolean, integer)
     IS 'activates an actor and registers or replaces a timer that is due after a time';
+
+CREATE FUNCTION @extschema@.actor_set_timer(
+    actor_type text,
+    actor_id   text,
+    name       text,
+    due_time   text,
+    period     interval,
+    ttl        interval DEFAULT NULL,
+    data       jsonb DEFAULT NULL,
+    method     text DEFAULT NULL,
+    overwrite  boolean DEFAULT true,
+    firings    integer DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_set_timer_text';
+COMMENT ON FUNCTION @extschema@.actor_set_timer(text, text, text, text, interval, interval, jsonb, text, boolean, integer)
+    IS 'activates an actor and registers or replaces a timer with a due time as Dapr writes it, and intervals';
 
 CREATE FUNCTION @extschema@.actor_get_timer(
     actor_type text,
@@ -1174,6 +1214,32 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_send';
 COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, text, text)
     IS 'sends a message, which calls a method of an actor once this transaction has committed; returns its id';
+
+CREATE FUNCTION @extschema@.actor_send(
+    actor_type text,
+    actor_id   text,
+    method     text,
+    payload    jsonb,
+    due_time   timestamptz,
+    request_id text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_send_at';
+COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, timestamptz, text)
+    IS 'sends a message that is due at an instant; returns its id';
+
+CREATE FUNCTION @extschema@.actor_send(
+    actor_type text,
+    actor_id   text,
+    method     text,
+    payload    jsonb,
+    due_time   interval,
+    request_id text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_send_in';
+COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, interval, text)
+    IS 'sends a message that is due after a time; returns its id';
 
 CREATE FUNCTION @extschema@.actor_cancel_message(
     actor_type text,

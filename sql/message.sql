@@ -254,6 +254,21 @@ SELECT payload FROM post.got ORDER BY number;
 
 --
 -- actor_run_due delivers, too, in its own transaction
+-- the forms of a due time
+BEGIN;
+SELECT actor_send('post', 'forms', 'take', '{}', timestamptz '2100-01-01 00:00+00') IS NOT NULL AS at,
+       actor_send('post', 'forms', 'take', NULL, due_time => interval '1 h', request_id => 'in') IS NOT NULL AS "in",
+       actor_send('post', 'forms', 'take', due_time => '2100-01-01 00:00:01+00') IS NOT NULL AS printed,
+       actor_send('post', 'forms', 'take', '{}', NULL) IS NOT NULL AS untyped,
+       actor_send('post', 'forms', 'take', '{}', NULL::interval) IS NOT NULL AS null_interval,
+       actor_send('post', 'forms', 'take', '{}', NULL::timestamptz) IS NOT NULL AS null_timestamp;
+SELECT CASE WHEN due_at - sent_at < interval '2 h' THEN (due_at - sent_at)::text ELSE due_at::text END AS due, queued
+  FROM actor.message WHERE actor_type = 'post' AND actor_id = 'forms' ORDER BY message_id;
+ROLLBACK;
+SELECT r.state, r.message, r.detail
+  FROM unnest(ARRAY[$$'infinity'::timestamptz$$, $$interval '-1 s'$$, $$interval '300000 years'$$]) AS due,
+       LATERAL refusal(format('SELECT actor_send(%L, %L, %L, NULL, %s)', 'post', 'forms', 'take', due)) AS r;
+
 --
 TRUNCATE post.got;
 BEGIN;

@@ -54,6 +54,33 @@ SELECT jsonb_pretty(actor_get_reminder('clock', '1', 'all') - 'registered_at');
 -- the overloads with a timestamp and with an interval
 SELECT actor_set_reminder('clock', '1', 'at', timestamptz '2100-01-01 00:00+00', '1 day 02:00', '1 month', method => 'ring');
 SELECT actor_set_reminder('clock', '1', 'in', interval '1 month 2 days', interval '90 seconds', method => 'ring', data => '1');
+-- what drivers send: parameters and nulls without a type beside typed ones,
+-- timestamps as text, and a number of firings
+BEGIN;
+PREPARE form AS SELECT name, due_time, period, ttl, CASE WHEN due_time !~ '^2100' THEN first_at - registered_at END AS "in", step, firings, remaining
+  FROM actor.reminder WHERE actor_type = 'clock' AND actor_id = 'forms' ORDER BY name;
+SELECT actor_set_reminder('clock', 'forms', '1', NULL, interval '90 s', method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '2', due_time => NULL, period => interval '90 s', ttl => NULL, method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '3', NULL, NULL, interval '1 h', method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '4', '1h', interval '90 s', interval '1 h', method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '5', '5s', '90s', method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '6', NULL, NULL, NULL, method => 'ring', overwrite => false);
+SELECT actor_set_reminder('clock', 'forms', '7', interval '5 s', interval '90 s', firings => 3, method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '8', timestamptz '2100-01-01 00:00+00', interval '1 mon', firings => 2147483647, method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '9', NULL, interval '1 day', firings => 1, method => 'ring');
+SELECT actor_set_reminder('clock', 'forms', '10', interval '1 h', firings => 1, method => 'ring');
+PREPARE untyped AS SELECT actor_set_reminder('clock', 'forms', $1, $2, $3, $4, method => 'ring');
+EXECUTE untyped ('11', '2100-01-01 10:00:00.5+00', '01:30:00', '2100-01-02 00:00:00+01');
+EXECUTE untyped ('12', NULL, '0 years 0 mons 0 days 1 hours 30 mins 0.0 secs', NULL);
+PREPARE timedelta (text, unknown, interval) AS SELECT actor_set_reminder('clock', 'forms', $1, due_time => $2, period => $3, method => 'ring');
+EXECUTE timedelta ('13', NULL, '5 min');
+EXECUTE form;
+DEALLOCATE ALL;
+ROLLBACK;
+SELECT arguments, r.state, r.message, r.detail
+  FROM unnest(ARRAY[$$NULL, interval '1 s', firings => 0$$, $$interval '1 s', interval '1 s', firings => -1$$,
+                    $$now(), firings => 2$$, $$NULL, NULL, interval '1 s', firings => 2$$, $$'x', interval '1 s'$$]) AS arguments,
+       LATERAL refusal(format('SELECT actor_set_reminder(%L, %L, %L, %s)', 'clock', 'forms', 'ring', arguments)) AS r;
 SELECT actor_set_reminder('clock', '1', 'null', NULL::interval, interval '1 day', method => 'rung');
 SELECT name, due_time, period, ttl, step, firings, scheduled_at = first_at AS at_first,
        CASE WHEN name = 'in' THEN first_at = registered_at + interval '1 month 2 days'

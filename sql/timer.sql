@@ -29,6 +29,12 @@ SELECT actor_set_timer('clock', 'a', 'tick', '1h', '1m', 'PT2H', '{"note": "text
 SELECT actor_set_timer('clock', 'a', 'instant', timestamptz '2100-01-01 00:00Z',
                        interval '1 hour', method => 'tick');
 SELECT actor_set_timer('clock', 'a', 'span', interval '1 hour', method => 'look');
+-- the form for drivers, and a number of firings
+SELECT actor_set_timer('clock', 'a', 'mixed', NULL, interval '1 hour', method => 'look');
+SELECT actor_set_timer('clock', 'a', 'counted', interval '1 hour', interval '1 hour', method => 'look', firings => 3);
+SELECT actor_set_timer('clock', 'a', 'at', now() + interval '1 hour', firings => 2);
+SELECT name, due_time, period, firings, remaining FROM actor.timer WHERE name IN ('mixed', 'counted') ORDER BY name;
+SELECT actor_delete_timer('clock', 'a', 'mixed'), actor_delete_timer('clock', 'a', 'counted');
 SELECT what FROM clock.log;
 SELECT actor_type, actor_id, name, method, data, due_time, period, ttl, role_name,
        scheduled_at = next_try_at AS on_time, expires_at - scheduled_at AS lives,

@@ -37,6 +37,8 @@
 #include "message/message.h"
 
 PG_FUNCTION_INFO_V1(actor_send);
+PG_FUNCTION_INFO_V1(actor_send_at);
+PG_FUNCTION_INFO_V1(actor_send_in);
 PG_FUNCTION_INFO_V1(actor_cancel_message);
 
 /* arguments of actor_send, after type and id */
@@ -122,21 +124,17 @@ static ActorQuery read_role = {
  * When a message is due that is sent now.
  */
 static TimestampTz
-due_instant(FunctionCallInfo fcinfo, TimestampTz now)
+due_instant(const ActorWhen *due, TimestampTz now)
 {
-	char	   *given;
-	ActorWhen	due;
 	ActorPeriod period;
 	ActorWhen	ttl;
 	ActorSchedule schedule;
 
-	if (PG_ARGISNULL(ARG_DUE_TIME))
+	if (due->kind == ACTOR_WHEN_ABSENT)
 		return now;
-	given = text_to_cstring(PG_GETARG_TEXT_PP(ARG_DUE_TIME));
-	actor_parse_due_time(given[0] == '\0' ? NULL : given, &due);
 	actor_parse_period(NULL, &period);
 	actor_parse_ttl(NULL, &ttl);
-	actor_schedule_make(&schedule, &due, &period, &ttl, now, session_timezone);
+	actor_schedule_make(&schedule, due, &period, &ttl, now, session_timezone);
 	return schedule.first_at;
 }
 
@@ -229,8 +227,11 @@ actor_message_again(const ActorRef *actor, const text *method, const Jsonb *payl
 	(void) write_message(actor, method, payload, role_name, now, now, 0);
 }
 
-Datum
-actor_send(PG_FUNCTION_ARGS)
+/*
+ * Sends a message; everything but the due time is in the arguments.
+ */
+static Datum
+send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 {
 	ActorRef	actor;
 	text	   *method;
@@ -249,7 +250,7 @@ actor_send(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("method must not be null")));
 	method = PG_GETARG_TEXT_PP(ARG_METHOD);
-	due_at = due_instant(fcinfo, now);
+	due_at = due_instant(due, now);
 	if (!PG_ARGISNULL(ARG_REQUEST_ID))
 		request_id = actor_text_argument(fcinfo, ARG_REQUEST_ID, "request id",
 										 ACTOR_MAX_NAME_LEN);
@@ -270,6 +271,43 @@ actor_send(PG_FUNCTION_ARGS)
 	message_id = write_message(&actor, method, payload, &role_name, due_at, now, message_id);
 	actor_type_check_same(actor.type, schema, generation);
 	PG_RETURN_INT64(message_id);
+}
+
+/* each form of a due time */
+
+Datum
+actor_send(PG_FUNCTION_ARGS)
+{
+	ActorScheduleRequest request;
+
+	actor_schedule_due_from_text(&request, fcinfo, ARG_DUE_TIME);
+	return send_message(fcinfo, &request.due);
+}
+
+Datum
+actor_send_at(PG_FUNCTION_ARGS)
+{
+	ActorWhen	due = {ACTOR_WHEN_ABSENT};
+
+	if (!PG_ARGISNULL(ARG_DUE_TIME))
+	{
+		due.kind = ACTOR_WHEN_INSTANT;
+		due.instant = PG_GETARG_TIMESTAMPTZ(ARG_DUE_TIME);
+	}
+	return send_message(fcinfo, &due);
+}
+
+Datum
+actor_send_in(PG_FUNCTION_ARGS)
+{
+	ActorWhen	due = {ACTOR_WHEN_ABSENT};
+
+	if (!PG_ARGISNULL(ARG_DUE_TIME))
+	{
+		due.kind = ACTOR_WHEN_SPAN;
+		due.span = *PG_GETARG_INTERVAL_P(ARG_DUE_TIME);
+	}
+	return send_message(fcinfo, &due);
 }
 
 /* cancelling ------------------------------------------------------------ */

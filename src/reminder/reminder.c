@@ -47,11 +47,13 @@
 PG_FUNCTION_INFO_V1(actor_set_reminder);
 PG_FUNCTION_INFO_V1(actor_set_reminder_at);
 PG_FUNCTION_INFO_V1(actor_set_reminder_in);
+PG_FUNCTION_INFO_V1(actor_set_reminder_text);
 PG_FUNCTION_INFO_V1(actor_get_reminder);
 PG_FUNCTION_INFO_V1(actor_delete_reminder);
 PG_FUNCTION_INFO_V1(actor_set_timer);
 PG_FUNCTION_INFO_V1(actor_set_timer_at);
 PG_FUNCTION_INFO_V1(actor_set_timer_in);
+PG_FUNCTION_INFO_V1(actor_set_timer_text);
 PG_FUNCTION_INFO_V1(actor_get_timer);
 PG_FUNCTION_INFO_V1(actor_delete_timer);
 
@@ -67,7 +69,9 @@ enum
 	ARG_FAILURE_POLICY,
 	ARG_CATCH_UP,
 	ARG_OVERWRITE,
-	ARG_TIMER_OVERWRITE = ARG_FAILURE_POLICY
+	ARG_FIRINGS,				/* of the forms with intervals */
+	ARG_TIMER_OVERWRITE = ARG_FAILURE_POLICY,
+	ARG_TIMER_FIRINGS
 };
 
 /* the writing statements take the columns in this order */
@@ -523,6 +527,29 @@ set_from_texts(FunctionCallInfo fcinfo, ActorDueKind kind)
 	PG_RETURN_VOID();
 }
 
+/*
+ * Period, ttl and number of firings of the forms with intervals.
+ */
+static void
+take_intervals(ActorScheduleRequest *request, FunctionCallInfo fcinfo, ActorDueKind kind)
+{
+	int			number = kind == DUE_TIMER ? ARG_TIMER_FIRINGS : ARG_FIRINGS;
+
+	actor_schedule_from_intervals(request, fcinfo, ARG_PERIOD);
+	if (PG_ARGISNULL(number))
+		return;
+	request->period.count = PG_GETARG_INT32(number);
+	if (request->period.count < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be %d or greater", "firings", 1)));
+	if (request->period.absent && request->period.count > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("firings needs a period"),
+				 errdetail("Without one there is one firing.")));
+}
+
 static Datum
 set_at(FunctionCallInfo fcinfo, ActorDueKind kind)
 {
@@ -530,7 +557,7 @@ set_at(FunctionCallInfo fcinfo, ActorDueKind kind)
 	ActorScheduleRequest request;
 
 	actor_ref_arguments(&actor, fcinfo);
-	actor_schedule_from_intervals(&request, fcinfo, ARG_PERIOD);
+	take_intervals(&request, fcinfo, kind);
 	if (!PG_ARGISNULL(ARG_DUE_TIME))
 	{
 		char		buf[MAXDATELEN + 1];
@@ -554,13 +581,30 @@ set_in(FunctionCallInfo fcinfo, ActorDueKind kind)
 	ActorScheduleRequest request;
 
 	actor_ref_arguments(&actor, fcinfo);
-	actor_schedule_from_intervals(&request, fcinfo, ARG_PERIOD);
+	take_intervals(&request, fcinfo, kind);
 	if (!PG_ARGISNULL(ARG_DUE_TIME))
 	{
 		request.due.kind = ACTOR_WHEN_SPAN;
 		request.due.span = *PG_GETARG_INTERVAL_P(ARG_DUE_TIME);
 		request.due_text = actor_interval_text(&request.due.span);
 	}
+	set_row(fcinfo, kind, &actor, &request);
+	PG_RETURN_VOID();
+}
+
+/*
+ * This form takes an untyped null, or a parameter without a type, as due time
+ * beside an interval, where the other two would fit equally well.
+ */
+static Datum
+set_text(FunctionCallInfo fcinfo, ActorDueKind kind)
+{
+	ActorRef	actor;
+	ActorScheduleRequest request;
+
+	actor_ref_arguments(&actor, fcinfo);
+	take_intervals(&request, fcinfo, kind);
+	actor_schedule_due_from_text(&request, fcinfo, ARG_DUE_TIME);
 	set_row(fcinfo, kind, &actor, &request);
 	PG_RETURN_VOID();
 }
@@ -584,6 +628,12 @@ actor_set_reminder_in(PG_FUNCTION_ARGS)
 }
 
 Datum
+actor_set_reminder_text(PG_FUNCTION_ARGS)
+{
+	return set_text(fcinfo, DUE_REMINDER);
+}
+
+Datum
 actor_set_timer(PG_FUNCTION_ARGS)
 {
 	return set_from_texts(fcinfo, DUE_TIMER);
@@ -599,6 +649,12 @@ Datum
 actor_set_timer_in(PG_FUNCTION_ARGS)
 {
 	return set_in(fcinfo, DUE_TIMER);
+}
+
+Datum
+actor_set_timer_text(PG_FUNCTION_ARGS)
+{
+	return set_text(fcinfo, DUE_TIMER);
 }
 
 /* reading and deleting -------------------------------------------------- */

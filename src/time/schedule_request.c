@@ -44,16 +44,26 @@ optional_cstring(const text *value)
 }
 
 /*
+ * actor_schedule_due_from_text
+ *		A due time given as text, in this argument.
+ */
+void
+actor_schedule_due_from_text(ActorScheduleRequest *request, FunctionCallInfo fcinfo, int number)
+{
+	request->due_text = optional_text(fcinfo, number);
+	actor_parse_due_time(optional_cstring(request->due_text), &request->due);
+}
+
+/*
  * actor_schedule_from_texts
  *		The three parts of a schedule given as text from argument "first" on.
  */
 void
 actor_schedule_from_texts(ActorScheduleRequest *request, FunctionCallInfo fcinfo, int first)
 {
-	request->due_text = optional_text(fcinfo, first);
+	actor_schedule_due_from_text(request, fcinfo, first);
 	request->period_text = optional_text(fcinfo, first + 1);
 	request->ttl_text = optional_text(fcinfo, first + 2);
-	actor_parse_due_time(optional_cstring(request->due_text), &request->due);
 	actor_parse_period(optional_cstring(request->period_text), &request->period);
 	actor_parse_ttl(optional_cstring(request->ttl_text), &request->ttl);
 }

@@ -116,6 +116,8 @@ extern void actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy);
 
 /* schedule_request.c */
 
+extern void actor_schedule_due_from_text(ActorScheduleRequest *request, FunctionCallInfo fcinfo,
+										 int number);
 extern void actor_schedule_from_texts(ActorScheduleRequest *request, FunctionCallInfo fcinfo,
 									  int first);
 extern void actor_schedule_from_intervals(ActorScheduleRequest *request, FunctionCallInfo fcinfo,

@@ -113,6 +113,8 @@ static const Unit interval_units[] = {
 	{"second", SPAN_TIME, USECS_PER_SEC}, {"seconds", SPAN_TIME, USECS_PER_SEC},
 	{"minute", SPAN_TIME, USECS_PER_MINUTE},
 	{"minutes", SPAN_TIME, USECS_PER_MINUTE},
+	{"sec", SPAN_TIME, USECS_PER_SEC}, {"secs", SPAN_TIME, USECS_PER_SEC},
+	{"min", SPAN_TIME, USECS_PER_MINUTE}, {"mins", SPAN_TIME, USECS_PER_MINUTE},
 	{"hour", SPAN_TIME, USECS_PER_HOUR}, {"hours", SPAN_TIME, USECS_PER_HOUR},
 	{"day", SPAN_DAYS, 1}, {"days", SPAN_DAYS, 1},
 	{"week", SPAN_DAYS, 7}, {"weeks", SPAN_DAYS, 7},
@@ -269,19 +271,33 @@ starts_timestamp(const char *text)
 }
 
 /*
- * Only the interval form has a space behind its first number.  (It takes no
- * sign, but the message is better if that is said there.)
+ * Only the interval form has a space or a colon behind its first number.  (It
+ * takes no sign, but the message is better if that is said there.)
  */
 static bool
 starts_interval(const char *text)
 {
 	size_t		length = strspn(text, DIGITS "+-.");
 
-	return length > 0 && text[length] == ' ';
+	return length > 0 && (text[length] == ' ' || text[length] == ':');
 }
 
 /*
- * Reads an RFC 3339 timestamp, in its strictest form, to the end of the text.
+ * Only hours have a colon behind them.
+ */
+static bool
+starts_clock(const char *text)
+{
+	size_t		sign = (*text == '+' || *text == '-') ? 1 : 0;
+	size_t		digits = strspn(text +sign, DIGITS);
+
+	return digits > 0 && text[sign + digits] == ':';
+}
+
+/*
+ * Reads an RFC 3339 timestamp, in its strictest form, to the end of the text; or
+ * one as the server prints it, with a space and a zone that ends with its last
+ * part that is not zero.
  *
  * All years of four digits are far inside the range of timestamptz, so
  * nothing can overflow.
@@ -291,6 +307,7 @@ parse_timestamp(Input *input)
 {
 	int			year;
 	int			month;
+	bool		printed;
 	int64		result;
 
 	year = scan_field(input, "The year", 4, 1, 9999);
@@ -301,7 +318,11 @@ parse_timestamp(Input *input)
 					scan_field(input, "The day", 2, 1,
 							   day_tab[isleap(year)][month - 1]));
 	result = (result - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
-	expect(input, 'T');
+	printed = *input->at == ' ';
+	if (printed)
+		input->at++;
+	else
+		expect(input, 'T');
 	result += scan_field(input, "The hour", 2, 0, 23) * USECS_PER_HOUR;
 	expect(input, ':');
 	result += scan_field(input, "The minute", 2, 0, 59) * USECS_PER_MINUTE;
@@ -328,9 +349,18 @@ parse_timestamp(Input *input)
 		input->at++;
 		result += sign * USECS_PER_HOUR *
 			scan_field(input, "The hour of the time zone", 2, 0, 23);
-		expect(input, ':');
-		result += sign * USECS_PER_MINUTE *
-			scan_field(input, "The minute of the time zone", 2, 0, 59);
+		if (!printed || *input->at != '\0')
+		{
+			expect(input, ':');
+			result += sign * USECS_PER_MINUTE *
+				scan_field(input, "The minute of the time zone", 2, 0, 59);
+		}
+		if (printed && *input->at != '\0')
+		{
+			expect(input, ':');
+			result += sign * USECS_PER_SEC *
+				scan_field(input, "The second of the time zone", 2, 0, 59);
+		}
 	}
 	else
 		refuse(input, input->at,
@@ -423,7 +453,42 @@ parse_iso_duration(Input *input, Interval *span)
 }
 
 /*
- * Reads a duration written as number, space and unit word, repeatedly.
+ * Reads hours, minutes and seconds as the server prints them, to the end of the
+ * text, after any days.
+ */
+static void
+parse_clock(Input *input, Interval *span)
+{
+	static const Unit hour = {"", SPAN_TIME, USECS_PER_HOUR};
+	static const Unit minute = {"", SPAN_TIME, USECS_PER_MINUTE};
+	static const Unit second = {"", SPAN_TIME, USECS_PER_SEC};
+	const char *start = input->at;
+	Number		number;
+
+	if (*start == '+' || *start == '-')
+		input->at++;
+	scan_number(input, &number);
+	add_number(input, span, &number, &hour);
+	expect(input, ':');
+	number.whole = scan_field(input, "The minute", 2, 0, 59);
+	add_number(input, span, &number, &minute);
+	expect(input, ':');
+	number.whole = scan_field(input, "The second", 2, 0, 59);
+	add_number(input, span, &number, &second);
+	if (*input->at == '.')
+	{
+		scan_number(input, &number);
+		add_number(input, span, &number, &second);
+	}
+	if (*input->at != '\0')
+		refuse(input, input->at, "The end of the text is expected", "");
+	if (*start == '-' && span->time != 0)
+		refuse(input, start, "The duration", " is negative");
+}
+
+/*
+ * Reads a duration written as number, space and unit word, repeatedly, and
+ * perhaps a time of day at the end.
  */
 static void
 parse_interval(Input *input, Interval *span)
@@ -435,6 +500,12 @@ parse_interval(Input *input, Interval *span)
 		Number		number;
 		const Unit *unit;
 
+		/* where there was no time yet */
+		if (span->time == 0 && starts_clock(input->at))
+		{
+			parse_clock(input, span);
+			return;
+		}
 		scan_number(input, &number);
 		expect(input, ' ');
 		unit = scan_unit(input, interval_units, units, " ");
