@@ -12,7 +12,7 @@ $$;
 SELECT check_name, count(*), bool_and(ok = (detail IS NULL AND hint IS NULL)) AS consistent
   FROM actor_doctor() GROUP BY check_name ORDER BY check_name;
 CALL wait_until($$SELECT count(*) = 0 FROM ill('preload', 'version', 'recovery', 'enabled',
-    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'late', 'failures', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
+    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'late', 'failures', 'turns', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
 
 -- version: another one in the database
 BEGIN;
@@ -53,13 +53,22 @@ SELECT actor_pause('ward', 'one');
 SELECT * FROM ill('paused');
 SELECT actor_set_reminder('ward', 'one', 'work');
 SELECT * FROM ill('paused');
+-- also of a paused type, by what is paused; rows that are not due do not wait
+SELECT actor_pause('ward');
+SELECT actor_send('ward', 'two', 'work') > 0;
+SELECT actor_set_reminder('ward', 'two', 'later', due_time => '1h', method => 'work');
+SELECT detail FROM ill('paused');
+SELECT actor_delete_reminder('ward', 'two', 'later');
+SELECT actor_resume('ward');
+SELECT detail FROM ill('paused');
 SELECT actor_resume('ward', 'one');
 CALL wait_until($$SELECT count(*) = 0 FROM actor.reminder WHERE actor_type = 'ward'$$);
 SELECT * FROM ill('paused');
 
 -- failures
 SELECT actor_set_reminder('ward', 'two', 'fail', failure_policy => '{"drop": {}}');
-CALL wait_until($$SELECT count(*) = 1 FROM actor.failure WHERE actor_type = 'ward'$$);
+SELECT actor_set_reminder('ward', 'three', 'fail', failure_policy => '{"drop": {}}');
+CALL wait_until($$SELECT count(*) = 2 FROM actor.failure WHERE actor_type = 'ward'$$);
 SELECT * FROM ill('failures');
 SELECT bool_and(actor_discard(failure_id)) FROM actor.failure WHERE actor_type = 'ward';
 SELECT * FROM ill('failures');
@@ -90,7 +99,7 @@ ROLLBACK;
 -- late: a row that nobody fires
 BEGIN;
 UPDATE actor.reminder SET next_try_at = clock_timestamp() - interval '100 days' WHERE actor_id = 'three';
-SELECT check_name, regexp_replace(detail, '\d+', 'N') AS detail FROM ill('late');
+SELECT check_name, regexp_replace(detail, '\d+', 'N') AS detail, hint FROM ill('late');
 ROLLBACK;
 
 -- sequences: behind, as on a subscriber of logical replication

@@ -254,6 +254,15 @@ $gate->query_safe('SELECT pg_advisory_unlock(4711)');
 $gate->quit;
 wait_for('NOT ' . ill('slots'), 'until there is one');
 
+# a turn that is held for long while somebody waits for it, which is looked at
+# again below
+my $holder = $node->background_psql('postgres');
+my $waiter = $node->background_psql('postgres', on_error_stop => 0);
+my $holder_pid = $holder->query_safe('SELECT pg_backend_pid()');
+$holder->query_safe("BEGIN; SELECT actor_invoke('t', 'held long', 'put')");
+$waiter->query_until(qr/started/, "\\echo started\nSELECT actor_invoke('t', 'held long', 'put');\n");
+wait_for("count(*) = 1 FROM actor.turn WHERE state = 'waits'", 'a call begins to wait');
+
 # a database that fires nothing
 query('CREATE DATABASE ward');
 query('ALTER DATABASE ward SET actor.enabled = off');
@@ -406,6 +415,38 @@ my @unknown = grep { my $name = s/_bucket$//r; !$metrics->{$_} && !$metrics->{$n
   map { /\b(actor_\w+)/g } @asked,
   map { $_->{definition} // () } @{ $dashboard->{templating}{list} };
 is_deeply(\@unknown, [], 'over metrics that exist');
+
+# the turn that is held for long
+wait_for(ill('turns'), 'a call that waits for long is found');
+like(query("SELECT detail FROM actor_doctor() WHERE check_name = 'turns'"),
+	qr/^Calls wait for their turn: 1 for actor "held long" of type "t", the first of them for \d+ s; process $holder_pid has had it for \d+ s\.$/,
+	'with who has the turn');
+like(query("SET ROLE regress_actor_monitor; SELECT detail FROM actor_doctor() WHERE check_name = 'turns'"),
+	qr/"held long"/, 'for pg_monitor, too');
+$holder->query_safe('COMMIT');
+$holder->quit;
+wait_for('NOT ' . ill('turns'), 'until the turn is free');
+$waiter->quit;
+
+# The doctor looks at no more when there is more.
+sub doctor_pages
+{
+	my $plan = decode_json(
+		query('EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) SELECT actor_doctor()'));
+
+	return $plan->[0]{Plan}{'Shared Hit Blocks'} + $plan->[0]{Plan}{'Shared Read Blocks'};
+}
+
+my $pages = doctor_pages();
+query(
+	q{SELECT count(actor_set_reminder('t', 'many' || i, 'put', '1000h'))
+		FROM generate_series(1, 30000) i;
+	SELECT count(actor_send('t', 'many' || i % 500, 'put', due_time => '1000h')) FROM generate_series(1, 30000) i});
+cmp_ok(query("SELECT sum(pg_relation_size(t::regclass)) / 8192 FROM unnest(ARRAY['actor.reminder', 'actor.message']) t"),
+	'>', 1000, 'tables are large');
+# (60,000 rows, of which a look by an index reads a page each)
+cmp_ok(doctor_pages(), '<', $pages + 10_000, 'the doctor does not read all rows');
+query(q{SELECT actor_delete_reminders('t'); SELECT actor_cancel_message('t', actor_id, message_id) FROM actor.message});
 
 #
 # A standby

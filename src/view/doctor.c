@@ -4,8 +4,8 @@
  *		actor_doctor: what can keep reminders from firing.
  *
  * A check returns what is wrong, or NULL.  Checks do not depend on each other,
- * so one cause can show in several rows.  They tell numbers and the names of
- * roles and types, nothing of an actor.
+ * so one cause can show in several rows.  They name what they have found, as the
+ * views for monitoring do, and tell nothing of payloads and state.
  *
  * IDENTIFICATION
  *		src/view/doctor.c
@@ -34,15 +34,8 @@
 
 PG_FUNCTION_INFO_V1(actor_doctor);
 
-/* a row that is due for so long is late, in seconds */
-#define LATE_S				10
 /* a scheduler is there so long after something has become due, in seconds */
 #define SCHEDULER_S			3
-/* how far a clock may go back, in seconds */
-#define CLOCK_S				60
-/* names that are listed */
-#define LISTED_MAX			10
-
 static ActorQuery read_version = {
 	"SELECT extversion FROM pg_catalog.pg_extension"
 	" WHERE extname OPERATOR(pg_catalog.=) 'actor'",
@@ -54,76 +47,7 @@ static ActorQuery read_types = {
 	0, {0}
 };
 
-#define PAUSED_IN(table, due_at) \
-	"SELECT 1 FROM " table " r" \
-	" WHERE r." due_at " OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()" \
-	"   AND EXISTS (SELECT 1 FROM actor.pause p" \
-	"     WHERE p.actor_type OPERATOR(pg_catalog.=) r.actor_type" \
-	"       AND (p.actor_id OPERATOR(pg_catalog.=) r.actor_id" \
-	"            OR p.actor_id OPERATOR(pg_catalog.=) ''))"
-
-static ActorQuery count_paused = {
-	"SELECT pg_catalog.count(*) FROM ("
-	PAUSED_IN("actor.reminder", "scheduled_at")
-	" UNION ALL " PAUSED_IN("actor.timer", "scheduled_at")
-	" UNION ALL " PAUSED_IN("actor.message", "due_at") ") p",
-	0, {0}
-};
-
-static ActorQuery count_failures = {
-	"SELECT pg_catalog.count(*) FROM actor.failure"
-	" WHERE failed_at OPERATOR(pg_catalog.>) $1",
-	1, {TIMESTAMPTZOID}
-};
-
-#define REGISTERED_IN(table, at) \
-	"(SELECT pg_catalog.count(*) FROM " table \
-	"  WHERE " at " OPERATOR(pg_catalog.>) $1)"
-
-static ActorQuery count_future = {
-	"SELECT " REGISTERED_IN("actor.reminder", "registered_at")
-	" OPERATOR(pg_catalog.+) " REGISTERED_IN("actor.timer", "registered_at")
-	" OPERATOR(pg_catalog.+) " REGISTERED_IN("actor.message", "sent_at"),
-	1, {TIMESTAMPTZOID}
-};
-
 /* helpers --------------------------------------------------------------- */
-
-/*
- * A standby cannot read timers, and fires nothing.
- */
-static int64
-read_count(ActorQuery *query, Datum *values)
-{
-	ActorBookkeeping bookkeeping;
-	int64		count;
-	bool		isnull;
-
-	if (RecoveryInProgress())
-		return 0;
-	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(query, values, NULL);
-	count = DatumGetInt64(actor_query_result(0, 1, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
-	return count;
-}
-
-static void *
-read_text(uint64 row)
-{
-	bool		isnull;
-
-	return DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
-}
-
-/*
- * The texts of a column, in the current memory context.
- */
-static List *
-read_texts(ActorQuery *query)
-{
-	return actor_query_list(query, NULL, read_text);
-}
 
 /*
  * Since how many seconds something has been due; 0 if nothing is.
@@ -183,8 +107,8 @@ check_preload(void)
 static char *
 check_version(void)
 {
-	List	   *versions = read_texts(&read_version);
-	char	   *version = versions == NIL ? pstrdup("") : text_to_cstring(linitial(versions));
+	List	   *versions = actor_read_texts(&read_version, NULL);
+	const char *version = versions == NIL ? "" : linitial(versions);
 
 	if (strcmp(version, ACTOR_VERSION) == 0)
 		return NULL;
@@ -270,7 +194,7 @@ check_roles(void)
 
 		if (reason == NULL)
 			continue;
-		if (listed == LISTED_MAX)
+		if (listed == ACTOR_LISTED_MAX)
 		{
 			more++;
 			continue;
@@ -299,66 +223,22 @@ check_types(void)
 	ListCell   *cell;
 
 	initStringInfo(&buf);
-	foreach(cell, read_texts(&read_types))
+	foreach(cell, actor_read_texts(&read_types, NULL))
 	{
-		ActorType  *type = actor_type_find(lfirst(cell));
+		ActorType  *type = actor_type_find(cstring_to_text(lfirst(cell)));
 
 		if (type == NULL || OidIsValid(type->schema_oid))
 			continue;
-		if (listed++ < LISTED_MAX)
+		if (listed++ < ACTOR_LISTED_MAX)
 			appendStringInfo(&buf, "%s\"%s\"", listed > 1 ? ", " : "",
-							 text_to_cstring(lfirst(cell)));
+							 (char *) lfirst(cell));
 	}
 	if (listed == 0)
 		return NULL;
 	return psprintf(ngettext("%d type has lost its schema, or the owner of that has changed: %s%s.",
 							 "%d types have lost their schema, or the owner of that has changed: %s%s.",
 							 listed),
-					listed, buf.data, listed > LISTED_MAX ? ", and others" : "");
-}
-
-static char *
-check_paused(void)
-{
-	int64		count = read_count(&count_paused, NULL);
-
-	return count == 0 ? NULL :
-		psprintf(ngettext(INT64_FORMAT " row of a paused actor or type waits.",
-						  INT64_FORMAT " rows of paused actors or types wait.",
-						  (unsigned long) count), count);
-}
-
-static char *
-check_late(void)
-{
-	int64		seconds = seconds_due();
-
-	return seconds < LATE_S ? NULL :
-		psprintf("The oldest row has been due for " INT64_FORMAT " s.", seconds);
-}
-
-static char *
-check_failures(void)
-{
-	Datum		since = TimestampTzGetDatum(GetCurrentTimestamp() - USECS_PER_DAY);
-	int64		count = read_count(&count_failures, &since);
-
-	return count == 0 ? NULL :
-		psprintf(ngettext(INT64_FORMAT " call was given up in the last 24 hours.",
-						  INT64_FORMAT " calls were given up in the last 24 hours.",
-						  (unsigned long) count), count);
-}
-
-static char *
-check_clock(void)
-{
-	Datum		limit = TimestampTzGetDatum(GetCurrentTimestamp() + CLOCK_S * USECS_PER_SEC);
-	int64		count = read_count(&count_future, &limit);
-
-	return count == 0 ? NULL :
-		psprintf(ngettext(INT64_FORMAT " row was registered in the future: the clock was set back.",
-						  INT64_FORMAT " rows were registered in the future: the clock was set back.",
-						  (unsigned long) count), count);
+					listed, buf.data, listed > ACTOR_LISTED_MAX ? ", and others" : "");
 }
 
 /* half of the lock table is left to everybody else */
@@ -399,13 +279,15 @@ static const struct
 	"Let the role connect, or move its rows to another one with actor_reassign()."},
 	{"types", check_types,
 	"Register the types again with actor_register()."},
-	{"paused", check_paused,
+	{"paused", actor_check_paused,
 	"Use actor_resume() for what is in actor.pause."},
-	{"late", check_late,
+	{"late", actor_check_late,
 	"Look at the other checks, and at actor.worker."},
-	{"failures", check_failures,
+	{"failures", actor_check_failures,
 	"Look at actor.failure; use actor_retry() or actor_discard()."},
-	{"clock", check_clock,
+	{"turns", actor_check_turns,
+	"Look at actor.turn, and at the process in pg_stat_activity. What is idle in a transaction keeps its turns."},
+	{"clock", actor_check_clock,
 	"Check the clock of the server. What is due in the future waits until then."},
 	{"locks", check_locks,
 	"Raise \"max_locks_per_transaction\", or lower \"actor.max_turns_per_transaction\"."},

@@ -11,6 +11,25 @@
 #ifndef ACTOR_VIEW_INTERNAL_H
 #define ACTOR_VIEW_INTERNAL_H
 
+#include "nodes/pg_list.h"
+#include "store/store.h"
+
+/* texts.c */
+
+/* most that a check lists */
+#define ACTOR_LISTED_MAX	10
+
+extern List *actor_read_texts(ActorQuery *query, Datum *values);
+extern char *actor_list_texts(ActorQuery *query, Datum *values, const char *separator);
+
+/* waiting.c: checks of the doctor; what is wrong, or NULL */
+
+extern char *actor_check_paused(void);
+extern char *actor_check_late(void);
+extern char *actor_check_failures(void);
+extern char *actor_check_clock(void);
+extern char *actor_check_turns(void);
+
 /* rights.c: checks of the doctor; what is wrong, or NULL */
 
 extern char *actor_check_grants(void);

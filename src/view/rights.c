@@ -25,9 +25,6 @@
 
 PG_FUNCTION_INFO_V1(actor_reset_rights);
 
-/* most that a check lists */
-#define LISTED_MAX			10
-
 #define NAME_OF_ROLE(role) \
 	"CASE WHEN " role " OPERATOR(pg_catalog.=) 0::pg_catalog.oid THEN 'PUBLIC'" \
 	" ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(" role ")::pg_catalog.text) END"
@@ -117,20 +114,12 @@ static ActorQuery read_behind = {
 	0, {0}
 };
 
-static void *
-read_text(uint64 row)
-{
-	bool		isnull;
-
-	return text_to_cstring(DatumGetTextPP(actor_query_result(row, 1, &isnull)));
-}
-
 /* installation ---------------------------------------------------------- */
 
 static char *
 open_schema(void)
 {
-	List	   *names = actor_query_list(&read_open_schema, NULL, read_text);
+	List	   *names = actor_read_texts(&read_open_schema, NULL);
 
 	return names == NIL ? NULL : linitial(names);
 }
@@ -175,37 +164,12 @@ actor_reset_rights(PG_FUNCTION_ARGS)
 /* checks ---------------------------------------------------------------- */
 
 /*
- * The texts of a query, as far as they are listed; NULL if there are none.
- */
-static char *
-list_texts(ActorQuery *query, const char *separator)
-{
-	List	   *texts = actor_query_list(query, NULL, read_text);
-	StringInfoData buf;
-	ListCell   *cell;
-	int			listed = 0;
-
-	if (texts == NIL)
-		return NULL;
-	initStringInfo(&buf);
-	foreach(cell, texts)
-	{
-		if (listed++ == LISTED_MAX)
-			break;
-		appendStringInfo(&buf, "%s%s", listed > 1 ? separator : "", (char *) lfirst(cell));
-	}
-	if (list_length(texts) > LISTED_MAX)
-		appendStringInfo(&buf, "%sand %d more", separator, list_length(texts) - LISTED_MAX);
-	return buf.data;
-}
-
-/*
  * Rights on tables, views and sequences that nobody should have.
  */
 char *
 actor_check_grants(void)
 {
-	char	   *grants = list_texts(&read_grants, ", ");
+	char	   *grants = actor_list_texts(&read_grants, NULL, ", ");
 
 	return grants == NULL ? NULL : psprintf("There is more granted than the extension does: %s.",
 											grants);
@@ -221,7 +185,7 @@ actor_check_triggers(void)
 	ListCell   *cell;
 
 	initStringInfo(&buf);
-	foreach(cell, actor_query_list(&read_tables, NULL, read_text))
+	foreach(cell, actor_read_texts(&read_tables, NULL))
 	{
 		/* the name is qualified */
 		Oid			table = actor_catalog_relation((char *) lfirst(cell) + strlen("actor."));
@@ -259,5 +223,5 @@ actor_check_schema(void)
 char *
 actor_check_sequences(void)
 {
-	return list_texts(&read_behind, " ");
+	return actor_list_texts(&read_behind, NULL, " ");
 }

@@ -1,0 +1,236 @@
+/*-------------------------------------------------------------------------
+ *
+ * waiting.c
+ *		Checks of the doctor: rows that wait, calls that wait, and calls that
+ *		were given up.
+ *
+ * However many rows there are, only some are looked at: those an index leads
+ * to, up to a limit, or a sample.  So a number is a lower bound.  Only for a
+ * paused type all of its rows may be looked at.
+ *
+ * IDENTIFICATION
+ *		src/view/waiting.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+
+#include "base/base.h"
+#include "store/store.h"
+#include "view/internal.h"
+#include "worker/worker.h"
+
+/* a row that is due, or a call that waits, for so long is late, in seconds */
+#define LATE_S				10
+/* how far a clock may go back, in seconds */
+#define CLOCK_S				60
+
+#define OF_ACTOR(row) \
+	"pg_catalog.format('actor \"%s\" of type \"%s\"', " row ".actor_id, " row ".actor_type)"
+
+/* up to so many rows of a pause, and so many pauses */
+#define DUE_MAX				"1000"
+#define PAUSES_MAX			"1000"
+
+/* due rows of a paused actor, or of all actors of a paused type */
+#define PAUSED_IN(table, due_at) \
+	"(SELECT FROM " table " r" \
+	"  WHERE r.actor_type OPERATOR(pg_catalog.=) p.actor_type" \
+	"    AND r.actor_id OPERATOR(pg_catalog.=) p.actor_id" \
+	"    AND r." due_at " OPERATOR(pg_catalog.<=) $1 LIMIT " DUE_MAX ")" \
+	" UNION ALL" \
+	"(SELECT FROM " table " r" \
+	"  WHERE p.actor_id OPERATOR(pg_catalog.=) ''" \
+	"    AND r.actor_type OPERATOR(pg_catalog.=) p.actor_type" \
+	"    AND r." due_at " OPERATOR(pg_catalog.<=) $1 LIMIT " DUE_MAX ")"
+
+static ActorQuery read_paused = {
+	"SELECT pg_catalog.format('%s of %s', w.rows,"
+	"   CASE WHEN p.actor_id OPERATOR(pg_catalog.=) ''"
+	"        THEN pg_catalog.format('type \"%s\"', p.actor_type) ELSE " OF_ACTOR("p") " END)"
+	"  FROM (SELECT actor_type, actor_id FROM actor.pause"
+	"         ORDER BY actor_type, actor_id LIMIT " PAUSES_MAX ") p"
+	" CROSS JOIN LATERAL (SELECT pg_catalog.count(*) AS rows FROM ("
+	PAUSED_IN("actor.reminder", "scheduled_at") " UNION ALL "
+	PAUSED_IN("actor.timer", "scheduled_at") " UNION ALL "
+	PAUSED_IN("actor.message", "due_at") ") r) w"
+	" WHERE w.rows OPERATOR(pg_catalog.>) 0"
+	" ORDER BY p.actor_type, p.actor_id",
+	1, {TIMESTAMPTZOID}
+};
+
+/* the row of a role that is tried at that time */
+#define ROW_IN(table, text) \
+	"(SELECT " text " FROM " table " r" \
+	"  WHERE r.role_name OPERATOR(pg_catalog.=) $1" \
+	"    AND r.next_try_at OPERATOR(pg_catalog.=) $2 LIMIT 1)"
+
+static ActorQuery read_row = {
+	ROW_IN("actor.reminder", "pg_catalog.format('reminder \"%s\" of %s', r.name, " OF_ACTOR("r") ")")
+	" UNION ALL "
+	ROW_IN("actor.timer", "pg_catalog.format('timer \"%s\" of %s', r.name, " OF_ACTOR("r") ")")
+	" UNION ALL "
+	ROW_IN("actor.message", "pg_catalog.format('message %s of %s', r.message_id, " OF_ACTOR("r") ")")
+	" LIMIT 1",
+	2, {NAMEOID, TIMESTAMPTZOID}
+};
+
+static ActorQuery read_failures = {
+	"SELECT pg_catalog.format('%s of method \"%s\" of type \"%s\" (SQLSTATE %s)',"
+	"                         g.calls, g.method, g.actor_type, g.sqlstate)"
+	"  FROM (SELECT f.actor_type, f.method, f.sqlstate, pg_catalog.count(*) AS calls"
+	"          FROM (SELECT actor_type, method, sqlstate FROM actor.failure"
+	"                 WHERE failed_at OPERATOR(pg_catalog.>) $1"
+	"                 ORDER BY failed_at DESC LIMIT 10000) f"
+	"         GROUP BY f.actor_type, f.method, f.sqlstate) g"
+	" ORDER BY g.calls DESC, g.actor_type, g.method, g.sqlstate",
+	1, {TIMESTAMPTZOID}
+};
+
+/* of a table that is larger than 2 MB so much is looked at */
+#define FUTURE_IN(table, at) \
+	"(SELECT pg_catalog.count(*) FROM " table \
+	"  TABLESAMPLE pg_catalog.system (LEAST(100, 209715200.0 OPERATOR(pg_catalog./)" \
+	"    GREATEST(1, pg_catalog.pg_relation_size('" table "'::pg_catalog.regclass))))" \
+	"  WHERE " at " OPERATOR(pg_catalog.>) $1)"
+
+static ActorQuery count_future = {
+	"SELECT " FUTURE_IN("actor.reminder", "registered_at")
+	" OPERATOR(pg_catalog.+) " FUTURE_IN("actor.timer", "registered_at")
+	" OPERATOR(pg_catalog.+) " FUTURE_IN("actor.message", "sent_at"),
+	1, {TIMESTAMPTZOID}
+};
+
+/* calls that wait for long, and who has their turn */
+static const char read_turns[] =
+"WITH t AS MATERIALIZED (SELECT pid, actor_type, actor_id, state, lock_key,"
+"   pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) since)"
+"     ::pg_catalog.int8 AS seconds FROM actor.get_turns())"
+" SELECT pg_catalog.format('%s for %s, the first of them for %s s; %s.', w.calls,"
+"   " OF_ACTOR("w") ", w.seconds,"
+"   COALESCE((SELECT CASE WHEN h.pid IS NULL THEN 'its turn is open to a chain of calls'"
+"                         ELSE pg_catalog.format('process %s has had it for %s s', h.pid, h.seconds) END"
+"               FROM t h"
+"              WHERE h.state OPERATOR(pg_catalog.=) 'holds'"
+"                AND h.actor_type OPERATOR(pg_catalog.=) w.actor_type"
+"                AND h.actor_id OPERATOR(pg_catalog.=) w.actor_id LIMIT 1),"
+"            'who has it is not known'))"
+"  FROM (SELECT actor_type, actor_id, pg_catalog.count(*) AS calls,"
+"               pg_catalog.max(seconds) AS seconds"
+"          FROM t WHERE state OPERATOR(pg_catalog.=) 'waits'"
+"         GROUP BY actor_type, actor_id) w"
+" WHERE w.seconds OPERATOR(pg_catalog.>=) " CppAsString2(LATE_S)
+" ORDER BY w.seconds DESC, w.actor_type, w.actor_id";
+
+/*
+ * actor_check_paused
+ *		Due rows of what is paused.
+ */
+char *
+actor_check_paused(void)
+{
+	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
+	char	   *paused;
+
+	/* a standby cannot read timers, and fires nothing */
+	if (RecoveryInProgress())
+		return NULL;
+	paused = actor_list_texts(&read_paused, &now, ", ");
+	return paused == NULL ? NULL : psprintf("Due rows that wait: %s.", paused);
+}
+
+/*
+ * actor_check_late
+ *		The row that has been due for longest.
+ */
+char *
+actor_check_late(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ActorRoleDue *oldest = NULL;
+	ListCell   *cell;
+	Datum		values[2];
+	char	   *row;
+
+	foreach(cell, actor_pending_rows(CurrentMemoryContext))
+	{
+		ActorRoleDue *role = lfirst(cell);
+
+		if (oldest == NULL || role->next < oldest->next)
+			oldest = role;
+	}
+	if (oldest == NULL || (now - oldest->next) / USECS_PER_SEC < LATE_S)
+		return NULL;
+	values[0] = NameGetDatum(&oldest->name);
+	values[1] = TimestampTzGetDatum(oldest->next);
+	row = actor_list_texts(&read_row, values, "");
+	/* it may have fired meanwhile */
+	return row == NULL ? NULL :
+		psprintf("The oldest row has been due for " INT64_FORMAT " s: %s, of role \"%s\".",
+				 (now - oldest->next) / USECS_PER_SEC, row, NameStr(oldest->name));
+}
+
+/*
+ * actor_check_failures
+ *		What was given up lately.
+ */
+char *
+actor_check_failures(void)
+{
+	Datum		since = TimestampTzGetDatum(GetCurrentTimestamp() - USECS_PER_DAY);
+	char	   *calls = actor_list_texts(&read_failures, &since, ", ");
+
+	return calls == NULL ? NULL :
+		psprintf("Calls that were given up in the last 24 hours: %s.", calls);
+}
+
+/*
+ * actor_check_clock
+ *		Rows from the future.
+ */
+char *
+actor_check_clock(void)
+{
+	Datum		limit = TimestampTzGetDatum(GetCurrentTimestamp() + CLOCK_S * USECS_PER_SEC);
+	ActorBookkeeping bookkeeping;
+	int64		count;
+	bool		isnull;
+
+	if (RecoveryInProgress())
+		return NULL;
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&count_future, &limit, NULL);
+	count = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return count == 0 ? NULL :
+		psprintf(ngettext("At least " INT64_FORMAT " row was registered in the future: the clock was set back.",
+						  "At least " INT64_FORMAT " rows were registered in the future: the clock was set back.",
+						  (unsigned long) count), count);
+}
+
+/*
+ * actor_check_turns
+ *		Calls that wait for long; those that whoever asks may see.
+ */
+char *
+actor_check_turns(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData buf;
+
+	initStringInfo(&buf);
+	if (SPI_connect() != SPI_OK_CONNECT ||
+		SPI_execute(read_turns, false, ACTOR_LISTED_MAX) != SPI_OK_SELECT)
+		elog(ERROR, "could not read who waits for a turn");
+	for (uint64 i = 0; i < SPI_processed; i++)
+		appendStringInfo(&buf, "%s%s", i > 0 ? " " : "Calls wait for their turn: ",
+						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	MemoryContextSwitchTo(context);
+	SPI_finish();
+	return buf.len > 0 ? buf.data : NULL;
+}
