@@ -351,6 +351,8 @@ CREATE TABLE actor.failure (
     PRIMARY KEY (actor_type, actor_id, failure_id)
 );
 CREATE INDEX failure_number ON actor.failure (failure_id);
+-- those that are too many for a type
+CREATE INDEX failure_type ON actor.failure (actor_type, failure_id);
 COMMENT ON INDEX actor.failure_number IS 'finds a failure by its number';
 CREATE INDEX failure_failed ON actor.failure (failed_at);
 COMMENT ON INDEX actor.failure_failed IS 'finds the failures that are kept no longer';

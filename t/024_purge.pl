@@ -138,6 +138,46 @@ $locker->query_safe('COMMIT');
 $locker->quit;
 gone('failure', 'true', 'it is removed when it is free');
 
+# a callback that fails all the time fills neither the log nor the table
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA other;
+	CREATE FUNCTION other.fail() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN RAISE 'wrong' USING DETAIL = 'Very.'; END $$;
+	SELECT actor_register('other');
+	INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, scheduled_at, failed_at,
+		attempts, sqlstate, message, role_name)
+	SELECT 't', i::text, 'reminder', 'x', 'x', now(), now(), 1, 'P0001', 'x', 'postgres'
+	FROM generate_series(1, 20) i});
+my $offset = -s $node->logfile;
+$node->safe_psql('postgres', q{
+	CREATE SEQUENCE tries;
+	CREATE OR REPLACE FUNCTION other.fail() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM nextval('tries'); RAISE 'wrong' USING DETAIL = 'Very.'; END $$;
+	SELECT actor_set_reminder('other', 'x', 'flood', '0s', '10ms', method => 'fail',
+		failure_policy => '{"constant": {"interval": "1ms", "maxRetries": 1}}')});
+ok( $node->poll_query_until('postgres', 'SELECT last_value > 60 FROM tries'),
+	'a callback fails all the time');
+my $log = substr(slurp_file($node->logfile), $offset);
+my $lines = () = $log =~ /reminder "flood" of actor "x" of type "other" failed: wrong/g;
+cmp_ok($lines, '<=', 3 * 2 * 2, 'which is not logged each time');
+like($log, qr/DETAIL:  Attempt 1 of 2 has failed\. It is tried again\. SQLSTATE P0001\. Very\.\n/,
+	'the log says which attempt it was, and details');
+like($log, qr/DETAIL:  Attempt 2 of 2 has failed\. It is given up\. SQLSTATE P0001\. Very\.\n.*CONTEXT:  PL\/pgSQL function other\.fail\(\)/,
+	'and that it was given up');
+$node->append_conf('postgresql.conf', 'actor.failure_limit = 5');
+$node->reload;
+ok( $node->poll_query_until('postgres', q{
+		SELECT count(*) FILTER (WHERE actor_type = 't') = 5
+			AND count(*) FILTER (WHERE actor_type = 'other') < 1000 FROM actor.failure}),
+	'of each type only so many failures are kept');
+is( $node->safe_psql('postgres', q{SELECT string_agg(actor_id, ' ' ORDER BY failure_id)
+		FROM actor.failure WHERE actor_type = 't'}),
+	'16 17 18 19 20', 'the newest');
+$node->safe_psql('postgres', q{SELECT actor_delete_reminders('other')});
+ok( $node->poll_query_until('postgres', q{
+		SELECT count(*) = 5 FROM actor.failure WHERE actor_type = 'other'}),
+	'also of the one that has failed');
+
 $node->stop;
 unlike(slurp_file($node->logfile), qr/ERROR|TRAP:|PANIC:/, 'nothing has gone wrong');
 done_testing();

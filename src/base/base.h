@@ -39,6 +39,7 @@ extern int	actor_batch_time;
 extern int	actor_shutdown_timeout;
 extern int	actor_request_retention;
 extern int	actor_failure_retention;
+extern int	actor_failure_limit;
 extern int	actor_idle_timeout_default;
 extern int	actor_scan_interval_default;
 extern int	actor_executor_linger;

@@ -31,6 +31,7 @@ int			actor_batch_time = 10;
 int			actor_shutdown_timeout = 5000;
 int			actor_request_retention = 86400;
 int			actor_failure_retention = 2592000;
+int			actor_failure_limit = 10000;
 int			actor_idle_timeout_default = 3600000;
 int			actor_scan_interval_default = 30000;
 int			actor_executor_linger = 10000;
@@ -107,6 +108,11 @@ actor_settings_init(void)
 							NULL,
 							&actor_failure_retention, 2592000, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.failure_limit",
+							"Sets how many failures of a type are kept.",
+							"The oldest ones make room for others. 0 keeps all.",
+							&actor_failure_limit, 10000, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.batch_time",
 							"Sets how long several reminders may share one transaction.",
 							"0 gives each a transaction of its own.",

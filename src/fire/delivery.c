@@ -312,10 +312,13 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, TimestampTz started_at, TimestampTz now)
 {
 	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
+	bool		again;
 
+	again = actor_retry_plan(&retry_policy, error, started_at, now, &retry);
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
-					  actor_due_word(due->kind), due->name, error);
-	if (!actor_retry_plan(&retry_policy, error, started_at, now, &retry))
+					  actor_due_word(due->kind), due->name, claimed->method, error,
+					  actor_retry_outcome(&retry_policy, due->attempt, again));
+	if (!again)
 	{
 		if (actor_turn_try_enter(&due->actor, NULL))
 		{

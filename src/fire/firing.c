@@ -400,10 +400,13 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 {
 	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
 	Datum		values[8];
+	bool		again;
 
+	again = actor_retry_plan(&claimed->policy, error, started_at, now, &retry);
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
-					  actor_due_word(due->kind), due->name, error);
-	if (!actor_retry_plan(&claimed->policy, error, started_at, now, &retry))
+					  actor_due_word(due->kind), due->name, claimed->method, error,
+					  actor_retry_outcome(&claimed->policy, due->attempt, again));
+	if (!again)
 	{
 		give_up(due, claimed, role, error, now);
 		return;

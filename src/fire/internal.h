@@ -61,6 +61,8 @@ typedef struct ActorRetry
 	int32		deferrals;		/* failures in a row that do not count */
 } ActorRetry;
 
+extern const char *actor_retry_outcome(const ActorRetryPolicy *policy, int32 attempt,
+									   bool again);
 extern bool actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
 							 TimestampTz started_at, TimestampTz now,
 							 ActorRetry *retry);

@@ -86,3 +86,17 @@ actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,
 		retry->deferrals = 0;
 	return true;
 }
+
+/*
+ * actor_retry_outcome
+ *		Says what becomes of a failed attempt, for the log.
+ */
+const char *
+actor_retry_outcome(const ActorRetryPolicy *policy, int32 attempt, bool again)
+{
+	const char *outcome = again ? "It is tried again." : "It is given up.";
+
+	if (policy->max_retries < 0 || policy->max_retries == PG_INT32_MAX)
+		return psprintf("Attempt %d has failed. %s", attempt, outcome);
+	return psprintf("Attempt %d of %d has failed. %s", attempt, policy->max_retries + 1, outcome);
+}

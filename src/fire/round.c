@@ -376,7 +376,8 @@ record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_g
 		return given_up;
 	actor_loner_note(due->generation)->for_good = true;
 	note_busy((uint64) due->generation, BROKEN_MAX_US);
-	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, second);
+	actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name,
+					  due->name, second, NULL);
 	return false;
 }
 

@@ -15,6 +15,8 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -54,23 +56,60 @@ actor_error_text(const char *string)
 }
 
 /*
+ * Whether a failure is to be logged: of those of one method that are alike, one in
+ * a while.  Sets how many were left out since the last one.  Only workers, who
+ * have nobody else to tell, fail all the time.
+ */
+static bool
+is_worth_logging(const ActorRef *actor, const text *method, const ErrorData *error,
+				 const char *outcome, int64 *left_out)
+{
+	uint64		like = hash_bytes_extended((const unsigned char *) VARDATA_ANY(method),
+										   VARSIZE_ANY_EXHDR(method), error->sqlerrcode);
+
+	like = hash_bytes_extended((const unsigned char *) outcome, strlen(outcome), like);
+	*left_out = 0;
+	return MyBackendType != B_BG_WORKER || actor_log_again(actor_hash_slice(actor->type, like), left_out);
+}
+
+/*
  * actor_failure_log
- *		One line in the server's log, with the current traceparent; "what" says
- *		what kind of thing the name belongs to.
+ *		Says in the server's log that something has failed, with the current
+ *		traceparent; "what" says what kind of thing the name belongs to, and
+ *		"outcome" in a sentence what becomes of it.
+ *
+ * If there is an outcome, failures of the method that are alike are logged once
+ * a minute only.
  */
 void
 actor_failure_log(int elevel, const ActorRef *actor, const char *what, const text *name,
-				  const ErrorData *error)
+				  const text *method, const ErrorData *error, const char *outcome)
 {
 	text	   *traceparent = actor_traceparent();
+	StringInfoData detail;
+	int64		left_out = 0;
 
+	if (outcome != NULL && !is_worth_logging(actor, method, error, outcome, &left_out))
+		return;
+	initStringInfo(&detail);
+	if (outcome != NULL)
+		appendStringInfo(&detail, "%s SQLSTATE %s.", outcome,
+						 unpack_sql_state(error->sqlerrcode));
+	if (left_out > 0)
+		appendStringInfo(&detail, " " INT64_FORMAT " like that were left out here since the last one.",
+						 left_out);
+	if (traceparent != NULL)
+		appendStringInfo(&detail, "%sTrace: %s.", detail.len > 0 ? " " : "",
+						 text_to_cstring(traceparent));
+	if (error->detail != NULL)
+		appendStringInfo(&detail, "%s%s", detail.len > 0 ? " " : "", error->detail);
 	ereport(elevel,
 			(errcode(error->sqlerrcode),
 			 errmsg("%s \"%s\" of actor \"%s\" of type \"%s\" failed: %s",
 					what, text_to_cstring(name), text_to_cstring(actor->id),
 					text_to_cstring(actor->type), error->message ? error->message : ""),
-			 traceparent != NULL ?
-			 errdetail("Trace: %s.", text_to_cstring(traceparent)) : 0,
+			 detail.len > 0 ? errdetail_internal("%s", detail.data) : 0,
+			 error->context != NULL ? errcontext("%s", error->context) : 0,
 			 errhidestmt(true)));
 }
 
@@ -114,4 +153,7 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 	actor_bookkeeping_end(&bookkeeping);
 	actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
 								   actor_failure_retention * USECS_PER_SEC));
+	/* there may be too many now */
+	if (actor_failure_limit > 0)
+		actor_wake_at(actor_purge_time(GetCurrentTimestamp()));
 }

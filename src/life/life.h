@@ -41,7 +41,8 @@ typedef struct ActorFailure
 
 extern text *actor_error_text(const char *string);
 extern void actor_failure_log(int elevel, const ActorRef *actor, const char *what,
-							  const text *name, const ErrorData *error);
+							  const text *name, const text *method,
+							  const ErrorData *error, const char *outcome);
 extern void actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 								const NameData *role, const ErrorData *error);
 

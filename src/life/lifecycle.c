@@ -362,7 +362,8 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 		failure.attempts = 1;
 		/* a client gets it too */
 		actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, actor,
-						  "hook", failure.name, error);
+						  "hook", failure.name, failure.name, error,
+						  "The actor was deactivated all the same.");
 		actor_failure_write(actor, &failure, role, error);
 	}
 }

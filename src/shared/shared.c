@@ -79,6 +79,8 @@ actor_shared_attach(void)
 		actor_shared->traces = (ActorTrace *)
 			((char *) actor_shared->holds +
 			 MAXALIGN(actor_max_workers * sizeof(ActorHold)));
+		for (int i = 0; i < ACTOR_LOGGED_COUNT; i++)
+			SpinLockInit(&actor_shared->logged[i].mutex);
 		for (int i = 0; i < ACTOR_MAX_DATABASES; i++)
 			pg_atomic_init_u64(&actor_shared->databases[i].next_look, DT_NOEND);
 		for (int i = 0; i < actor_shared->nslots; i++)

@@ -161,6 +161,17 @@ typedef struct ActorHold
 	Oid			database;
 } ActorHold;
 
+/* what is logged again and again, and is left out for a while; see logged.c */
+#define ACTOR_LOGGED_COUNT		1024
+
+typedef struct ActorLogged
+{
+	slock_t		mutex;
+	uint64		key;
+	TimestampTz logged_at;		/* 0: unused */
+	int64		left_out;		/* since then */
+} ActorLogged;
+
 /* number of condition variables of open turns, which are found by a hash */
 #define ACTOR_TURN_CLOSED_COUNT	64
 /* number of counts of messages that have joined a queue, found by a hash */
@@ -182,6 +193,8 @@ typedef struct ActorShared
 	/* when something was logged that may last, as a TimestampTz; 0: never */
 	pg_atomic_uint64 complained_slots;
 	pg_atomic_uint64 complained_workers;
+
+	ActorLogged logged[ACTOR_LOGGED_COUNT]; /* by key, see logged.c */
 
 	ActorExecutor *executors;	/* behind the databases */
 	ActorHold  *holds;			/* behind the executors */
@@ -284,6 +297,10 @@ extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle);
 extern bool actor_slot_must_renew(const ActorExecutorStart *start);
 extern void actor_slot_end(const ActorExecutorStart *start, ActorSlotEnd end);
 extern Oid	actor_slot_take_end(ActorSlotEnd *end);
+
+/* logged.c */
+
+extern bool actor_log_again(uint64 key, int64 *left_out);
 
 /* running.c */
 

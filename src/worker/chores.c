@@ -194,7 +194,8 @@ record_death(ActorDue *due, Oid role, bool itself)
 		namestrcpy(&death.role, role_name);
 		failure = actor_attempt(write_death, &death);
 		if (failure != NULL)
-			actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name, failure);
+			actor_failure_log(LOG, &due->actor, actor_due_word(due->kind), due->name,
+							  due->name, failure, NULL);
 	}
 	end_transaction(context);
 }

@@ -118,11 +118,84 @@ remove_rows(PurgedTable *table, TimestampTz now)
 	return rows;
 }
 
+/* failures --------------------------------------------------------------- */
+
+/* the types, and the newest failure of each that is one too many */
+static ActorQuery read_excess = {
+	"SELECT t.actor_type, e.failure_id FROM actor.type t CROSS JOIN LATERAL"
+	"  (SELECT f.failure_id FROM actor.failure f"
+	"    WHERE f.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"    ORDER BY f.failure_id DESC OFFSET $1 LIMIT 1) e",
+	1, {INT8OID}
+};
+
+static ActorQuery delete_excess = {
+	"DELETE FROM actor.failure d USING"
+	"  (SELECT actor_type, actor_id, failure_id FROM actor.failure"
+	"    WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"      AND failure_id OPERATOR(pg_catalog.<=) $2"
+	"    ORDER BY failure_id LIMIT $3 FOR UPDATE SKIP LOCKED) s"
+	" WHERE d.actor_type OPERATOR(pg_catalog.=) s.actor_type"
+	"   AND d.actor_id OPERATOR(pg_catalog.=) s.actor_id"
+	"   AND d.failure_id OPERATOR(pg_catalog.=) s.failure_id",
+	3, {TEXTOID, INT8OID, INT8OID}
+};
+
+/*
+ * Removes the oldest failures of types that have too many, up to a limit.
+ * Returns whether there may be more.
+ */
+static bool
+remove_excess(void)
+{
+	ActorBookkeeping bookkeeping;
+	SPITupleTable *types;
+	Datum		values[3] = {Int64GetDatum(actor_failure_limit)};
+	uint64		rows;
+	bool		more = false;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&read_excess, values, NULL);
+	types = SPI_tuptable;
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+
+		values[0] = SPI_getbinval(types->vals[i], types->tupdesc, 1, &isnull);
+		values[1] = SPI_getbinval(types->vals[i], types->tupdesc, 2, &isnull);
+		values[2] = Int64GetDatum(PURGE_MAX);
+		more |= actor_query_run(&delete_excess, values, NULL) == PURGE_MAX;
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return more;
+}
+
+/*
+ * The same, at most once in the time between two looks, which whoever writes a
+ * failure asks for.
+ */
+static TimestampTz
+purge_excess(TimestampTz now)
+{
+	static TimestampTz looked_at = 0;
+	TimestampTz next = looked_at == 0 ? now : actor_purge_time(looked_at + 1);
+
+	if (actor_failure_limit == 0)
+		return DT_NOEND;
+	if (next > now && looked_at <= now)
+		return next;
+	if (remove_excess())
+		return now;
+	looked_at = now;
+	return DT_NOEND;
+}
+
 /*
  * actor_purge
  *		Removes what is kept no longer from one table, chosen by number, in the
  *		current transaction.  Sets when to do that again, at once if there is
- *		more, DT_NOEND if there is nothing; false if there is no such table.
+ *		more, DT_NOEND if there is nothing; false if there is no such table.  The one
+ *		after the last stands for failures that are too many.
  */
 bool
 actor_purge(int number, TimestampTz *again)
@@ -130,8 +203,10 @@ actor_purge(int number, TimestampTz *again)
 	PurgedTable *table = &tables[number];
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (number == lengthof(tables))
+		*again = purge_excess(now);
 	if (number >= lengthof(tables))
-		return false;
+		return number == lengthof(tables);
 	*again = next_purge(table);
 	if (*again > now)
 		return true;
