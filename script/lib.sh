@@ -253,9 +253,28 @@ copy_postgres()
 		cp -as "$modules" "$root$lib/pgxs/src/test/perl"
 	fi
 
+	drop_unknown_flags "$root$lib/pgxs/src/Makefile.global"
+
 	# an installed actor is none of our business
 	rm -rf "$root$lib"/actor.so "$root$lib"/bitcode/actor*
 	rm -f "$root$share"/extension/actor.control "$root$share"/extension/actor--*.sql
+}
+
+# drop_unknown_flags FILE: takes warnings that this compiler does not know out of
+# what a server was built with, which another compiler may have done.
+drop_unknown_flags()
+{
+	local flag flags=()
+
+	for flag in $("$pg_config" --cflags); do
+		case $flag in
+			-W*) gcc -Werror "$flag" -x c -fsyntax-only /dev/null 2>/dev/null || flags+=("$flag") ;;
+		esac
+	done
+	for flag in "${flags[@]}"; do
+		sed -E "/^CFLAGS = /s/(^| )$flag( |\$)/ /" "$1" > "$1.new"
+		mv "$1.new" "$1"
+	done
 }
 
 # own_libraries FOLDER: the folders of libraries that programs of FOLDER name
