@@ -95,6 +95,7 @@ typedef struct Candidate
 	uint64		partition;		/* hash of type and partition, 0: has none */
 	uint64		busy_key;
 	bool		queued;			/* it has queued for its actor */
+	bool		lost;			/* its type has lost its schema */
 	TimestampTz tried_at;		/* when it was last fired */
 } Candidate;
 
@@ -543,6 +544,7 @@ scan(void)
 		candidate->partition = partition_of(candidate->due);
 		candidate->busy_key = candidate->due->actor.hash;
 		candidate->queued = false;
+		candidate->lost = actor_type_is_lost(candidate->due->actor.type);
 		result = lappend(result, candidate);
 	}
 	end_transaction();
@@ -701,7 +703,7 @@ actor_round(TimestampTz *retry_at)
 
 		if (share == 0)
 			share = candidate->due->actor.hash;
-		if (actor_type_is_lost(candidate->due->actor.type))
+		if (candidate->lost)
 			until = now + LOST_US;
 		if (until != 0)
 			earliest_retry = Min(earliest_retry, until);
