@@ -74,7 +74,8 @@ hits_grow($good, 'a role fires');
 # how to make a role unusable, and how to make it usable again
 my @ways = (
 	[   'dropped', sub { sql("REVOKE CONNECT ON DATABASE postgres FROM $_[0]; DROP ROLE $_[0]") },
-		sub { create_role($_[0]) } ],
+		# another role of that name has nothing of it before a superuser says so
+		sub { create_role($_[0]); sql("SELECT actor_reassign('$_[0]', '$_[0]')") } ],
 	[   'renamed', sub { sql("ALTER ROLE $_[0] RENAME TO regress_actor_moved") },
 		sub { sql("ALTER ROLE regress_actor_moved RENAME TO $_[0]") } ],
 	[   'revoked', sub { sql("REVOKE CONNECT ON DATABASE postgres FROM $_[0]") },
