@@ -207,11 +207,12 @@ CREATE TABLE actor.message (
     sent_at     timestamptz NOT NULL,
     last_error  text,
     traceparent text,
+    failure_policy jsonb,
     PRIMARY KEY (actor_type, actor_id, message_id)
 );
 CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id);
 CREATE INDEX message_queue ON actor.message (actor_type, actor_id, message_id) WHERE queued;
-CREATE INDEX message_delayed ON actor.message (actor_type, actor_id, due_at) WHERE NOT queued;
+CREATE INDEX message_delayed ON actor.message (actor_type, actor_id, next_try_at) WHERE NOT queued;
 COMMENT ON TABLE actor.message IS 'durable one-way messages that wait for delivery';
 COMMENT ON INDEX actor.message_due IS 'finds the due messages of a role';
 COMMENT ON INDEX actor.message_queue IS 'the queue of an actor';
@@ -223,13 +224,14 @@ COMMENT ON COLUMN actor.message.method IS 'method that is called';
 COMMENT ON COLUMN actor.message.payload IS 'payload of the method';
 COMMENT ON COLUMN actor.message.due_at IS 'when the message is due';
 COMMENT ON COLUMN actor.message.next_try_at IS 'when the message is tried; infinity: others of the queue are before it';
-COMMENT ON COLUMN actor.message.queued IS 'whether the message has joined the queue of its actor';
+COMMENT ON COLUMN actor.message.queued IS 'whether the message is in the queue of its actor; it is not before it is due, or while others pass it';
 COMMENT ON COLUMN actor.message.attempt IS 'number of the next attempt, from 1';
 COMMENT ON COLUMN actor.message.deferrals IS 'how often in a row the message was put off for a reason that does not count, such as a deadlock';
 COMMENT ON COLUMN actor.message.role_name IS 'role that sent the message and runs the method';
 COMMENT ON COLUMN actor.message.sent_at IS 'when the message was sent';
 COMMENT ON COLUMN actor.message.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.message.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.message.failure_policy IS 'what happens when the method fails; NULL: nine retries, and the queue waits';
 SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.message_message_id_seq', '');
 
@@ -1210,11 +1212,12 @@ CREATE FUNCTION @extschema@.actor_send(
     method     text,
     payload    jsonb DEFAULT NULL,
     due_time   text DEFAULT NULL,
-    request_id text DEFAULT NULL)
+    request_id text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_send';
-COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, text, text)
+COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, text, text, jsonb)
     IS 'sends a message, which calls a method of an actor once this transaction has committed; returns its id';
 
 CREATE FUNCTION @extschema@.actor_send(
@@ -1223,11 +1226,12 @@ CREATE FUNCTION @extschema@.actor_send(
     method     text,
     payload    jsonb,
     due_time   timestamptz,
-    request_id text DEFAULT NULL)
+    request_id text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_send_at';
-COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, timestamptz, text)
+COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, timestamptz, text, jsonb)
     IS 'sends a message that is due at an instant; returns its id';
 
 CREATE FUNCTION @extschema@.actor_send(
@@ -1236,11 +1240,12 @@ CREATE FUNCTION @extschema@.actor_send(
     method     text,
     payload    jsonb,
     due_time   interval,
-    request_id text DEFAULT NULL)
+    request_id text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL)
 RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_send_in';
-COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, interval, text)
+COMMENT ON FUNCTION @extschema@.actor_send(text, text, text, jsonb, interval, text, jsonb)
     IS 'sends a message that is due after a time; returns its id';
 
 CREATE FUNCTION @extschema@.actor_cancel_message(

@@ -137,7 +137,7 @@ SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND key IN ('a', '
 -- Reminders are inserted without a statement.  One, many new ones, then some
 -- of them again
 --
-CREATE FUNCTION shelf.ring() RETURNS void LANGUAGE sql AS $$ SELECT $$;
+CREATE FUNCTION shelf.ring(data jsonb DEFAULT NULL) RETURNS void LANGUAGE sql AS $$ SELECT $$;
 CREATE FUNCTION shelf._remind(id text, OUT state text, OUT message text) LANGUAGE plpgsql
 AS $$ BEGIN
   PERFORM actor_set_reminder('shelf', id, 'ring', '1000h', overwrite => false);

@@ -239,6 +239,90 @@ SELECT message_id > :fourth AS new, method, payload, role_name FROM actor.messag
 SELECT actor_cancel_message('post', 'h', message_id) FROM actor.message WHERE actor_id = 'h';
 
 --
+-- What can never succeed is refused when it is sent; it is given up at once if
+-- that turns out later, but not if a method raises the same errors
+--
+SELECT * FROM refusal($$SELECT actor_send('post', 'v', 'cancel')$$);
+SELECT * FROM refusal($$SELECT actor_send('post', 'v', 'cancel', '{"message_id": 1, "more": 2}')$$);
+SELECT * FROM refusal($$SELECT actor_send('post', 'v', 'cancel', '[1, 2]')$$);
+BEGIN;
+CREATE FUNCTION post.gone() RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION post.changed() RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION post.picky(sqlstate text) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN RAISE 'no' USING ERRCODE = sqlstate; END $$;
+SELECT actor_send('post', 'v', 'gone') > 0 AS sent;
+SELECT actor_send('post', 'v', 'changed') > 0 AS sent;
+SELECT actor_send('post', 'v1', 'picky', '["22023"]') > 0 AS sent;
+SELECT actor_send('post', 'v2', 'picky', '["42883"]') > 0 AS sent;
+SELECT actor_send('post', 'v', 'take', '"behind"') > 0 AS sent;
+DROP FUNCTION post.gone(), post.changed();
+CREATE FUNCTION post.changed(more int) RETURNS void LANGUAGE sql AS '';
+COMMIT;
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'v'$$);
+SELECT method, attempts, sqlstate, message FROM actor.failure WHERE actor_id = 'v' ORDER BY failure_id;
+CALL wait_until($$SELECT count(*) = 2 FROM actor.message WHERE actor_id LIKE 'v_' AND attempt >= 2$$);
+SELECT actor_cancel_message('post', actor_id, message_id) FROM actor.message WHERE actor_id LIKE 'v_';
+
+--
+-- What happens when a message fails, and whether the others wait for it
+--
+TRUNCATE post.got;
+CREATE FUNCTION post.refuse(payload jsonb) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN RAISE 'no'; END $$;
+SELECT actor_send('post', 'w', 'refuse', '"dropped"', failure_policy => '{"drop": {}}') > 0 AS sent;
+SELECT actor_send('post', 'w', 'refuse', '"twice"', failure_policy => '{"constant": {"interval": "0s", "maxRetries": 1}, "queue": "pass"}') > 0 AS sent;
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'w'$$);
+SELECT payload, attempts FROM actor.failure WHERE actor_id = 'w' ORDER BY failure_id;
+BEGIN;
+SELECT actor_send('post', 'w', 'refuse', '"passed"', failure_policy => '{"constant": {"interval": "100h"}, "queue": "pass"}') AS passed \gset
+SELECT count(actor_send('post', 'w', 'take', to_jsonb(n))) FROM generate_series(1, 3) n;
+COMMIT;
+CALL wait_until($$SELECT count(*) = 1 FROM actor.message WHERE actor_id = 'w'$$);
+SELECT payload FROM post.got ORDER BY number;
+SELECT method, attempt, queued, next_try_at - due_at > interval '90 hours' AS later, failure_policy FROM actor.message WHERE actor_id = 'w';
+-- when it is tried again, it comes before what was sent after it
+SELECT actor_pause('post', 'w');
+CREATE OR REPLACE FUNCTION post.refuse(payload jsonb) RETURNS void LANGUAGE sql AS
+  $$ INSERT INTO post.got (id, method, payload) VALUES ('w', 'refuse', payload) $$;
+SELECT actor_send('post', 'w', 'take', '4') > 0 AS sent;
+RESET SESSION AUTHORIZATION;
+UPDATE actor.message SET next_try_at = now() WHERE message_id = :passed;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_send('post', 'y', 'take') > 0 AS sent;	-- wakes the workers
+CALL wait_until($$SELECT count(*) = 2 FROM actor.message WHERE actor_id = 'w' AND next_try_at = 'infinity'$$);
+SELECT actor_resume('post', 'w');
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'w'$$);
+SELECT method, payload FROM post.got WHERE id = 'w' ORDER BY number;
+-- by default, and if that is wanted, they wait
+BEGIN;
+SELECT actor_send('post', 'x', 'fail', '1', failure_policy => '{"exponential": {"initial": "100h", "max": "100h"}, "queue": "wait"}') AS waited \gset
+SELECT actor_send('post', 'x', 'take', '2') > 0 AS sent;
+COMMIT;
+CALL wait_until($$SELECT count(*) = 1 FROM actor.message WHERE actor_id = 'x' AND next_try_at = 'infinity'$$);
+SELECT actor_cancel_message('post', 'x', :waited);
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'x'$$);
+-- one that the others pass while some of them are hidden shows them
+BEGIN;
+SELECT actor_send('post', 'x', 'fail', '1', failure_policy => '{"constant": {"interval": "1h"}, "queue": "pass"}') AS passed \gset
+SELECT actor_send('post', 'x', 'take', '3') > 0 AS sent;
+SELECT actor_pause('post', 'x');
+COMMIT;
+CALL wait_until($$SELECT count(*) = 2 FROM actor.message WHERE actor_id = 'x' AND next_try_at = 'infinity'$$);
+SELECT actor_resume('post', 'x');
+CALL wait_until($$SELECT count(*) = 1 FROM actor.message WHERE actor_id = 'x'$$);
+SELECT actor_cancel_message('post', 'x', :passed);
+SELECT state, message, detail, hint FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '{"constant": {}, "drop": {}}')$$);
+SELECT state, detail FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '{}')$$);
+SELECT state, detail FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '{"queue": "jump"}')$$);
+SELECT state, detail FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '{"queue": 1}')$$);
+SELECT state, detail FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '{"queue": "pass", "retry": {}}')$$);
+SELECT state, detail FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '{"queue": "pass", "constant": 5}')$$);
+SELECT state, detail FROM refusal($$SELECT actor_send('post', 'x', 'take', failure_policy => '[]')$$);
+SELECT actor_send('post', 'x', 'take', due_time => '100h', failure_policy => '{"queue": null}') AS kept \gset
+SELECT failure_policy FROM actor.message WHERE message_id = :kept;
+SELECT actor_cancel_message('post', 'x', :kept);
+
+--
 -- Paused: what is sent waits until the actor is resumed
 --
 TRUNCATE post.got;

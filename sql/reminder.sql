@@ -411,12 +411,16 @@ SELECT actor_set_reminder('clock', 'periodic', 'fail', '0s', 'R2/PT1S', data => 
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
 SELECT attempts, message FROM actor.failure WHERE actor_id = 'periodic' ORDER BY failure_id;
 -- the payload does not fit
-SELECT actor_set_reminder('clock', 'unfit', 'named', data => '{"c": 1}', failure_policy => '{"drop": {}}');
--- the method is gone, or not allowed any more, when it fires
+SELECT actor_set_reminder('clock', 'unfit', 'named', data => '{"c": 1}');
+SELECT actor_set_reminder('clock', 'unfit', 'named');
+-- it does not fit any more, or the method is gone, when it fires: no retries
 BEGIN;
 CREATE FUNCTION clock.gone() RETURNS void LANGUAGE sql AS '';
-SELECT actor_set_reminder('clock', 'gone', 'gone', failure_policy => '{"drop": {}}');
-DROP FUNCTION clock.gone();
+CREATE FUNCTION clock.unfit() RETURNS void LANGUAGE sql AS '';
+SELECT actor_set_reminder('clock', 'gone', 'gone');
+SELECT actor_set_reminder('clock', 'unfit', 'unfit');
+DROP FUNCTION clock.gone(), clock.unfit();
+CREATE FUNCTION clock.unfit(more int) RETURNS void LANGUAGE sql AS '';
 COMMIT;
 BEGIN;
 SET LOCAL SESSION AUTHORIZATION regress_actor_granted;
@@ -432,7 +436,7 @@ CREATE TABLE clock.checked (x int UNIQUE DEFERRABLE INITIALLY DEFERRED);
 CREATE FUNCTION clock.twice() RETURNS void LANGUAGE sql AS $$ INSERT INTO clock.checked VALUES (1), (1) $$;
 SELECT actor_set_reminder('clock', 'deferred', 'twice', failure_policy => '{"drop": {}}');
 CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.reminder)$$);
-SELECT actor_id, sqlstate, message, role_name FROM actor.failure
+SELECT actor_id, sqlstate, message, role_name, attempts FROM actor.failure
  WHERE actor_id IN ('unfit', 'gone', 'revoked', 'liar', 'deferred') ORDER BY actor_id;
 -- one bad row does not delay the others, and both end
 SELECT actor_set_reminder('clock', 'bad', 'fail', data => '{"do": "harm"}', failure_policy => '{"constant": {"interval": "100h", "maxRetries": 1}}');

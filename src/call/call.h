@@ -38,7 +38,7 @@ extern ActorBeginLife actor_begin_life;
 extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
 						 Jsonb *payload, const pg_uuid_t *reentrancy_id,
 						 text *request_id, const ActorCause *cause);
-extern Oid	actor_check_method(const text *type_name, const text *method_name);
+extern Oid	actor_check_call(const text *type_name, const text *method_name, Jsonb *payload);
 extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);
 
 /* request.c */

@@ -21,6 +21,7 @@ extern void actor_frame_abandon(ActorFrame *frame);
 
 /* payload.c */
 
+extern void actor_payload_check(const ActorFunction *function, Jsonb *payload);
 extern Jsonb *actor_payload_call(const ActorFunction *function, Jsonb *payload);
 
 #endif							/* ACTOR_CALL_INTERNAL_H */

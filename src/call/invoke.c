@@ -76,17 +76,19 @@ resolve(const text *type_name, const text *method_name, ActorType **type)
 }
 
 /*
- * actor_check_method
- *		Raises what a call of that method by the current user would raise
- *		before anything runs.  Returns the schema of the type.
+ * actor_check_call
+ *		Raises what a call of that method with that payload by the current user
+ *		would raise before anything runs.  Returns the schema of the type.
  */
 Oid
-actor_check_method(const text *type_name, const text *method_name)
+actor_check_call(const text *type_name, const text *method_name, Jsonb *payload)
 {
 	ActorType  *type;
+	ActorMethod *method = resolve(type_name, method_name, &type);
+	Oid			schema = type->schema_oid;
 
-	(void) resolve(type_name, method_name, &type);
-	return type->schema_oid;
+	actor_payload_check(actor_method_function(method), payload);
+	return schema;
 }
 
 /*

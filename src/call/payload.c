@@ -312,6 +312,60 @@ map_document(const ActorFunction *function, Jsonb *payload, NullableDatum *argum
 }
 
 /*
+ * Finds the values of the parameters of a method that does not take the whole
+ * payload, one of each parameter; converts nothing.
+ */
+static void
+assign_values(const ActorFunction *function, Jsonb *payload, JsonbValue **values, bool **given)
+{
+	*values = palloc(sizeof(JsonbValue) * function->nparameters);
+	*given = palloc0(sizeof(bool) * function->nparameters);
+
+	/* JSON null is no payload */
+	if (payload != NULL && JB_ROOT_IS_SCALAR(payload))
+	{
+		JsonbValue	scalar;
+
+		actor_jsonb_scalar(payload, &scalar);
+		if (scalar.type == jbvNull)
+			payload = NULL;
+	}
+	if (payload == NULL)
+		return;
+	if (function->nparameters > 0)
+		map_values(function, payload, *values, *given);
+	else if (JB_ROOT_COUNT(payload) > 0)
+		refuse_payload(function, "the method has no parameters", NULL);
+}
+
+static void
+refuse_missing(const ActorFunction *function, int i)
+{
+	refuse_payload(function, psprintf("parameter \"%s\" is missing",
+									  parameter_name(function, i)), NULL);
+}
+
+/*
+ * actor_payload_check
+ *		Raises invalid_parameter_value if the payload cannot fit the method, whatever
+ *		its values are: if there are too many of them, or too few, or of other
+ *		names.  Runs no code of a user, and so converts nothing.
+ */
+void
+actor_payload_check(const ActorFunction *function, Jsonb *payload)
+{
+	JsonbValue *values;
+	bool	   *given;
+
+	if (function->takes_document)
+		return;
+	assign_values(function, payload, &values, &given);
+	for (int i = 0; i < function->nparameters; i++)
+		if (!given[i] && function->parameters[i].default_expr == NULL)
+			refuse_missing(function, i);
+}
+
+/*
  * Makes the arguments of a call, and its collation where that is not the one
  * of a call with all arguments.
  */
@@ -331,27 +385,9 @@ map_payload(const ActorFunction *function, Jsonb *payload, FunctionCallInfo fcin
 		map_document(function, payload, &arguments[0]);
 		return;
 	}
-
-	/* JSON null is no payload */
-	if (payload != NULL && JB_ROOT_IS_SCALAR(payload))
-	{
-		JsonbValue	scalar;
-
-		actor_jsonb_scalar(payload, &scalar);
-		if (scalar.type == jbvNull)
-			payload = NULL;
-	}
+	assign_values(function, payload, &values, &given);
 	if (function->nparameters == 0)
-	{
-		if (payload != NULL && JB_ROOT_COUNT(payload) > 0)
-			refuse_payload(function, "the method has no parameters", NULL);
 		return;
-	}
-
-	values = palloc(sizeof(JsonbValue) * function->nparameters);
-	given = palloc0(sizeof(bool) * function->nparameters);
-	if (payload != NULL)
-		map_values(function, payload, values, given);
 
 	context.function = function;
 	errcallback.callback = conversion_error_context;
@@ -378,8 +414,7 @@ map_payload(const ActorFunction *function, Jsonb *payload, FunctionCallInfo fcin
 		if (given[i])
 			continue;
 		if (parameter->default_expr == NULL)
-			refuse_payload(function, psprintf("parameter \"%s\" is missing",
-											  parameter_name(function, i)), NULL);
+			refuse_missing(function, i);
 		arguments[i].value = evaluate_default(parameter, &arguments[i].isnull);
 		complete = false;
 	}

@@ -31,14 +31,6 @@
 /* pause when a message cannot be given up now, in microseconds */
 #define GIVE_UP_AGAIN_US	USECS_PER_SEC
 
-/* ten tries */
-static const ActorRetryPolicy retry_policy = {
-	.initial = USECS_PER_SEC,
-	.max = 60 * USECS_PER_SEC,
-	.exponential = true,
-	.max_retries = 9
-};
-
 /* a claimed row */
 typedef struct Claim
 {
@@ -46,6 +38,8 @@ typedef struct Claim
 	Jsonb	   *payload;		/* NULL: none */
 	int32		deferrals;
 	text	   *traceparent;	/* NULL: none */
+	ActorRetryPolicy policy;
+	bool		passes;			/* others pass it until it is tried again */
 } Claim;
 
 /* a queue among what is due */
@@ -62,7 +56,7 @@ typedef struct Queue
 	" WHERE" OF_ACTOR " AND message_id OPERATOR(pg_catalog.=) $3"
 
 #define CLAIM_MESSAGE(condition) \
-	"SELECT method, payload, deferrals, traceparent FROM actor.message" WHERE_KEY \
+	"SELECT method, payload, deferrals, traceparent, failure_policy FROM actor.message" WHERE_KEY \
 	"   AND due_at OPERATOR(pg_catalog.=) $4" \
 	"   AND attempt OPERATOR(pg_catalog.=) $5" \
 	"   AND role_name OPERATOR(pg_catalog.=) $6" \
@@ -76,13 +70,13 @@ static ActorQuery claim_message = {
 
 /* only if it is the first of the queue, and all that are due have joined that */
 static ActorQuery claim_first = {
-	CLAIM_MESSAGE(" AND (queued OR due_at OPERATOR(pg_catalog.>) $9)"
+	CLAIM_MESSAGE(" AND (queued OR next_try_at OPERATOR(pg_catalog.>) $9)"
 				  " AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
 				  "  AND queued AND message_id OPERATOR(pg_catalog.>=) $8"
 				  "  AND message_id OPERATOR(pg_catalog.<) $3)"
 				  " AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
-				  "  AND NOT queued AND due_at OPERATOR(pg_catalog.>) $9"
-				  "  AND due_at OPERATOR(pg_catalog.<=) $7)"),
+				  "  AND NOT queued AND next_try_at OPERATOR(pg_catalog.>) $9"
+				  "  AND next_try_at OPERATOR(pg_catalog.<=) $7)"),
 	9, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID, TIMESTAMPTZOID,
 	INT8OID, TIMESTAMPTZOID}
 };
@@ -201,6 +195,9 @@ claim(const ActorDue *due, const NameData *role, TimestampTz first_at, const Act
 		claimed->deferrals = DatumGetInt32(actor_query_result(0, 3, &isnull));
 		datum = actor_query_result(0, 4, &isnull);
 		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
+		datum = actor_query_result(0, 5, &isnull);
+		actor_message_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy,
+								   &claimed->passes);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -314,10 +311,11 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
 	bool		again;
 
-	again = actor_retry_plan(&retry_policy, error, started_at, now, &retry);
+	again = !actor_retry_is_vain(&due->actor, claimed->method, claimed->payload, error) &&
+		actor_retry_plan(&claimed->policy, error, started_at, now, &retry);
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
 					  actor_due_word(due->kind), due->name, claimed->method, error,
-					  actor_retry_outcome(&retry_policy, due->attempt, again));
+					  actor_retry_outcome(&claimed->policy, due->attempt, again));
 	if (!again)
 	{
 		if (actor_turn_try_enter(&due->actor, NULL))
@@ -329,7 +327,10 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	}
 	write_retry(due, &retry, error);
 	actor_wake_at(retry.at);
-	(void) actor_queue_hide_from(&due->actor, message_id_of(due) + 1);
+	if (claimed->passes && actor_turn_try_enter(&due->actor, NULL))
+		actor_queue_step_out(&due->actor, message_id_of(due));
+	else
+		(void) actor_queue_hide_from(&due->actor, message_id_of(due) + 1);
 }
 
 /* delivering ------------------------------------------------------------ */

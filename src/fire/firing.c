@@ -402,7 +402,8 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	Datum		values[8];
 	bool		again;
 
-	again = actor_retry_plan(&claimed->policy, error, started_at, now, &retry);
+	again = !actor_retry_is_vain(&due->actor, claimed->method, claimed->data, error) &&
+		actor_retry_plan(&claimed->policy, error, started_at, now, &retry);
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
 					  actor_due_word(due->kind), due->name, claimed->method, error,
 					  actor_retry_outcome(&claimed->policy, due->attempt, again));

@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "base/compat.h"
 #include "time/time.h"
+#include "call/call.h"
 #include "fire/internal.h"
 
 
@@ -57,6 +58,44 @@ deferral_delay(int32 deferrals)
 
 	delay = Min(delay, DEFERRAL_MAX_US);
 	return delay / 2 + (int64) (actor_random_fraction() * (delay / 2));
+}
+
+/* a call that has failed */
+typedef struct FailedCall
+{
+	const ActorRef *actor;
+	const text *method;
+	Jsonb	   *payload;
+} FailedCall;
+
+static void
+check_call(void *arg)
+{
+	FailedCall *call = arg;
+
+	(void) actor_check_call(call->actor->type, call->method, call->payload);
+}
+
+/*
+ * actor_retry_is_vain
+ *		Whether a call that has failed cannot succeed, as there is no such method, or
+ *		the payload does not fit it whatever its values are.
+ *
+ * A method may have raised the same error for reasons of its own, so that is
+ * found out anew.
+ */
+bool
+actor_retry_is_vain(const ActorRef *actor, const text *method, Jsonb *payload,
+					const ErrorData *error)
+{
+	FailedCall	call = {actor, method, payload};
+	ErrorData  *again;
+
+	if (error->sqlerrcode != ERRCODE_UNDEFINED_FUNCTION &&
+		error->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE)
+		return false;
+	again = actor_attempt(check_call, &call);
+	return again != NULL && again->sqlerrcode == error->sqlerrcode;
 }
 
 /*

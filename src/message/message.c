@@ -47,7 +47,8 @@ enum
 	ARG_METHOD = 2,
 	ARG_PAYLOAD,
 	ARG_DUE_TIME,
-	ARG_REQUEST_ID
+	ARG_REQUEST_ID,
+	ARG_FAILURE_POLICY
 };
 
 /* the writing statements take the columns in this order */
@@ -63,17 +64,18 @@ enum
 	COL_ROLE_NAME,
 	COL_SENT_AT,
 	COL_TRACEPARENT,
+	COL_FAILURE_POLICY,
 	COL_MESSAGE_ID,
 	COL_COUNT
 };
 
 #define COLUMNS \
 	"actor_type, actor_id, method, payload, due_at, next_try_at, queued, role_name," \
-	" sent_at, traceparent, attempt, deferrals"
-#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, 0"
+	" sent_at, traceparent, failure_policy, attempt, deferrals"
+#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, 0"
 #define COLUMN_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
-	NAMEOID, TIMESTAMPTZOID, TEXTOID
+	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID
 
 static ActorQuery insert_message = {
 	"INSERT INTO actor.message (" COLUMNS ") VALUES (" COLUMN_VALUES ")"
@@ -83,7 +85,7 @@ static ActorQuery insert_message = {
 
 static ActorQuery insert_reserved = {
 	"INSERT INTO actor.message (" COLUMNS ", message_id) OVERRIDING SYSTEM VALUE"
-	" VALUES (" COLUMN_VALUES ", $11) RETURNING message_id",
+	" VALUES (" COLUMN_VALUES ", $12) RETURNING message_id",
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
@@ -104,6 +106,7 @@ enum
 	ROW_SENT_AT,
 	ROW_LAST_ERROR,
 	ROW_TRACEPARENT,
+	ROW_FAILURE_POLICY,
 	ROW_COUNT
 };
 
@@ -149,7 +152,7 @@ insert_directly(const Datum *values, const char *nulls)
 		[COL_PAYLOAD] = ROW_PAYLOAD,[COL_DUE_AT] = ROW_DUE_AT,
 		[COL_NEXT_TRY_AT] = ROW_NEXT_TRY_AT,[COL_QUEUED] = ROW_QUEUED,
 		[COL_ROLE_NAME] = ROW_ROLE_NAME,[COL_SENT_AT] = ROW_SENT_AT,
-		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
+		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_FAILURE_POLICY] = ROW_FAILURE_POLICY,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
 	};
 	Datum		row[ROW_COUNT];
 	bool		isnull[ROW_COUNT] = {false};
@@ -173,8 +176,8 @@ insert_directly(const Datum *values, const char *nulls)
  */
 static int64
 write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
-			  const NameData *role_name, TimestampTz due_at, TimestampTz now,
-			  int64 message_id)
+			  const Jsonb *failure_policy, const NameData *role_name, TimestampTz due_at,
+			  TimestampTz now, int64 message_id)
 {
 	TimestampTz next_try_at = Max(due_at, now);
 	text	   *traceparent = actor_traceparent();
@@ -201,6 +204,8 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	values[COL_SENT_AT] = TimestampTzGetDatum(now);
 	values[COL_TRACEPARENT] = PointerGetDatum(traceparent);
 	nulls[COL_TRACEPARENT] = traceparent == NULL ? 'n' : ' ';
+	values[COL_FAILURE_POLICY] = PointerGetDatum(failure_policy);
+	nulls[COL_FAILURE_POLICY] = failure_policy == NULL ? 'n' : ' ';
 	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
 	if (message_id == 0 || !insert_directly(values, nulls))
 	{
@@ -224,7 +229,7 @@ actor_message_again(const ActorRef *actor, const text *method, const Jsonb *payl
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	(void) write_message(actor, method, payload, role_name, now, now, 0);
+	(void) write_message(actor, method, payload, NULL, role_name, now, now, 0);
 }
 
 /*
@@ -237,6 +242,10 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	text	   *method;
 	text	   *request_id = NULL;
 	Jsonb	   *payload = PG_ARGISNULL(ARG_PAYLOAD) ? NULL : PG_GETARG_JSONB_P(ARG_PAYLOAD);
+	Jsonb	   *failure_policy = PG_ARGISNULL(ARG_FAILURE_POLICY) ? NULL :
+	PG_GETARG_JSONB_P(ARG_FAILURE_POLICY);
+	ActorRetryPolicy policy;
+	bool		passes;
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due_at;
@@ -255,20 +264,23 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 		request_id = actor_text_argument(fcinfo, ARG_REQUEST_ID, "request id",
 										 ACTOR_MAX_NAME_LEN);
 
+	actor_message_policy_parse(failure_policy, &policy, &passes);
+
 	actor_due_check_write("actor_send()");
 	PreventCommandIfParallelMode("actor_send()");
 	actor_require_preload("messages");
-	schema = actor_check_method(actor.type, method);
+	schema = actor_check_call(actor.type, method, payload);
 	actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
 	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type))))
-		schema = actor_check_method(actor.type, method);
+		schema = actor_check_call(actor.type, method, payload);
 	/* before an id is drawn for it: see look.c */
 	(void) GetTopTransactionId();
 	if (request_id != NULL &&
 		!actor_request_reserve(&actor, request_id, method, payload, &message_id))
 		PG_RETURN_INT64(message_id);
 
-	message_id = write_message(&actor, method, payload, &role_name, due_at, now, message_id);
+	message_id = write_message(&actor, method, payload, failure_policy, &role_name, due_at,
+							   now, message_id);
 	actor_type_check_same(actor.type, schema, generation);
 	PG_RETURN_INT64(message_id);
 }

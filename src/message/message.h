@@ -69,6 +69,7 @@ extern uint64 actor_queue_hide_or_guard(ActorQueueGuard *queue, const ActorRef *
 extern void actor_queue_put_off(const ActorRef *actor, int64 message_id);
 extern bool actor_queue_remove_locked(const ActorRef *actor, int64 message_id);
 extern bool actor_queue_remove(const ActorRef *actor, int64 message_id);
+extern void actor_queue_step_out(const ActorRef *actor, int64 message_id);
 
 /* message.c */
 

@@ -40,6 +40,10 @@
  * All messages of a paused actor are hidden when they are found, the first one,
  * too.  Resuming shows all that are hidden; see pause.c.
  *
+ * A message that others are to pass while it waits for a retry steps out: it
+ * leaves the queue, as if it were removed, and joins it again like a delayed
+ * one, with the id it has, when it is time for the next try.
+ *
  *			  due at once				  it is first, and fails
  *	 sent ------------------> queued, shown <----------> queued, backing off
  *	  |						   |  ^	   |				   |
@@ -85,9 +89,9 @@
  */
 static ActorQuery lock_joining = {
 	"SELECT message_id FROM actor.message WHERE" OF_ACTOR
-	"   AND NOT queued AND due_at OPERATOR(pg_catalog.>) $3"
-	"   AND due_at OPERATOR(pg_catalog.<=) $4"
-	" ORDER BY due_at LIMIT $5 FOR UPDATE SKIP LOCKED",
+	"   AND NOT queued AND next_try_at OPERATOR(pg_catalog.>) $3"
+	"   AND next_try_at OPERATOR(pg_catalog.<=) $4"
+	" ORDER BY next_try_at LIMIT $5 FOR UPDATE SKIP LOCKED",
 	5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}
 };
 
@@ -160,15 +164,22 @@ static ActorQuery delete_message = {
 	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
-/* how many were removed, and the one that follows */
-static ActorQuery remove_message = {
-	"WITH d AS (DELETE FROM actor.message" WHERE_KEY " RETURNING 1)"
-	" SELECT (SELECT pg_catalog.count(*) FROM d), n.message_id, n.next_try_at"
-	"   FROM (SELECT) one LEFT JOIN"
-	"    (SELECT message_id, next_try_at FROM actor.message WHERE" OF_ACTOR
-	"        AND queued AND message_id OPERATOR(pg_catalog.>) $3"
-	"      ORDER BY message_id LIMIT 1) n ON true",
+/* how many leave the queue, and the one that follows */
+#define LEAVE_QUEUE(leave) \
+	"WITH d AS (" leave WHERE_KEY " RETURNING 1)" \
+	" SELECT (SELECT pg_catalog.count(*) FROM d), n.message_id, n.next_try_at" \
+	"   FROM (SELECT) one LEFT JOIN" \
+	"    (SELECT message_id, next_try_at FROM actor.message WHERE" OF_ACTOR \
+	"        AND queued AND message_id OPERATOR(pg_catalog.>) $3" \
+	"      ORDER BY message_id LIMIT 1) n ON true", \
 	3, {TEXTOID, TEXTOID, INT8OID}
+
+static ActorQuery remove_message = {
+	LEAVE_QUEUE("DELETE FROM actor.message")
+};
+
+static ActorQuery step_out = {
+	LEAVE_QUEUE("UPDATE actor.message SET queued = false")
 };
 
 static void
@@ -362,6 +373,37 @@ actor_queue_hide(const ActorRef *actor, int64 message_id)
 }
 
 /*
+ * Lets a message whose row is locked leave the queue, in the actor's turn, and
+ * shows what follows it.  Returns whether it was there.
+ */
+static bool
+leave_queue(ActorQuery *query, const ActorRef *actor, int64 message_id)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[3];
+	Datum		datum;
+	int64		left;
+	int64		next;
+	bool		hidden;
+	bool		isnull;
+
+	key_values(actor, message_id, values);
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(query, values, NULL);
+	left = DatumGetInt64(actor_query_result(0, 1, &isnull));
+	next = DatumGetInt64(actor_query_result(0, 2, &isnull));
+	datum = actor_query_result(0, 3, &isnull);
+	hidden = !isnull && TIMESTAMP_IS_NOEND(DatumGetTimestampTz(datum));
+	actor_bookkeeping_end(&bookkeeping);
+
+	if (left > 1)
+		elog(ERROR, "outcome of a delivery was written to " INT64_FORMAT " rows", left);
+	if (hidden)
+		(void) actor_queue_show(actor, next);
+	return left == 1;
+}
+
+/*
  * actor_queue_remove_locked
  *		Removes a message whose row is locked, in the actor's turn, and shows what
  *		follows it.  Returns whether it was there.
@@ -369,28 +411,18 @@ actor_queue_hide(const ActorRef *actor, int64 message_id)
 bool
 actor_queue_remove_locked(const ActorRef *actor, int64 message_id)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[3];
-	Datum		datum;
-	int64		removed;
-	int64		next;
-	bool		hidden;
-	bool		isnull;
+	return leave_queue(&remove_message, actor, message_id);
+}
 
-	key_values(actor, message_id, values);
-	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(&remove_message, values, NULL);
-	removed = DatumGetInt64(actor_query_result(0, 1, &isnull));
-	next = DatumGetInt64(actor_query_result(0, 2, &isnull));
-	datum = actor_query_result(0, 3, &isnull);
-	hidden = !isnull && TIMESTAMP_IS_NOEND(DatumGetTimestampTz(datum));
-	actor_bookkeeping_end(&bookkeeping);
-
-	if (removed > 1)
-		elog(ERROR, "outcome of a delivery was written to " INT64_FORMAT " rows", removed);
-	if (hidden)
-		(void) actor_queue_show(actor, next);
-	return removed == 1;
+/*
+ * actor_queue_step_out
+ *		Lets a message whose row is locked leave the queue until its next try, in the
+ *		actor's turn, and shows what follows it.
+ */
+void
+actor_queue_step_out(const ActorRef *actor, int64 message_id)
+{
+	(void) leave_queue(&step_out, actor, message_id);
 }
 
 /*

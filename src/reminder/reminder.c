@@ -446,6 +446,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 										   is_timer ? "timer name" : "reminder name",
 										   ACTOR_MAX_NAME_LEN);
 	text	   *method_name = PG_ARGISNULL(ARG_METHOD) ? name : PG_GETARG_TEXT_PP(ARG_METHOD);
+	Jsonb	   *data = PG_ARGISNULL(ARG_DATA) ? NULL : PG_GETARG_JSONB_P(ARG_DATA);
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
 	text	   *traceparent = actor_traceparent();
@@ -468,20 +469,20 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 
 	actor_due_check_write(is_timer ? "actor_set_timer()" : "actor_set_reminder()");
 	actor_require_preload(is_timer ? "timers" : "reminders");
-	schema = actor_check_method(actor->type, method_name);
+	schema = actor_check_call(actor->type, method_name, data);
 	actor_due_check_role(kind, GetUserId(), &role_name);
 	if (is_timer)
 	{
 		enter_for_timer(actor, generation);
 		/* that may have taken its time */
-		schema = actor_check_method(actor->type, method_name);
+		schema = actor_check_call(actor->type, method_name, data);
 		now = GetCurrentTimestamp();
 		actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 							now, session_timezone);
 	}
 	else if (actor_type_share(actor->type,
 							  actor_type_call_timeout(actor_type_lookup(actor->type))))
-		schema = actor_check_method(actor->type, method_name);
+		schema = actor_check_call(actor->type, method_name, data);
 
 #define SET(column, value, is_null) \
 	values[column] = (value); \

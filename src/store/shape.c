@@ -138,7 +138,8 @@ static const ShapeColumn message_columns[] = {
 	{"role_name", NAMEOID, true},
 	{"sent_at", TIMESTAMPTZOID, true},
 	{"last_error", TEXTOID, false},
-	{"traceparent", TEXTOID, false}
+	{"traceparent", TEXTOID, false},
+	{"failure_policy", JSONBOID, false}
 };
 
 static const ShapeColumn request_columns[] = {

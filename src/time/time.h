@@ -113,6 +113,8 @@ extern TimestampTz actor_grid_point(TimestampTz time, int64 step);
 
 extern bool actor_catch_up_from_text(const text *word, ActorCatchUp *policy);
 extern void actor_retry_policy_parse(Jsonb *document, ActorRetryPolicy *policy);
+extern void actor_message_policy_parse(Jsonb *document, ActorRetryPolicy *policy,
+									   bool *passes);
 
 /* schedule_request.c */
 
