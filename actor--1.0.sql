@@ -1303,6 +1303,13 @@ AS 'MODULE_PATHNAME', 'actor_metrics';
 COMMENT ON FUNCTION @extschema@.actor_metrics()
     IS 'counters of this database as Prometheus reads them';
 
+CREATE FUNCTION actor.clean_session()
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_clean_session';
+COMMENT ON FUNCTION actor.clean_session()
+    IS 'removes what others have left in this session, as DISCARD ALL does, but for plans; for pools of connections';
+
 /*
  * Rights, all of them.  What default privileges have granted on our objects, or
  * taken away, is undone first: our tables are written by the library only, and

@@ -14,6 +14,7 @@
  *-------------------------------------------------------------------------
  */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,6 +70,7 @@ session_close(Session *session)
 	session->connection = NULL;
 	free(session->schema);
 	session->schema = NULL;
+	session->by_commands = false;
 }
 
 /*
@@ -312,31 +314,55 @@ session_query(Session *session, const char *sql, const char *traceparent, int nv
 }
 
 /*
+ * Runs commands whose results do not matter.  Returns the SQLSTATE of an error,
+ * an empty one if it is none of the database; NULL for success.
+ */
+static const char *
+run_commands(Session *session, const char *sql, char sqlstate[6])
+{
+	PGresult   *result = PQexec(session->connection, sql);
+	ExecStatusType status = PQresultStatus(result);
+	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	snprintf(sqlstate, 6, "%s", code != NULL ? code : "");
+	PQclear(result);
+	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ? NULL : sqlstate;
+}
+
+/*
  * session_clean
  *		Removes what a method has left behind, so that the next request finds a
  *		session as if it were the first.  If that fails, it will be a new one.
  *
  * This is DISCARD ALL without DISCARD PLANS: plans are nobody's secret, and
- * methods would have to be planned anew at each call.  The first command resets
- * the role as well.
+ * methods would have to be planned anew at each call.  The extension has a
+ * function for it; where that is missing, or must not be used, commands do the
+ * same at ten times the price.
  */
 void
 session_clean(Session *session)
 {
-	PGresult   *result;
+	char		buffer[6];
+	const char *sqlstate;
 
 	if (!session->used)
 		return;
 	session->used = false;
 	if (session->connection == NULL)
 		return;
-	result = PQexec(session->connection,
-					"SET SESSION AUTHORIZATION DEFAULT; RESET ALL; CLOSE ALL; UNLISTEN *;"
-					" DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all();"
-					" DISCARD TEMP; DISCARD SEQUENCES");
-	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+	if (!session->by_commands)
+	{
+		sqlstate = run_commands(session, "SELECT actor.clean_session()", buffer);
+		if (sqlstate == NULL)
+			return;
+		session->by_commands = strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42501") == 0;
+	}
+	if (!session->by_commands ||
+		run_commands(session,
+					 "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL;"
+					 " UNLISTEN *; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all();"
+					 " DISCARD TEMP; DISCARD SEQUENCES", buffer) != NULL)
 		session_close(session);
-	PQclear(result);
 }
 
 /*

@@ -309,6 +309,42 @@ SELECT actor_delete('op', 'all');
 SELECT * FROM op.rows_of('all');
 SELECT actor_delete('op', 'all');
 
+-- a connection that comes back to a pool
+CREATE FUNCTION op.left_behind() RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT name FROM pg_cursors WHERE name = 'op_cursor'
+    UNION ALL (SELECT name FROM pg_prepared_statements ORDER BY name COLLATE "C")
+    UNION ALL SELECT * FROM pg_listening_channels()
+    UNION ALL SELECT relname FROM pg_class WHERE relname = 'op_numbers'
+    UNION ALL SELECT 'lock' FROM pg_locks
+     WHERE locktype = 'advisory' AND objid = 77 AND pid = pg_backend_pid()
+    UNION ALL SELECT name FROM pg_settings WHERE name = 'work_mem' AND source = 'session'
+    UNION ALL SELECT 'user' WHERE current_user = 'regress_actor_op_owner'
+$$;
+SET work_mem = '1MB';
+CREATE TEMP SEQUENCE op_numbers;
+SELECT nextval('op_numbers');
+DECLARE op_cursor CURSOR WITH HOLD FOR SELECT 1;
+PREPARE op_statement AS SELECT 1;
+PREPARE "op; statement" AS SELECT 1;
+LISTEN op_channel;
+SELECT pg_advisory_lock(77);
+SELECT * FROM op.left_behind();
+SELECT actor.clean_session();
+SELECT * FROM op.left_behind();
+SELECT lastval();
+-- again, with nothing to do
+SELECT actor.clean_session();
+-- if the transaction of that fails, what belongs to that stays
+SET work_mem = '1MB';
+PREPARE op_statement AS SELECT 1;
+BEGIN;
+SELECT actor.clean_session();
+SELECT * FROM op.left_behind();
+ROLLBACK;
+SELECT * FROM op.left_behind();
+RESET work_mem;
+SET SESSION AUTHORIZATION regress_actor_op_owner;
+
 -- unregistering removes what is paused, too
 SELECT actor_pause('op');
 SELECT actor_unregister('op', true);

@@ -185,6 +185,8 @@ INSERT INTO function_matrix VALUES
 ('actor.owns_type(text)', $$actor.owns_type('no such type')$$, 'false', 'false', 'false', 'false', 'false'),
 ('actor.holds_role(name)', $$actor.holds_role('regress_actor_granted')$$, 'false', 'true', 'false', 'false', 'true'),
 ('actor.holds_role(name)', $$actor.holds_role('no such role')$$, 'false', 'false', 'false', 'false', 'true'),
+-- the caller's own session
+('actor.clean_session()', 'actor.clean_session()', '', '', '', '', ''),
 -- watching
 ('actor_doctor()', 'count(*) > 0 FROM actor_doctor()', '42501', '42501', '42501', 'true', 'true'),
 ('actor_metrics()', 'actor_metrics() <> ''''', '42501', '42501', '42501', 'true', 'true'),

@@ -103,6 +103,7 @@ _PG_init(void)
 	actor_lease_init();
 	actor_pause_init();
 	actor_frame_init();
+	actor_session_init();
 	actor_lifecycle_init();
 
 	/* pg_upgrade's servers run no workers */

@@ -37,17 +37,29 @@ $node->safe_psql('postgres', q{
 	AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); END $$;
 	CREATE FUNCTION box.leave(what text) RETURNS void LANGUAGE plpgsql
 	AS $$ BEGIN EXECUTE what; END $$;
+	CREATE FUNCTION box.has_number() RETURNS bool STABLE LANGUAGE plpgsql AS $$
+	BEGIN
+		RETURN lastval() > 0;
+	EXCEPTION WHEN object_not_in_prerequisite_state THEN
+		RETURN false;
+	END $$;
 	CREATE FUNCTION box.left_behind() RETURNS jsonb STABLE LANGUAGE sql AS $$
 		SELECT jsonb_build_object(
 			'read only', current_setting('default_transaction_read_only'),
 			'path', current_setting('search_path'),
 			'role', current_user,
+			'session user', session_user,
+			'secret', nullif(current_setting('box.secret', true), ''),
+			'number', box.has_number(),
 			'cursors', (SELECT count(*) FROM pg_cursors WHERE name = 'left'),
 			'tables', (SELECT count(*) FROM pg_class WHERE relpersistence = 't'),
-			'statements', (SELECT count(*) FROM pg_prepared_statements),
+			'statements', (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),
 			'channels', (SELECT count(*) FROM pg_listening_channels()),
 			'locks', (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77))
 	$$;
+	CREATE SEQUENCE box.numbers;
+	CREATE FUNCTION box.process() RETURNS int STABLE LANGUAGE sql AS 'SELECT pg_backend_pid()';
+	CREATE ROLE box_user LOGIN SUPERUSER;
 	SELECT actor_register('box');
 });
 my $program = ActorHttp::build('all') . '/actor-http';
@@ -263,28 +275,63 @@ is($http->stop, 0, 'it ends');
 
 # what a method leaves behind -------------------------------------------------
 
-$http = ActorHttp->start(
-	program => $program,
-	database => $node->connstr('postgres'),
-	flags => ['--pool-size=1']);
-my $clean = decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content});
-for my $what (
-	q{SET default_transaction_read_only = on},
-	q{SET search_path = box},
-	q{SET statement_timeout = 1},
-	q{SET ROLE pg_monitor},
-	q{DECLARE "left" CURSOR WITH HOLD FOR SELECT 1},
-	q{CREATE TEMP TABLE "left" (a int)},
-	q{PREPARE "left" AS SELECT 1},
-	q{LISTEN "left"},
-	q{SELECT pg_advisory_lock(77)})
+# a session is clean after each of these, however it is connected
+sub cleans
 {
-	answer($what, [ 'POST', '/v1.0/actors/box/a/method/leave', encode_json([$what]) ], 200, $nothing);
-	answer('and a call that writes', [ 'POST', '/v1.0/actors/box/clean/method/add', '[0]' ], 200, '0');
+	my ($how, $options) = @_;
+
+	$http = ActorHttp->start(
+		program => $program,
+		database => $node->connstr('postgres') . $options,
+		flags => ['--pool-size=1']);
+	my $clean = decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content});
+	my $process = $http->request('POST', '/v1.0/actors/box/a/method/process')->{content};
+
+	for my $what (
+		q{SET default_transaction_read_only = on},
+		q{SET search_path = box},
+		q{SELECT set_config('box.secret', 'x', false)},
+		q{SET ROLE pg_read_all_data},
+		q{SET SESSION AUTHORIZATION box_user},
+		q{RESET ROLE},
+		q{SET ROLE NONE},
+		q{DECLARE "left" CURSOR WITH HOLD FOR SELECT 1},
+		q{CREATE TEMP TABLE "left" (a int)},
+		q{PREPARE "left" AS SELECT 1},
+		q{DEALLOCATE ALL},
+		q{LISTEN "left"},
+		q{SELECT nextval('box.numbers')},
+		q{SELECT pg_advisory_lock(77)})
+	{
+		answer("$how: $what", [ 'POST', '/v1.0/actors/box/a/method/leave', encode_json([$what]) ], 200, $nothing);
+		answer('and a call that writes', [ 'POST', '/v1.0/actors/box/clean/method/add', '[0]' ], 200, '0');
+		is_deeply(decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content}), $clean,
+			'find a session that is clean');
+	}
+	is($http->request('POST', '/v1.0/actors/box/a/method/process')->{content}, $process, "$how: it is still the same one");
+	# what survives an error
+	for my $what (q{SELECT pg_advisory_lock(77)}, q{PREPARE "left" AS SELECT 1})
+	{
+		is($http->request('POST', '/v1.0/actors/box/a/method/leave', encode_json(["$what; SELECT 1/0"]))->{status}, 500,
+			"$how: $what, and an error");
+		is_deeply(decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content}), $clean,
+			'find a session that is clean');
+	}
+	answer("$how: even if cleaning is cut short", [ 'POST', '/v1.0/actors/box/a/method/leave', encode_json(['SET statement_timeout = 1']) ], 200, $nothing);
 	is_deeply(decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content}), $clean,
-		'find a session that is clean');
+		'the next one is clean');
+	is($http->stop, 0, 'it ends');
+	return $clean;
 }
-is($http->stop, 0, 'it ends');
+cleans('by the function', '');
+is(cleans('with a role from the beginning', " options='-c role=box_user'")->{role}, 'box_user', 'that role is kept');
+$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION actor.clean_session() FROM PUBLIC');
+cleans('by commands', ' user=box_user');
+$node->safe_psql('postgres', q{
+	ALTER EXTENSION actor DROP FUNCTION actor.clean_session();
+	DROP FUNCTION actor.clean_session()});
+cleans('by commands, with an older extension', '');
+is(cleans('by commands, with a role from the beginning', " options='-c role=box_user'")->{role}, 'box_user', 'that role is kept');
 
 # without a token -------------------------------------------------------------
 

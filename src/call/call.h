@@ -50,4 +50,12 @@ extern bool actor_request_reserve(const ActorRef *actor, text *request_id,
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
 
+/* session.c */
+
+extern void actor_session_init(void);
+extern void actor_session_begin(void);
+extern bool actor_session_spoiled(void);
+extern void actor_session_close(void);
+extern void actor_session_forget(void);
+
 #endif							/* ACTOR_CALL_H */

@@ -51,6 +51,7 @@
 #include "time/time.h"
 #include "shared/shared.h"
 #include "type/type.h"
+#include "call/call.h"
 #include "reminder/reminder.h"
 #include "fire/internal.h"
 

@@ -65,8 +65,4 @@ extern void actor_callback_start(int slot);
 extern void actor_callback_exit(void);
 extern bool actor_callback_take_death(ActorDue *due, Oid *role, bool *itself);
 
-/* session.c */
-
-extern void actor_session_command(Node *stmt);
-
 #endif							/* ACTOR_FIRE_H */

@@ -95,13 +95,6 @@ extern ActorFiringResult actor_callback_run(const ActorDue *due, const ActorFire
 extern void actor_callback_settle(void);
 extern void actor_callback_abandon(void);
 
-/* session.c */
-
-extern void actor_session_begin(void);
-extern bool actor_session_spoiled(void);
-extern void actor_session_close(void);
-extern void actor_session_forget(void);
-
 /* round_memory.c */
 
 /* a row that runs alone */

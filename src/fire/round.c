@@ -58,6 +58,7 @@
 #include "shared/shared.h"
 #include "stat/stat.h"
 #include "type/type.h"
+#include "call/call.h"
 #include "life/life.h"
 #include "reminder/reminder.h"
 #include "fire/internal.h"

@@ -16,7 +16,7 @@
  * - ALTER EXTENSION, after which the library may fit or not.
  *
  * The server has checked that the user may do this.  What is done before a
- * command runs is in hold.c and session.c.
+ * command runs is in hold.c and call/session.c.
  *
  * IDENTIFICATION
  *		src/worker/commands.c
@@ -270,7 +270,6 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 
 	if (tag == T_TransactionStmt)
 		prepared = ((TransactionStmt *) statement)->kind == TRANS_STMT_COMMIT_PREPARED;
-	actor_session_command(statement);
 	actor_hold_command(statement);
 	if (previous_utility)
 		previous_utility(pstmt, query_string, read_only_tree, context, params,
