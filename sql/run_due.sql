@@ -128,6 +128,41 @@ BEGIN READ ONLY;
 SELECT actor_run_due();
 ROLLBACK;
 
+-- one method takes all reminders without a method of their own, another one all
+-- timers
+RESET SESSION AUTHORIZATION;
+CREATE SCHEMA received;
+GRANT USAGE ON SCHEMA received TO regress_actor_due_other;
+CREATE FUNCTION received.own(n int) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM actor_set('own', n); END $$;
+SELECT actor_register('received');
+SELECT actor_set_reminder('received', 'a', 'lock-17');
+SELECT actor_set_timer('received', 'a', 'lock-17', '0s');
+CREATE FUNCTION received.receive_reminder(name text, data jsonb) RETURNS void LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM actor_set('reminder ' || name, coalesce(data::text, 'no data')); END $$;
+CREATE FUNCTION received.receive_timer(name text, data jsonb DEFAULT NULL) RETURNS void
+  LANGUAGE plpgsql AS
+  $$ BEGIN PERFORM actor_set('timer ' || name, coalesce(data::text, 'no data')); END $$;
+SELECT actor_set_reminder('received', 'a', 'lock-17', data => '{"a": [1]}');
+SELECT actor_set_reminder('received', 'a', repeat('x', 100), data => '"scalar"');
+SELECT actor_set_reminder('received', 'a', 'nothing');
+SELECT actor_set_reminder('received', 'a', 'an array', data => '[1, 2]', method => 'receive_reminder');
+SELECT actor_set_reminder('received', 'a', 'own', data => '{"n": 1}');
+SELECT actor_set_reminder('received', 'a', 'on_activate');
+SELECT actor_set_timer('received', 'a', '7e4f', '0s', data => '{"a": 1}');
+SELECT name, method FROM actor.reminder WHERE actor_type = 'received' ORDER BY name;
+SELECT actor_run_due();
+SELECT left(key, 30) AS key, value FROM actor.state WHERE actor_type = 'received' ORDER BY key;
+
+-- it is a method as any other: who may not execute it registers nothing
+REVOKE EXECUTE ON FUNCTION received.receive_reminder FROM PUBLIC;
+SET SESSION AUTHORIZATION regress_actor_due_other;
+SELECT actor_set_reminder('received', 'a', 'lock-17');
+RESET SESSION AUTHORIZATION;
+SELECT actor_unregister('received', force => true);
+DROP SCHEMA received CASCADE;
+SET SESSION AUTHORIZATION regress_actor_due_owner;
+
 SELECT actor_unregister('due', true);
 DROP SCHEMA due CASCADE;
 RESET SESSION AUTHORIZATION;

@@ -39,6 +39,7 @@ extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
 						 Jsonb *payload, const pg_uuid_t *reentrancy_id,
 						 text *request_id, const ActorCause *cause);
 extern Oid	actor_check_call(const text *type_name, const text *method_name, Jsonb *payload);
+extern text *actor_choose_method(const text *type_name, text *name, const char *other);
 extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);
 
 /* request.c */

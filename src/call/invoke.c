@@ -76,6 +76,25 @@ resolve(const text *type_name, const text *method_name, ActorType **type)
 }
 
 /*
+ * actor_choose_method
+ *		The name of the method of that name, or of another one if a type has only
+ *		that.  Raises what a call by the current user would raise before the
+ *		method is looked for.
+ */
+text *
+actor_choose_method(const text *type_name, text *name, const char *other)
+{
+	ActorType  *type;
+	text	   *other_name = cstring_to_text(other);
+
+	AcceptInvalidationMessages();
+	type = actor_type_lookup(type_name);
+	actor_type_check_usage(type);
+	return !actor_method_exists(type, name) && actor_method_exists(type, other_name) ?
+		other_name : name;
+}
+
+/*
  * actor_check_call
  *		Raises what a call of that method with that payload by the current user
  *		would raise before anything runs.  Returns the schema of the type.

@@ -443,9 +443,12 @@ static void
 call_method(void *arg)
 {
 	Attempt    *attempt = arg;
+	const Claim *claimed = attempt->claimed;
 
-	(void) actor_call(&attempt->due->actor, attempt->claimed->method,
-					  attempt->claimed->data, NULL, NULL, attempt->cause);
+	(void) actor_call(&attempt->due->actor, claimed->method,
+					  actor_due_payload(attempt->due->kind, claimed->name,
+										claimed->method, claimed->data),
+					  NULL, NULL, attempt->cause);
 	actor_callback_settle();
 }
 

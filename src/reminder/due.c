@@ -34,6 +34,53 @@ actor_due_word(ActorDueKind kind)
 }
 
 /*
+ * actor_due_receiver
+ *		The method that gets reminders, or timers, for whose name the type has no
+ *		method.  It is called with the name as well as the data.
+ */
+const char *
+actor_due_receiver(ActorDueKind kind)
+{
+	return kind == DUE_TIMER ? "receive_timer" : "receive_reminder";
+}
+
+static void
+push_string(JsonbParseState **state, JsonbIteratorToken token, const char *string, int len)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = unconstify(char *, string);
+	value.val.string.len = len;
+	(void) pushJsonbValue(state, token, &value);
+}
+
+/*
+ * actor_due_payload
+ *		What a method is called with for a reminder or timer: its data, which can
+ *		be NULL, and its name, too, if the method takes those of any name.
+ */
+Jsonb *
+actor_due_payload(ActorDueKind kind, const text *name, const text *method, Jsonb *data)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	value;
+
+	if (!actor_text_is(method, actor_due_receiver(kind)))
+		return data;
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_string(&state, WJB_KEY, "name", strlen("name"));
+	push_string(&state, WJB_VALUE, VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+	push_string(&state, WJB_KEY, "data", strlen("data"));
+	if (data == NULL)
+		value.type = jbvNull;
+	else
+		actor_jsonb_scalar(data, &value);
+	(void) pushJsonbValue(&state, WJB_VALUE, &value);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
  * actor_due_check_write
  *		Refuses to write what is due where nothing can be written.
  */

@@ -446,6 +446,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 										   is_timer ? "timer name" : "reminder name",
 										   ACTOR_MAX_NAME_LEN);
 	text	   *method_name = PG_ARGISNULL(ARG_METHOD) ? name : PG_GETARG_TEXT_PP(ARG_METHOD);
+	Jsonb	   *payload;
 	Jsonb	   *data = PG_ARGISNULL(ARG_DATA) ? NULL : PG_GETARG_JSONB_P(ARG_DATA);
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
@@ -469,20 +470,23 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 
 	actor_due_check_write(is_timer ? "actor_set_timer()" : "actor_set_reminder()");
 	actor_require_preload(is_timer ? "timers" : "reminders");
-	schema = actor_check_call(actor->type, method_name, data);
+	if (PG_ARGISNULL(ARG_METHOD))
+		method_name = actor_choose_method(actor->type, name, actor_due_receiver(kind));
+	payload = actor_due_payload(kind, name, method_name, data);
+	schema = actor_check_call(actor->type, method_name, payload);
 	actor_due_check_role(kind, GetUserId(), &role_name);
 	if (is_timer)
 	{
 		enter_for_timer(actor, generation);
 		/* that may have taken its time */
-		schema = actor_check_call(actor->type, method_name, data);
+		schema = actor_check_call(actor->type, method_name, payload);
 		now = GetCurrentTimestamp();
 		actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 							now, session_timezone);
 	}
 	else if (actor_type_share(actor->type,
 							  actor_type_call_timeout(actor_type_lookup(actor->type))))
-		schema = actor_check_call(actor->type, method_name, data);
+		schema = actor_check_call(actor->type, method_name, payload);
 
 #define SET(column, value, is_null) \
 	values[column] = (value); \

@@ -188,6 +188,31 @@ find_function(const ActorType *type, const char *name, int *found)
 }
 
 /*
+ * actor_method_exists
+ *		Whether a type has a function of that name, be it a method or not, or the
+ *		name is no name for one.
+ */
+bool
+actor_method_exists(const ActorType *type, const text *name)
+{
+	char		key[NAMEDATALEN];
+	HeapTuple	tuple;
+	int			found;
+
+	if (type->last_method != NULL && actor_text_is(name, type->last_method->function.name))
+		return true;
+	if (VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
+		return false;
+	text_to_cstring_buffer(name, key, sizeof(key));
+	if (why_no_method_name(key) != NULL)
+		return true;
+	tuple = find_function(type, key, &found);
+	if (tuple != NULL)
+		heap_freetuple(tuple);
+	return found > 0;
+}
+
+/*
  * Loads a method into the cache.
  */
 static ActorMethod *

@@ -137,6 +137,7 @@ typedef struct ActorFunction
 typedef struct ActorMethod ActorMethod;
 
 extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
+extern bool actor_method_exists(const ActorType *type, const text *name);
 extern void actor_method_check_acl(ActorMethod *method);
 extern bool actor_method_any_writing(ActorType *type);
 extern bool actor_method_writes(const ActorMethod *method);
