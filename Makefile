@@ -18,10 +18,12 @@ SHLIB_LINK   = -Wl,--version-script=$(srcdir)/src/exports.map
 # without it they use the server that PGHOST and PGPORT name, which must have
 # the settings of script/test.conf.  script/test does all of this.
 ifdef PORT_BASE
+# MORE_CONF names a file with further settings
+more_conf      = $(if $(MORE_CONF),--temp-config=$(MORE_CONF))
 temp_regress   = --temp-instance=./tmp_regress --port=$(PORT_BASE) \
-                 --temp-config=$(srcdir)/script/test.conf
+                 --temp-config=$(srcdir)/script/test.conf $(more_conf)
 temp_isolation = --temp-instance=./tmp_isolation --port=$(shell expr $(PORT_BASE) + 1) \
-                 --temp-config=$(srcdir)/script/test.conf
+                 --temp-config=$(srcdir)/script/test.conf $(more_conf)
 TAP_TESTS      = 1
 endif
 

@@ -27,6 +27,7 @@ CREATE TABLE actor.type (
     drain_ongoing_call_timeout   interval,
     drain_rebalanced_actors      boolean,
     reminders_storage_partitions integer,
+    early_release                boolean,
     schema_oid                   oid NOT NULL,
     system_identifier            bigint NOT NULL
 );
@@ -42,6 +43,7 @@ COMMENT ON COLUMN actor.type.call_timeout IS 'how long a call waits for the turn
 COMMENT ON COLUMN actor.type.drain_ongoing_call_timeout IS 'time a running callback gets when its worker is stopped';
 COMMENT ON COLUMN actor.type.drain_rebalanced_actors IS 'whether a running callback gets that time';
 COMMENT ON COLUMN actor.type.reminders_storage_partitions IS 'number of slices the due reminders are drained in; 0: automatic';
+COMMENT ON COLUMN actor.type.early_release IS 'whether turns are given back before their commit is on disk';
 COMMENT ON COLUMN actor.type.schema_oid IS 'oid of that schema at registration';
 COMMENT ON COLUMN actor.type.system_identifier IS 'server in which it had that oid, as in pg_control_system()';
 SELECT pg_catalog.pg_extension_config_dump('actor.type', '');
@@ -716,11 +718,12 @@ CREATE FUNCTION @extschema@.actor_register(
     call_timeout                 interval DEFAULT NULL,
     drain_ongoing_call_timeout   interval DEFAULT NULL,
     drain_rebalanced_actors      boolean DEFAULT NULL,
-    reminders_storage_partitions integer DEFAULT NULL)
+    reminders_storage_partitions integer DEFAULT NULL,
+    early_release                boolean DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_register';
-COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer)
+COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer, boolean)
     IS 'registers an actor type, or replaces its whole configuration';
 
 CREATE FUNCTION @extschema@.actor_unregister(

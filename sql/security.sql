@@ -92,7 +92,7 @@ $$;
 CREATE TABLE function_matrix (function text, statement text, owner text, granted text, stranger text, monitor text, super text);
 INSERT INTO function_matrix VALUES
 -- types
-('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
+('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer,boolean)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank', true)$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank')$$, '2BP01', '42501', '42501', '42501', '2BP01'),
 ('actor_rename(text,text)', $$actor_rename('bank', 'renamed')$$, '', '42501', '42501', '42501', ''),

@@ -95,6 +95,8 @@ _PG_init(void)
 {
 	actor_settings_init();
 	actor_trace_init();
+	/* the first to register for the release of resources is called last */
+	actor_early_init();
 	actor_catalog_init();
 	actor_wake_init();
 	actor_stats_init();

@@ -34,6 +34,7 @@ extern int	actor_call_timeout_default;
 extern int	actor_drain_timeout_default;
 extern bool actor_drain_default;
 extern int	actor_partitions_default;
+extern bool actor_early_release_default;
 extern int	actor_callback_timeout;
 extern int	actor_batch_time;
 extern int	actor_shutdown_timeout;

@@ -26,6 +26,7 @@ int			actor_call_timeout_default = 60000;
 int			actor_drain_timeout_default = 60000;
 bool		actor_drain_default = true;
 int			actor_partitions_default = 0;
+bool		actor_early_release_default = false;
 int			actor_callback_timeout = 300000;
 int			actor_batch_time = 10;
 int			actor_shutdown_timeout = 5000;
@@ -93,6 +94,11 @@ actor_settings_init(void)
 							"Used for the types that do not say. 0 leaves it to the executors.",
 							&actor_partitions_default, 0, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("actor.early_release",
+							 "Gives turns back before their commit is on disk.",
+							 "Used for the types that do not say. Answers still wait for the disk.",
+							 &actor_early_release_default, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.callback_timeout",
 							"Sets the maximum time the method of a reminder may run.",
 							"0 lets it run for ever.",

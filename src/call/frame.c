@@ -26,6 +26,7 @@
 #include "time/time.h"
 #include "stat/stat.h"
 #include "type/type.h"
+#include "turn/turn.h"
 #include "call/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_type);
@@ -193,6 +194,7 @@ actor_frame_push(ActorFrame *frame)
 		if (!frame->writing)
 			frame->snapshot = GetActiveSnapshot();
 	}
+	actor_early_look(&frame->actor);
 	if (!frame->writing)
 		XactReadOnly = true;
 

@@ -134,6 +134,9 @@ actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
 	PG_END_TRY();
 	actor_activity_ran(frame, actor_method_stat(method), false);
 	actor_frame_pop(frame);
+	/* what writes is answered by its commit */
+	if (frame->caller == NULL && !frame->writing)
+		actor_early_answer();
 	return result;
 }
 

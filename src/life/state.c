@@ -600,7 +600,10 @@ actor_get_state(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
+	actor_early_look(&actor);
 	value = read_value(&actor, frame != NULL ? frame->snapshot : NULL, key, &expires_at);
+	if (frame == NULL)
+		actor_early_answer();
 	nulls[0] = (value == NULL);
 	nulls[1] = TIMESTAMP_IS_NOEND(expires_at);
 	values[0] = JsonbPGetDatum(value);

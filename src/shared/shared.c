@@ -67,6 +67,8 @@ actor_shared_attach(void)
 			ConditionVariableInit(&actor_shared->turn_closed[i]);
 		for (int i = 0; i < ACTOR_JOINED_COUNT; i++)
 			pg_atomic_init_u64(&actor_shared->joined[i], 0);
+		for (int i = 0; i < ACTOR_UNFLUSHED_COUNT; i++)
+			pg_atomic_init_u32(&actor_shared->unflushed[i], 0);
 		pg_atomic_init_u64(&actor_shared->complained_slots, 0);
 		pg_atomic_init_u64(&actor_shared->complained_workers, 0);
 		actor_shared->executors = (ActorExecutor *)

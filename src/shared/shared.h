@@ -172,6 +172,9 @@ typedef struct ActorLogged
 	int64		left_out;		/* since then */
 } ActorLogged;
 
+/* number of counters of turns that are not on disk, which are found by a hash */
+#define ACTOR_UNFLUSHED_COUNT	1024
+
 /* number of condition variables of open turns, which are found by a hash */
 #define ACTOR_TURN_CLOSED_COUNT	64
 /* number of counts of messages that have joined a queue, found by a hash */
@@ -186,6 +189,7 @@ typedef struct ActorShared
 	int			schedulers_wanted;	/* databases that wait for one to leave */
 	ConditionVariable worker_ended;
 	ConditionVariable turn_closed[ACTOR_TURN_CLOSED_COUNT]; /* see lease.c */
+	pg_atomic_uint32 unflushed[ACTOR_UNFLUSHED_COUNT];	/* see early.c */
 	pg_atomic_uint64 joined[ACTOR_JOINED_COUNT];	/* see look.c */
 	int			ndatabases;		/* slots that have ever been used */
 	int			nslots;			/* of each array but the databases */

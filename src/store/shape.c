@@ -37,6 +37,7 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "time/time.h"
 #include "store/store.h"
 
 typedef struct ShapeColumn
@@ -59,6 +60,7 @@ static const ShapeColumn type_columns[] = {
 	{"drain_ongoing_call_timeout", INTERVALOID, false},
 	{"drain_rebalanced_actors", BOOLOID, false},
 	{"reminders_storage_partitions", INT4OID, false},
+	{"early_release", BOOLOID, false},
 	{"schema_oid", OIDOID, true},
 	{"system_identifier", INT8OID, true}
 };

@@ -49,7 +49,7 @@
 #include "store/store.h"
 #include "stat/stat.h"
 #include "type/type.h"
-#include "turn/turn.h"
+#include "turn/internal.h"
 
 /* held turns up to this number are searched one by one */
 #define LINEAR_SEARCH_MAX	16
@@ -60,6 +60,7 @@ typedef struct HeldTurn
 	SubTransactionId subid;
 	bool		entered;
 	bool		kept;			/* not to be given back, entered or not */
+	bool		early;			/* its type wants it to be released early */
 
 	/* what is known of the actor's activation, and to which subtransaction */
 	SubTransactionId known_subid;	/* invalid: nothing is */
@@ -179,6 +180,7 @@ reserve_held_turn(void)
 static void
 remember_held_turn(const ActorRef *actor, const text *method)
 {
+	ActorType  *type = actor_type_find(actor->type);
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 	HeldTurn   *turn = &held[held_count];
 
@@ -187,6 +189,7 @@ remember_held_turn(const ActorRef *actor, const text *method)
 	turn->actor.hash = actor->hash;
 	turn->subid = GetCurrentSubTransactionId();
 	turn->entered = turn->kept = false;
+	turn->early = type != NULL && actor_type_early_release(type);
 	turn->known_subid = InvalidSubTransactionId;
 	turn->touch_after = 0;
 	if (held_index != NULL)
@@ -234,6 +237,39 @@ touch_used(void)
 	}
 	if (begun)
 		PopActiveSnapshot();
+}
+
+/*
+ * actor_turn_held_count
+ *		Number of turns that this transaction has.
+ */
+int
+actor_turn_held_count(void)
+{
+	return held_count;
+}
+
+/*
+ * actor_turn_held_hash
+ *		What names the lock of one of them.
+ */
+uint64
+actor_turn_held_hash(int number)
+{
+	return held[number].actor.hash;
+}
+
+/*
+ * actor_turn_all_early
+ *		Whether there are any, all of types whose turns are given back early.
+ */
+bool
+actor_turn_all_early(void)
+{
+	for (int i = 0; i < held_count; i++)
+		if (!held[i].early)
+			return false;
+	return held_count > 0;
 }
 
 /*

@@ -48,6 +48,12 @@ extern void actor_turn_forget_known(const text *type);
 extern void actor_turn_explain_error(void);
 extern void actor_turn_check_isolation(const char *action);
 
+/* early.c */
+
+extern void actor_early_init(void);
+extern void actor_early_look(const ActorRef *actor);
+extern void actor_early_answer(void);
+
 /* lease.c */
 
 extern void actor_lease_init(void);

@@ -55,7 +55,8 @@ enum
 	ARG_CALL_TIMEOUT,
 	ARG_DRAIN_TIMEOUT,
 	ARG_DRAIN,
-	ARG_PARTITIONS
+	ARG_PARTITIONS,
+	ARG_EARLY_RELEASE
 };
 
 static ActorQuery read_type_of_schema = {
@@ -68,8 +69,8 @@ static ActorQuery write_type = {
 	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
 	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
-	"  reminders_storage_partitions, schema_oid, system_identifier)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+	"  reminders_storage_partitions, early_release, schema_oid, system_identifier)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 	" ON CONFLICT (actor_type) DO UPDATE SET"
 	"  schema_name = EXCLUDED.schema_name,"
 	"  owner_name = EXCLUDED.owner_name,"
@@ -81,10 +82,11 @@ static ActorQuery write_type = {
 	"  drain_ongoing_call_timeout = EXCLUDED.drain_ongoing_call_timeout,"
 	"  drain_rebalanced_actors = EXCLUDED.drain_rebalanced_actors,"
 	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions,"
+	"  early_release = EXCLUDED.early_release,"
 	"  schema_oid = EXCLUDED.schema_oid,"
 	"  system_identifier = EXCLUDED.system_identifier",
-	13, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
-	INTERVALOID, INTERVALOID, BOOLOID, INT4OID, OIDOID, INT8OID}
+	14, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
+	INTERVALOID, INTERVALOID, BOOLOID, INT4OID, BOOLOID, OIDOID, INT8OID}
 };
 
 static ActorQuery delete_type = {
@@ -99,7 +101,8 @@ static ActorQuery rename_type = {
 
 static ActorQuery read_options = {
 	"SELECT idle_timeout, scan_interval, reentrancy, max_stack_depth, call_timeout,"
-	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions"
+	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
+	"  early_release"
 	" FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
@@ -107,7 +110,8 @@ static ActorQuery read_options = {
 /* the same options, as arguments */
 static const char *const option_names[] = {
 	"idle_timeout", "scan_interval", "reentrancy", "max_stack_depth", "call_timeout",
-	"drain_ongoing_call_timeout", "drain_rebalanced_actors", "reminders_storage_partitions"
+	"drain_ongoing_call_timeout", "drain_rebalanced_actors", "reminders_storage_partitions",
+	"early_release"
 };
 
 /* among the values of write_type */
@@ -417,8 +421,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	Oid			schema;
 	Oid			owner;
 	ActorBookkeeping bookkeeping;
-	Datum		values[13];
-	char		nulls[13];
+	Datum		values[14];
+	char		nulls[14];
 
 	check_options(options);
 	schema = check_schema(NameStr(*schema_name), &owner);
@@ -438,8 +442,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	values[1] = NameGetDatum(schema_name);
 	values[2] = NameGetDatum(&owner_name);
 	memset(nulls, ' ', sizeof(nulls));
-	values[11] = ObjectIdGetDatum(schema);
-	values[12] = Int64GetDatum((int64) GetSystemIdentifier());
+	values[12] = ObjectIdGetDatum(schema);
+	values[13] = Int64GetDatum((int64) GetSystemIdentifier());
 	StaticAssertStmt(lengthof(values) >= FIRST_OPTION + lengthof(option_names),
 					 "options are among the values");
 	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
@@ -453,6 +457,7 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 		   BoolGetDatum(*options->drain_rebalanced_actors));
 	OPTION(10, options->reminders_storage_partitions,
 		   Int32GetDatum(*options->reminders_storage_partitions));
+	OPTION(11, options->early_release, BoolGetDatum(*options->early_release));
 #undef OPTION
 
 	notice_reset_options(type, nulls);
@@ -514,6 +519,7 @@ actor_register(PG_FUNCTION_ARGS)
 	options.drain_ongoing_call_timeout = interval_argument(fcinfo, ARG_DRAIN_TIMEOUT);
 	options.drain_rebalanced_actors = boolean_argument(fcinfo, ARG_DRAIN);
 	options.reminders_storage_partitions = integer_argument(fcinfo, ARG_PARTITIONS);
+	options.early_release = boolean_argument(fcinfo, ARG_EARLY_RELEASE);
 	actor_type_register(type, &schema_name, &options);
 	PG_RETURN_VOID();
 }

@@ -54,7 +54,7 @@
 static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
-	"  idle_timeout, scan_interval,"
+	"  idle_timeout, scan_interval, early_release,"
 	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1),"
 	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"    AND actor_id OPERATOR(pg_catalog.=) '')"
@@ -405,8 +405,10 @@ read_row(const text *name, ActorType *type)
 	type->row.idle_timeout = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
 	datum = actor_query_result(0, 10, &isnull);
 	type->row.scan_interval = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
-	type->pause = DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_TYPE :
-		DatumGetBool(actor_query_result(0, 11, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
+	type->row.early = DatumGetBool(actor_query_result(0, 11, &isnull));
+	type->row.early_set = !isnull;
+	type->pause = DatumGetBool(actor_query_result(0, 13, &isnull)) ? PAUSE_TYPE :
+		DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
 	actor_bookkeeping_end(&bookkeeping);
 
 	bind_schema(type);
@@ -523,6 +525,13 @@ int
 actor_type_partitions(const ActorType *type)
 {
 	return type->row.partitions >= 0 ? type->row.partitions : actor_partitions_default;
+}
+
+/* whether turns are given back before their commit is on disk */
+bool
+actor_type_early_release(const ActorType *type)
+{
+	return type->row.early_set ? type->row.early : actor_early_release_default;
 }
 
 /* after how long without use an actor is deactivated, in microseconds */

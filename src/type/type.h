@@ -52,6 +52,8 @@ typedef struct ActorTypeRow
 	bool		drain_set;
 	bool		drain;
 	int			partitions;		/* -1: the setting */
+	bool		early_set;
+	bool		early;
 	int64		idle_timeout;	/* us, -1: the setting */
 	int64		scan_interval;	/* us, -1: the setting */
 } ActorTypeRow;
@@ -93,6 +95,7 @@ extern int	actor_type_max_stack_depth(const ActorType *type);
 extern int	actor_type_call_timeout(const ActorType *type);
 extern int	actor_type_drain_timeout(const ActorType *type);
 extern int	actor_type_partitions(const ActorType *type);
+extern bool actor_type_early_release(const ActorType *type);
 extern int64 actor_type_idle_timeout(const ActorType *type);
 extern int64 actor_type_scan_interval(const ActorType *type);
 extern int64 actor_interval_us(const Interval *interval);
@@ -173,6 +176,7 @@ typedef struct ActorTypeOptions
 	Interval   *drain_ongoing_call_timeout;
 	bool	   *drain_rebalanced_actors;
 	int32	   *reminders_storage_partitions;
+	bool	   *early_release;
 } ActorTypeOptions;
 
 extern void actor_type_register(text *type, const NameData *schema_name,
