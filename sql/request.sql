@@ -76,7 +76,6 @@ SELECT actor_invoke('req', 'a', 'add', '{"n": 1}', request_id => '');
 SELECT actor_invoke('req', 'a', 'add', '{"n": 1}', request_id => repeat('x', 513));
 SELECT actor_invoke('req', 'a', 'add', '{"n": 1}',
                     reentrancy_id => '00000000-0000-0000-0000-000000000001');
-\echo :LAST_ERROR_SQLSTATE
 
 -- a request that is kept no longer stands for nothing; the owner sees them all
 SELECT actor_id, request_id, method, length(payload_hash), role_name = current_user AS mine, result
