@@ -25,7 +25,6 @@ $node->safe_psql('postgres', q{
 	CREATE EXTENSION actor;
 	CREATE SCHEMA t;
 	CREATE FUNCTION t.take() RETURNS void LANGUAGE sql AS '';
-	CREATE FUNCTION t.fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
 	SELECT actor_register('t');
 });
 

@@ -40,6 +40,7 @@
 
 #include "access/xact.h"
 #include "common/hashfn.h"
+#include "executor/instrument.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
@@ -68,6 +69,8 @@
 #define SCAN_LIMIT_MAX		6400
 /* microseconds after which one of many scans looks for earlier rows, too */
 #define LOOK_EVERYWHERE_US	100000
+/* pages that a scan accesses without much to find, if there is much to walk over */
+#define DEAR_PAGES			500
 /* firings that share a transaction */
 #define BATCH_MAX			50
 /* turns of a transaction that are set aside for each of them */
@@ -108,6 +111,14 @@ static int	scan_limit = SCAN_LIMIT;
 /* the last round: up to when it has looked, and when to try again who was busy */
 static TimestampTz scanned_at;
 static TimestampTz earliest_retry;
+
+/*
+ * Where scans begin.  If it is dear to look everywhere, because of what was done
+ * and cannot be removed yet, that may have to wait a little.
+ */
+static TimestampTz low_water = DT_NOBEGIN;
+static bool dear = false;
+static TimestampTz look_again_at = DT_NOEND;
 
 /*
  * Leaves an actor, a partition or a row alone for a while.
@@ -492,23 +503,31 @@ role_is_as_before(void)
  * Rows that were done have left entries in the index, which each scan would walk
  * over, more and more of them while there is much to do.  Rows with an earlier
  * time can turn up, by transactions that have taken their time to commit, so a
- * scan that does not find as much as it wants looks everywhere, and one of those
- * that follow one another quickly does, too.
+ * scan that does not find as much as it wants looks everywhere, unless one has done
+ * so just now and that is dear, and one of those that follow one another quickly
+ * does, too.
  */
 static List *
 scan_due_rows(void)
 {
-	static TimestampTz low_water = DT_NOBEGIN;
 	static TimestampTz looked_at = DT_NOBEGIN;	/* everywhere */
 	List	   *due_list = NIL;
+	bool		just_now = looked_at != DT_NOBEGIN && scanned_at >= looked_at &&
+	scanned_at < looked_at + LOOK_EVERYWHERE_US;
 
-	if (looked_at != DT_NOBEGIN && scanned_at >= looked_at &&
-		scanned_at < looked_at + LOOK_EVERYWHERE_US)
+	look_again_at = DT_NOEND;
+	if (just_now)
 		due_list = actor_due_scan(&role, low_water, scanned_at, scan_limit);
-	if (list_length(due_list) < scan_limit)
+	if (list_length(due_list) < scan_limit && just_now && dear)
+		look_again_at = looked_at + LOOK_EVERYWHERE_US;
+	else if (list_length(due_list) < scan_limit)
 	{
+		int64		pages = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
+
 		due_list = actor_due_scan(&role, DT_NOBEGIN, scanned_at, scan_limit);
-		looked_at = list_length(due_list) < scan_limit ? DT_NOBEGIN : scanned_at;
+		pages = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - pages;
+		dear = pages >= DEAR_PAGES + list_length(due_list);
+		looked_at = dear || list_length(due_list) >= scan_limit ? scanned_at : DT_NOBEGIN;
 	}
 	if (due_list != NIL)
 		low_water = ((ActorDue *) linitial(due_list))->next_try_at;
@@ -740,7 +759,7 @@ actor_round(TimestampTz *retry_at)
 		actor_busy_forget_all();
 	}
 	actor_round_memory_limit();
-	*retry_at = earliest_retry;
+	*retry_at = Min(earliest_retry, look_again_at);
 	return fired;
 }
 
@@ -759,8 +778,9 @@ actor_round_next_due(void)
 	begin_transaction("looking for the next reminder");
 	if (actor_catalog_installed())
 	{
-		next_row = actor_due_next(&role,
-								  earliest_retry == DT_NOEND ? DT_NOBEGIN : scanned_at);
+		/* others wake us for what turns up before */
+		next_row = actor_due_next(&role, earliest_retry != DT_NOEND ? scanned_at :
+								  dear && low_water != DT_NOBEGIN ? low_water - 1 : DT_NOBEGIN);
 		next_idle = actor_idle_next(&role);
 	}
 	end_transaction();
