@@ -653,14 +653,16 @@ COMMENT ON FUNCTION actor.get_firing_stats()
     IS 'callbacks that workers have run, by type, how late in all, and how many not later than so many seconds';
 
 CREATE FUNCTION actor.get_gauges(
+    source         text DEFAULT NULL,
     OUT name       text,
     OUT actor_type text,
+    OUT check_name text,
     OUT value      double precision)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_get_gauges';
-COMMENT ON FUNCTION actor.get_gauges()
-    IS 'the metrics of actor_metrics() that can go down';
+COMMENT ON FUNCTION actor.get_gauges(text)
+    IS 'the metrics of actor_metrics() that can go down, or those of a source: workers, turns, due, rows or doctor';
 
 CREATE FUNCTION actor.get_worker_stats(
     OUT pid            integer,
@@ -1332,6 +1334,6 @@ GRANT SELECT ON ALL TABLES IN SCHEMA actor TO PUBLIC;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA actor TO pg_database_owner;
 
 REVOKE ALL ON FUNCTION @extschema@.actor_stat_reset(), @extschema@.actor_doctor(),
-    @extschema@.actor_metrics(), actor.get_gauges() FROM PUBLIC;
+    @extschema@.actor_metrics(), actor.get_gauges(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION @extschema@.actor_doctor(), @extschema@.actor_metrics(),
-    actor.get_gauges() TO pg_monitor;
+    actor.get_gauges(text) TO pg_monitor;

@@ -191,7 +191,7 @@ INSERT INTO function_matrix VALUES
 ('actor_doctor()', 'count(*) > 0 FROM actor_doctor()', '42501', '42501', '42501', 'true', 'true'),
 ('actor_metrics()', 'actor_metrics() <> ''''', '42501', '42501', '42501', 'true', 'true'),
 ('actor_stat_reset()', 'actor_stat_reset()', '42501', '42501', '42501', '42501', ''),
-('actor.get_gauges()', 'count(*) > 0 FROM actor.get_gauges()', '42501', '42501', '42501', 'true', 'true'),
+('actor.get_gauges(text)', 'count(*) > 0 FROM actor.get_gauges()', '42501', '42501', '42501', 'true', 'true'),
 ('actor.get_activations()', $$count(*) FROM actor.get_activations() WHERE actor_type = 'bank'$$, '1', '0', '0', '1', '1'),
 ('actor.get_turns()', $$count(*) FROM actor.get_turns() WHERE actor_type = 'bank'$$, '0', '0', '0', '0', '0'),
 ('actor.get_hot_actors()', $$count(*) FROM actor.get_hot_actors() WHERE actor_type = 'bank'$$, '0', '0', '0', '0', '0'),

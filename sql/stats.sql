@@ -179,9 +179,9 @@ SET actor.log_turn_waits = on;
 RESET ROLE;
 
 -- metrics, which strangers do not get
-SELECT actor_metrics() LIKE '%actor_calls_total{type="stats",method="put"} %' AS shown;
+SELECT actor_metrics() LIKE format('%%actor_calls_total{datname="%s",type="stats",method="put"} %%', current_database()) AS shown;
 SET ROLE regress_actor_monitor;
-SELECT actor_metrics() LIKE '%actor_calls_total{type="stats",method="put"} %' AS shown;
+SELECT actor_metrics() LIKE format('%%actor_calls_total{datname="%s",type="stats",method="put"} %%', current_database()) AS shown;
 SET ROLE regress_actor_owner;
 SELECT actor_metrics();
 SELECT * FROM actor_doctor();

@@ -317,8 +317,9 @@ sub parse_metrics
 			die "$sample comes twice with $labels" if $series{"$sample $labels"}++;
 			die "$name ends wrongly" if ($name =~ /_total$/) != ($family->{type} eq 'counter');
 			my $le = delete $labels{le};
-			my $key = join ',', map { "$_=$labels{$_}" } sort keys %labels;
-			die "labels of $line" if grep { !/^(type|method)$/ } keys %labels;
+			my $key = join ',', map { "$_=$labels{$_}" } grep { $_ ne 'datname' } sort keys %labels;
+			die "labels of $line" if grep { !/^(datname|type|method|check)$/ } keys %labels;
+			die "$line is of no database" unless $labels{datname};
 			$labels{type} =~ s/\\(.)/$1 eq 'n' ? "\n" : $1/ge if exists $labels{type};
 			push @{ $family->{labels} }, \%labels;
 			die "$sample is no part of a $family->{type}"
@@ -367,18 +368,49 @@ ok($metrics, 'the metrics can be read');
 ok( (grep { ($_->{type} // '') eq "od\"d\\na\nme" } @{ $metrics->{actor_calls_total}{labels} }),
 	'names are escaped');
 is($metrics->{actor_firing_runs_total}{values}{'type=t'} > 4, 1, 'callbacks are there');
-is($metrics->{actor_failures_recorded}{values}{'type=t'}, 1, 'and what was given up');
+is($metrics->{actor_rows_failures}{values}{'type=t'}, 1, 'and what was given up');
 is($metrics->{actor_calls_total}{values}{'method=put,type=t'},
 	query("SELECT calls FROM actor.method_stat WHERE (actor_type, method) = ('t', 'put')"),
 	'the counters are those of the view');
 # a parser that takes everything would prove nothing
-foreach my $wrong ("a 1\n", "# HELP a b\n# TYPE a gauge\na{x=\"1\"} 1\n",
-	"# HELP a b\n# TYPE a gauge\na 1\na 1\n", "# HELP a b\n# TYPE a gauge\na one\n",
-	"# HELP a b\n# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\na_count 1\n",
-	"# HELP a b\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n")
+my $d = 'datname="x"';
+ok(eval { parse_metrics("# HELP a b\n# TYPE a gauge\na{$d} 1\n") }, 'the test takes what is right');
+foreach my $wrong ("a{$d} 1\n", "# HELP a b\n# TYPE a gauge\na{$d,x=\"1\"} 1\n",
+	"# HELP a b\n# TYPE a gauge\na 1\n",
+	"# HELP a b\n# TYPE a gauge\na{$d} 1\na{$d} 1\n", "# HELP a b\n# TYPE a gauge\na{$d} one\n",
+	"# HELP a b\n# TYPE a histogram\na_bucket{$d,le=\"1\"} 1\na_sum{$d} 1\na_count{$d} 1\n",
+	"# HELP a b\n# TYPE a histogram\na_bucket{$d,le=\"1\"} 2\na_bucket{$d,le=\"+Inf\"} 1\na_sum{$d} 1\na_count{$d} 1\n")
 {
 	ok(!eval { parse_metrics($wrong) }, 'the test would find what is wrong');
 }
+
+# of two databases no series comes twice, whoever reads them
+parse_metrics(query('SELECT actor_metrics()', 'ward') . "\n");
+my %seen;
+foreach my $database (qw(postgres ward))
+{
+	query("SELECT actor_invoke('t', 'both', 'put')", $database);
+	$seen{$_}++ foreach grep { !/^#/ } map { s/ \S+$//r }
+	  split /\n/, query('SELECT actor_metrics()', $database);
+}
+is_deeply([ grep { $seen{$_} > 1 } keys %seen ], [], 'no series is in two databases');
+cmp_ok((scalar grep { /put.*le=/ } keys %seen), '>', 2, 'among many');
+
+# what waits is shown by type
+query(q{SELECT actor_pause('t', 'queue');
+	SELECT actor_send('t', 'queue', 'put') FROM generate_series(1, 3);
+	SELECT actor_send('t', 'queue', 'put', due_time => '1h');
+	SELECT actor_set_reminder('t', 'queue', 'put', '1h')});
+my $values = parse_metrics(query('SELECT actor_metrics()') . "\n");
+is( join(' ', map { $values->{"actor_rows_$_"}{values}{'type=t'} } qw(messages messages_due reminders pauses)),
+	'4 3 1 1', 'depths are shown');
+cmp_ok($values->{actor_rows_messages_age_seconds}{values}{'type=t'}, '>', 0, 'and ages');
+is($values->{actor_doctor_ok}{values}{'check=paused'}, 0, 'what the doctor finds');
+is($values->{actor_doctor_ok}{values}{'check=preload'}, 1, 'and what not');
+is( scalar keys %{ $values->{actor_rows_messages}{values} },
+	query('SELECT count(*) FROM actor.type'), 'types without any have zeros');
+query(q{SELECT actor_cancel_message('t', 'queue', message_id) FROM actor.message WHERE actor_id = 'queue';
+	SELECT actor_delete_reminder('t', 'queue', 'put'); SELECT actor_resume('t', 'queue')});
 
 # the exporter gets the same metrics, as a role of pg_monitor
 my $exporter = CPAN::Meta::YAML->read('monitoring/postgres_exporter.yml')->[0];
@@ -404,6 +436,22 @@ foreach my $namespace (sort keys %$exporter)
 		'>', 0, "which has rows");
 	$exported{"${namespace}_$_"} = lc $usage{$_} foreach grep { $usage{$_} ne 'LABEL' } keys %usage;
 }
+# which has no series twice, of however many databases
+my %rows;
+foreach my $namespace (sort keys %$exporter)
+{
+	my @labels = map { my ($column) = keys %$_; $_->{$column}{usage} eq 'LABEL' ? $column : () }
+	  @{ $exporter->{$namespace}{metrics} };
+
+	ok((grep { $_ eq 'datname' } @labels), "$namespace has the name of the database");
+	$rows{"$namespace $_"}++ foreach map {
+		my $database = $_;
+		split /\n/, query('SELECT ' . join(', ', map { qq{"$_"} } @labels)
+			  . " FROM ($exporter->{$namespace}{query}) q", $database);
+	} qw(postgres ward);
+}
+is_deeply([ grep { $rows{$_} > 1 } keys %rows ], [], 'no series of the exporter comes twice');
+
 is_deeply(\%exported, { map { $_ => $metrics->{$_}{type} } keys %$metrics },
 	'the exporter has the metrics of actor_metrics()');
 
@@ -415,6 +463,21 @@ my @unknown = grep { my $name = s/_bucket$//r; !$metrics->{$_} && !$metrics->{$n
   map { /\b(actor_\w+)/g } @asked,
   map { $_->{definition} // () } @{ $dashboard->{templating}{list} };
 is_deeply(\@unknown, [], 'over metrics that exist');
+
+# and so do the alerts
+my $alerts = slurp_file('monitoring/alerts.yml');
+my @conditions = $alerts =~ /^\s+expr: (.*)$/mg;
+cmp_ok(scalar @conditions, '>', 5, 'there are alerts');
+is_deeply([ grep { !$metrics->{$_} } map { /\b(actor_\w+)/g } @conditions ],
+	[], 'over metrics that exist');
+SKIP:
+{
+	my ($promtool) = grep { -x } map { "$_/promtool" } split /:/, $ENV{PATH};
+
+	skip 'promtool (Debian package prometheus) is missing', 1 unless $promtool;
+	my ($out, $err) = run_command([ $promtool, 'check', 'rules', 'monitoring/alerts.yml' ]);
+	is($?, 0, 'promtool takes the alerts') || diag("$out\n$err");
+}
 
 # the turn that is held for long
 wait_for(ill('turns'), 'a call that waits for long is found');

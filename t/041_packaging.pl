@@ -237,6 +237,8 @@ SKIP:
 				qr{lib/actor\.so\n.*extension/actor--\Q$short\E\.sql\n.*extension/actor\.control}s,
 				'library, script and control file are installed');
 			unlike($names, qr/actor-http/, 'and nothing of actor-http');
+			like($names, qr{^usr/share/doc/\Q$package\E/examples/monitoring/\Q$_\E$}m, "$_ is installed")
+			  foreach qw(alerts.yml grafana-dashboard.json postgres_exporter.yml);
 		});
 	$try->(
 		'actor-http',

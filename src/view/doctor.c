@@ -301,24 +301,39 @@ static const struct
 	"Use setval() with the higher number."}
 };
 
+/*
+ * actor_doctor_look
+ *		Makes the check of that number, from 0; false if there is none.
+ */
+bool
+actor_doctor_look(int number, ActorFinding *finding)
+{
+	if (number >= lengthof(checks))
+		return false;
+	finding->check = checks[number].name;
+	finding->detail = checks[number].check();
+	finding->hint = checks[number].hint;
+	return true;
+}
+
 Datum
 actor_doctor(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo;
+	ActorFinding finding;
 
 	InitMaterializedSRF(fcinfo, 0);
 	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	for (int i = 0; i < lengthof(checks); i++)
+	for (int i = 0; actor_doctor_look(i, &finding); i++)
 	{
-		char	   *detail = checks[i].check();
-		bool		ok = detail == NULL;
+		bool		ok = finding.detail == NULL;
 		Datum		values[4];
 		bool		nulls[4] = {false, false, ok, ok};
 
-		values[0] = CStringGetTextDatum(checks[i].name);
+		values[0] = CStringGetTextDatum(finding.check);
 		values[1] = BoolGetDatum(ok);
-		values[2] = ok ? (Datum) 0 : CStringGetTextDatum(detail);
-		values[3] = ok ? (Datum) 0 : CStringGetTextDatum(checks[i].hint);
+		values[2] = ok ? (Datum) 0 : CStringGetTextDatum(finding.detail);
+		values[3] = ok ? (Datum) 0 : CStringGetTextDatum(finding.hint);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

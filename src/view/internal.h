@@ -22,6 +22,31 @@
 extern List *actor_read_texts(ActorQuery *query, Datum *values);
 extern char *actor_list_texts(ActorQuery *query, Datum *values, const char *separator);
 
+/* gauges.c */
+
+typedef struct ActorGauge
+{
+	const char *name;
+	const char *help;
+	const char *type;			/* actor type; NULL: none */
+	const char *check;			/* of the doctor; NULL: none */
+	double		value;
+} ActorGauge;
+
+extern List *actor_read_gauges(const char *source);
+
+/* doctor.c */
+
+/* what a check of the doctor has found */
+typedef struct ActorFinding
+{
+	const char *check;
+	char	   *detail;			/* NULL: nothing */
+	const char *hint;
+} ActorFinding;
+
+extern bool actor_doctor_look(int number, ActorFinding *finding);
+
 /* waiting.c: checks of the doctor; what is wrong, or NULL */
 
 extern char *actor_check_paused(void);

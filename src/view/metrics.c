@@ -3,8 +3,8 @@
  * metrics.c
  *		actor_metrics: the counters in the text format of Prometheus.
  *
- * The only labels are type and method, so the number of series does not grow
- * with the number of actors.
+ * The labels are the database, type, method and check, so the number of series
+ * does not grow with the number of actors.
  *
  * IDENTIFICATION
  *		src/view/metrics.c
@@ -13,29 +13,18 @@
  */
 #include "postgres.h"
 
-#include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "common/shortest_dec.h"
-#include "funcapi.h"
+#include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/base.h"
-#include "base/compat.h"
-#include "time/time.h"
-#include "store/store.h"
-#include "shared/shared.h"
 #include "stat/stat.h"
-#include "worker/worker.h"
+#include "view/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_metrics);
-PG_FUNCTION_INFO_V1(actor_get_gauges);
-
-static ActorQuery count_failures = {
-	"SELECT actor_type, pg_catalog.count(*) FROM actor.failure"
-	" GROUP BY actor_type ORDER BY actor_type",
-	0, {0}
-};
 
 /* which of the counters a family of metrics shows */
 typedef double (*CounterOf) (const ActorStatCounters *counters);
@@ -105,27 +94,38 @@ append_label(StringInfo buf, const char *name, const char *value)
 }
 
 /*
+ * The name of a metric, and the label that all of them have: what reads several
+ * databases gets the same names from each.
+ */
+static void
+begin_sample(StringInfo buf, const char *name, const char *suffix)
+{
+	appendStringInfo(buf, "%s%s{", name, suffix);
+	append_label(buf, "datname", get_database_name(MyDatabaseId));
+}
+
+static void
+end_sample(StringInfo buf, double value)
+{
+	appendStringInfoString(buf, "} ");
+	append_number(buf, value);
+	appendStringInfoChar(buf, '\n');
+}
+
+/*
  * One line; without a bound (NULL) or a method (empty) there is no such label.
  */
 static void
 append_sample(StringInfo buf, const char *name, const char *suffix,
 			  const ActorStatRow *row, const char *bound, double value)
 {
-	appendStringInfo(buf, "%s%s{", name, suffix);
-	append_label(buf, "type", row->type);
+	begin_sample(buf, name, suffix);
+	append_label(buf, ",type", row->type);
 	if (row->method[0] != '\0')
-	{
-		appendStringInfoChar(buf, ',');
-		append_label(buf, "method", row->method);
-	}
+		append_label(buf, ",method", row->method);
 	if (bound != NULL)
-	{
-		appendStringInfoChar(buf, ',');
-		append_label(buf, "le", bound);
-	}
-	appendStringInfoString(buf, "} ");
-	append_number(buf, value);
-	appendStringInfoChar(buf, '\n');
+		append_label(buf, ",le", bound);
+	end_sample(buf, value);
 }
 
 static void
@@ -169,147 +169,26 @@ append_histograms(StringInfo buf, List *rows, const char *name, const char *help
 	}
 }
 
-/* gauges ---------------------------------------------------------------- */
-
-typedef struct Gauge
-{
-	const char *name;
-	const char *help;
-	char		type[NAMEDATALEN];	/* empty: is about all of the database */
-	double		value;
-} Gauge;
-
-static Gauge *
-add_gauge(List **gauges, const char *name, double value, const char *help)
-{
-	Gauge	   *gauge = palloc0(sizeof(Gauge));
-
-	gauge->name = name;
-	gauge->help = help;
-	gauge->value = value;
-	*gauges = lappend(*gauges, gauge);
-	return gauge;
-}
-
-/*
- * The workers of this database.
- */
-static void
-add_workers(List **gauges)
-{
-	bool		launcher = false;
-	int			schedulers = 0;
-	int			executors = 0;
-
-	if (actor_shared != NULL)
-	{
-		LWLockAcquire(actor_shared->lock, LW_SHARED);
-		launcher = actor_shared->launcher_latch != NULL;
-		for (int i = 0; i < actor_shared->ndatabases; i++)
-			if (actor_shared->databases[i].oid == MyDatabaseId &&
-				actor_shared->databases[i].state == DATABASE_RUNNING)
-				schedulers++;
-		for (int i = 0; i < actor_shared->nslots; i++)
-			if (actor_shared->executors[i].database == MyDatabaseId)
-				executors++;
-		LWLockRelease(actor_shared->lock);
-	}
-	add_gauge(gauges, "actor_workers_launcher", launcher, "Whether the launcher runs.");
-	add_gauge(gauges, "actor_workers_schedulers", schedulers, "Schedulers of this database.");
-	add_gauge(gauges, "actor_workers_executors", executors, "Executors of this database.");
-}
-
-static void
-add_failures(List **gauges)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
-	uint64		rows;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&count_failures, NULL, NULL);
-	for (uint64 i = 0; i < rows; i++)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		bool		isnull;
-		Gauge	   *gauge;
-
-		gauge = add_gauge(gauges, "actor_failures_recorded",
-						  DatumGetInt64(actor_query_result(i, 2, &isnull)),
-						  "Calls given up that nobody has retried or discarded.");
-		strlcpy(gauge->type, TextDatumGetCString(actor_query_result(i, 1, &isnull)),
-				sizeof(gauge->type));
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-}
-
-static List *
-read_gauges(void)
-{
-	List	   *gauges = NIL;
-	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz oldest = actor_pending_oldest(now);
-
-	add_workers(&gauges);
-	add_gauge(&gauges, "actor_turns_waiting", actor_activity_waiting(),
-			  "Processes of this database that wait for a turn.");
-	add_gauge(&gauges, "actor_due_oldest_seconds",
-			  oldest == DT_NOEND ? 0.0 : (now - oldest) / 1e6,
-			  "Age of the oldest due row; 0 when none is due.");
-	add_failures(&gauges);
-	return gauges;
-}
-
 static void
 append_gauges(StringInfo buf)
 {
 	const char *family = "";
 	ListCell   *cell;
 
-	foreach(cell, read_gauges())
+	foreach(cell, actor_read_gauges(NULL))
 	{
-		Gauge	   *gauge = lfirst(cell);
+		ActorGauge *gauge = lfirst(cell);
 
 		if (strcmp(family, gauge->name) != 0)
 			append_family(buf, gauge->name, "gauge", gauge->help);
 		family = gauge->name;
-		appendStringInfoString(buf, gauge->name);
-		if (gauge->type[0] != '\0')
-		{
-			appendStringInfoChar(buf, '{');
-			append_label(buf, "type", gauge->type);
-			appendStringInfoChar(buf, '}');
-		}
-		appendStringInfoChar(buf, ' ');
-		append_number(buf, gauge->value);
-		appendStringInfoChar(buf, '\n');
+		begin_sample(buf, gauge->name, "");
+		if (gauge->type != NULL)
+			append_label(buf, ",type", gauge->type);
+		if (gauge->check != NULL)
+			append_label(buf, ",check", gauge->check);
+		end_sample(buf, gauge->value);
 	}
-}
-
-/* SQL functions --------------------------------------------------------- */
-
-Datum
-actor_get_gauges(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo;
-	ListCell   *cell;
-
-	InitMaterializedSRF(fcinfo, 0);
-	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	foreach(cell, read_gauges())
-	{
-		Gauge	   *gauge = lfirst(cell);
-		bool		typeless = gauge->type[0] == '\0';
-		Datum		values[3];
-		bool		nulls[3] = {false, typeless, false};
-
-		values[0] = CStringGetTextDatum(gauge->name);
-		values[1] = typeless ? (Datum) 0 : CStringGetTextDatum(gauge->type);
-		values[2] = Float8GetDatum(gauge->value);
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-	}
-	return (Datum) 0;
 }
 
 static int

@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ *
+ * gauges.c
+ *		The metrics that can go down.
+ *
+ * They come from several sources, since whoever wants one need not pay for the
+ * others.  However many rows there are, only so many are counted for a type.
+ *
+ * IDENTIFICATION
+ *		src/view/gauges.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+#include "base/base.h"
+#include "base/compat.h"
+#include "time/time.h"
+#include "store/store.h"
+#include "shared/shared.h"
+#include "stat/stat.h"
+#include "view/internal.h"
+#include "worker/worker.h"
+
+PG_FUNCTION_INFO_V1(actor_get_gauges);
+
+/* rows of a type that are counted in a table */
+#define COUNTED_MAX			"100000"
+
+#define COUNT_OF_TYPE(table) \
+	"(SELECT pg_catalog.count(*)::pg_catalog.float8 FROM (SELECT FROM " table " r" \
+	"  WHERE r.actor_type OPERATOR(pg_catalog.=) t.actor_type LIMIT " COUNTED_MAX ") c)"
+
+/* columns after the type: those of row_gauges */
+static ActorQuery count_rows = {
+	"SELECT t.actor_type, " COUNT_OF_TYPE("actor.reminder") ", m.messages, m.due, m.age, "
+	COUNT_OF_TYPE("actor.pause") ", " COUNT_OF_TYPE("actor.failure")
+	"  FROM actor.type t"
+	" CROSS JOIN LATERAL"
+	"  (SELECT pg_catalog.count(*)::pg_catalog.float8 AS messages,"
+	"          (pg_catalog.count(*) FILTER"
+	"            (WHERE c.age OPERATOR(pg_catalog.>=) 0))::pg_catalog.float8 AS due,"
+	"          GREATEST(0, pg_catalog.max(c.age)) AS age"
+	"     FROM (SELECT pg_catalog.date_part('epoch',"
+	"                    pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) r.due_at) AS age"
+	"             FROM actor.message r"
+	"            WHERE r.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"            LIMIT " COUNTED_MAX ") c) m"
+	" ORDER BY t.actor_type",
+	0, {0}
+};
+
+static const struct
+{
+	const char *name;
+	const char *help;
+}			row_gauges[] =
+
+{
+	{"actor_rows_reminders", "Reminders, up to " COUNTED_MAX "."},
+	{"actor_rows_messages", "Messages that wait for delivery, up to " COUNTED_MAX "."},
+	{"actor_rows_messages_due", "Those of them that are due."},
+	{"actor_rows_messages_age_seconds", "For how long the oldest of these has been due; 0 when none is."},
+	{"actor_rows_pauses", "Pauses of the type or of its actors."},
+	{"actor_rows_failures", "Calls given up that nobody has retried or discarded, up to " COUNTED_MAX "."}
+};
+
+typedef struct TypeRows
+{
+	char	   *type;
+	double		values[lengthof(row_gauges)];
+} TypeRows;
+
+static ActorGauge *
+add_gauge(List **gauges, const char *name, double value, const char *help)
+{
+	ActorGauge *gauge = palloc0(sizeof(ActorGauge));
+
+	gauge->name = name;
+	gauge->help = help;
+	gauge->value = value;
+	*gauges = lappend(*gauges, gauge);
+	return gauge;
+}
+
+/*
+ * The workers of this database.
+ */
+static void
+add_workers(List **gauges)
+{
+	bool		launcher = false;
+	int			schedulers = 0;
+	int			executors = 0;
+
+	if (actor_shared != NULL)
+	{
+		LWLockAcquire(actor_shared->lock, LW_SHARED);
+		launcher = actor_shared->launcher_latch != NULL;
+		for (int i = 0; i < actor_shared->ndatabases; i++)
+			if (actor_shared->databases[i].oid == MyDatabaseId &&
+				actor_shared->databases[i].state == DATABASE_RUNNING)
+				schedulers++;
+		for (int i = 0; i < actor_shared->nslots; i++)
+			if (actor_shared->executors[i].database == MyDatabaseId)
+				executors++;
+		LWLockRelease(actor_shared->lock);
+	}
+	add_gauge(gauges, "actor_workers_launcher", launcher, "Whether the launcher runs.");
+	add_gauge(gauges, "actor_workers_schedulers", schedulers, "Schedulers of this database.");
+	add_gauge(gauges, "actor_workers_executors", executors, "Executors of this database.");
+}
+
+static void
+add_turns(List **gauges)
+{
+	add_gauge(gauges, "actor_turns_waiting", actor_activity_waiting(),
+			  "Processes of this database that wait for a turn.");
+}
+
+static void
+add_due(List **gauges)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz oldest = actor_pending_oldest(now);
+
+	add_gauge(gauges, "actor_due_oldest_seconds",
+			  oldest == DT_NOEND ? 0.0 : (now - oldest) / 1e6,
+			  "Age of the oldest due row; 0 when none is due.");
+}
+
+static void *
+read_type_rows(uint64 row)
+{
+	TypeRows   *rows = palloc(sizeof(TypeRows));
+	bool		isnull;
+
+	rows->type = TextDatumGetCString(actor_query_result(row, 1, &isnull));
+	for (int i = 0; i < lengthof(row_gauges); i++)
+		rows->values[i] = DatumGetFloat8(actor_query_result(row, i + 2, &isnull));
+	return rows;
+}
+
+/*
+ * What there is of each type.
+ */
+static void
+add_rows(List **gauges)
+{
+	List	   *types = actor_query_list(&count_rows, NULL, read_type_rows);
+
+	for (int i = 0; i < lengthof(row_gauges); i++)
+	{
+		ListCell   *cell;
+
+		foreach(cell, types)
+		{
+			TypeRows   *rows = lfirst(cell);
+
+			add_gauge(gauges, row_gauges[i].name, rows->values[i],
+					  row_gauges[i].help)->type = rows->type;
+		}
+	}
+}
+
+static void
+add_checks(List **gauges)
+{
+	ActorFinding finding;
+
+	for (int i = 0; actor_doctor_look(i, &finding); i++)
+		add_gauge(gauges, "actor_doctor_ok", finding.detail == NULL,
+				  "Whether actor_doctor() finds nothing.")->check = finding.check;
+}
+
+static const struct
+{
+	const char *name;
+	void		(*add) (List **gauges);
+}			sources[] =
+
+{
+	{"workers", add_workers},
+	{"turns", add_turns},
+	{"due", add_due},
+	{"rows", add_rows},
+	{"doctor", add_checks}
+};
+
+/*
+ * actor_read_gauges
+ *		The gauges of a source, or of all if that is NULL, as a list of ActorGauge
+ *		in the current memory context; those of one name follow each other.
+ */
+List *
+actor_read_gauges(const char *source)
+{
+	List	   *gauges = NIL;
+
+	for (int i = 0; i < lengthof(sources); i++)
+		if (source == NULL || strcmp(source, sources[i].name) == 0)
+			sources[i].add(&gauges);
+	return gauges;
+}
+
+Datum
+actor_get_gauges(PG_FUNCTION_ARGS)
+{
+	const char *source = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	ReturnSetInfo *rsinfo;
+	ListCell   *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	foreach(cell, actor_read_gauges(source))
+	{
+		ActorGauge *gauge = lfirst(cell);
+		Datum		values[4] = {0};
+		bool		nulls[4] = {false, gauge->type == NULL, gauge->check == NULL, false};
+
+		values[0] = CStringGetTextDatum(gauge->name);
+		if (gauge->type != NULL)
+			values[1] = CStringGetTextDatum(gauge->type);
+		if (gauge->check != NULL)
+			values[2] = CStringGetTextDatum(gauge->check);
+		values[3] = Float8GetDatum(gauge->value);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
