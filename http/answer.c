@@ -163,15 +163,19 @@ answer_error(Request *request, int status, const char *code, const char *format,
 /*
  * Tells by the context of an error where it was raised.  The library's own
  * lines are the only ones for a payload that does not fit: one for the method,
- * and before it one for the parameter whose conversion has failed.
+ * and before it one for the parameter whose conversion has failed.  What could
+ * not be committed, because of a deferred constraint perhaps, is of the method,
+ * though that has returned.
  */
 static ErrorOrigin
-error_origin(const PGresult *result)
+error_origin(const Request *request, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *context = PQresultErrorField(result, PG_DIAG_CONTEXT);
 	const char *rest;
 
+	if (request->failed_late)
+		return ORIGIN_METHOD;
 	if (context == NULL || strstr(context, "method \"") == NULL)
 		return ORIGIN_CALL;
 	rest = strchr(context, '\n');
@@ -262,7 +266,7 @@ answer_sql_error(Request *request, const PGresult *result)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	ErrorOrigin origin = error_origin(result);
+	ErrorOrigin origin = error_origin(request, result);
 	const char *code;
 	int			status;
 	json_t	   *details = json_object();

@@ -55,7 +55,7 @@ is_unavailable(const char *sqlstate)
 static bool
 may_repeat(const Request *request, const PGresult *result)
 {
-	if (PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
+	if (!request->failed_late && PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
 		return true;
 	return request->operation->safe &&
 		is_unavailable(PQresultErrorField(result, PG_DIAG_SQLSTATE));
@@ -93,6 +93,7 @@ call_database(Request *request, Session *session, const char *sql, int nvalues,
 		{
 			if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
 				return result;
+			request->failed_late = session->failed_late;
 			again = again && may_repeat(request, result);
 			if (!again)
 				answer_sql_error(request, result);

@@ -103,6 +103,8 @@ typedef struct Request
 	char	   *request_id;
 	char	   *traceparent;
 
+	/* its statement had run, but could not be committed */
+	bool		failed_late;
 	/* SQLSTATE of an error from before a method ran; empty: none */
 	char		refusal[6];
 

@@ -264,6 +264,40 @@ complete_sql(const Session *session, const char *sql, const char *traceparent)
 }
 
 /*
+ * Reads what a statement has come to, NULL if the connection broke before that
+ * was known.  An error counts, even after rows: then the statement has run, and
+ * its transaction could not be committed.
+ */
+static PGresult *
+read_result(Session *session)
+{
+	PGresult   *kept = PQgetResult(session->connection);
+	PGresult   *more;
+
+	session->failed_late = false;
+	while ((more = PQgetResult(session->connection)) != NULL)
+	{
+		if (PQresultStatus(kept) != PGRES_FATAL_ERROR &&
+			PQresultStatus(more) == PGRES_FATAL_ERROR)
+		{
+			PQclear(kept);
+			kept = more;
+			session->failed_late = true;
+		}
+		else
+			PQclear(more);
+	}
+	/* one of libpq, which does not know */
+	if (PQresultStatus(kept) == PGRES_FATAL_ERROR &&
+		PQresultErrorField(kept, PG_DIAG_SQLSTATE) == NULL)
+	{
+		PQclear(kept);
+		kept = NULL;
+	}
+	return kept;
+}
+
+/*
  * session_query
  *		Runs one statement.  The result is NULL unless there was an answer; the
  *		reason is to be freed and NULL if there was one.
@@ -274,7 +308,6 @@ QueryOutcome
 session_query(Session *session, const char *sql, const char *traceparent, int nvalues,
 			  const char *const *values, PGresult **result, char **reason)
 {
-	PGresult   *more;
 	char	   *text;
 	bool		sent;
 
@@ -288,18 +321,7 @@ session_query(Session *session, const char *sql, const char *traceparent, int nv
 							 NULL, NULL, 0) != 0;
 	free(text);
 	if (sent)
-	{
-		*result = PQgetResult(session->connection);
-		while ((more = PQgetResult(session->connection)) != NULL)
-			PQclear(more);
-	}
-	if (*result != NULL && PQresultStatus(*result) == PGRES_FATAL_ERROR &&
-		PQresultErrorField(*result, PG_DIAG_SQLSTATE) == NULL)
-	{
-		/* an error of libpq */
-		PQclear(*result);
-		*result = NULL;
-	}
+		*result = read_result(session);
 	if (*result == NULL)
 	{
 		*reason = connection_message(session->connection);

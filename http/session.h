@@ -36,6 +36,7 @@ typedef struct Session
 	PGcancel   *cancel;
 	char	   *schema;			/* of the functions, quoted */
 	bool		used;			/* code of users may have changed it */
+	bool		failed_late;	/* the last statement had run when it failed */
 	bool		by_commands;	/* it is cleaned without the function for that */
 } Session;
 

@@ -62,6 +62,16 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION box."odd/name"() RETURNS text STABLE LANGUAGE sql AS $$ SELECT 'odd' $$;
 	CREATE FUNCTION box.twice() RETURNS void LANGUAGE sql AS '';
 	CREATE FUNCTION box.twice(a int) RETURNS void LANGUAGE sql AS '';
+	CREATE TABLE box.once (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+	CREATE FUNCTION box.insert_once(n int) RETURNS void LANGUAGE plpgsql
+	AS $$ BEGIN INSERT INTO box.once VALUES (n); PERFORM actor_set('once', n); END $$;
+	CREATE FUNCTION box.raise_late() RETURNS trigger LANGUAGE plpgsql
+	AS $$ BEGIN RAISE 'too late' USING ERRCODE = NEW.state; END $$;
+	CREATE TABLE box.late (state text);
+	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON box.late DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW EXECUTE FUNCTION box.raise_late();
+	CREATE FUNCTION box.fail_late(state text) RETURNS void LANGUAGE sql
+	AS 'INSERT INTO box.late VALUES (state)';
 	REVOKE ALL ON FUNCTION box.nothing() FROM PUBLIC;
 	SELECT actor_register('box', call_timeout => '100ms');
 }, extra_params => [ '-U', 'front' ]);
@@ -161,6 +171,28 @@ for my $case (
 
 	answer("SQLSTATE $state from a method", [ 'POST', "$box/method/raise", qq(["$state"]) ], $status, $code);
 }
+
+# errors that come when the method has returned: it has not been done, and was no
+# refusal, whatever their SQLSTATE
+answer('what is deferred', [ 'POST', "$box/method/insert_once", '[1]' ], 200, 'null');
+answer('and fails when it is to be committed', [ 'POST', "/v1.0/actors/box/late/method/insert_once", '[1]' ],
+	409, 'ERR_ACTOR_INVOKE_METHOD');
+answer('leaves nothing behind', [ 'GET', "/v1.0/actors/box/late/state/once" ], 204, '');
+answer('with a request id, too', [ 'POST', "/v1.0/actors/box/late/method/insert_once", '[1]', 'Idempotency-Key' => 'late' ],
+	409, 'ERR_ACTOR_INVOKE_METHOD');
+for my $case (
+	[ 'P0001', 400, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ 'PT402', 402, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '42883', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '0A000', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '26000', 500, 'ERR_ACTOR_INVOKE_METHOD' ],
+	[ '40001', 409, 'ERR_ACTOR_CONFLICT' ])
+{
+	my ($state, $status, $code) = @$case;
+
+	answer("SQLSTATE $state at the commit", [ 'POST', "$box/method/fail_late", qq(["$state"]), 'Idempotency-Key' => $state ],
+		$status, $code);
+}
 answer('reentry', [ 'POST', "$box/method/back", '["b"]' ], 409, 'ERR_ACTOR_REENTRANCY');
 answer('a write in a read-only method', [ 'POST', "$box/method/write_in_read" ], 500, 'ERR_ACTOR_INVOKE_METHOD');
 $node->safe_psql('postgres', q{ALTER DATABASE postgres SET default_transaction_isolation = serializable});
@@ -252,8 +284,6 @@ $node->safe_psql('postgres', q{SELECT actor_pause('box', 'a')}, extra_params => 
 $response = answer('a paused actor', [ 'POST', "$box/method/add" ], 409, 'ERR_ACTOR_NOT_READY');
 is($response->{headers}{'retry-after'}, '1', 'asks to come back');
 $node->safe_psql('postgres', q{SELECT actor_resume('box', 'a')}, extra_params => [ '-U', 'front' ]);
-$response = answer('an unknown chain', [ 'POST', "$box/method/add", '[0]', 'Dapr-Reentrancy-Id' => $uuid ], 409, 'ERR_ACTOR_NOT_READY');
-is($response->{headers}{'retry-after'}, undef, 'does not');
 
 # what is no JSON
 for my $body ('{', '[1,]', '{"a" 1}', 'x', '"', '01', '[1.]', "\xff", '"\u0000"', '"\ud800"',
