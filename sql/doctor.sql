@@ -12,7 +12,7 @@ $$;
 SELECT check_name, count(*), bool_and(ok = (detail IS NULL AND hint IS NULL)) AS consistent
   FROM actor_doctor() GROUP BY check_name ORDER BY check_name;
 CALL wait_until($$SELECT count(*) = 0 FROM ill('preload', 'version', 'recovery', 'enabled',
-    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'late', 'failures', 'turns', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
+    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'queues', 'late', 'failures', 'turns', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
 
 -- version: another one in the database
 BEGIN;
@@ -64,6 +64,18 @@ SELECT detail FROM ill('paused');
 SELECT actor_resume('ward', 'one');
 CALL wait_until($$SELECT count(*) = 0 FROM actor.reminder WHERE actor_type = 'ward'$$);
 SELECT * FROM ill('paused');
+
+-- queues: the first message is hidden, and nothing is paused
+SELECT actor_pause('ward', 'lost');
+SELECT count(actor_send('ward', 'lost', 'work')) FROM generate_series(1, 2);
+CALL wait_until($$SELECT count(*) = 2 FROM actor.message WHERE actor_id = 'lost' AND next_try_at = 'infinity'$$);
+SELECT * FROM ill('queues');
+BEGIN;
+DELETE FROM actor.pause WHERE actor_id = 'lost';
+SELECT * FROM ill('queues');
+ROLLBACK;
+SELECT actor_resume('ward', 'lost');
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'lost'$$);
 
 -- failures
 SELECT actor_set_reminder('ward', 'two', 'fail', failure_policy => '{"drop": {}}');

@@ -281,6 +281,8 @@ static const struct
 	"Register the types again with actor_register()."},
 	{"paused", actor_check_paused,
 	"Use actor_resume() for what is in actor.pause."},
+	{"queues", actor_check_queues,
+	"Use actor_pause() and then actor_resume() for the actor, which shows its messages."},
 	{"late", actor_check_late,
 	"Look at the other checks, and at actor.worker."},
 	{"failures", actor_check_failures,

@@ -49,6 +49,7 @@ extern bool actor_doctor_look(int number, ActorFinding *finding);
 
 /* waiting.c: checks of the doctor; what is wrong, or NULL */
 
+extern char *actor_check_queues(void);
 extern char *actor_check_paused(void);
 extern char *actor_check_late(void);
 extern char *actor_check_failures(void);

@@ -127,6 +127,36 @@ static const char read_turns[] =
 " WHERE w.seconds OPERATOR(pg_catalog.>=) " CppAsString2(LATE_S)
 " ORDER BY w.seconds DESC, w.actor_type, w.actor_id";
 
+/* hidden is what waits behind another one, or for actor_resume() */
+static ActorQuery read_hidden = {
+	"SELECT pg_catalog.concat(pg_catalog.count(*), ' of type \"', m.actor_type, '\"')"
+	"  FROM actor.message m"
+	" WHERE m.queued AND m.next_try_at OPERATOR(pg_catalog.=) 'infinity'"
+	"   AND NOT EXISTS (SELECT 1 FROM actor.message b"
+	"     WHERE b.actor_type OPERATOR(pg_catalog.=) m.actor_type"
+	"       AND b.actor_id OPERATOR(pg_catalog.=) m.actor_id AND b.queued"
+	"       AND b.message_id OPERATOR(pg_catalog.<) m.message_id)"
+	"   AND NOT EXISTS (SELECT 1 FROM actor.pause p"
+	"     WHERE p.actor_type OPERATOR(pg_catalog.=) m.actor_type"
+	"       AND (p.actor_id OPERATOR(pg_catalog.=) m.actor_id"
+	"            OR p.actor_id OPERATOR(pg_catalog.=) ''))"
+	" GROUP BY m.actor_type ORDER BY m.actor_type",
+	0, {0}
+};
+
+/*
+ * actor_check_queues
+ *		Queues whose first message is hidden, so that nobody would look at them.
+ */
+char *
+actor_check_queues(void)
+{
+	char	   *hidden = actor_list_texts(&read_hidden, NULL, ", ");
+
+	return hidden == NULL ? NULL :
+		psprintf("Queues whose first message is hidden: %s.", hidden);
+}
+
 /*
  * actor_check_paused
  *		Due rows of what is paused.
