@@ -104,6 +104,9 @@ missing_packages()
 	[ -e "/usr/share/postgresql/$major/extension/pgautofailover.control" ] ||
 		echo "postgresql-$major-auto-failover"
 	[ -e "$debian_pg/$major/lib/plperl.so" ] || echo "postgresql-plperl-$major"
+	# the packages are built, too
+	have dh || echo debhelper
+	[ -e /usr/share/perl5/Debian/Debhelper/Sequence/pgxs.pm ] || echo postgresql-server-dev-all
 }
 
 # Installs packages as root.  Debian would make and start a cluster "main"

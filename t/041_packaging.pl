@@ -192,7 +192,6 @@ SKIP:
 	skip "not installed: @libraries", 20 if @libraries;
 	my $copy = copy_of_sources();
 	my ($folder) = $copy =~ m{^(.*)/};
-	my $package = "postgresql-$versions[0]-actor";
 
 	# what this run sets for make must not reach the build
 	local %ENV = map { $_ => $ENV{$_} } grep { /^(PATH|HOME|TMPDIR)$/ } keys %ENV;
@@ -228,18 +227,24 @@ SKIP:
 		is_deeply([ grep { !m{^var/lib/dpkg/} } files_below($target) ], [], "nothing is left of $name");
 	};
 
-	$try->(
-		$package,
-		sub {
-			my ($target, $names) = @_;
+	for my $package (map { "postgresql-$_-actor" } @versions)
+	{
+		$try->(
+			$package,
+			sub {
+				my ($target, $names) = @_;
 
-			like($names,
-				qr{lib/actor\.so\n.*extension/actor--\Q$short\E\.sql\n.*extension/actor\.control}s,
-				'library, script and control file are installed');
-			unlike($names, qr/actor-http/, 'and nothing of actor-http');
-			like($names, qr{^usr/share/doc/\Q$package\E/examples/monitoring/\Q$_\E$}m, "$_ is installed")
-			  foreach qw(alerts.yml grafana-dashboard.json postgres_exporter.yml);
-		});
+				like($names,
+					qr{lib/actor\.so\n.*extension/actor--\Q$short\E\.sql\n.*extension/actor\.control}s,
+					'library, script and control file are installed');
+				for my $file (sort map { s{.*/}{}r } glob 'monitoring/*')
+				{
+					like($names, qr{^usr/share/doc/$package/examples/monitoring/\Q$file\E$}m,
+						"so is $file");
+				}
+				unlike($names, qr{bin/actor-http}, 'and nothing of actor-http');
+			});
+	}
 	$try->(
 		'actor-http',
 		sub {
