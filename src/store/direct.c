@@ -15,6 +15,10 @@
  * for tables that are not plain, or when somebody else has written the row: then
  * nothing is done here.
  *
+ * A library that checks or logs what statements read and write has a hook for it,
+ * which is called with their tables.  It would see nothing of what is done here,
+ * so nothing is while there is such a library.
+ *
  * It is for plain local tables only.  One that has triggers, or is not a heap,
  * or has been made something else, such as a distributed table, is left to
  * SQL: every caller has a statement for that, too.
@@ -105,15 +109,15 @@ has_shape(ActorTable *table, Relation relation)
 
 /*
  * Opens a table, or returns NULL if it is not a plain one that is as it was
- * created.  The lock is kept until the transaction ends, as that of a statement
- * is.
+ * created, or somebody is to see all statements.  The lock is kept until the
+ * transaction ends, as that of a statement is.
  */
 static Relation
 open_plain(ActorTable *table, LOCKMODE lockmode)
 {
 	Relation	relation;
 
-	if (!OidIsValid(find_oid(table)))
+	if (ExecutorCheckPerms_hook != NULL || !OidIsValid(find_oid(table)))
 		return NULL;
 	relation = try_relation_open(table->oid, lockmode);
 	if (relation != NULL && !(is_plain(relation) && has_shape(table, relation)))
