@@ -50,7 +50,7 @@ SELECT p.proname, p.proparallel
  ORDER BY 1;
 
 -- the settings
-SELECT name, setting, unit, context, vartype
+SELECT name, boot_val AS setting, unit, context, vartype
   FROM pg_settings WHERE name LIKE 'actor.%' AND name <> 'actor.max_workers'
  ORDER BY name;
 SET actor.call_timeout = '-1';
