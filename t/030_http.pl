@@ -334,6 +334,26 @@ answer('state of no type', [ 'GET', '/v1.0/actors/none/a/state/x' ], 404, 'ERR_A
 
 # reminders and timers --------------------------------------------------------
 
+# names that are made up go to one method, if the type has it
+for my $kind ('reminder', 'timer')
+{
+	my $path = "$box/${kind}s/lock-17";
+
+	answer("a $kind without a method", [ 'POST', $path, '{"dueTime": "100h"}' ], 404, 'ERR_ACTOR_METHOD_NOT_FOUND');
+	$node->safe_psql('postgres', qq{CREATE FUNCTION box.receive_$kind(name text, data jsonb) RETURNS void LANGUAGE sql
+		AS \$\$ SELECT actor_set('received', jsonb_build_array('$kind', name, data)) \$\$},
+		extra_params => [ '-U', 'front' ]);
+	answer('with one for all', [ 'POST', $path, '{"dueTime": "100h", "data": {"x": 1}}' ], 204, '');
+	like($http->request('GET', $path)->{content}, qr/"callback":"receive_$kind","dueTime":"100h","data":\{"x": 1\}/,
+		'is there');
+	answer('and can be deleted', [ 'DELETE', $path ], 204, '');
+	answer('one that is due', [ 'POST', $path, '{"dueTime": "0s", "data": {"x": 1}}' ], 204, '');
+	ok($http->wait_for(sub {
+		$http->request('GET', "$box/state/received")->{content} eq qq(["$kind", "lock-17", {"x": 1}])
+	}), 'is received with its name and data');
+	$node->safe_psql('postgres', "DROP FUNCTION box.receive_$kind", extra_params => [ '-U', 'front' ]);
+}
+
 for my $kind ([ 'reminders', 'REMINDER' ], [ 'timers', 'TIMER' ])
 {
 	my ($path, $word) = ("$box/$kind->[0]", $kind->[1]);
