@@ -487,7 +487,8 @@ CREATE VIEW actor.instance WITH (security_barrier) AS
              WHERE s.expires_at IS NULL
                 OR s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
             UNION ALL
-            SELECT a.actor_type, a.actor_id, 0, 0, a.activated_at, a.last_used_at
+            SELECT a.actor_type COLLATE "C", a.actor_id COLLATE "C", 0, 0,
+                   a.activated_at, a.last_used_at
               FROM actor.get_activations() a) i
      WHERE actor.owns_type(i.actor_type)
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
@@ -518,6 +519,72 @@ COMMENT ON COLUMN actor.queue.messages IS 'number of messages';
 COMMENT ON COLUMN actor.queue.due IS 'number of those that are due';
 COMMENT ON COLUMN actor.queue.oldest_due IS 'when the first of those was due; NULL: none is due';
 COMMENT ON COLUMN actor.queue.age IS 'how long that one has been due; NULL: none is due';
+
+CREATE FUNCTION actor.get_timers(
+    OUT actor_type   text,
+    OUT actor_id     text,
+    OUT name         text,
+    OUT method       text,
+    OUT role_name    name,
+    OUT scheduled_at timestamptz,
+    OUT next_try_at  timestamptz,
+    OUT attempt      integer,
+    OUT deferrals    integer)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_timers';
+COMMENT ON FUNCTION actor.get_timers()
+    IS 'timers, for the view actor.pending; none on a standby';
+
+CREATE VIEW actor.pending WITH (security_barrier) AS
+    SELECT 'reminder'::pg_catalog.text AS kind, r.actor_type, r.actor_id, r.name, r.method,
+           r.role_name, r.scheduled_at, r.next_try_at, r.attempt, r.deferrals
+      FROM actor.reminder r
+     WHERE actor.owns_type(r.actor_type)
+        OR actor.holds_role(r.role_name)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+    UNION ALL
+    SELECT 'message', m.actor_type, m.actor_id, m.message_id::pg_catalog.text COLLATE "C", m.method,
+           m.role_name, m.due_at, m.next_try_at, m.attempt, m.deferrals
+      FROM actor.message m
+     WHERE actor.owns_type(m.actor_type)
+        OR actor.holds_role(m.role_name)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
+    UNION ALL
+    SELECT 'timer', t.actor_type COLLATE "C", t.actor_id COLLATE "C", t.name COLLATE "C", t.method,
+           t.role_name, t.scheduled_at, t.next_try_at, t.attempt, t.deferrals
+      FROM actor.get_timers() t;
+COMMENT ON VIEW actor.pending IS 'reminders, timers and messages that are to come, without payloads';
+COMMENT ON COLUMN actor.pending.kind IS 'reminder, timer or message';
+COMMENT ON COLUMN actor.pending.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.pending.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.pending.name IS 'name of the reminder or timer, or id of the message';
+COMMENT ON COLUMN actor.pending.method IS 'method that is called';
+COMMENT ON COLUMN actor.pending.role_name IS 'role that runs the method';
+COMMENT ON COLUMN actor.pending.scheduled_at IS 'instant the firing is scheduled at, or the message is due';
+COMMENT ON COLUMN actor.pending.next_try_at IS 'when it is tried; infinity: the actor is paused, or other messages come before';
+COMMENT ON COLUMN actor.pending.attempt IS 'number of the next attempt, from 1';
+COMMENT ON COLUMN actor.pending.deferrals IS 'how often in a row it was put off for a reason that does not count, such as a deadlock';
+
+CREATE VIEW actor.given_up WITH (security_barrier) AS
+    SELECT f.failure_id, f.kind, f.actor_type, f.actor_id, f.name, f.method, f.role_name,
+           f.scheduled_at, f.failed_at, f.attempts, f.sqlstate
+      FROM actor.failure f
+     WHERE actor.owns_type(f.actor_type)
+        OR actor.holds_role(f.role_name)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW actor.given_up IS 'what actor.failure has, without payloads and texts of errors';
+COMMENT ON COLUMN actor.given_up.failure_id IS 'number of the failure';
+COMMENT ON COLUMN actor.given_up.kind IS 'what failed: reminder, timer, message or deactivate';
+COMMENT ON COLUMN actor.given_up.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.given_up.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.given_up.name IS 'name of the reminder or timer, id of the message, or name of the hook';
+COMMENT ON COLUMN actor.given_up.method IS 'method that was called';
+COMMENT ON COLUMN actor.given_up.role_name IS 'role that ran the method';
+COMMENT ON COLUMN actor.given_up.scheduled_at IS 'instant the firing was scheduled at';
+COMMENT ON COLUMN actor.given_up.failed_at IS 'when the last attempt failed';
+COMMENT ON COLUMN actor.given_up.attempts IS 'number of attempts';
+COMMENT ON COLUMN actor.given_up.sqlstate IS 'SQLSTATE of the last error';
 
 /*
  * Statistics.  The functions under the views show to everybody what he may

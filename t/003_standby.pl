@@ -141,6 +141,7 @@ my %answers = (
 	"actor_reentrancy_id()" => '',
 	"actor_register('account')" => '25006',
 	"actor_remove('k')" => '55000',
+	"actor_rename('account', 'other')" => '25006',
 	"actor_resume('account')" => '25006',
 	"actor_retry(1)" => '25006',
 	"actor_run_due()" => '25006',
