@@ -146,7 +146,8 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_QUEUE = 0x4ACA,	/* see round.c */
 	ACTOR_LOCK_LEAVING = 0x4ACB,	/* see type_lock.c */
 	ACTOR_LOCK_ROW = 0x4ACC,	/* see row_lock.c */
-	ACTOR_LOCK_REGISTRATION = 0x4ACD	/* see register.c */
+	ACTOR_LOCK_REGISTRATION = 0x4ACD,	/* see register.c */
+	ACTOR_LOCK_ROLE = 0x4ACE	/* see role.c */
 } ActorLockClass;
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,

@@ -28,6 +28,13 @@
  * An entry is not unique, so that two sessions of a role that uses the extension
  * for the first time do not wait for each other; equal ones do no harm.
  *
+ * A role can be dropped while a transaction of its is open, and what that has
+ * written can be seen by nobody else yet.  So whoever writes a name shares a lock
+ * on it until its transaction ends; who makes the name stand for another role
+ * takes the lock alone, and so finds all that its predecessor has written, and
+ * ever will write.  No other lock is waited for while that is held alone, but
+ * those of rows.
+ *
  * IDENTIFICATION
  *		src/store/role.c
  *
@@ -46,10 +53,10 @@
 #include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -125,7 +132,8 @@ static ActorQuery read_left = {
 /* what the entries of a name say */
 typedef struct Entries
 {
-	Oid			former;			/* role of an entry that counts; invalid: none */
+	Oid			former;			/* another role of an entry that counts;
+								 * invalid: none */
 	bool		ours;			/* there is an entry of this server */
 	bool		contradicted;	/* one is not of the role asked for */
 	bool		settled;		/* one was committed by somebody */
@@ -146,6 +154,7 @@ static struct
 {
 	Oid			role;
 	NameData	name;
+	uint64		lock_key;
 	uint64		generation;
 	TransactionId xid;			/* invalid: for good */
 	SubTransactionId subid;		/* otherwise as long as this is active */
@@ -179,9 +188,11 @@ read_name(const NameData *name, Oid role, Entries *entries)
 
 		if (server != NO_SERVER && server != this_server())
 			continue;
-		entries->former = entered;
 		if (server == NO_SERVER || entered != role)
+		{
 			entries->contradicted = true;
+			entries->former = entered;
+		}
 		else
 		{
 			entries->ours = true;
@@ -394,59 +405,136 @@ move_aside(const NameData *name, Oid former)
 	actor_catalog_invalidate_types();
 }
 
+/* a lock on a name that is waited for */
+typedef struct NameLock
+{
+	uint64		key;
+	LOCKMODE	mode;
+} NameLock;
+
+static void
+wait_for_name(const void *arg)
+{
+	const NameLock *lock = arg;
+
+	if (actor_lock(ACTOR_LOCK_ROLE, lock->key, lock->mode, true) == LOCKACQUIRE_OK)
+		AcceptInvalidationMessages();
+}
+
 /*
- * Makes a name stand for a role.
- *
- * Moving aside takes a lock until the end of the transaction, and looks again
- * then: what another session has moved meanwhile, and what the new role has
- * written since, must not be moved.
+ * Locks a name until the end of the (sub)transaction, and learns of the roles
+ * that were dropped or renamed before.  Waits at most for actor.call_timeout, and
+ * raises lock_not_available then.
  */
 static void
-take_name(const NameData *name, Oid role)
+lock_name(uint64 key, LOCKMODE mode, const NameData *name)
+{
+	NameLock	lock = {key, mode};
+	LockAcquireResult result = actor_lock(ACTOR_LOCK_ROLE, key, mode, false);
+
+	if (result == LOCKACQUIRE_OK)
+		AcceptInvalidationMessages();
+	if (result != LOCKACQUIRE_NOT_AVAIL ||
+		actor_lock_within(actor_call_timeout_default, wait_for_name, &lock))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("the name of role \"%s\" was not free within %d ms",
+					NameStr(*name), actor_call_timeout_default),
+			 errdetail("Another role had that name, and a transaction that has used one of both is not over."),
+			 errhint("\"%s\" limits the wait.", "actor.call_timeout")));
+}
+
+/*
+ * Locks the name that a role has then; returns the key of the lock.
+ */
+static uint64
+lock_name_of(Oid role, LOCKMODE mode, NameData *name)
+{
+	uint64		generation;
+	uint64		key;
+
+	do
+	{
+		generation = actor_catalog_generation();
+		namestrcpy(name, GetUserNameFromId(role, false));
+		key = actor_hash_type(cstring_to_text(NameStr(*name)));
+		lock_name(key, mode, name);
+	} while (generation != actor_catalog_generation());
+	return key;
+}
+
+/*
+ * Makes the name of a role, which it shares by that lock, stand for it; returns
+ * the key of the lock, which is another one if the role was renamed meanwhile.
+ *
+ * It takes the name alone, and looks again then: what another session has moved
+ * meanwhile, and what the new role has written since, must not be moved.  Two
+ * who share it must not wait for each other, so it is given back before.
+ */
+static uint64
+take_name(Oid role, uint64 key, NameData *name)
 {
 	Entries		entries;
 
-	LockRelationOid(actor_catalog_relation("role"), ShareUpdateExclusiveLock);
+	actor_unlock(ACTOR_LOCK_ROLE, key, ShareLock);
+	key = lock_name_of(role, ExclusiveLock, name);
 	read_name(name, role, &entries);
 	if (entries.contradicted)
 		move_aside(name, entries.former);
 	if (entries.contradicted || !entries.ours)
 		enter(name, role);
+	return key;
+}
+
+/*
+ * Whether a role was found to be entered, and that still holds.
+ */
+static bool
+is_last_used(Oid role)
+{
+	return last_used.role == role && last_used.generation == actor_catalog_generation() &&
+		(!TransactionIdIsValid(last_used.xid) ||
+		 (last_used.xid == GetTopTransactionIdIfAny() &&
+		  SubTransactionIsActive(last_used.subid)));
 }
 
 /*
  * actor_role_use
  *		The name of a role, to be kept in a row of ours, or compared with one;
- *		from now on it stands for that role.
+ *		from now on it stands for that role, until the end of the
+ *		(sub)transaction at least.
  *
- * Raises undefined_object if the role is gone.  Writes an entry when the role is
- * used for the first time, and moves aside what belongs to an earlier role of
- * that name.
+ * Raises undefined_object if the role is gone, lock_not_available.  Writes an
+ * entry when the role is used for the first time, and moves aside what belongs to
+ * an earlier role of that name, whose transactions it waits for.
  */
 void
 actor_role_use(Oid role, NameData *name)
 {
-	uint64		generation = actor_catalog_generation();
+	uint64		generation;
+	uint64		key;
 	Entries		entries;
 
-	if (last_used.role == role && last_used.generation == generation &&
-		(!TransactionIdIsValid(last_used.xid) ||
-		 (last_used.xid == GetTopTransactionIdIfAny() &&
-		  SubTransactionIsActive(last_used.subid))))
+	if (is_last_used(role))
 	{
 		*name = last_used.name;
-		return;
+		lock_name(last_used.lock_key, ShareLock, name);
+		if (is_last_used(role))
+			return;
 	}
-	namestrcpy(name, GetUserNameFromId(role, false));
+	key = lock_name_of(role, ShareLock, name);
+	generation = actor_catalog_generation();
 	read_name(name, role, &entries);
 	if (entries.contradicted)
-		take_name(name, role);
+		key = take_name(role, key, name);
 	else if (!entries.ours)
 		enter(name, role);
 
 	/* with the generation from before; what has changed is looked for again */
 	last_used.role = role;
 	last_used.name = *name;
+	last_used.lock_key = key;
 	last_used.generation = generation;
 	last_used.xid = entries.settled ? InvalidTransactionId : GetTopTransactionIdIfAny();
 	last_used.subid = GetCurrentSubTransactionId();
@@ -471,7 +559,7 @@ actor_role_give(const NameData *old_name, Oid role, NameData *name)
 		actor_role_use(role, name);
 		return;
 	}
-	LockRelationOid(actor_catalog_relation("role"), ShareUpdateExclusiveLock);
+	(void) lock_name_of(role, ExclusiveLock, name);
 	actor_bookkeeping_begin(&bookkeeping);
 	(void) actor_query_run(&delete_entries, values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
