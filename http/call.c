@@ -53,9 +53,9 @@ is_unavailable(const char *sqlstate)
  * Whether a statement that has failed can be tried again on another connection.
  */
 static bool
-may_repeat(const Request *request, const PGresult *result)
+may_repeat(const Request *request, const Session *session, const PGresult *result)
 {
-	if (!request->failed_late && PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL)
+	if (session_not_begun(session, result))
 		return true;
 	return request->operation->safe &&
 		is_unavailable(PQresultErrorField(result, PG_DIAG_SQLSTATE));
@@ -68,8 +68,8 @@ may_repeat(const Request *request, const PGresult *result)
  *		answered.
  *
  * Only what does no harm when it runs twice is repeated when the connection
- * breaks.  Anything is when our own text was wrong, because nothing has run
- * then: the extension has moved, and the new connection finds it.
+ * breaks.  Anything is when nothing has run, because our own text was wrong, as
+ * when the extension has moved, or what was prepared is gone.
  */
 PGresult *
 call_database(Request *request, Session *session, const char *sql, int nvalues,
@@ -86,15 +86,14 @@ call_database(Request *request, Session *session, const char *sql, int nvalues,
 		bool		again = first;
 
 		first = false;
-		session->used = true;
-		outcome = session_query(session, sql, request->traceparent, nvalues, values,
+		outcome = session_query(session, sql, request->traceparent, true, nvalues, values,
 								&result, &reason);
 		if (outcome == QUERY_ANSWERED)
 		{
 			if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
 				return result;
 			request->failed_late = session->failed_late;
-			again = again && may_repeat(request, result);
+			again = again && may_repeat(request, session, result);
 			if (!again)
 				answer_sql_error(request, result);
 			PQclear(result);

@@ -47,7 +47,7 @@ apply_host_config(const char *name)
 	json_file_check(name, text, length);
 	database_init(&database, options.database);
 	(void) session_query(&session, "SELECT @.actor_configure($1::pg_catalog.jsonb)", NULL,
-						 1, values, &result, &reason);
+						 false, 1, values, &result, &reason);
 	if (result == NULL)
 		die("could not apply \"%s\": %s", name, reason);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)

@@ -97,13 +97,13 @@ handle_health(Request *request, Session *session)
 {
 	PGresult   *result;
 	char	   *reason;
-	QueryOutcome outcome = session_query(session, "SELECT 1", NULL, 0, NULL, &result, &reason);
+	QueryOutcome outcome = session_query(session, "SELECT 1", NULL, false, 0, NULL, &result, &reason);
 
 	/* one that broke since the last request says nothing about a new one */
 	if (outcome == QUERY_LOST)
 	{
 		free(reason);
-		outcome = session_query(session, "SELECT 1", NULL, 0, NULL, &result, &reason);
+		outcome = session_query(session, "SELECT 1", NULL, false, 0, NULL, &result, &reason);
 	}
 	if (outcome == QUERY_ANSWERED && PQresultStatus(result) == PGRES_TUPLES_OK)
 		answer_empty(request, 204);
@@ -214,7 +214,7 @@ handle_metadata(Request *request, Session *session)
 						 " WHERE a.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 						 " AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())"
 						 " FROM actor.type t ORDER BY t.actor_type", request->traceparent,
-						 0, NULL, &result, &reason);
+						 false, 0, NULL, &result, &reason);
 	if (PQresultStatus(result) == PGRES_TUPLES_OK)
 	{
 		actors = actors_from_result(result);

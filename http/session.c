@@ -8,6 +8,15 @@
  * there, nobody knows whether the transaction has committed, and the caller is
  * told so.
  *
+ * Connections are in pipeline mode.  Behind the statement of a request goes, in
+ * a transaction of its own, the one that removes what methods have left behind,
+ * so the server finds it when it is done with the first, without being woken
+ * for it, and the client has its answer meanwhile.
+ *
+ * Statements are prepared when they are first used on a connection.  If they turn
+ * out to be gone, which a method can bring about, or a pooler, that connection
+ * does without.
+ *
  * IDENTIFICATION
  *		http/session.c
  *
@@ -70,7 +79,9 @@ session_close(Session *session)
 	session->connection = NULL;
 	free(session->schema);
 	session->schema = NULL;
-	session->by_commands = false;
+	session->nprepared = 0;
+	session->clean_prepared = session->unprepared = session->by_commands = false;
+	session->cleaning = false;
 }
 
 /*
@@ -163,6 +174,7 @@ connect_now(Session *session, char **reason)
 		return false;
 	}
 	PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
+	(void) PQenterPipelineMode(session->connection);
 	cancel = PQgetCancel(session->connection);
 	pthread_mutex_lock(&session->database->lock);
 	session->cancel = cancel;
@@ -223,7 +235,7 @@ session_open(Session *session)
 	free(reason);
 }
 
-/* running --------------------------------------------------------------- */
+/* sending --------------------------------------------------------------- */
 
 /*
  * The statement with the schema in place of each "@", and with a traceparent:
@@ -264,63 +276,239 @@ complete_sql(const Session *session, const char *sql, const char *traceparent)
 }
 
 /*
- * Reads what a statement has come to, NULL if the connection broke before that
+ * The number of a statement on this connection, after those that are prepared if
+ * it is not; -1 if it is to be sent as it is.
+ */
+static int
+statement_number(const Session *session, const char *sql)
+{
+	if (session->unprepared)
+		return -1;
+	for (int i = 0; i < session->nprepared; i++)
+		if (session->prepared[i] == sql)
+			return i;
+	return session->nprepared < (int) lengthof(session->prepared) ? session->nprepared : -1;
+}
+
+/*
+ * Sends a statement, which becomes a transaction of its own.
+ */
+static bool
+send_statement(Session *session, const char *sql, const char *traceparent, int nvalues,
+			   const char *const *values)
+{
+	/* no trace has the text of another */
+	int			number = traceparent == NULL ? statement_number(session, sql) : -1;
+	char	   *text = NULL;
+	char		name[32];
+	bool		sent = true;
+
+	snprintf(name, sizeof(name), "actor_http_%d", number);
+	if (number < 0 || number == session->nprepared)
+		text = complete_sql(session, sql, traceparent);
+	if (number < 0)
+	{
+		sent = PQsendQueryParams(session->connection, text, nvalues, NULL, values,
+								 NULL, NULL, 0) != 0;
+		session->clean_prepared = false;
+	}
+	else if (number == session->nprepared)
+	{
+		sent = PQsendPrepare(session->connection, name, text, nvalues, NULL) != 0;
+		session->prepared[session->nprepared++] = sql;
+	}
+	if (sent && number >= 0)
+		sent = PQsendQueryPrepared(session->connection, name, nvalues, values,
+								   NULL, NULL, 0) != 0;
+	free(text);
+	return sent && PQpipelineSync(session->connection) != 0;
+}
+
+/*
+ * Sends what removes what methods have left behind.
+ *
+ * This is DISCARD ALL without DISCARD PLANS: plans are nobody's secret, and
+ * methods would have to be planned anew at each call.  The extension has a
+ * function for it; where that is missing, or must not be used, commands do the
+ * same at ten times the price, and drop all that is prepared.
+ *
+ * The function is called by the statement without a name, the one that no method
+ * can replace by another.
+ */
+static bool
+send_cleaning(Session *session)
+{
+	static const char *const commands[] = {
+		"SET SESSION AUTHORIZATION DEFAULT", "RESET ROLE", "RESET ALL", "CLOSE ALL",
+		"UNLISTEN *", "DEALLOCATE ALL", "SELECT pg_catalog.pg_advisory_unlock_all()",
+		"DISCARD TEMP", "DISCARD SEQUENCES"
+	};
+
+	session->cleaning = true;
+	if (!session->by_commands)
+	{
+		bool		prepared = session->clean_prepared ||
+			PQsendPrepare(session->connection, "", "SELECT actor.clean_session()", 0, NULL) != 0;
+
+		session->clean_prepared = true;
+		return prepared &&
+			PQsendQueryPrepared(session->connection, "", 0, NULL, NULL, NULL, 0) != 0 &&
+			PQpipelineSync(session->connection) != 0;
+	}
+	for (size_t i = 0; i < lengthof(commands); i++)
+		if (PQsendQueryParams(session->connection, commands[i], 0, NULL, NULL, NULL, NULL, 0) == 0)
+			return false;
+	return PQpipelineSync(session->connection) != 0;
+}
+
+/* receiving ------------------------------------------------------------- */
+
+/*
+ * Whether a result says what has become of a transaction.  Without the end only an
+ * error of the server does; and one that ends a session which is committing may
+ * come after that.
+ */
+static bool
+is_known(const Session *session, const PGresult *result, bool complete)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	if (sqlstate == NULL)
+		return complete;
+	return !session->failed_late || strncmp(sqlstate, "57P", 3) != 0;
+}
+
+/*
+ * Reads what a transaction has come to, NULL if the connection broke before that
  * was known.  An error counts, even after rows: then the statement has run, and
  * its transaction could not be committed.
  */
 static PGresult *
 read_result(Session *session)
 {
-	PGresult   *kept = PQgetResult(session->connection);
+	PGresult   *kept = NULL;
 	PGresult   *more;
+	bool		ended = false;	/* a NULL, which each statement ends with */
 
 	session->failed_late = false;
-	while ((more = PQgetResult(session->connection)) != NULL)
+	for (;;)
 	{
-		if (PQresultStatus(kept) != PGRES_FATAL_ERROR &&
-			PQresultStatus(more) == PGRES_FATAL_ERROR)
+		more = PQgetResult(session->connection);
+		if (PQresultStatus(more) == PGRES_PIPELINE_SYNC)
+			break;
+		if (more == NULL && (ended || PQstatus(session->connection) != CONNECTION_OK))
+			break;
+		ended = (more == NULL);
+		if (more == NULL)
+			continue;
+		if ((kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) ||
+			PQresultStatus(more) == PGRES_PIPELINE_ABORTED)
 		{
-			PQclear(kept);
-			kept = more;
-			session->failed_late = true;
-		}
-		else
 			PQclear(more);
+			continue;
+		}
+		session->failed_late = PQresultStatus(kept) == PGRES_TUPLES_OK &&
+			PQresultStatus(more) == PGRES_FATAL_ERROR;
+		PQclear(kept);
+		kept = more;
 	}
-	/* one of libpq, which does not know */
-	if (PQresultStatus(kept) == PGRES_FATAL_ERROR &&
-		PQresultErrorField(kept, PG_DIAG_SQLSTATE) == NULL)
+	if (!is_known(session, kept, more != NULL))
 	{
 		PQclear(kept);
 		kept = NULL;
 	}
+	PQclear(more);
 	return kept;
 }
 
 /*
+ * Whether a prepared statement is gone, or not what it was, so that nothing has
+ * run.  In a method the error would have a context.
+ */
+static bool
+is_stale(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
+
+	if (sqlstate == NULL || PQresultErrorField(result, PG_DIAG_CONTEXT) != NULL)
+		return false;
+	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0 ||
+		(strcmp(sqlstate, "0A000") == 0 && function != NULL &&
+		 strcmp(function, "RevalidateCachedQuery") == 0);
+}
+
+/*
+ * Whether the function that cleans cannot be called.
+ */
+static bool
+is_missing(const PGresult *result)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return sqlstate != NULL &&
+		(strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42501") == 0);
+}
+
+/*
+ * session_clean
+ *		Waits until the session is as if it were new.  If it cannot be, the next
+ *		request gets one that is.
+ */
+void
+session_clean(Session *session)
+{
+	while (session->cleaning)
+	{
+		PGresult   *result = read_result(session);
+		bool		clean = PQresultStatus(result) == PGRES_TUPLES_OK ||
+			PQresultStatus(result) == PGRES_COMMAND_OK;
+		bool		again = false;
+
+		session->cleaning = false;
+		session->clean_prepared &= clean;
+		if (!clean && !session->unprepared && is_stale(result))
+			again = session->unprepared = true;
+		else if (!clean && !session->by_commands && is_missing(result))
+			again = session->unprepared = session->by_commands = true;
+		PQclear(result);
+		if (!clean && (!again || !send_cleaning(session)))
+			session_close(session);
+	}
+}
+
+/*
+ * session_not_begun
+ *		Whether the error of a statement means that nothing has run, since what
+ *		was known of the database is not true any more.  It can be sent again.
+ */
+bool
+session_not_begun(const Session *session, const PGresult *result)
+{
+	return !session->failed_late &&
+		(is_stale(result) || PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL);
+}
+
+/*
  * session_query
- *		Runs one statement.  The result is NULL unless there was an answer; the
- *		reason is to be freed and NULL if there was one.
+ *		Runs one statement, a constant.  The result is NULL unless there was an
+ *		answer; the reason is to be freed and NULL if there was one.
  *
- * A traceparent must be valid.
+ * A traceparent must be valid.  Where code of users may run, the session is to
+ * be cleaned afterwards, which begins here: session_clean() waits for it.
  */
 QueryOutcome
-session_query(Session *session, const char *sql, const char *traceparent, int nvalues,
-			  const char *const *values, PGresult **result, char **reason)
+session_query(Session *session, const char *sql, const char *traceparent, bool runs_users_code,
+			  int nvalues, const char *const *values, PGresult **result, char **reason)
 {
-	char	   *text;
-	bool		sent;
-
 	*result = NULL;
 	*reason = NULL;
+	session_clean(session);
 	if (!make_ready(session, reason))
 		return QUERY_NOT_SENT;
 
-	text = complete_sql(session, sql, traceparent);
-	sent = PQsendQueryParams(session->connection, text, nvalues, NULL, values,
-							 NULL, NULL, 0) != 0;
-	free(text);
-	if (sent)
+	if (send_statement(session, sql, traceparent, nvalues, values) &&
+		(!runs_users_code || send_cleaning(session)))
 		*result = read_result(session);
 	if (*result == NULL)
 	{
@@ -332,59 +520,9 @@ session_query(Session *session, const char *sql, const char *traceparent, int nv
 	if (PQstatus(session->connection) != CONNECTION_OK ||
 		PQresultErrorField(*result, PG_DIAG_STATEMENT_POSITION) != NULL)
 		session_close(session);
+	else if (!session->failed_late && is_stale(*result))
+		session->unprepared = true;
 	return QUERY_ANSWERED;
-}
-
-/*
- * Runs commands whose results do not matter.  Returns the SQLSTATE of an error,
- * an empty one if it is none of the database; NULL for success.
- */
-static const char *
-run_commands(Session *session, const char *sql, char sqlstate[6])
-{
-	PGresult   *result = PQexec(session->connection, sql);
-	ExecStatusType status = PQresultStatus(result);
-	const char *code = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-
-	snprintf(sqlstate, 6, "%s", code != NULL ? code : "");
-	PQclear(result);
-	return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ? NULL : sqlstate;
-}
-
-/*
- * session_clean
- *		Removes what a method has left behind, so that the next request finds a
- *		session as if it were the first.  If that fails, it will be a new one.
- *
- * This is DISCARD ALL without DISCARD PLANS: plans are nobody's secret, and
- * methods would have to be planned anew at each call.  The extension has a
- * function for it; where that is missing, or must not be used, commands do the
- * same at ten times the price.
- */
-void
-session_clean(Session *session)
-{
-	char		buffer[6];
-	const char *sqlstate;
-
-	if (!session->used)
-		return;
-	session->used = false;
-	if (session->connection == NULL)
-		return;
-	if (!session->by_commands)
-	{
-		sqlstate = run_commands(session, "SELECT actor.clean_session()", buffer);
-		if (sqlstate == NULL)
-			return;
-		session->by_commands = strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42501") == 0;
-	}
-	if (!session->by_commands ||
-		run_commands(session,
-					 "SET SESSION AUTHORIZATION DEFAULT; RESET ROLE; RESET ALL; CLOSE ALL;"
-					 " UNLISTEN *; DEALLOCATE ALL; SELECT pg_catalog.pg_advisory_unlock_all();"
-					 " DISCARD TEMP; DISCARD SEQUENCES", buffer) != NULL)
-		session_close(session);
 }
 
 /*

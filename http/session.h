@@ -35,9 +35,13 @@ typedef struct Session
 	PGconn	   *connection;		/* NULL: none */
 	PGcancel   *cancel;
 	char	   *schema;			/* of the functions, quoted */
-	bool		used;			/* code of users may have changed it */
+	bool		cleaning;		/* that has been sent */
 	bool		failed_late;	/* the last statement had run when it failed */
+	bool		clean_prepared; /* what cleans is the statement without a name */
+	bool		unprepared;		/* nothing else is to be prepared */
 	bool		by_commands;	/* it is cleaned without the function for that */
+	int			nprepared;
+	const char *prepared[32];	/* statements, each with its number in its name */
 } Session;
 
 typedef enum QueryOutcome
@@ -50,8 +54,10 @@ typedef enum QueryOutcome
 extern void database_init(Database *database, const char *conninfo);
 extern void database_free(Database *database);
 extern QueryOutcome session_query(Session *session, const char *sql, const char *traceparent,
-								  int nvalues, const char *const *values,
-								  PGresult **result, char **reason);
+								  bool runs_users_code, int nvalues,
+								  const char *const *values, PGresult **result,
+								  char **reason);
+extern bool session_not_begun(const Session *session, const PGresult *result);
 extern void session_open(Session *session);
 extern void session_clean(Session *session);
 extern void session_cancel(Session *session);

@@ -59,6 +59,8 @@ $node->safe_psql('postgres', q{
 	$$;
 	CREATE SEQUENCE box.numbers;
 	CREATE FUNCTION box.process() RETURNS int STABLE LANGUAGE sql AS 'SELECT pg_backend_pid()';
+	CREATE FUNCTION box.prepared() RETURNS bigint STABLE LANGUAGE sql
+	AS 'SELECT count(*) FROM pg_prepared_statements WHERE NOT from_sql';
 	CREATE ROLE box_user LOGIN SUPERUSER;
 	SELECT actor_register('box');
 });
@@ -298,6 +300,10 @@ sub cleans
 		q{DECLARE "left" CURSOR WITH HOLD FOR SELECT 1},
 		q{CREATE TEMP TABLE "left" (a int)},
 		q{PREPARE "left" AS SELECT 1},
+		# (the names of our own statements)
+		q{DEALLOCATE ALL; SET search_path = box;} .
+		  join(';', map { "PREPARE actor_http_$_ (text, text, text, jsonb, uuid, text) AS SELECT '\"stolen\"'::jsonb" } 0 .. 2) .
+		  join(';', '', map { "PREPARE actor_http_$_ AS SELECT 1" } 3 .. 5),
 		q{DEALLOCATE ALL},
 		q{LISTEN "left"},
 		q{SELECT nextval('box.numbers')},
@@ -324,6 +330,10 @@ sub cleans
 	return $clean;
 }
 cleans('by the function', '');
+$http = ActorHttp->start(program => $program, database => $node->connstr('postgres'), flags => ['--pool-size=1']);
+$http->request('POST', '/v1.0/actors/box/a/method/prepared') for 1 .. 3;
+answer('what is sent often is prepared', [ 'POST', '/v1.0/actors/box/a/method/prepared' ], 200, '1');
+is($http->stop, 0, 'it ends');
 is(cleans('with a role from the beginning', " options='-c role=box_user'")->{role}, 'box_user', 'that role is kept');
 $node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION actor.clean_session() FROM PUBLIC');
 cleans('by commands', ' user=box_user');
