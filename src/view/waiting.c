@@ -127,20 +127,31 @@ static const char read_turns[] =
 " WHERE w.seconds OPERATOR(pg_catalog.>=) " CppAsString2(LATE_S)
 " ORDER BY w.seconds DESC, w.actor_type, w.actor_id";
 
-/* hidden is what waits behind another one, or for actor_resume() */
+/* up to so many queues */
+#define QUEUES_MAX			"1000"
+
+#define FIRST_OF(condition) \
+	"(SELECT m.actor_type, m.actor_id, m.next_try_at FROM actor.message m" \
+	"  WHERE m.queued" condition \
+	"  ORDER BY m.actor_type, m.actor_id, m.message_id LIMIT 1)"
+
+/*
+ * The first messages of queues, by skipping from queue to queue in the index.
+ * Hidden is what waits behind another one, or for actor_resume().
+ */
 static ActorQuery read_hidden = {
-	"SELECT pg_catalog.concat(pg_catalog.count(*), ' of type \"', m.actor_type, '\"')"
-	"  FROM actor.message m"
-	" WHERE m.queued AND m.next_try_at OPERATOR(pg_catalog.=) 'infinity'"
-	"   AND NOT EXISTS (SELECT 1 FROM actor.message b"
-	"     WHERE b.actor_type OPERATOR(pg_catalog.=) m.actor_type"
-	"       AND b.actor_id OPERATOR(pg_catalog.=) m.actor_id AND b.queued"
-	"       AND b.message_id OPERATOR(pg_catalog.<) m.message_id)"
-	"   AND NOT EXISTS (SELECT 1 FROM actor.pause p"
-	"     WHERE p.actor_type OPERATOR(pg_catalog.=) m.actor_type"
-	"       AND (p.actor_id OPERATOR(pg_catalog.=) m.actor_id"
-	"            OR p.actor_id OPERATOR(pg_catalog.=) ''))"
-	" GROUP BY m.actor_type ORDER BY m.actor_type",
+	"WITH RECURSIVE q AS (" FIRST_OF("")
+	"  UNION ALL"
+	"  SELECT n.* FROM q CROSS JOIN LATERAL"
+	FIRST_OF(" AND ROW(m.actor_type, m.actor_id) OPERATOR(pg_catalog.>)"
+			 "     ROW(q.actor_type, q.actor_id)") " n)"
+	" SELECT pg_catalog.format('%s of type \"%s\"', pg_catalog.count(*), f.actor_type)"
+	"  FROM (SELECT * FROM q LIMIT " QUEUES_MAX ") f"
+	" WHERE f.next_try_at OPERATOR(pg_catalog.=) 'infinity'"
+	"   AND NOT EXISTS (SELECT FROM actor.pause p"
+	"     WHERE p.actor_type OPERATOR(pg_catalog.=) f.actor_type"
+	"       AND p.actor_id OPERATOR(pg_catalog.=) ANY (ARRAY[f.actor_id, '']))"
+	" GROUP BY f.actor_type ORDER BY f.actor_type",
 	0, {0}
 };
 
