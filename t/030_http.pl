@@ -66,7 +66,10 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION box.insert_once(n int) RETURNS void LANGUAGE plpgsql
 	AS $$ BEGIN INSERT INTO box.once VALUES (n); PERFORM actor_set('once', n); END $$;
 	CREATE FUNCTION box.raise_late() RETURNS trigger LANGUAGE plpgsql
-	AS $$ BEGIN RAISE 'too late' USING ERRCODE = NEW.state; END $$;
+	AS $$ BEGIN
+		PERFORM pg_terminate_backend(pg_backend_pid()) WHERE NEW.state = 'ended';
+		RAISE 'too late' USING ERRCODE = NEW.state;
+	END $$;
 	CREATE TABLE box.late (state text);
 	CREATE CONSTRAINT TRIGGER late AFTER INSERT ON box.late DEFERRABLE INITIALLY DEFERRED
 	FOR EACH ROW EXECUTE FUNCTION box.raise_late();
@@ -193,6 +196,9 @@ for my $case (
 	answer("SQLSTATE $state at the commit", [ 'POST', "$box/method/fail_late", qq(["$state"]), 'Idempotency-Key' => $state ],
 		$status, $code);
 }
+$response = answer('a session that ends meanwhile', [ 'POST', "$box/method/fail_late", '["ended"]' ],
+	503, 'ERR_ACTOR_DATABASE_UNAVAILABLE');
+like($response->{message}, qr/it is not known whether the request took effect/, 'does not say what has become of it');
 answer('reentry', [ 'POST', "$box/method/back", '["b"]' ], 409, 'ERR_ACTOR_REENTRANCY');
 answer('a write in a read-only method', [ 'POST', "$box/method/write_in_read" ], 500, 'ERR_ACTOR_INVOKE_METHOD');
 $node->safe_psql('postgres', q{ALTER DATABASE postgres SET default_transaction_isolation = serializable});
