@@ -122,6 +122,18 @@ sql(q{
 		PERFORM actor_set('n', n);
 		RETURN n;
 	END $$;
+	CREATE UNLOGGED TABLE early.note (what text);
+	CREATE FUNCTION early.note(what text) RETURNS void LANGUAGE sql AS $$ INSERT INTO early.note VALUES (what) $$;
+	CREATE TABLE early.log (what text);
+	CREATE FUNCTION early.log(what text) RETURNS void LANGUAGE sql AS $$ INSERT INTO early.log VALUES (what) $$;
+	-- changes what is not its own
+	CREATE FUNCTION early.arrange() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_send('late', 'm', 'add', due_time => interval '1 day', payload => NULL, request_id => 'once');
+		PERFORM actor_set_reminder('late', 'm', 'new', '24h', method => 'add');
+		PERFORM actor_delete_reminder('late', 'm', 'old');
+		PERFORM actor_delete_reminders('late', 'n');
+	END $$;
 	SELECT actor_register('early', early_release => true);
 	SELECT actor_register('late');
 	SELECT actor_invoke('early', id, 'add'), actor_invoke('late', id, 'add') FROM unnest('{a,b}'::text[]) id});
@@ -172,7 +184,49 @@ is(sql(sprintf($value, 'early', 'b')), '2', 'and the transaction with both types
 # a session that does not wait for the disk goes on as ever
 hold_disk();
 is(sql(q{SET synchronous_commit = off; SELECT actor_invoke('early', 'a', 'add')}), '5', 'synchronous_commit off waits for nothing');
+my $early = session(q{SELECT actor_invoke('early', 'b', 'log', '{"what": "seen"}')});
+comes(q{SELECT count(*) = 1 FROM early.log}, 'a turn is on its way to the disk');
+is(sql(q{SET synchronous_commit = off; SELECT actor_invoke('early', 'b', 'n'), value FROM actor_get_state('early', 'b', 'n')}),
+	'2|2', 'nor does it when it reads');
+is(sql(q{SELECT actor_invoke('early', 'a', 'note', '{"what": "lost in a crash"}')}), '', 'what a crash may undo does not wait');
 release_disk();
+result($early);
+
+# a snapshot that is taken later than the reader comes
+my $locker = $node->background_psql('postgres', on_error_stop => 1);
+$locker->query_safe(q{BEGIN; LOCK TABLE actor.state});
+$reader = session(q{SELECT value FROM actor_get_state('early', 'b', 'n')});
+comes(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'relation'}, 'somebody is about to read');
+hold_disk();
+$early = session(q{SELECT actor_invoke('early', 'b', 'log', '{"what": "meanwhile"}')});
+comes(q{SELECT count(*) = 2 FROM early.log}, 'meanwhile a turn is on its way to the disk');
+$locker->query_safe('ROLLBACK');
+$locker->quit;
+comes(q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ 'actor_get_state'}, 'and is waited for');
+release_disk();
+is(result($reader), '2', 'by who reads');
+result($early);
+
+# who repeats a request, and who asks for what methods have written elsewhere
+sql(q{SELECT actor_set_reminder('late', id, 'old', '24h', method => 'add') FROM unnest('{m,n}'::text[]) id});
+hold_disk();
+my $request = q{SELECT %s actor_invoke('early', 'r', 'add', request_id => 'once')};
+$first = session(sprintf $request, '');
+ok($node->poll_query_until('postgres', sprintf($value, 'early', 'r'), '1'), 'a call with a request id is committed');
+my $arranged = session(q{SELECT actor_invoke('early', 's', 'arrange')});
+comes(q{SELECT count(*) = 1 FROM actor.message}, 'so is one that has changed what is not its own');
+my @told = map { session($_) } sprintf($request, '/* told */'),
+  q{SELECT /* told */ 0 < actor_send('late', 'm', 'add', NULL, interval '1 day', request_id => 'once')},
+  q{SELECT /* told */ actor_get_reminder('late', 'm', 'new') IS NOT NULL},
+  q{SELECT /* told */ actor_delete_reminder('late', 'm', 'old')},
+  q{SELECT /* told */ actor_delete_reminders('late', 'n')};
+comes(q{SELECT count(*) = 5 FROM pg_stat_activity WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ ' told '},
+	'who is told what they have done waits, too');
+is(scalar(grep { is_running($_) } @told), 5, 'nobody is answered');
+release_disk();
+is(join(' ', map { result($_) } $first, @told), '1 1 t t f 0', 'all are with the disk');
+result($arranged);
 
 # a prepared transaction keeps its turn
 sql(q{BEGIN; SELECT actor_invoke('early', 'a', 'add'); PREPARE TRANSACTION 'p'});
@@ -188,7 +242,7 @@ my $sender = session(q{BEGIN; SET LOCAL synchronous_commit = off;
 result($sender);
 ok($node->poll_query_until('postgres', sprintf($value, 'early', 'c'), '2'), 'messages are delivered early, too');
 release_disk();
-comes(q{SELECT count(*) = 0 FROM actor.message}, 'and are gone');
+comes(q{SELECT count(*) = 0 FROM actor.message WHERE actor_type = 'early'}, 'and are gone');
 
 # a standby that does not answer: the wait comes after the turn, too
 sub wait_for_standby
@@ -207,6 +261,38 @@ comes(sprintf($waiting, 2), 'two turns wait for a standby');
 is(sql(sprintf($value, 'early', 'a')), '9', 'and are seen');
 my $local = session(q{SET synchronous_commit = local; SELECT actor_invoke('early', 'a', 'add')});
 is(result($local), '10', 'who does not ask for a standby does not wait for it');
+
+# what is read ends with a record that has its last bytes on the next page
+is(sql(q{SELECT actor_invoke('early', 'a', 'n')}), '10', 'a reader does not wait for a standby');
+my $placed = q{SELECT pg_current_wal_insert_lsn() - pg_current_wal_flush_lsn() = 40};
+foreach my $try (1 .. 20)
+{
+	sql(q{DO $$
+	DECLARE
+		page int := current_setting('wal_block_size')::int;
+		place numeric;
+		around numeric := 0;
+		left_over numeric;
+	BEGIN
+		LOOP
+			place := pg_current_wal_insert_lsn() - '0/0';
+			left_over := page - mod(place, page);
+			EXIT WHEN around > 0 AND left_over > around + 1000;
+			PERFORM pg_logical_emit_message(false, '', repeat('x', 1000));
+			around := CASE WHEN left_over > 2000 THEN pg_current_wal_insert_lsn() - '0/0' - place - 1000 ELSE 0 END;
+		END LOOP;
+		PERFORM pg_logical_emit_message(false, '', repeat('x', (left_over + 16 - around)::int));
+	END $$});
+	last if sql(q{SELECT mod(pg_current_wal_insert_lsn() - '0/0', current_setting('wal_block_size')::int)}) == 40 &&
+	  $node->poll_query_until('postgres', $placed);
+}
+is(sql($placed), 't', 'its last bytes are not on disk');
+hold_disk();
+$reader = session(q{SELECT actor_invoke('early', 'a', 'n')});
+comes(q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ 'invoke'}, 'they are waited for');
+release_disk();
+is(result($reader), '10', 'by who has read it');
 
 # a cancel and a termination end the wait, not what was committed
 sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' ORDER BY pid LIMIT 1});

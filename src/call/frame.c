@@ -194,9 +194,11 @@ actor_frame_push(ActorFrame *frame)
 		if (!frame->writing)
 			frame->snapshot = GetActiveSnapshot();
 	}
-	actor_early_look(&frame->actor);
 	if (!frame->writing)
+	{
+		actor_early_look(&frame->actor);
 		XactReadOnly = true;
+	}
 
 	frame->chain = frame;
 	frame->has_id = frame->given_id != NULL;

@@ -600,8 +600,8 @@ actor_get_state(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 
-	actor_early_look(&actor);
 	value = read_value(&actor, frame != NULL ? frame->snapshot : NULL, key, &expires_at);
+	actor_early_look(&actor);
 	if (frame == NULL)
 		actor_early_answer();
 	nulls[0] = (value == NULL);

@@ -277,7 +277,10 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	(void) GetTopTransactionId();
 	if (request_id != NULL &&
 		!actor_request_reserve(&actor, request_id, method, payload, &message_id))
+	{
+		actor_early_look_everywhere();
 		PG_RETURN_INT64(message_id);
+	}
 
 	message_id = write_message(&actor, method, payload, failure_policy, &role_name, due_at,
 							   now, message_id);
@@ -391,7 +394,10 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	actor_due_check_write("actor_cancel_message()");
 	PreventCommandIfParallelMode("actor_cancel_message()");
 	if (!check_right(&actor, message_id))
+	{
+		actor_early_look_everywhere();
 		PG_RETURN_BOOL(false);
+	}
 
 	actor_turn_check_isolation("cancel a message");
 	type = actor_type_find(actor.type);

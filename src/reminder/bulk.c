@@ -29,6 +29,7 @@
 #include "store/store.h"
 #include "shared/shared.h"
 #include "type/type.h"
+#include "turn/turn.h"
 #include "reminder/reminder.h"
 
 PG_FUNCTION_INFO_V1(actor_delete_reminders);
@@ -274,6 +275,8 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 	count = run_for_roles(&delete_free, values, nulls, type, allowed);
 	count += delete_left(type, nulls[1] == 'n' ? cstring_to_text("") : DatumGetTextPP(values[1]),
 						 allowed);
+	if (count == 0)
+		actor_early_look_everywhere();
 	PG_RETURN_INT64(count);
 }
 

@@ -708,6 +708,9 @@ get_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	}
 	actor_bookkeeping_end(&bookkeeping);
 
+	actor_early_look_everywhere();
+	if (frame == NULL)
+		actor_early_answer();
 	if (document == NULL)
 	{
 		check_absent(&actor);
@@ -729,6 +732,7 @@ remove_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	if (!lock_row(kind, &actor, values, false))
 	{
 		check_absent(&actor);
+		actor_early_look_everywhere();
 		PG_RETURN_BOOL(false);
 	}
 	actor_bookkeeping_begin(&bookkeeping);

@@ -20,8 +20,11 @@
  * How that is found out: a counter for each slice of the actors says how many
  * transactions with early turns are about to become visible, or are visible and
  * not on disk.  It is raised before they commit, and lowered when they are on
- * disk; a look reads it after the snapshot was taken.  So whatever the snapshot
- * can see was counted when it was read, unless it is on disk.
+ * disk; a look reads it after the snapshot was taken, or with the turn held, so
+ * that nobody else's can become visible.  So whatever is seen was counted when the
+ * counter was read, unless it is on disk.  What such a transaction has written
+ * outside of its actors, such as reminders and messages of others, is looked for
+ * in all slices.
  *
  *	 before the commit	synchronous_commit becomes off for this commit, counters
  *						are raised
@@ -108,23 +111,31 @@ lower_counters(void)
 /*
  * The end of what has been written to the WAL so far.  Where that is the end of a
  * page, the server tells the first place on the next one that can have a record,
- * which nothing can be flushed up to.
+ * which nothing can be flushed up to.  The first page of a file has the long
+ * header; on others the end of a record can be where that would end.
  */
 static XLogRecPtr
 end_of_wal(void)
 {
 	XLogRecPtr	end = GetXLogInsertRecPtr();
-	uint32		on_page = end % XLOG_BLCKSZ;
+	uint32		in_file = XLogSegmentOffset(end, wal_segment_size);
+	uint32		on_page = in_file % XLOG_BLCKSZ;
 
-	if (on_page == SizeOfXLogShortPHD || on_page == SizeOfXLogLongPHD)
+	if (on_page == (in_file < XLOG_BLCKSZ ? SizeOfXLogLongPHD : SizeOfXLogShortPHD))
 		end -= on_page;
 	return end;
 }
 
+static bool
+is_raised(int slice)
+{
+	return pg_atomic_read_u32(&actor_shared->unflushed[slice]) > 0;
+}
+
 /*
  * actor_early_look
- *		Called when a snapshot has been taken to look at an actor: if that may
- *		show what is not on disk yet, the answer will have to wait.
+ *		Called when a snapshot has been taken to look at an actor, or its turn: if
+ *		that may show what is not on disk yet, the answer will have to wait.
  */
 void
 actor_early_look(const ActorRef *actor)
@@ -132,8 +143,26 @@ actor_early_look(const ActorRef *actor)
 	if (actor_shared == NULL)
 		return;
 	pg_read_barrier();
-	if (pg_atomic_read_u32(&actor_shared->unflushed[slice_of(actor->hash)]) > 0)
+	if (is_raised(slice_of(actor->hash)))
 		seen_up_to = end_of_wal();
+}
+
+/*
+ * actor_early_look_everywhere
+ *		The same for what methods of any actor may have written.
+ */
+void
+actor_early_look_everywhere(void)
+{
+	if (actor_shared == NULL)
+		return;
+	pg_read_barrier();
+	for (int i = 0; i < ACTOR_UNFLUSHED_COUNT; i++)
+		if (is_raised(i))
+		{
+			seen_up_to = end_of_wal();
+			break;
+		}
 }
 
 /*
@@ -149,19 +178,22 @@ actor_early_answer(void)
 	if (up_to == InvalidXLogRecPtr)
 		return;
 	seen_up_to = InvalidXLogRecPtr;
-	XLogFlush(up_to);
+	if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
+		XLogFlush(up_to);
 }
 
 /* committing ------------------------------------------------------------ */
 
 /*
  * Whether the transaction, which is about to commit, gives its turns back early.
+ * As the server does, it waits for nothing if it has written nothing that lasts.
  */
 static bool
 can_release(void)
 {
 	return actor_shared != NULL && synchronous_commit > SYNCHRONOUS_COMMIT_OFF &&
-		TransactionIdIsValid(GetTopTransactionIdIfAny()) && actor_turn_all_early();
+		TransactionIdIsValid(GetTopTransactionIdIfAny()) && XactLastRecEnd != 0 &&
+		actor_turn_all_early();
 }
 
 static void

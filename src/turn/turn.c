@@ -198,6 +198,7 @@ remember_held_turn(const ActorRef *actor, const text *method)
 	if (held_index == NULL && held_count > LINEAR_SEARCH_MAX)
 		build_held_index();
 	MemoryContextSwitchTo(old);
+	actor_early_look(actor);
 	actor_activity_held(actor, method);
 }
 

@@ -52,6 +52,7 @@ extern void actor_turn_check_isolation(const char *action);
 
 extern void actor_early_init(void);
 extern void actor_early_look(const ActorRef *actor);
+extern void actor_early_look_everywhere(void);
 extern void actor_early_answer(void);
 
 /* lease.c */
