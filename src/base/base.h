@@ -152,6 +152,7 @@ typedef enum ActorLockClass
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,
 									bool wait);
+extern bool actor_lock_try(ActorLockClass class, uint64 key);
 extern void actor_unlock(ActorLockClass class, uint64 key, LOCKMODE mode);
 extern bool actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg);
 extern void actor_lock_allow_waiting(bool allowed);

@@ -49,6 +49,16 @@ actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode, bool wait)
 }
 
 /*
+ * actor_lock_try
+ *		Takes a lock alone until the end of the subtransaction, if it is free.
+ */
+bool
+actor_lock_try(ActorLockClass class, uint64 key)
+{
+	return actor_lock(class, key, ExclusiveLock, false) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
  * actor_unlock
  *		Releases a lock that was taken in this subtransaction.
  */

@@ -51,6 +51,10 @@ extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
 									const ActorFireMode *mode);
 extern bool actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error);
 
+/* partition.c */
+
+extern uint64 actor_partition_of(const ActorRef *actor);
+
 /* retry.c */
 
 /* a retry of what has failed */

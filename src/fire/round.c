@@ -197,32 +197,6 @@ log_error(ErrorData *error)
 			 error->detail ? errdetail_internal("%s", error->detail) : 0));
 }
 
-/* partitions ------------------------------------------------------------ */
-
-/*
- * The partition of an actor, if its type has a number of them.  Partitions are
- * named by a hash of type and number.
- */
-static uint64
-partition_of(const ActorDue *due)
-{
-	ActorType  *type = actor_type_find(due->actor.type);
-	int			count = type != NULL ? actor_type_partitions(type) : 0;
-
-	if (count == 0)
-		return 0;
-	return actor_hash_slice(due->actor.type, due->actor.hash % count) | 1;
-}
-
-/*
- * Takes a lock until the end of the transaction, if it is free.
- */
-static bool
-try_lock(ActorLockClass class, uint64 key)
-{
-	return actor_lock(class, key, ExclusiveLock, false) != LOCKACQUIRE_NOT_AVAIL;
-}
-
 /* firing ---------------------------------------------------------------- */
 
 /*
@@ -238,13 +212,13 @@ fire(Candidate *candidate, const ActorFireMode *mode)
 	candidate->tried_at = GetCurrentTimestamp();
 	if (!actor_type_try_share(candidate->due->actor.type))
 		return FIRING_BUSY;
-	if (candidate->partition != 0 && !try_lock(ACTOR_LOCK_PARTITION, candidate->partition))
+	if (candidate->partition != 0 && !actor_lock_try(ACTOR_LOCK_PARTITION, candidate->partition))
 	{
 		candidate->busy_key = candidate->partition;
 		return FIRING_BUSY;
 	}
 	candidate->queued = mode->turn_wait > 0 &&
-		try_lock(ACTOR_LOCK_QUEUE, candidate->due->actor.hash);
+		actor_lock_try(ACTOR_LOCK_QUEUE, candidate->due->actor.hash);
 	if (!candidate->queued)
 		actual.turn_wait = 0;
 	return actor_fire(candidate->due, &role, &actual);
@@ -561,7 +535,7 @@ scan(void)
 		Candidate  *candidate = palloc(sizeof(Candidate));
 
 		candidate->due = lfirst(cell);
-		candidate->partition = partition_of(candidate->due);
+		candidate->partition = actor_partition_of(&candidate->due->actor);
 		candidate->busy_key = candidate->due->actor.hash;
 		candidate->queued = false;
 		candidate->lost = actor_type_is_lost(candidate->due->actor.type);
