@@ -158,5 +158,24 @@ ok( $node->poll_query_until('postgres', q{SELECT sqlstate || ' ' || message = 'P
 		FROM actor.failure WHERE actor_type = 'special'}),
 	'an error is no end of the process');
 
+# Who has created the extension need not stay a superuser.
+sql('CREATE ROLE regress_actor_admin LOGIN SUPERUSER; CREATE DATABASE inherited');
+$node->safe_psql('inherited', q{
+	SET SESSION AUTHORIZATION regress_actor_admin;
+	CREATE EXTENSION actor;
+	RESET SESSION AUTHORIZATION;
+	ALTER ROLE regress_actor_admin NOSUPERUSER;
+	CREATE SCHEMA own AUTHORIZATION regress_actor_good;
+	SET SESSION AUTHORIZATION regress_actor_good;
+	CREATE FUNCTION own.note() RETURNS void LANGUAGE plpgsql AS $$
+		BEGIN PERFORM actor_set('ran', actor_method()); END $$;
+	SELECT actor_register('own');
+	SELECT actor_set_reminder('own', 'reminder', 'note');
+	SELECT actor_send('own', 'message', 'note');
+	SELECT actor_set_timer('own', 'timer', 'note')});
+ok( $node->poll_query_until('inherited', 'SELECT count(*) = 3 FROM actor.state'),
+	'callbacks fire though the owner of the extension is no superuser any more');
+is($node->safe_psql('inherited', 'SELECT count(*) FROM actor.failure'), '0', 'none has failed');
+
 $node->stop;
 done_testing();

@@ -90,7 +90,7 @@ static ActorQuery read_restored = {
 	" WHERE NOT EXISTS (SELECT FROM actor.role e"
 	"   WHERE e.role_name OPERATOR(pg_catalog.=) r.role_name"
 	"     AND e.system_identifier OPERATOR(pg_catalog.=) ANY (ARRAY[0, $1]))"
-	"   AND EXISTS (SELECT FROM pg_catalog.pg_authid a"
+	"   AND EXISTS (SELECT FROM pg_catalog.pg_roles a"
 	"   WHERE a.rolname OPERATOR(pg_catalog.=) r.role_name)",
 	1, {INT8OID}
 };
@@ -99,7 +99,7 @@ static ActorQuery read_restored = {
 static ActorQuery close_gone = {
 	"UPDATE actor.role SET system_identifier = 0"
 	" WHERE system_identifier OPERATOR(pg_catalog.=) $1"
-	"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid a"
+	"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles a"
 	"     WHERE a.oid OPERATOR(pg_catalog.=) role_oid)",
 	1, {INT8OID}
 };
