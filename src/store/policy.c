@@ -79,6 +79,21 @@ actor_type_owner(const text *type, bool *exists)
 }
 
 /*
+ * actor_type_owned
+ *		Whether the current user has the rights of the type's owner; of one that
+ *		has lost its schema only superusers have them.
+ */
+bool
+actor_type_owned(const text *type)
+{
+	bool		exists;
+	Oid			owner = actor_type_owner(type, &exists);
+
+	return exists && (OidIsValid(owner) ? has_privs_of_role(GetUserId(), owner) :
+					  superuser());
+}
+
+/*
  * The answers that are valid now.
  */
 static Answers *
@@ -110,11 +125,7 @@ current_answers(FmgrInfo *flinfo)
 static bool
 ask_type(const char *value)
 {
-	bool		exists;
-	Oid			owner = actor_type_owner(cstring_to_text(value), &exists);
-
-	return exists && (OidIsValid(owner) ? has_privs_of_role(GetUserId(), owner) :
-					  superuser());
+	return actor_type_owned(cstring_to_text(value));
 }
 
 static bool

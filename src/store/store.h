@@ -87,6 +87,7 @@ extern void actor_trigger_forget(Oid table);
 /* policy.c */
 
 extern Oid	actor_type_owner(const text *type, bool *exists);
+extern bool actor_type_owned(const text *type);
 
 /* shape.c */
 

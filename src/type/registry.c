@@ -598,21 +598,6 @@ actor_type_require(const text *name)
 		refuse_name(name);
 }
 
-/*
- * actor_type_owned
- *		Whether the current user has the rights of the type's owner; of one that
- *		has lost its schema only superusers have them.
- */
-bool
-actor_type_owned(const text *name)
-{
-	bool		exists;
-	Oid			owner = actor_type_owner(name, &exists);
-
-	return exists &&
-		(OidIsValid(owner) ? has_privs_of_role(GetUserId(), owner) : superuser());
-}
-
 static void *
 read_name(uint64 row)
 {

@@ -103,7 +103,6 @@ extern int64 actor_interval_ms(const Interval *interval);
 extern void actor_type_require(const text *name);
 extern void actor_type_require_owner(const text *name);
 extern void actor_type_require_register(const text *name, Oid schema);
-extern bool actor_type_owned(const text *name);
 extern bool actor_type_any_owned(void);
 extern void actor_type_check_same(const text *name, Oid schema, uint64 generation);
 
