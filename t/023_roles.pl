@@ -158,6 +158,23 @@ ok( $node->poll_query_until('postgres', q{SELECT sqlstate || ' ' || message = 'P
 		FROM actor.failure WHERE actor_type = 'special'}),
 	'an error is no end of the process');
 
+# An open transaction that has moved aside what a name stood for keeps nobody else
+# from being served; here it only has the locks of that.
+create_role('regress_actor_left');
+create_role('regress_actor_next');
+sql('GRANT USAGE ON SCHEMA t TO regress_actor_left, regress_actor_next');
+sql(q{SET ROLE regress_actor_left;
+	SELECT actor_set_reminder('t', 'left', 'beat', '1h', method => 'fire')});
+my $idle = $node->background_psql('postgres');
+$idle->query_safe(q{BEGIN;
+	SELECT FROM actor.role WHERE role_name = 'regress_actor_left' FOR UPDATE});
+sql('DROP OWNED BY regress_actor_left; DROP ROLE regress_actor_left');
+register('regress_actor_next');
+hits_grow('regress_actor_next', 'locked entries of a role that is gone hold up nobody');
+$idle->query_safe('ROLLBACK');
+$idle->quit;
+sql(q{SELECT actor_delete_reminder('t', 'regress_actor_next', 'beat')});
+
 # Who has created the extension need not stay a superuser.
 sql('CREATE ROLE regress_actor_admin LOGIN SUPERUSER; CREATE DATABASE inherited');
 $node->safe_psql('inherited', q{

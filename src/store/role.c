@@ -95,12 +95,19 @@ static ActorQuery read_restored = {
 	1, {INT8OID}
 };
 
-/* that cannot come back, whatever gets the oid */
+/*
+ * That cannot come back, whatever gets the oid.  Who moves entries aside, and is
+ * not over, must not keep the scheduler from its work; those are closed then.
+ */
 static ActorQuery close_gone = {
-	"UPDATE actor.role SET system_identifier = 0"
-	" WHERE system_identifier OPERATOR(pg_catalog.=) $1"
-	"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles a"
-	"     WHERE a.oid OPERATOR(pg_catalog.=) role_oid)",
+	"UPDATE actor.role d SET system_identifier = 0 FROM"
+	"  (SELECT role_name, entry FROM actor.role r"
+	"    WHERE system_identifier OPERATOR(pg_catalog.=) $1"
+	"      AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles a"
+	"        WHERE a.oid OPERATOR(pg_catalog.=) r.role_oid)"
+	"    FOR UPDATE OF r SKIP LOCKED) s"
+	" WHERE d.role_name OPERATOR(pg_catalog.=) s.role_name"
+	"   AND d.entry OPERATOR(pg_catalog.=) s.entry",
 	1, {INT8OID}
 };
 
