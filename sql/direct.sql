@@ -286,13 +286,13 @@ SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": "unaltered"}');
 RESET SESSION AUTHORIZATION;
 \x on
-BEGIN; SELECT * FROM regress_altered('reminder ALTER attempt TYPE numeric'); ROLLBACK;
+BEGIN; SELECT * FROM regress_altered('reminder ALTER firing TYPE numeric'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('reminder ALTER due_time TYPE jsonb USING NULL'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('state ALTER value TYPE json USING value::json'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('state ALTER expires_at TYPE text'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('state ALTER value DROP NOT NULL'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered($$activation ALTER last_used_at TYPE text USING 'now'$$); ROLLBACK;
-BEGIN; SELECT * FROM regress_altered('message ALTER attempt TYPE bigint'); ROLLBACK;
+BEGIN; SELECT * FROM regress_altered('message ALTER sent_at TYPE date'); ROLLBACK;
 -- these are read in the same way, but not written
 BEGIN; SELECT * FROM regress_altered('state ALTER value TYPE regress_jsonb'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('state ALTER updated_at TYPE timestamptz(0)'); ROLLBACK;

@@ -88,13 +88,13 @@ is( $node->safe_psql('postgres', q{
 # not; and here no worker is in the way.  (sql/direct.sql has all ways.)
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 is($session->query("SELECT actor_invoke('account', 'a', 'add', '[1]')"), '3', 'a session works');
-$node->safe_psql('postgres', 'ALTER TABLE actor.reminder ALTER attempt TYPE numeric');
+$node->safe_psql('postgres', 'ALTER TABLE actor.reminder ALTER firing TYPE numeric');
 $session->query("SELECT actor_invoke('account', 'a', 'add', '[1]')");
 like($session->{stderr},
-	qr/table "actor.reminder" is not as the extension has made it.*Column "attempt" has type numeric instead of integer/s,
+	qr/table "actor.reminder" is not as the extension has made it.*Column "firing" has type numeric instead of bigint/s,
 	'not when a table was altered');
 $session->{stderr} = '';
-$node->safe_psql('postgres', 'ALTER TABLE actor.reminder ALTER attempt TYPE integer');
+$node->safe_psql('postgres', 'ALTER TABLE actor.reminder ALTER firing TYPE bigint');
 is($session->query("SELECT actor_invoke('account', 'a', 'add', '[-1]')"), '2', 'and again when that is undone');
 $session->quit;
 

@@ -116,25 +116,39 @@ static ActorQuery read_behind = {
 
 /* installation ---------------------------------------------------------- */
 
-static char *
-open_schema(void)
+/*
+ * Warns if others may create objects where the functions of the extension are.
+ * SPI is connected.  A notice would not be shown while a script runs.
+ */
+static void
+warn_of_open_schema(void)
 {
-	List	   *names = actor_read_texts(&read_open_schema, NULL);
+	char	   *schema;
 
-	return names == NIL ? NULL : linitial(names);
+	if (SPI_execute(read_open_schema.sql, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the schema of the extension");
+	if (SPI_processed == 0)
+		return;
+	schema = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	ereport(WARNING,
+			(errmsg("PUBLIC may create objects in schema \"%s\"", schema),
+			 errdetail("A function that somebody creates there can take the place of one of the extension."),
+			 errhint("Use REVOKE CREATE ON SCHEMA %s FROM PUBLIC, or create the extension in a schema of its own.",
+					 quote_identifier(schema))));
 }
 
 /*
  * actor_reset_rights
  *		Gives the objects of the extension the rights they would have if there
- *		were no default privileges.  Called by the installation script.
+ *		were no default privileges.  Called by the installation script, so it
+ *		works with objects of a version that the library is not for: others may
+ *		follow.
  */
 Datum
 actor_reset_rights(PG_FUNCTION_ARGS)
 {
 	SPITupleTable *commands;
 	uint64		count;
-	char	   *schema;
 
 	if (SPI_connect() != SPI_OK_CONNECT ||
 		SPI_execute(reset_commands, false, 0) != SPI_OK_SELECT)
@@ -148,16 +162,8 @@ actor_reset_rights(PG_FUNCTION_ARGS)
 		if (SPI_execute(command, false, 0) != SPI_OK_UTILITY)
 			elog(ERROR, "could not run \"%s\"", command);
 	}
+	warn_of_open_schema();
 	SPI_finish();
-
-	schema = open_schema();
-	/* a notice would not be shown while a script runs */
-	if (schema != NULL)
-		ereport(WARNING,
-				(errmsg("PUBLIC may create objects in schema \"%s\"", schema),
-				 errdetail("A function that somebody creates there can take the place of one of the extension."),
-				 errhint("Use REVOKE CREATE ON SCHEMA %s FROM PUBLIC, or create the extension in a schema of its own.",
-						 quote_identifier(schema))));
 	PG_RETURN_VOID();
 }
 
@@ -209,7 +215,8 @@ actor_check_triggers(void)
 char *
 actor_check_schema(void)
 {
-	char	   *schema = open_schema();
+	List	   *names = actor_read_texts(&read_open_schema, NULL);
+	char	   *schema = names != NIL ? linitial(names) : NULL;
 
 	return schema == NULL ? NULL :
 		psprintf("PUBLIC may create objects in schema \"%s\", where the functions of the extension are.",
