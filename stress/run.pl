@@ -21,7 +21,7 @@ use Getopt::Long qw(GetOptions);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
-use ActorStress::Check qw(check_all client_errors counts);
+use ActorStress::Check qw(answers check_all client_errors counts);
 use ActorStress::Harm qw(do_harm harm_kinds settle);
 use ActorStress::SelfTest qw(self_test);
 use ActorStress::Server;
@@ -159,7 +159,9 @@ sub main
 
 	my ($errors, $strange) = client_errors(glob "$options{folder}/*.err");
 	report($harm, $errors);
-	my @found = check_all($primary, $standby, $strange);
+	my $answers = answers(glob "$options{folder}/session*.out");
+	printf "%-40s %8d\n", 'commits that were answered', scalar keys %{ $answers->{committed} };
+	my @found = check_all($primary, $standby, $strange, $answers);
 	@found = self_test($primary, $standby, $options{folder}) if $options{'self-test'} && !@found;
 	print "\nWRONG: $_\n" for @found;
 	print "\n", @found ? 'stress: FAILED, broken rules: ' . @found . ", seed: $options{seed}\n"

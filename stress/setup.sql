@@ -110,6 +110,7 @@ CREATE FUNCTION s.look() RETURNS void LANGUAGE plpgsql STABLE AS $$
 BEGIN
 	PERFORM s._compare(key) FROM unnest('{version,k0,k1,k2,k3,k4}'::text[]) AS key;
 END $$;
+CREATE FUNCTION s.version() RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT actor_get('version', 0::bigint) $$;
 CREATE FUNCTION s.on_activate() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM actor_set('activated', clock_timestamp());

@@ -7,7 +7,7 @@ use warnings FATAL => 'all';
 use Exporter 'import';
 use Time::HiRes qw(sleep time);
 
-our @EXPORT_OK = qw(check_all wrong_rows index_faults equal_to client_errors counts @rules);
+our @EXPORT_OK = qw(check_all wrong_rows index_faults equal_to client_errors answers lost_answers counts @rules);
 
 # Each has a name and a query for what is wrong.
 our @rules = (
@@ -154,6 +154,47 @@ sub client_errors
 	return (\%count, join("\n", @strange));
 }
 
+# What sessions were answered: tags that were committed, and the last version of
+# each actor that was read.
+sub answers
+{
+	my @paths = @_;
+	my %answers = (committed => {}, read => {});
+
+	for my $path (@paths)
+	{
+		open my $file, '<', $path or next;
+		while (my $line = <$file>)
+		{
+			if ($line =~ /^committed (.*)/)
+			{
+				$answers{committed}{$_} = 1 foreach split / /, $1;
+			}
+			elsif ($line =~ /^read (\w+) (\d+)$/)
+			{
+				$answers{read}{$1} = $2 if $2 > ($answers{read}{$1} // 0);
+			}
+		}
+		close $file;
+	}
+	return \%answers;
+}
+
+# The first answers that are not true any more; empty if all are.
+sub lost_answers
+{
+	my ($server, $answers) = @_;
+	my %asked = map { $_ => 1 } split /\n/, $server->sql('SELECT DISTINCT tag FROM s.asked');
+	my %version = map { split /\|/ } split /\n/, $server->sql('SELECT actor, max(version) FROM s.journal GROUP BY actor');
+	my @lost = (
+		(map { "$_ was committed" } grep { !$asked{$_} } sort keys %{ $answers->{committed} }),
+		(
+			map { "version $answers->{read}{$_} of $_ was read" }
+			grep { $answers->{read}{$_} > ($version{$_} // 0) } sort keys %{ $answers->{read} }));
+
+	return join("\n", @lost > 5 ? @lost[ 0 .. 4 ] : @lost);
+}
+
 # Lines of the log of a server that must not be there.
 sub log_faults
 {
@@ -168,7 +209,7 @@ sub log_faults
 # Checks everything; returns what is wrong, one entry for each rule that is broken.
 sub check_all
 {
-	my ($primary, $standby, $strange) = @_;
+	my ($primary, $standby, $strange, $answers) = @_;
 	my @found;
 	my $note = sub {
 		my ($name, $what) = @_;
@@ -180,6 +221,7 @@ sub check_all
 	$note->('a standby that is not equal', equal_to($primary, $standby));
 	$note->("the log of the $_->{name}", log_faults($_)) for $primary, $standby;
 	$note->('errors that sessions should not get', $strange);
+	$note->('answers that were lost', lost_answers($primary, $answers));
 	return @found;
 }
 

@@ -7,7 +7,7 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 
-use ActorStress::Check qw(client_errors equal_to index_faults wrong_rows @rules);
+use ActorStress::Check qw(answers client_errors equal_to index_faults lost_answers wrong_rows @rules);
 
 our @EXPORT_OK = qw(self_test);
 
@@ -99,6 +99,13 @@ sub self_test
 	print $file "psql:x.sql:1: ERROR:  XX000: cache lookup failed\n";
 	close $file;
 	$expect->('an error of a session', (client_errors("$folder/made_up"))[1]);
+	for my $answer ('committed made up', 'read a1 1000000000')
+	{
+		open $file, '>', "$folder/made_up" or die "$folder: $!\n";
+		print $file "$answer\n";
+		close $file;
+		$expect->("an answer: $answer", lost_answers($primary, answers("$folder/made_up")));
+	}
 	return @missed;
 }
 

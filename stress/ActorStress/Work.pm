@@ -3,7 +3,8 @@
 # what comes of it depends on the others.
 #
 # Work has a tag.  A transaction that asks for work says so in s.asked, under the
-# same savepoint: it counts if and only if that commits.
+# same savepoint: it counts if and only if that commits.  Whatever the server has
+# answered is in the output: the tags of a commit, and what a call has read.
 package ActorStress::Work;
 
 use strict;
@@ -117,6 +118,18 @@ my @mix = (
 	(map { 'call' } 1 .. 8), (map { 'send' } 1 .. 4), (map { 'remind' } 1 .. 3),
 	qw(look look replace replace remove timer timer deactivate));
 
+# Ends a transaction, in which the work of a tag may have been asked for, by some
+# statements; says what there is when the last of them was answered.
+sub answered
+{
+	my ($tag, @end) = @_;
+
+	return (
+		'\set there', "SELECT coalesce(string_agg(tag, ' '), '') AS there FROM s.asked",
+		" WHERE tag = '$tag' OR (tag >= '$tag.' AND tag < '$tag/') \\gset",
+		@end, '\if :ERROR', '\else', '\echo committed :there', '\endif');
+}
+
 # Several statements, some of them in savepoints.
 sub statements
 {
@@ -145,7 +158,15 @@ sub limits
 # Some transactions for one tag.
 my %transactions = (
 	plain => sub {
-		return ('BEGIN;', limits(), statements(shift), chance(0.1) ? 'ROLLBACK;' : 'COMMIT;');
+		my $tag = shift;
+		return ('BEGIN;', limits(), statements($tag), chance(0.1) ? 'ROLLBACK;' : answered($tag, 'COMMIT;'));
+	},
+	# what is read was written by others a moment ago
+	read => sub {
+		my $actor = one_of(@actors);
+
+		return map { ("SELECT actor_invoke('s', '$actor', 'version') AS version \\gset", '\if :ERROR', '\else',
+			"\\echo read $actor :version", '\endif') } 1 .. 3;
 	},
 	# a call or a message that is repeated with its request id
 	request => sub {
@@ -159,7 +180,7 @@ my %transactions = (
 			"SELECT actor_send('s', '$actor', 'work', @{[ payload($tag, 1) ]}, request_id => '$tag');",
 			asked($tag, 'request', 1, 1));
 
-		return map { ('BEGIN;', @once, chance(0.2) ? 'ROLLBACK;' : 'COMMIT;') } 1 .. 3;
+		return map { ('BEGIN;', @once, chance(0.2) ? 'ROLLBACK;' : answered($tag, 'COMMIT;')) } 1 .. 3;
 	},
 	# a message that is cancelled if it is still there
 	cancel => sub {
@@ -186,7 +207,7 @@ my %transactions = (
 					(
 						'BEGIN;', limits(),
 						"SELECT actor_invoke('s', '$actor', 'work', @{[ payload(\"$tag.$_\") ]}, :'chain');",
-						asked("$tag.$_", 'open', 1, 1), chance(0.1) ? 'ROLLBACK;' : 'COMMIT;')
+						asked("$tag.$_", 'open', 1, 1), chance(0.1) ? 'ROLLBACK;' : answered("$tag.$_", 'COMMIT;'))
 				} 1 .. one_of(1, 2, 4)),
 			chance(0.7) ? "SELECT actor_close_turn('s', '$actor', :'chain');" : ());
 	},
@@ -194,10 +215,12 @@ my %transactions = (
 	prepare => sub {
 		my $tag = shift;
 
-		return ('BEGIN;', statements($tag), "PREPARE TRANSACTION '$tag';",
-			(chance(0.2) ? 'ROLLBACK' : 'COMMIT') . " PREPARED '$tag';");
+		return ('BEGIN;', statements($tag),
+			chance(0.2)
+			? ("PREPARE TRANSACTION '$tag';", "ROLLBACK PREPARED '$tag';")
+			: answered($tag, "PREPARE TRANSACTION '$tag';", "COMMIT PREPARED '$tag';"));
 	});
-my @transaction_mix = ((map { 'plain' } 1 .. 12), qw(request cancel open open prepare));
+my @transaction_mix = ((map { 'plain' } 1 .. 12), qw(request cancel open open prepare read read));
 
 # Runs texts in one psql after the other, until there are as many as wanted or
 # somebody says stop.  Runs in a process of its own, which ends here.
