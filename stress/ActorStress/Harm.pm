@@ -185,8 +185,11 @@ sub settle
 	$server->wait_until_up;
 	$server->sql("ALTER SYSTEM RESET ALL;\nSELECT pg_reload_conf();");
 	decide_prepared($server, '0 s');
-	# what was left half done
+	# what was left half done; paths of work come back to their actors
 	$server->sql(q{
+		SET SESSION AUTHORIZATION stress;
+		SELECT actor_register('s', reentrancy => true);
+		RESET SESSION AUTHORIZATION;
 		SELECT actor_unregister('brief', force => true) FROM actor.type WHERE actor_type = 'brief';
 		DO $$ DECLARE name text; BEGIN
 			FOR name IN SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid LOOP
