@@ -69,7 +69,7 @@ SELECT pg_catalog.pg_extension_config_dump('actor.role', '');
 
 /*
  * What names locks, so that nobody can choose a name whose lock is that of
- * another one.  It is no data: a dump leaves it out, and a copy has its own.
+ * another one.  It is no data: a dump leaves it out, and what is restored has its own.
  */
 CREATE TABLE actor.secret (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
