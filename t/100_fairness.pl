@@ -53,7 +53,7 @@ sub wait_for_looks
 
 my $hogs = q{(SELECT count(*) FROM pg_stat_activity
 	WHERE backend_type = 'actor executor' AND state = 'active'
-	AND query LIKE '%"hog%')};
+	AND (query LIKE 'reminder "hog"%' OR query LIKE 'message % of actor "m%" of type "greedy"'))};
 
 query(q{
 	CREATE EXTENSION actor;
@@ -144,7 +144,7 @@ $log = -s $node->logfile;
 query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'note')});
 wait_for("$noted = 4", 'a third role gets through');
 like(substr(slurp_file($node->logfile), $log),
-	qr/"hog" of actor "[gm]\d+" of type "greedy" was ended because another role waits/,
+	qr/(reminder "hog"|message "\d+") of actor "[gm]\d+" of type "greedy" was ended because another role waits/,
 	'at the cost of the one that has most');
 is(query(q{SELECT max(attempt) FROM actor.reminder WHERE name = 'hog'}), '1',
 	'which has not failed');
