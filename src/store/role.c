@@ -64,6 +64,9 @@
 #include "base/compat.h"
 #include "store/store.h"
 
+/* roles of restored rows are looked for again after so long, in microseconds */
+#define SETTLE_AGAIN_US		(10 * USECS_PER_SEC)
+
 /* system_identifier of an entry of a role that is gone */
 #define NO_SERVER			INT64CONST(0)
 
@@ -590,20 +593,24 @@ read_role_name(uint64 row)
  * actor_roles_settle
  *		Enters the roles of rows that were restored from another server, and
  *		closes the entries of roles that are gone.  For schedulers, whenever
- *		something may have changed.
+ *		something may have changed, and after a while anyway, because nothing
+ *		tells when a restore has come to these rows.
  */
 void
 actor_roles_settle(void)
 {
 	static uint64 settled = 0;
+	static TimestampTz settled_at = 0;
 	uint64		generation = actor_catalog_generation();
+	TimestampTz now = GetCurrentTimestamp();
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {Int64GetDatum(this_server())};
 	List	   *restored;
 	ListCell   *cell;
 	bool		closed;
 
-	if (settled == generation || RecoveryInProgress())
+	if (RecoveryInProgress() ||
+		(settled == generation && now >= settled_at && now - settled_at < SETTLE_AGAIN_US))
 		return;
 	restored = actor_query_list(&read_restored, values, read_role_name);
 	foreach(cell, restored)
@@ -619,6 +626,7 @@ actor_roles_settle(void)
 	if (closed || restored != NIL)
 		actor_catalog_invalidate_types();
 	settled = generation;
+	settled_at = now;
 }
 
 /*
