@@ -31,6 +31,11 @@ my $copy = abs_path(PostgreSQL::Test::Utils::tempdir()) . '/server';
 system('cp', '-a', $root, $copy) == 0 or die;
 my ($programs, $libraries, $shared) = map { $copy . substr($_, length $root) } @folders;
 my $extensions = "$shared/extension";
+
+# A server from a wheel looks for its libraries relative to where it was.
+my %beside = map { dirname($_) => 1 } grep { !m{^/(usr/)?lib} } map { /=> (\/\S+)/g } map { `ldd $_` } glob("$folders[0]/{initdb,pg_ctl,postgres,psql}");
+$ENV{LD_LIBRARY_PATH} = join ':', grep { $_ } $ENV{LD_LIBRARY_PATH}, sort keys %beside if %beside;
+
 $pg_config = "$programs/pg_config";
 
 my $this = slurp_file('actor.control') =~ /default_version = '(\d+)\.(\d+)'/ ? "$1.$2" : die;
