@@ -160,6 +160,10 @@ CREATE TABLE actor.reminder (
     last_error     text,
     retry_of       text,
     traceparent    text,
+    fired          bigint NOT NULL,
+    last_fired_at  timestamptz,
+    last_ok_at     timestamptz,
+    last_ms        double precision,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
 CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at);
@@ -192,6 +196,10 @@ COMMENT ON COLUMN actor.reminder.deferrals IS 'how often in a row the pending fi
 COMMENT ON COLUMN actor.reminder.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.reminder.retry_of IS 'name of what has failed and is retried by actor_retry; NULL: not a retry';
 COMMENT ON COLUMN actor.reminder.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.reminder.fired IS 'how often the method was called since the reminder was registered, failed attempts included';
+COMMENT ON COLUMN actor.reminder.last_fired_at IS 'when the last of these calls began; NULL: there was none';
+COMMENT ON COLUMN actor.reminder.last_ok_at IS 'when the last one that has not failed began; NULL: there was none';
+COMMENT ON COLUMN actor.reminder.last_ms IS 'how long the last call took, in milliseconds';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
 CREATE TABLE actor.message (

@@ -59,6 +59,31 @@ SELECT (cause ->> 'scheduled_at')::timestamptz AT TIME ZONE 'UTC' AS scheduled_a
   FROM due.log ORDER BY n;
 SELECT actor_run_due('2100-01-01 01:09:59.999999Z');
 SELECT actor_run_due('2100-01-01 01:10Z');
+SELECT fired, last_fired_at = '2100-01-01 01:10Z' AS fired_then, last_ok_at = last_fired_at AS ok,
+       last_ms BETWEEN 0 AND 1e6 AS took, last_error
+  FROM actor.reminder;
+ROLLBACK;
+
+-- what a reminder remembers of its calls: those that were made, and the last good one
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'series', timestamptz '2100-01-01 00:00Z',
+                          interval '1 hour', method => 'tick');
+SELECT fired, last_fired_at, last_ok_at, last_ms FROM actor.reminder;
+SELECT actor_run_due('2100-01-01 01:00Z');
+ALTER FUNCTION due.tick RENAME TO was_tick;
+CREATE FUNCTION due.tick(jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+SELECT actor_run_due('2100-01-01 02:00Z');
+SELECT fired, last_fired_at AT TIME ZONE 'UTC' AS last_fired_at,
+       last_ok_at AT TIME ZONE 'UTC' AS last_ok_at, attempt, last_error
+  FROM actor.reminder;
+SELECT actor_get_reminder('due', 'a', 'series') -> 'fired' AS fired,
+       (actor_get_reminder('due', 'a', 'series') ->> 'last_ok_at')::timestamptz = '2100-01-01 01:00Z' AS last_ok,
+       (actor_get_reminder('due', 'a', 'series') ->> 'last_fired_at')::timestamptz > '2100-01-01 01:00Z' AS fired_later,
+       (actor_get_reminder('due', 'a', 'series') ->> 'last_ms')::float8 >= 0 AS took;
+-- registered again, it begins anew
+SELECT actor_set_reminder('due', 'a', 'series', timestamptz '2100-01-01 00:00Z',
+                          interval '1 hour', method => 'tick', catch_up => 'skip');
+SELECT fired, last_fired_at, last_ok_at, last_ms FROM actor.reminder;
 ROLLBACK;
 
 -- a failure is retried and given up as its policy says, and costs nothing else

@@ -62,6 +62,15 @@ typedef struct Claim
 	int32		deferrals;
 } Claim;
 
+/* how a call of the method went */
+typedef struct Run
+{
+	TimestampTz fired_at;
+	TimestampTz started_at;		/* the same by the clock; 0: nothing was
+								 * called */
+	bool		ok;
+} Run;
+
 /*
  * Reminders and timers are alike, but for what they do not do: timers have
  * neither a policy for missed firings nor one for failures.
@@ -130,24 +139,35 @@ static ActorQuery finish_row[] = {
 	FINISH_ROW("actor.timer")
 };
 
-#define ADVANCE_ROW(table) \
+/* how a call went, which only reminders remember; what is null stays as it is */
+#define RUN_COLUMNS \
+	", fired = fired OPERATOR(pg_catalog.+) $9," \
+	"  last_fired_at = COALESCE($10, last_fired_at)," \
+	"  last_ok_at = COALESCE($11, last_ok_at), last_ms = COALESCE($12, last_ms)"
+
+#define RUN_TYPES			INT4OID, TIMESTAMPTZOID, TIMESTAMPTZOID, FLOAT8OID
+#define OUTCOME_VALUES		12
+
+#define ADVANCE_ROW(table, run) \
 	{"UPDATE " table " SET firing = $5, scheduled_at = $6, next_try_at = $6," \
-	"  remaining = $7, attempt = 1, deferrals = 0, last_error = $8" WHERE_KEY, \
-	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID}}
+	"  remaining = $7, attempt = 1, deferrals = 0, last_error = $8" run WHERE_KEY, \
+	OUTCOME_VALUES, {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID, \
+	TEXTOID, RUN_TYPES}}
 
 static ActorQuery advance_row[] = {
-	ADVANCE_ROW("actor.reminder"),
-	ADVANCE_ROW("actor.timer")
+	ADVANCE_ROW("actor.reminder", RUN_COLUMNS),
+	ADVANCE_ROW("actor.timer", "")
 };
 
-#define RETRY_ROW(table) \
+#define RETRY_ROW(table, run) \
 	{"UPDATE " table " SET next_try_at = $5, attempt = $6, deferrals = $7," \
-	"  last_error = $8" WHERE_KEY, \
-	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}}
+	"  last_error = $8" run WHERE_KEY, \
+	OUTCOME_VALUES, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, \
+	TEXTOID, RUN_TYPES}}
 
 static ActorQuery retry_row[] = {
-	RETRY_ROW("actor.reminder"),
-	RETRY_ROW("actor.timer")
+	RETRY_ROW("actor.reminder", RUN_COLUMNS),
+	RETRY_ROW("actor.timer", "")
 };
 
 #define PUT_OFF_ROW(table) \
@@ -315,6 +335,23 @@ write_outcome(ActorQuery *query, Datum *values, const char *nulls)
 	actor_bookkeeping_end(&bookkeeping);
 }
 
+/*
+ * Values of RUN_COLUMNS; the call has just ended, if there was one.
+ */
+static void
+run_values(const Run *run, Datum *values, char *nulls)
+{
+	bool		called = run->started_at != 0;
+
+	values[8] = Int32GetDatum(called ? 1 : 0);
+	nulls[8] = ' ';
+	values[9] = values[10] = TimestampTzGetDatum(run->fired_at);
+	nulls[9] = called ? ' ' : 'n';
+	nulls[10] = called && run->ok ? ' ' : 'n';
+	values[11] = Float8GetDatum((GetCurrentTimestamp() - run->started_at) / 1000.0);
+	nulls[11] = nulls[9];
+}
+
 /* firings left from this one on; -1: no limit */
 static int64
 firings_left(const ActorSchedule *schedule, int64 firing)
@@ -327,10 +364,10 @@ firings_left(const ActorSchedule *schedule, int64 firing)
  */
 static void
 advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
-		TimestampTz at, const text *last_error)
+		TimestampTz at, const Run *run, const text *last_error)
 {
-	Datum		values[8];
-	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
+	Datum		values[OUTCOME_VALUES];
+	char		nulls[OUTCOME_VALUES] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 	int64		left = firings_left(schedule, firing);
 
 	key_values(due, values);
@@ -345,6 +382,7 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	nulls[6] = left < 0 ? 'n' : ' ';
 	values[7] = PointerGetDatum(last_error);
 	nulls[7] = last_error == NULL ? 'n' : ' ';
+	run_values(run, values, nulls);
 	write_outcome(&advance_row[due->kind], values, nulls);
 }
 
@@ -379,7 +417,7 @@ park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData 
  */
 static void
 give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData *error,
-		TimestampTz now)
+		const Run *run, TimestampTz now)
 {
 	TimestampTz at;
 	int64		missed;
@@ -388,7 +426,7 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
 										   &at, &missed);
 
 	park(due, claimed, role, error);
-	advance(due, &claimed->schedule, next, at, actor_error_text(error->message));
+	advance(due, &claimed->schedule, next, at, run, actor_error_text(error->message));
 }
 
 /*
@@ -396,20 +434,21 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
  */
 static void
 record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
-			   ErrorData *error, TimestampTz started_at, TimestampTz now)
+			   ErrorData *error, const Run *run, TimestampTz now)
 {
 	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
-	Datum		values[8];
+	Datum		values[OUTCOME_VALUES];
+	char		nulls[OUTCOME_VALUES] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 	bool		again;
 
 	again = !actor_retry_is_vain(&due->actor, claimed->method, claimed->data, error) &&
-		actor_retry_plan(&claimed->policy, error, started_at, now, &retry);
+		actor_retry_plan(&claimed->policy, error, run->started_at, now, &retry);
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
 					  actor_due_word(due->kind), due->name, claimed->method, error,
 					  actor_retry_outcome(&claimed->policy, due->attempt, again));
 	if (!again)
 	{
-		give_up(due, claimed, role, error, now);
+		give_up(due, claimed, role, error, run, now);
 		return;
 	}
 	key_values(due, values);
@@ -417,7 +456,8 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	values[5] = Int32GetDatum(retry.attempt);
 	values[6] = Int32GetDatum(retry.deferrals);
 	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
-	write_outcome(&retry_row[due->kind], values, NULL);
+	run_values(run, values, nulls);
+	write_outcome(&retry_row[due->kind], values, nulls);
 }
 
 /* firing ---------------------------------------------------------------- */
@@ -497,7 +537,7 @@ take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
 ActorFiringResult
 actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 {
-	TimestampTz started_at;
+	Run			run = {0};
 	TimestampTz now;
 	Claim		claimed;
 	ActorCause	cause;
@@ -545,12 +585,11 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	 */
 	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
 	{
-		advance(due, &claimed.schedule, -1, 0, NULL);
+		advance(due, &claimed.schedule, -1, 0, &run, NULL);
 		return FIRING_SKIPPED;
 	}
 
-	started_at = GetCurrentTimestamp();
-	now = mode->clock != 0 ? mode->clock : started_at;
+	now = mode->clock != 0 ? mode->clock : GetCurrentTimestamp();
 	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
 							   now, &next_at, &missed);
 
@@ -561,7 +600,7 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	if (claimed.catch_up == ACTOR_CATCH_UP_SKIP && claimed.schedule.periodic &&
 		missed > 0 && due->attempt == 1 && now - due->scheduled_at >= SKIP_LATE_US)
 	{
-		advance(due, &claimed.schedule, next, next_at, NULL);
+		advance(due, &claimed.schedule, next, next_at, &run, NULL);
 		return FIRING_SKIPPED;
 	}
 
@@ -573,6 +612,8 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	cause.missed = missed;
 	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
 
+	run.fired_at = now;
+	run.started_at = mode->clock != 0 ? GetCurrentTimestamp() : now;
 	attempt.due = due;
 	attempt.claimed = &claimed;
 	attempt.cause = &cause;
@@ -581,10 +622,13 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	if (result == FIRING_FAILED && actor_type_is_lost(due->actor.type))
 		result = FIRING_STOPPED;
 	if (result == FIRING_FAILED)
-		record_failure(due, &claimed, role, error, started_at,
+		record_failure(due, &claimed, role, error, &run,
 					   mode->clock != 0 ? now : GetCurrentTimestamp());
 	else if (result == FIRING_DONE)
-		advance(due, &claimed.schedule, next, next_at, NULL);
+	{
+		run.ok = true;
+		advance(due, &claimed.schedule, next, next_at, &run, NULL);
+	}
 	actor_trace_end(nestlevel);
 	return result;
 }
@@ -599,6 +643,7 @@ bool
 actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 				  TimestampTz started_at)
 {
+	Run			run = {.fired_at = started_at,.started_at = started_at};
 	Claim		claimed;
 	int			nestlevel;
 
@@ -609,7 +654,7 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 	if (!claim(due, role, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
-	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
+	record_failure(due, &claimed, role, error, &run, GetCurrentTimestamp());
 	actor_trace_end(nestlevel);
 	return true;
 }
@@ -622,6 +667,7 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 bool
 actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 {
+	Run			run = {0};
 	Claim		claimed;
 	int			nestlevel;
 
@@ -632,7 +678,7 @@ actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 	if (!claim(due, role, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
-	give_up(due, &claimed, role, error, GetCurrentTimestamp());
+	give_up(due, &claimed, role, error, &run, GetCurrentTimestamp());
 	actor_trace_end(nestlevel);
 	return true;
 }

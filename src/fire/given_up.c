@@ -48,8 +48,8 @@ static ActorQuery write_retry = {
 	"INSERT INTO actor.reminder (actor_type, actor_id, name, method, data,"
 	"  catch_up, role_name, generation, registered_at, first_at, firings, time_zone,"
 	"  firing, scheduled_at, next_try_at, remaining, attempt, deferrals, retry_of,"
-	"  traceparent)"
-	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12)"
+	"  traceparent, fired)"
+	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12, 0)"
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING",
 	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID}

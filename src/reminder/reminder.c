@@ -125,7 +125,7 @@ enum
 	COL_COUNT, COLUMN_TYPES}
 
 static ActorQuery insert_row[] = {
-	INSERT_ROW("actor.reminder", "catch_up, failure_policy, ", "$9, $10, "),
+	INSERT_ROW("actor.reminder", "catch_up, failure_policy, fired, ", "$9, $10, 0, "),
 	INSERT_ROW("actor.timer", "", "")
 };
 
@@ -141,6 +141,10 @@ enum
 	ROW_LAST_ERROR,
 	ROW_RETRY_OF,
 	ROW_TRACEPARENT,
+	ROW_FIRED,
+	ROW_LAST_FIRED_AT,
+	ROW_LAST_OK_AT,
+	ROW_LAST_MS,
 	ROW_COUNT
 };
 
@@ -156,7 +160,8 @@ static ActorTable reminder_table = {"reminder", COL_NAME + 1};
 	COL_COUNT, COLUMN_TYPES}
 
 static ActorQuery replace_row[] = {
-	REPLACE_ROW("actor.reminder", "catch_up = $9, failure_policy = $10, retry_of = NULL, "),
+	REPLACE_ROW("actor.reminder", "catch_up = $9, failure_policy = $10, retry_of = NULL, fired = 0,"
+				"  last_fired_at = NULL, last_ok_at = NULL, last_ms = NULL, "),
 	REPLACE_ROW("actor.timer", "")
 };
 
@@ -199,7 +204,9 @@ static ActorQuery delete_row[] = {
 static ActorQuery read_row[] = {
 	READ_ROW("actor.reminder",
 			 "  'catch_up'::pg_catalog.text, catch_up,"
-			 "  'failure_policy'::pg_catalog.text, failure_policy,",
+			 "  'failure_policy'::pg_catalog.text, failure_policy,"
+			 "  'fired'::pg_catalog.text, fired, 'last_fired_at'::pg_catalog.text, last_fired_at,"
+			 "  'last_ok_at'::pg_catalog.text, last_ok_at, 'last_ms'::pg_catalog.text, last_ms,",
 			 ""),
 	READ_ROW("actor.timer", "",
 			 " AND EXISTS (SELECT FROM actor.activation a"
@@ -337,6 +344,7 @@ insert_directly(const Datum *values, const char *nulls)
 	Datum		row[ROW_COUNT];
 	bool		isnull[ROW_COUNT] = {false};
 
+	memset(row, 0, sizeof(row));
 	for (int i = 0; i <= COL_EXPIRES_AT; i++)
 	{
 		row[i] = values[i];
@@ -348,8 +356,9 @@ insert_directly(const Datum *values, const char *nulls)
 	isnull[ROW_REMAINING] = nulls[COL_REMAINING] == 'n';
 	row[ROW_ATTEMPT] = Int32GetDatum(1);
 	row[ROW_DEFERRALS] = Int32GetDatum(0);
-	row[ROW_LAST_ERROR] = row[ROW_RETRY_OF] = (Datum) 0;
-	isnull[ROW_LAST_ERROR] = isnull[ROW_RETRY_OF] = true;
+	row[ROW_FIRED] = Int64GetDatum(0);
+	isnull[ROW_LAST_ERROR] = isnull[ROW_RETRY_OF] = isnull[ROW_LAST_FIRED_AT] =
+		isnull[ROW_LAST_OK_AT] = isnull[ROW_LAST_MS] = true;
 	row[ROW_TRACEPARENT] = values[COL_TRACEPARENT];
 	isnull[ROW_TRACEPARENT] = nulls[COL_TRACEPARENT] == 'n';
 	return actor_direct_insert(&reminder_table, row, isnull, ROW_COUNT, true);

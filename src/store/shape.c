@@ -123,7 +123,11 @@ static const ShapeColumn reminder_columns[] = {
 	{"deferrals", INT4OID, true},
 	{"last_error", TEXTOID, false},
 	{"retry_of", TEXTOID, false},
-	{"traceparent", TEXTOID, false}
+	{"traceparent", TEXTOID, false},
+	{"fired", INT8OID, true},
+	{"last_fired_at", TIMESTAMPTZOID, false},
+	{"last_ok_at", TIMESTAMPTZOID, false},
+	{"last_ms", FLOAT8OID, false}
 };
 
 static const ShapeColumn message_columns[] = {
