@@ -165,6 +165,27 @@ RESET SESSION AUTHORIZATION;
 SELECT count(*) AS by_insert FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'INSERT INTO actor.reminder%';
 SET SESSION AUTHORIZATION regress_actor_owner;
 COMMIT;
+-- firing writes the row without one, and leaves alone what the method has replaced
+CREATE FUNCTION shelf.again(data jsonb DEFAULT NULL) RETURNS void LANGUAGE sql
+AS $$ SELECT actor_set_reminder('shelf', '1', 'again', '5000h', method => 'ring') $$;
+BEGIN;
+SELECT actor_set_reminder('shelf', '1', 'beat', '0s', '1h', method => 'ring');
+SELECT actor_set_reminder('shelf', '1', 'again', '0s', '1h');
+SELECT actor_run_due();
+SELECT name, method, firing, fired, scheduled_at > now() + interval '59 minutes' AS later,
+       next_try_at = scheduled_at AS pending, last_ok_at IS NOT NULL AS ok
+  FROM actor.reminder WHERE actor_type = 'shelf' AND name IN ('again', 'beat') ORDER BY name;
+RESET SESSION AUTHORIZATION;
+SELECT count(*) AS by_update FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'UPDATE actor.reminder SET firing%';
+ALTER TABLE actor.reminder ADD CONSTRAINT regress_check CHECK (name <> '');
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_run_due(now() + interval '62 minutes');
+SELECT name, method, firing, fired FROM actor.reminder WHERE actor_type = 'shelf' AND name IN ('again', 'beat') ORDER BY name;
+RESET SESSION AUTHORIZATION;
+SELECT count(*) AS by_update FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'UPDATE actor.reminder SET firing%';
+SET SESSION AUTHORIZATION regress_actor_owner;
+ROLLBACK;
+DROP FUNCTION shelf.again(jsonb);
 SELECT count(actor_set_reminder('shelf', i::text, 'ring', '1000h')) FROM generate_series(1, 100) AS i;
 SELECT count(actor_set_reminder('shelf', i::text, 'ring', '2000h')) FROM generate_series(51, 150) AS i;
 SELECT due_time, count(*), count(DISTINCT generation) FROM actor.reminder WHERE actor_type = 'shelf' GROUP BY 1 ORDER BY 1;

@@ -323,7 +323,7 @@ write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expire
 	ActorDirectResult result;
 
 	result = actor_direct_update(&state_table, values, STATE_KEYS,
-								 columns, lengthof(columns));
+								 columns, lengthof(columns), NULL, NULL);
 	if (result != ACTOR_DIRECT_DONE)
 		write_by_sql(values, nulls, result == ACTOR_DIRECT_ABSENT);
 

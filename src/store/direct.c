@@ -320,11 +320,13 @@ replace_row(Relation relation, TupleTableSlot *old, TupleTableSlot *new)
  * For rows that are written in the turn of their actor, so that nobody else is
  * expected to change them; whoever does all the same makes this wait and then
  * leave the row to SQL, which knows what to do.  What was written is seen by
- * the next statement.
+ * the next statement.  A row that does not pass the test, which must not run user
+ * code, is as good as absent; without one every row does.
  */
 ActorDirectResult
 actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
-					const ActorColumn *columns, int ncolumns)
+					const ActorColumn *columns, int ncolumns,
+					ActorRowTest test, void *arg)
 {
 	ActorDirectResult result = ACTOR_DIRECT_BY_SQL;
 	Relation	relation;
@@ -347,6 +349,8 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		result = find_row(relation, key, nkeys, true, old);
+		if (result == ACTOR_DIRECT_DONE && test != NULL && !test(old, arg))
+			result = ACTOR_DIRECT_ABSENT;
 		if (result == ACTOR_DIRECT_DONE &&
 			!(change_row(old, new, columns, ncolumns) && replace_row(relation, old, new)))
 			result = ACTOR_DIRECT_BY_SQL;

@@ -123,6 +123,7 @@ typedef struct ActorTable
 } ActorTable;
 
 typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);
+typedef bool (*ActorRowTest) (TupleTableSlot *slot, void *arg);
 
 /* a value to set; columns count from 1 */
 typedef struct ActorColumn
@@ -142,7 +143,8 @@ typedef enum ActorDirectResult
 extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
 							  Snapshot snapshot, ActorRowReader reader, void *arg);
 extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
-											 const ActorColumn *columns, int ncolumns);
+											 const ActorColumn *columns, int ncolumns,
+											 ActorRowTest test, void *arg);
 extern bool actor_direct_insert(ActorTable *table, const Datum *values,
 								const bool *isnull, int ncolumns, bool unless_there);
 extern int64 actor_direct_nextval(ActorTable *sequence);
