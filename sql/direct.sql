@@ -330,6 +330,41 @@ BEGIN; SELECT * FROM regress_altered('state ALTER key TYPE text COLLATE "POSIX"'
 \x off
 DROP FUNCTION public.regress_altered;
 DROP DOMAIN public.regress_jsonb;
+
+--
+-- A table that Citus has distributed looks plain on its worker nodes, but has its
+-- rows elsewhere: it is read by SQL, which locks all indexes, and nobody writes it
+--
+CREATE FUNCTION public.regress_read(OUT value jsonb, OUT by_select boolean) LANGUAGE plpgsql AS $$
+BEGIN
+  SELECT g.value INTO value FROM actor_get_state('shelf', '1', 'a') AS g;
+  by_select := EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'actor.state_expiry'::regclass);
+END $$;
+CREATE PROCEDURE public.regress_distribute(relation regclass) LANGUAGE plpgsql AS $$
+BEGIN
+  SET LOCAL allow_system_table_mods = on;
+  CREATE TABLE pg_catalog.pg_dist_partition (partmethod "char", logicalrelid regclass);
+  INSERT INTO pg_catalog.pg_dist_partition VALUES ('h', relation);
+  EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled)', relation);
+END $$;
+SELECT * FROM public.regress_read();
+BEGIN;
+CALL public.regress_distribute('pg_description');
+SELECT state, message FROM shelf._put('a', '6');
+ROLLBACK;
+BEGIN;
+CALL public.regress_distribute('actor.state');
+SELECT * FROM public.regress_read();
+SELECT state, message FROM shelf._put('a', '6');
+SELECT detail, hint FROM actor_doctor() WHERE check_name = 'distributed' AND NOT ok;
+ROLLBACK;
+BEGIN;
+CALL public.regress_distribute('actor.activation');
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 6}');
+ROLLBACK;
+SELECT state, message FROM shelf._put('a', '6');
+DROP PROCEDURE public.regress_distribute;
+DROP FUNCTION public.regress_read;
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_unregister('shelf', true);
 DROP SCHEMA shelf CASCADE;

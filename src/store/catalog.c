@@ -261,6 +261,23 @@ check_version(int elevel)
 }
 
 /*
+ * Whether the tables are not distributed, so that workers can take turns; says so
+ * at that level if they are.
+ */
+static bool
+is_on_one_server(int elevel)
+{
+	const char *table = actor_shape_distributed();
+
+	if (table != NULL)
+		ereport(elevel,
+				(errmsg("nothing fires in database \"%s\", because table \"%s.%s\" is distributed",
+						get_database_name(MyDatabaseId), "actor", table),
+				 errhidestmt(true)));
+	return table == NULL;
+}
+
+/*
  * actor_catalog_installed
  *		Whether this database has the extension, for workers; they leave one
  *		alone that this library was not made for.
@@ -273,7 +290,8 @@ actor_catalog_installed(void)
 	if (!OidIsValid(get_extension_oid("actor", true)) ||
 		!OidIsValid(actor_catalog_relation("type")))
 		return false;
-	if (check_version(said ? DEBUG1 : LOG) && actor_shapes_check(said ? DEBUG1 : LOG))
+	if (check_version(said ? DEBUG1 : LOG) && actor_shapes_check(said ? DEBUG1 : LOG) &&
+		is_on_one_server(said ? DEBUG1 : LOG))
 		return true;
 	said = true;
 	return false;

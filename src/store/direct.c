@@ -92,7 +92,8 @@ find_oid(ActorTable *table)
 }
 
 /*
- * Whether columns and primary key of a table are what callers count on.
+ * Whether columns and primary key of a table are what callers count on, and its
+ * rows are in it.
  */
 static bool
 has_shape(ActorTable *table, Relation relation)
@@ -101,7 +102,8 @@ has_shape(ActorTable *table, Relation relation)
 
 	if (table->shape_generation != generation)
 	{
-		table->fits = actor_shape_fits(relation, table->name, table->nkeys);
+		table->fits = actor_shape_fits(relation, table->name, table->nkeys) &&
+			!actor_is_distributed(RelationGetRelid(relation));
 		table->shape_generation = generation;
 	}
 	return table->fits;

@@ -349,6 +349,27 @@ actor_shapes_check(int elevel)
 	return true;
 }
 
+/*
+ * actor_shape_distributed
+ *		The first of our tables that is distributed over several servers, or NULL.
+ */
+const char *
+actor_shape_distributed(void)
+{
+	static uint64 generation = 0;
+	static const char *found;
+	uint64		current = shape_generation;
+
+	if (generation == current)
+		return found;
+	found = NULL;
+	for (int i = 0; found == NULL && i < lengthof(shapes); i++)
+		if (actor_is_distributed(actor_catalog_relation(shapes[i].table)))
+			found = shapes[i].table;
+	generation = current;
+	return found;
+}
+
 /* for direct access ----------------------------------------------------- */
 
 static Shape *

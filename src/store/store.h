@@ -96,7 +96,12 @@ extern bool actor_shapes_checked;
 extern void actor_shape_init(void);
 extern uint64 actor_shape_generation(void);
 extern bool actor_shapes_check(int elevel);
+extern const char *actor_shape_distributed(void);
 extern bool actor_shape_fits(Relation relation, const char *table, int nkeys);
+
+/* distributed.c */
+
+extern bool actor_is_distributed(Oid relation);
 
 /* location.c */
 

@@ -367,6 +367,23 @@ lock_error_context(void *arg)
 }
 
 /*
+ * Refuses turns where another server would give them, too.
+ */
+static void
+check_one_server(void)
+{
+	const char *table = actor_shape_distributed();
+
+	if (table == NULL)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot take a turn, because table \"%s.%s\" is distributed", "actor", table),
+			 errdetail("A turn is a lock of one server, and the table is served by several."),
+			 errhint("Undo that with %s.", "undistribute_table()")));
+}
+
+/*
  * Takes the lock that is the turn.  Returns false if it is not free and
  * "wait" is not set.
  */
@@ -376,6 +393,7 @@ lock_turn(const ActorRef *actor, bool wait)
 	ErrorContextCallback errcallback;
 	LockAcquireResult result;
 
+	check_one_server();
 	errcallback.callback = lock_error_context;
 	errcallback.arg = unconstify(ActorRef *, actor);
 	errcallback.previous = error_context_stack;

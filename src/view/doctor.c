@@ -216,6 +216,16 @@ check_roles(void)
 }
 
 static char *
+check_distributed(void)
+{
+	const char *table = actor_shape_distributed();
+
+	return table == NULL ? NULL :
+		psprintf("Table \"%s.%s\" is distributed over several servers. No turn can be taken.",
+				 "actor", table);
+}
+
+static char *
 check_types(void)
 {
 	StringInfoData buf;
@@ -277,6 +287,8 @@ static const struct
 	"Raise \"actor.max_executors\", \"actor.max_workers\" and \"max_worker_processes\", or look for callbacks that take long in actor.turn."},
 	{"roles", check_roles,
 	"Let the role connect, or move its rows to another one with actor_reassign()."},
+	{"distributed", check_distributed,
+	"Undo that with undistribute_table()."},
 	{"types", check_types,
 	"Register the types again with actor_register()."},
 	{"paused", actor_check_paused,
