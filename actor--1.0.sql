@@ -28,6 +28,8 @@ CREATE TABLE actor.type (
     drain_rebalanced_actors      boolean,
     reminders_storage_partitions integer,
     early_release                boolean,
+    hosted                       boolean NOT NULL,
+    turn                         text,
     schema_oid                   oid NOT NULL,
     system_identifier            bigint NOT NULL
 );
@@ -44,6 +46,8 @@ COMMENT ON COLUMN actor.type.drain_ongoing_call_timeout IS 'time a running callb
 COMMENT ON COLUMN actor.type.drain_rebalanced_actors IS 'whether a running callback gets that time';
 COMMENT ON COLUMN actor.type.reminders_storage_partitions IS 'number of slices the due reminders are drained in; 0: automatic';
 COMMENT ON COLUMN actor.type.early_release IS 'whether turns are given back before their commit is on disk';
+COMMENT ON COLUMN actor.type.hosted IS 'whether an application has the methods that are no functions of the schema';
+COMMENT ON COLUMN actor.type.turn IS 'what a turn of such a method is: transaction, or lease, an open turn; NULL: transaction';
 COMMENT ON COLUMN actor.type.schema_oid IS 'oid of that schema at registration';
 COMMENT ON COLUMN actor.type.system_identifier IS 'server in which it had that oid, as in pg_control_system()';
 SELECT pg_catalog.pg_extension_config_dump('actor.type', '');
@@ -73,11 +77,15 @@ SELECT pg_catalog.pg_extension_config_dump('actor.role', '');
  */
 CREATE TABLE actor.secret (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    hash_key bytea NOT NULL CHECK (pg_catalog.length(hash_key) OPERATOR(pg_catalog.=) 16)
+    hash_key bytea NOT NULL CHECK (pg_catalog.length(hash_key) OPERATOR(pg_catalog.=) 16),
+    host_key bytea NOT NULL DEFAULT pg_catalog.sha256(
+        pg_catalog.uuid_send(pg_catalog.gen_random_uuid()) OPERATOR(pg_catalog.||)
+        pg_catalog.uuid_send(pg_catalog.gen_random_uuid()))
 );
-COMMENT ON TABLE actor.secret IS 'key of the hashes that name locks; nobody reads it but the library';
+COMMENT ON TABLE actor.secret IS 'keys of this database: of the hashes that name locks, and of hosts; nobody reads it but the library';
 COMMENT ON COLUMN actor.secret.only_row IS 'there is one row';
 COMMENT ON COLUMN actor.secret.hash_key IS 'random bytes, made by CREATE EXTENSION, and never changed';
+COMMENT ON COLUMN actor.secret.host_key IS 'random bytes by which hosts know each other; actor.host_join() returns them';
 ALTER TABLE actor.secret ENABLE ROW LEVEL SECURITY;
 INSERT INTO actor.secret (hash_key)
 SELECT pg_catalog.substr(pg_catalog.sha256(
@@ -255,6 +263,10 @@ CREATE TABLE actor.request (
     result       jsonb,
     message_id   bigint,
     created_at   timestamptz NOT NULL,
+    status       integer,
+    content_type text,
+    headers      jsonb,
+    body         bytea,
     PRIMARY KEY (actor_type, actor_id, request_id)
 );
 CREATE INDEX request_created ON actor.request (created_at);
@@ -269,6 +281,10 @@ COMMENT ON COLUMN actor.request.role_name IS 'role that called or sent';
 COMMENT ON COLUMN actor.request.result IS 'what the method returned';
 COMMENT ON COLUMN actor.request.message_id IS 'message that was sent; NULL: it was a call';
 COMMENT ON COLUMN actor.request.created_at IS 'when the method returned, or the message was sent';
+COMMENT ON COLUMN actor.request.status IS 'status with which an application has answered; NULL: it was no call of an application';
+COMMENT ON COLUMN actor.request.content_type IS 'content type of its answer';
+COMMENT ON COLUMN actor.request.headers IS 'headers of its answer';
+COMMENT ON COLUMN actor.request.body IS 'its answer';
 SELECT pg_catalog.pg_extension_config_dump('actor.request', '');
 
 /*
@@ -389,6 +405,63 @@ SELECT pg_catalog.pg_extension_config_dump('actor.failure', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
 
 /*
+ * Hosts of applications, and where their actors are.  Neither is dumped: they are
+ * about processes around this server.  A placement outlives a crash, since the
+ * application may still have the actor in its memory.
+ */
+CREATE TABLE actor.host (
+    host_id     uuid PRIMARY KEY,
+    app_id      text NOT NULL,
+    app_address text NOT NULL,
+    address     text NOT NULL,
+    role_name   name NOT NULL,
+    actor_types text[] NOT NULL,
+    reachable   boolean NOT NULL,
+    since       timestamptz NOT NULL
+);
+COMMENT ON TABLE actor.host IS 'hosts of applications that have joined, also those that are gone and may have left actors behind';
+COMMENT ON COLUMN actor.host.host_id IS 'id that the host has chosen, each time it has joined';
+COMMENT ON COLUMN actor.host.app_id IS 'id of the application';
+COMMENT ON COLUMN actor.host.app_address IS 'where the host finds the application';
+COMMENT ON COLUMN actor.host.address IS 'where other hosts find the host';
+COMMENT ON COLUMN actor.host.role_name IS 'role that has joined';
+COMMENT ON COLUMN actor.host.actor_types IS 'types that the application has';
+COMMENT ON COLUMN actor.host.reachable IS 'whether the application answers';
+COMMENT ON COLUMN actor.host.since IS 'when the host has joined';
+
+CREATE TABLE actor.placement (
+    actor_type text COLLATE "C" NOT NULL,
+    actor_id   text COLLATE "C" NOT NULL,
+    host_id    uuid NOT NULL,
+    token      uuid NOT NULL,
+    entered    boolean NOT NULL,
+    placed_at  timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id)
+) WITH (fillfactor = 80);
+CREATE INDEX placement_host ON actor.placement (host_id);
+COMMENT ON TABLE actor.placement IS 'actors that a host has, or had when it was gone';
+COMMENT ON INDEX actor.placement_host IS 'finds the actors of a host';
+COMMENT ON COLUMN actor.placement.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.placement.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.placement.host_id IS 'host whose application has the actor';
+COMMENT ON COLUMN actor.placement.token IS 'what the application may have in its memory is true as long as this is the same';
+COMMENT ON COLUMN actor.placement.entered IS 'whether the host has had a turn of the actor';
+COMMENT ON COLUMN actor.placement.placed_at IS 'when the actor was placed there';
+
+CREATE TABLE actor.leftover (
+    actor_type text COLLATE "C" NOT NULL,
+    actor_id   text COLLATE "C" NOT NULL,
+    host_id    uuid NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, host_id)
+);
+CREATE INDEX leftover_host ON actor.leftover (host_id);
+COMMENT ON TABLE actor.leftover IS 'actors that the application of a host that is gone may still have in its memory, and that are placed elsewhere';
+COMMENT ON INDEX actor.leftover_host IS 'finds what a host has left';
+COMMENT ON COLUMN actor.leftover.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.leftover.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.leftover.host_id IS 'host that is gone';
+
+/*
  * Who sees what: the owner of a type sees the rows of its actors, a role sees
  * the reminders, timers, messages and failures of its own, nobody else sees any.
  * The policies ask functions, since nothing else can be asked in every dump and
@@ -464,6 +537,19 @@ CREATE POLICY owner ON actor.pause FOR SELECT
 ALTER TABLE actor.failure ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.failure FOR SELECT
     USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
+
+ALTER TABLE actor.host ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.host FOR SELECT
+    USING (actor.holds_role(role_name)
+           OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+
+ALTER TABLE actor.placement ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.placement FOR SELECT
+    USING (actor.owns_type(actor_type));
+
+ALTER TABLE actor.leftover ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.leftover FOR SELECT
+    USING (actor.owns_type(actor_type));
 
 /*
  * Monitoring, without payloads
@@ -796,11 +882,13 @@ CREATE FUNCTION @extschema@.actor_register(
     drain_ongoing_call_timeout   interval DEFAULT NULL,
     drain_rebalanced_actors      boolean DEFAULT NULL,
     reminders_storage_partitions integer DEFAULT NULL,
-    early_release                boolean DEFAULT NULL)
+    early_release                boolean DEFAULT NULL,
+    hosted                       boolean DEFAULT NULL,
+    turn                         text DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_register';
-COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer, boolean)
+COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer, boolean, boolean, text)
     IS 'registers an actor type, or replaces its whole configuration';
 
 CREATE FUNCTION @extschema@.actor_unregister(
@@ -819,11 +907,14 @@ AS 'MODULE_PATHNAME', 'actor_rename';
 COMMENT ON FUNCTION @extschema@.actor_rename(text, text)
     IS 'renames an actor type, with all rows of its actors';
 
-CREATE FUNCTION @extschema@.actor_configure(document jsonb)
+CREATE FUNCTION @extschema@.actor_configure(
+    document jsonb,
+    hosted   boolean DEFAULT NULL,
+    turn     text DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_configure';
-COMMENT ON FUNCTION @extschema@.actor_configure(jsonb)
+COMMENT ON FUNCTION @extschema@.actor_configure(jsonb, boolean, text)
     IS 'registers and configures all actor types of a Dapr host configuration';
 
 /*
@@ -1389,6 +1480,149 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_clean_session';
 COMMENT ON FUNCTION actor.clean_session()
     IS 'removes what others have left in this session, as DISCARD ALL does, but for plans; for pools of connections';
+
+/*
+ * Hosts of applications, which have the methods of hosted types.  All of these
+ * are for programs that are hosts, as roles with the rights of the types' owners.
+ */
+
+CREATE FUNCTION actor.host_join(
+    host_id     uuid,
+    app_id      text,
+    app_address text,
+    address     text,
+    actor_types text[])
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_join';
+COMMENT ON FUNCTION actor.host_join(uuid, text, text, text, text[])
+    IS 'makes this session that of a host, which lives as long as the session; returns what hosts know each other by';
+
+CREATE FUNCTION actor.host_leave(host_id uuid)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_leave';
+COMMENT ON FUNCTION actor.host_leave(uuid)
+    IS 'ends what actor.host_join() of this session has begun';
+
+CREATE FUNCTION actor.host_report(host_id uuid, reachable boolean)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_report';
+COMMENT ON FUNCTION actor.host_report(uuid, boolean)
+    IS 'writes down whether the application of a host answers; while it does not nothing is placed there';
+
+CREATE FUNCTION actor.host_is_alive(host_id uuid)
+RETURNS boolean
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_is_alive';
+COMMENT ON FUNCTION actor.host_is_alive(uuid)
+    IS 'whether a host lives: the session in which it has joined';
+
+CREATE FUNCTION actor.host_left_behind(
+    host_id        uuid,
+    OUT actor_type text,
+    OUT actor_id   text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_left_behind';
+COMMENT ON FUNCTION actor.host_left_behind(uuid)
+    IS 'actors that the application of a host may still have from hosts before it that are gone';
+
+CREATE FUNCTION actor.host_moving(
+    host_id        uuid,
+    OUT actor_type text,
+    OUT actor_id   text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_moving';
+COMMENT ON FUNCTION actor.host_moving(uuid)
+    IS 'actors of a host that would be placed at another one now';
+
+CREATE FUNCTION actor.host_forget_all(host_id uuid)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_forget_all';
+COMMENT ON FUNCTION actor.host_forget_all(uuid)
+    IS 'removes the placements at a host whose application has nothing in its memory, and at those before it; the number removed';
+
+CREATE FUNCTION actor.host_may_call(actor_type text, method text)
+RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_may_call';
+COMMENT ON FUNCTION actor.host_may_call(text, text)
+    IS 'hosted or function: who has a method that the current role may call; raises what the call would raise';
+
+CREATE FUNCTION actor.host_place(
+    host_id     uuid,
+    actor_type  text,
+    actor_id    text,
+    OUT at_host uuid,
+    OUT address text,
+    OUT token   uuid)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_place';
+COMMENT ON FUNCTION actor.host_place(uuid, text, text)
+    IS 'the host of an actor, which is chosen if it has none that lives; a transaction of its own';
+
+CREATE FUNCTION actor.host_enter(
+    host_id          uuid,
+    actor_type       text,
+    actor_id         text,
+    method           text,
+    token            uuid DEFAULT NULL,
+    reentrancy_id    uuid DEFAULT NULL,
+    request_id       text DEFAULT NULL,
+    body_hash        bytea DEFAULT NULL,
+    caller           name DEFAULT NULL,
+    OUT action       text,
+    OUT frame        integer,
+    OUT at_host      uuid,
+    OUT address      text,
+    OUT current      uuid,
+    OUT anew         boolean,
+    OUT status       integer,
+    OUT content_type text,
+    OUT headers      jsonb,
+    OUT body         bytea)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_enter';
+COMMENT ON FUNCTION actor.host_enter(uuid, text, text, text, uuid, uuid, text, bytea, name)
+    IS 'begins a method of an application in the turn of the actor, and says what is to be done: run, stale, elsewhere, unplaced, function or answered';
+
+CREATE FUNCTION actor.host_exit(
+    frame        integer,
+    status       integer DEFAULT 200,
+    content_type text DEFAULT NULL,
+    headers      jsonb DEFAULT NULL,
+    body         bytea DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_exit';
+COMMENT ON FUNCTION actor.host_exit(integer, integer, text, jsonb, bytea)
+    IS 'ends a method of an application that has returned; keeps its answer if the call has a request id';
+
+CREATE FUNCTION actor.host_enter_to_end(
+    host_id    uuid,
+    actor_type text,
+    actor_id   text,
+    if_idle    boolean DEFAULT false,
+    OUT frame  integer,
+    OUT stale  boolean)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_enter_to_end';
+COMMENT ON FUNCTION actor.host_enter_to_end(uuid, text, text, boolean)
+    IS 'takes the turn of an actor that the application is to forget, and says whether what that has is out of date; no frame: it is not to, now';
+
+CREATE FUNCTION actor.host_end(frame integer)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_end';
+COMMENT ON FUNCTION actor.host_end(integer)
+    IS 'deactivates the actor that the application has forgotten, and removes its placement';
 
 /*
  * Rights, all of them.  What default privileges have granted on our objects, or

@@ -92,11 +92,11 @@ $$;
 CREATE TABLE function_matrix (function text, statement text, owner text, granted text, stranger text, monitor text, super text);
 INSERT INTO function_matrix VALUES
 -- types
-('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer,boolean)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
+('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer,boolean,boolean,text)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank', true)$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank')$$, '2BP01', '42501', '42501', '42501', '2BP01'),
 ('actor_rename(text,text)', $$actor_rename('bank', 'renamed')$$, '', '42501', '42501', '42501', ''),
-('actor_configure(jsonb)', $$actor_configure('{"entities": ["bank"]}')$$, '', '42501', '42501', '42501', ''),
+('actor_configure(jsonb,boolean,text)', $$actor_configure('{"entities": ["bank"]}')$$, '', '42501', '42501', '42501', ''),
 -- calls
 ('actor_invoke(text,text,text,jsonb,uuid,text)', $$actor_invoke('bank', '1', 'peek', '["gold"]')$$, '100', '100', '42501', '42501', '100'),
 ('actor_invoke(text,text,text,jsonb,uuid,text)', $$actor_invoke('bank', '1', 'put', '["gold", 1]')$$, 'null', '42501', '42501', '42501', 'null'),
@@ -185,6 +185,21 @@ INSERT INTO function_matrix VALUES
 ('actor.owns_type(text)', $$actor.owns_type('no such type')$$, 'false', 'false', 'false', 'false', 'false'),
 ('actor.holds_role(name)', $$actor.holds_role('regress_actor_granted')$$, 'false', 'true', 'false', 'false', 'true'),
 ('actor.holds_role(name)', $$actor.holds_role('no such role')$$, 'false', 'false', 'false', 'false', 'true'),
+-- hosts: the type is not hosted, and there is no such host (55000)
+('actor.host_join(uuid,text,text,text,text[])', $$actor.host_join(gen_random_uuid(), 'app', 'there', 'here', '{bank}')$$, '55000', '42501', '42501', '42501', '55000'),
+('actor.host_leave(uuid)', 'actor.host_leave(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
+('actor.host_report(uuid,boolean)', 'actor.host_report(gen_random_uuid(), true)', '42501', '42501', '42501', '42501', '42501'),
+('actor.host_is_alive(uuid)', 'actor.host_is_alive(gen_random_uuid())', 'false', 'false', 'false', 'false', 'false'),
+('actor.host_left_behind(uuid)', 'actor.host_left_behind(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
+('actor.host_moving(uuid)', 'actor.host_moving(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
+('actor.host_forget_all(uuid)', 'actor.host_forget_all(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
+('actor.host_may_call(text,text)', $$actor.host_may_call('bank', 'touch')$$, 'function', 'function', '42501', '42501', 'function'),
+('actor.host_place(uuid,text,text)', $$actor.host_place(gen_random_uuid(), 'bank', '1')$$, '25001', '42501', '42501', '42501', '25001'),
+('actor.host_enter(uuid,text,text,text,uuid,uuid,text,bytea,name)', $$actor.host_enter(gen_random_uuid(), 'bank', '1', 'touch')$$, '55000', '42501', '42501', '42501', '55000'),
+('actor.host_enter_to_end(uuid,text,text,boolean)', $$actor.host_enter_to_end(gen_random_uuid(), 'bank', '1')$$, '55000', '42501', '42501', '42501', '55000'),
+-- (frames are of the caller's own transaction)
+('actor.host_exit(integer,integer,text,jsonb,bytea)', 'actor.host_exit(1)', '55000', '55000', '55000', '55000', '55000'),
+('actor.host_end(integer)', 'actor.host_end(1)', '55000', '55000', '55000', '55000', '55000'),
 -- the caller's own session
 ('actor.clean_session()', 'actor.clean_session()', '', '', '', '', ''),
 -- watching
@@ -243,6 +258,9 @@ INSERT INTO relation_matrix VALUES
 ('actor.hot_actor', '0', '0', '0', '0', '0'),
 ('actor.method_stat', '1', '0', '0', '1', '1'),
 ('actor.worker', '42703', '42703', '42703', '42703', '42703'),
+('actor.host', '42703', '42703', '42703', '42703', '42703'),
+('actor.placement', '0', '0', '0', '0', '0'),
+('actor.leftover', '0', '0', '0', '0', '0'),
 ('actor.secret', '42703', '42703', '42703', '42703', '42703');
 -- one method has been called
 SELECT actor_stat_reset();
@@ -358,7 +376,7 @@ SELECT pattern, string_agg(DISTINCT probe('regress_actor_writer', format(pattern
                     'CREATE TABLE regress_actor_foreign.r (t text REFERENCES actor.%I)',
                     'CREATE RULE r AS ON INSERT TO actor.%I DO INSTEAD NOTHING',
                     'ALTER TABLE actor.%I DISABLE ROW LEVEL SECURITY']) AS pattern
- WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('role', 'secret')
+ WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind = 'r' AND c.relname NOT IN ('role', 'secret', 'host')
  GROUP BY pattern ORDER BY pattern;
 SELECT probe(role, format('SELECT setval(%L, 1)', c.oid::regclass)) AS setval, probe(role, format('SELECT nextval(%L)', c.oid::regclass)) AS nextval,
        probe(role, format('SELECT last_value > 0 FROM %s', c.oid::regclass)) AS read, c.oid::regclass, role

@@ -26,6 +26,7 @@
 #include "turn/turn.h"
 #include "call/call.h"
 #include "life/life.h"
+#include "host/host.h"
 #include "worker/worker.h"
 
 PG_MODULE_MAGIC;
@@ -107,6 +108,7 @@ _PG_init(void)
 	actor_frame_init();
 	actor_session_init();
 	actor_lifecycle_init();
+	actor_placement_init();
 
 	/* pg_upgrade's servers run no workers */
 	if (process_shared_preload_libraries_in_progress && !IsBinaryUpgrade)

@@ -154,6 +154,14 @@ my %answers = (
 	"actor_state()" => '55000',
 	"actor_transact('[]')" => '55000',
 	"actor_transact('account', 'a', '[]')" => '25006',
+	"actor.host_enter(gen_random_uuid(), 'account', 'a', 'm')" => '25006',
+	"actor.host_enter_to_end(gen_random_uuid(), 'account', 'a')" => '25006',
+	"actor.host_forget_all(gen_random_uuid())" => '42501',
+	"actor.host_is_alive(gen_random_uuid())" => 'row',
+	"actor.host_join(gen_random_uuid(), 'a', 'b', 'c', '{}')" => '25006',
+	"actor.host_left_behind(gen_random_uuid())" => '42501',
+	"actor.host_may_call('account', 'balance')" => 'row',
+	"actor.host_place(gen_random_uuid(), 'account', 'a')" => '25006',
 	"actor_type()" => '',
 	"actor_unregister('account')" => '25006');
 foreach my $call (sort keys %answers)
@@ -173,7 +181,7 @@ is( $standby->safe_psql(
 		  JOIN pg_extension e
 		    ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 		 WHERE e.extname = 'actor' AND p.pronamespace <> 'actor'::regnamespace ORDER BY 1}),
-	join("\n", do { my %names = map { /^(\w+)/; $1 => 1 } keys %answers; sort keys %names }),
+	join("\n", do { my %names = map { /^(actor_\w+)/ ? ($1 => 1) : () } keys %answers; sort keys %names }),
 	'all functions were tried');
 is( $standby->safe_psql('postgres',
 		"SELECT actor_id, keys, activated_at IS NULL, last_used_at IS NULL"

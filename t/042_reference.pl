@@ -70,7 +70,7 @@ sub same_members
 		[
 			sort map { sprintf('%s."%s", %s, %s', @$_) } rows(q{
 				SELECT relname, attname,
-					   upper(typname) || 'OID', attnotnull::text
+					   regexp_replace(upper(typname), '^_(.*)', '\1ARRAY') || 'OID', attnotnull::text
 				  FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_type t ON t.oid = atttypid
 				 WHERE relnamespace = 'actor'::regnamespace AND relkind = 'r' AND attnum > 0})
 		],

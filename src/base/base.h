@@ -147,7 +147,8 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_LEAVING = 0x4ACB,	/* see type_lock.c */
 	ACTOR_LOCK_ROW = 0x4ACC,	/* see row_lock.c */
 	ACTOR_LOCK_REGISTRATION = 0x4ACD,	/* see register.c */
-	ACTOR_LOCK_ROLE = 0x4ACE	/* see role.c */
+	ACTOR_LOCK_ROLE = 0x4ACE,	/* see role.c */
+	ACTOR_LOCK_HOST = 0x4ACF	/* see host.c */
 } ActorLockClass;
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,
@@ -194,12 +195,15 @@ typedef struct ActorFrame
 	const pg_uuid_t *given_id;	/* reentrancy id it brings; NULL: none */
 	Oid			schema;			/* of the type */
 	uint64		generation;		/* of the catalog before the type was found */
+	bool		cached;			/* an application may have the state in its
+								 * memory, which a change must tell */
 
 	struct ActorFrame *caller;
 	struct ActorFrame *chain;	/* with which the chain began, and has its id */
 	bool		has_id;
 	pg_uuid_t	id;
 	int			depth;			/* 1: outermost */
+	bool		hosted;			/* an application runs it; see hosted.c */
 	Snapshot	snapshot;		/* of a read-only frame */
 	bool		saved_read_only;
 	SubTransactionId subid;
@@ -211,6 +215,7 @@ extern ActorFrame *actor_current_frame;
 
 extern ActorFrame *actor_frame_current(void);
 extern ActorFrame *actor_frame_required(void);
+extern ActorFrame *actor_frame_of_application(const ActorRef *actor);
 extern void actor_frame_check_writing(const char *function);
 extern const pg_uuid_t *actor_chain_id(void);
 extern char *actor_call_chain_text(const ActorRef *actor, const text *method);

@@ -122,6 +122,25 @@ actor_frame_required(void)
 }
 
 /*
+ * actor_frame_of_application
+ *		The method of an actor that an application runs, if whoever asks is an
+ *		application; NULL if there is none.
+ *
+ * What an application asks for does not come from the innermost of its methods:
+ * they may run at the same time.
+ */
+ActorFrame *
+actor_frame_of_application(const ActorRef *actor)
+{
+	if (actor_current_frame == NULL || !actor_current_frame->hosted)
+		return NULL;
+	for (ActorFrame *frame = actor_current_frame; frame != NULL; frame = frame->caller)
+		if (frame->hosted && actor_ref_equal(&frame->actor, actor))
+			return frame;
+	return NULL;
+}
+
+/*
  * actor_frame_check_writing
  *		Raises read_only_sql_transaction in a read-only method.  The server does
  *		so too, but before 16 a method can reset transaction_read_only.

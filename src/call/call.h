@@ -19,6 +19,8 @@
 extern void actor_frame_init(void);
 extern void actor_frame_check_reentry(const ActorRef *actor, const ActorType *type,
 									  const text *method);
+extern void actor_frame_begin_hosted(ActorFrame *frame);
+extern void actor_frame_end_hosted(ActorFrame *frame);
 
 /* convert.c */
 
@@ -39,6 +41,7 @@ extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
 						 Jsonb *payload, const pg_uuid_t *reentrancy_id,
 						 text *request_id, const ActorCause *cause);
 extern Oid	actor_check_call(const text *type_name, const text *method_name, Jsonb *payload);
+extern void actor_check_can_write(const ActorRef *actor, const text *method);
 extern text *actor_choose_method(const text *type_name, text *name, const char *other);
 extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);
 

@@ -47,15 +47,50 @@ actor_frame_init(void)
 	RegisterSubXactCallback(subxact_callback, NULL);
 }
 
+/*
+ * Counts a method of an application as failed, whose effects are rolled back.
+ */
+static void
+count_failed(const ActorFrame *frame)
+{
+	ActorStatRef ref = {0, 0};
+
+	if (frame->hosted)
+		actor_activity_ran(frame, &ref, true);
+}
+
+/*
+ * Nothing of a method is committed before the application has answered.
+ */
+static void
+refuse_to_commit(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("method \"%s\" of actor \"%s\" of type \"%s\" has not ended",
+					text_to_cstring(actor_current_frame->method),
+					text_to_cstring(actor_current_frame->actor.id),
+					text_to_cstring(actor_current_frame->actor.type)),
+			 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL)),
+			 errhint("A host ends it with %s before it commits.", "actor.host_exit()")));
+}
+
 static void
 xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (actor_current_frame != NULL)
+				refuse_to_commit();
+			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			Assert(event == XACT_EVENT_ABORT || actor_current_frame == NULL);
+			for (; actor_current_frame != NULL; actor_current_frame = actor_current_frame->caller)
+				count_failed(actor_current_frame);
 			actor_current_frame = NULL;
 			break;
 		default:
@@ -67,10 +102,20 @@ static void
 subxact_callback(SubXactEvent event, SubTransactionId subid,
 				 SubTransactionId parent, void *arg)
 {
-	/* frames have been popped on the way here; be sure of it */
+	/*
+	 * Frames on the C stack have been popped on the way here; be sure of it.
+	 * Those of applications end with the savepoint.
+	 */
 	if (event == SUBXACT_EVENT_ABORT_SUB)
 		while (actor_current_frame != NULL && actor_current_frame->subid >= subid)
+		{
+			count_failed(actor_current_frame);
 			actor_frame_abandon(actor_current_frame);
+		}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB)
+		for (ActorFrame *frame = actor_current_frame;
+			 frame != NULL && frame->subid >= subid; frame = frame->caller)
+			frame->subid = parent;
 }
 
 /*
@@ -166,6 +211,21 @@ frame_error_context(void *arg)
 }
 
 /*
+ * Finds the chain that a frame, which is about to be the innermost one, belongs
+ * to.
+ */
+static void
+begin_chain(ActorFrame *frame)
+{
+	frame->chain = frame;
+	frame->has_id = frame->given_id != NULL;
+	if (frame->has_id)
+		frame->id = *frame->given_id;
+	else if (actor_current_frame != NULL)
+		frame->chain = actor_current_frame->chain;
+}
+
+/*
  * actor_frame_push
  *		Makes a method the running one, on a snapshot of its own.
  *
@@ -181,6 +241,7 @@ actor_frame_push(ActorFrame *frame)
 	frame->subid = GetCurrentSubTransactionId();
 	frame->saved_read_only = XactReadOnly;
 	frame->snapshot = NULL;
+	frame->hosted = false;
 
 	if (!frame->writing && actor_current_frame != NULL && !actor_current_frame->writing)
 	{
@@ -200,12 +261,7 @@ actor_frame_push(ActorFrame *frame)
 		XactReadOnly = true;
 	}
 
-	frame->chain = frame;
-	frame->has_id = frame->given_id != NULL;
-	if (frame->has_id)
-		frame->id = *frame->given_id;
-	else if (actor_current_frame != NULL)
-		frame->chain = actor_current_frame->chain;
+	begin_chain(frame);
 	actor_current_frame = frame;
 	actor_activity_push(frame);
 
@@ -240,6 +296,69 @@ actor_frame_abandon(ActorFrame *frame)
 	actor_activity_pop(frame);
 	if (!frame->writing)
 		XactReadOnly = frame->saved_read_only;
+}
+
+/* methods of applications ------------------------------------------------ */
+
+/*
+ * actor_frame_begin_hosted
+ *		Begins a method that an application runs, while the session does what the
+ *		application asks for.
+ *
+ * The frame, which is filled in as for other methods, must last as long as the
+ * transaction.  It ends with the subtransaction that it began in at the latest,
+ * and has no snapshot and no place in the context of errors.
+ */
+void
+actor_frame_begin_hosted(ActorFrame *frame)
+{
+	frame->caller = actor_current_frame;
+	frame->depth = actor_current_frame != NULL ? actor_current_frame->depth + 1 : 1;
+	frame->subid = GetCurrentSubTransactionId();
+	frame->saved_read_only = XactReadOnly;
+	frame->snapshot = NULL;
+	frame->writing = frame->hosted = true;
+	frame->cached = false;
+	begin_chain(frame);
+	actor_current_frame = frame;
+	actor_activity_push(frame);
+}
+
+/*
+ * Shows the frames down to one of them again, after that has left from below.
+ */
+static void
+show_again(ActorFrame *frame, const ActorFrame *last)
+{
+	instr_time	started = frame->started;
+
+	if (frame->caller != last)
+		show_again(frame->caller, last);
+	frame->depth--;
+	actor_activity_push(frame);
+	frame->started = started;
+}
+
+/*
+ * actor_frame_end_hosted
+ *		Ends a method of an application, which has returned.  It need not be the
+ *		innermost one, since an application may run several at a time.
+ */
+void
+actor_frame_end_hosted(ActorFrame *frame)
+{
+	ActorFrame *inner = actor_current_frame;
+
+	actor_activity_pop(frame);
+	if (inner == frame)
+	{
+		actor_current_frame = frame->caller;
+		return;
+	}
+	show_again(inner, frame);
+	while (inner->caller != frame)
+		inner = inner->caller;
+	inner->caller = frame->caller;
 }
 
 /* SQL functions --------------------------------------------------------- */

@@ -28,10 +28,11 @@ PG_FUNCTION_INFO_V1(actor_invoke);
 ActorBeginLife actor_begin_life = NULL;
 
 /*
- * Refuses a writing method where nothing can be written.
+ * actor_check_can_write
+ *		Refuses a writing method where nothing can be written.
  */
-static void
-check_can_write(const ActorRef *actor, const text *method)
+void
+actor_check_can_write(const ActorRef *actor, const text *method)
 {
 	const ActorFrame *frame = actor_frame_current();
 
@@ -103,9 +104,18 @@ Oid
 actor_check_call(const text *type_name, const text *method_name, Jsonb *payload)
 {
 	ActorType  *type;
-	ActorMethod *method = resolve(type_name, method_name, &type);
-	Oid			schema = type->schema_oid;
+	ActorMethod *method;
+	Oid			schema;
 
+	AcceptInvalidationMessages();
+	type = actor_type_lookup(type_name);
+	schema = type->schema_oid;
+	actor_type_check_usage(type);
+	/* only the application knows which methods it has, and what they take */
+	if (actor_method_is_hosted(type, method_name))
+		return schema;
+	method = actor_method_lookup(type, method_name);
+	actor_method_check_acl(method);
 	actor_payload_check(actor_method_function(method), payload);
 	return schema;
 }
@@ -186,7 +196,7 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 	actor_frame_check_reentry(actor, type, method_name);
 	if (actor_method_writes(method) || cause != NULL)
 	{
-		check_can_write(actor, method_name);
+		actor_check_can_write(actor, method_name);
 
 		/*
 		 * what was true before the wait, or the hook, need not be true after
@@ -205,6 +215,7 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 			method = resolve(actor->type, method_name, &type);
 	}
 	frame.schema = type->schema_oid;
+	frame.cached = type->row.hosted;
 	frame.writing = actor_method_writes(method);
 	if (request_id == NULL)
 		return actor_frame_run(&frame, method, payload);

@@ -55,7 +55,8 @@ static ActorQuery write_request = {
 	"  role_name = EXCLUDED.role_name,"
 	"  result = EXCLUDED.result,"
 	"  message_id = NULL,"
-	"  created_at = EXCLUDED.created_at"
+	"  created_at = EXCLUDED.created_at,"
+	"  status = NULL, content_type = NULL, headers = NULL, body = NULL"
 	" WHERE r.created_at OPERATOR(pg_catalog.<=) $8",
 	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID, JSONBOID}
@@ -75,7 +76,8 @@ static ActorQuery reserve_request = {
 
 static ActorQuery reserve_expired = {
 	"UPDATE actor.request SET method = $4, payload_hash = $5, role_name = $6,"
-	"  created_at = $7, result = NULL, message_id = " NEXT_MESSAGE_ID
+	"  created_at = $7, result = NULL, status = NULL, content_type = NULL,"
+	"  headers = NULL, body = NULL, message_id = " NEXT_MESSAGE_ID
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND request_id OPERATOR(pg_catalog.=) $3"

@@ -22,8 +22,17 @@ extern TimestampTz actor_idle_deadline(const ActorType *type, TimestampTz last_u
 extern bool actor_activate(const ActorRef *actor, ActorType *type, uint64 generation);
 extern void actor_hook_run(const ActorRef *actor, ActorHookKind kind);
 extern bool actor_hook_exists(const ActorRef *actor, ActorHookKind kind);
+extern void actor_remove_timers(const ActorRef *actor);
+extern bool actor_end_life(ActorRef *actor);
 extern void actor_deactivated(const ActorRef *actor, const NameData *role,
 							  TimestampTz scheduled_at, const ErrorData *error);
+
+/* state.c */
+
+/* tells the application of a hosted type that what it has in its memory is old */
+typedef void (*ActorStateChanged) (const ActorRef *actor);
+
+extern ActorStateChanged actor_state_changed;
 
 /* failure.c */
 

@@ -136,6 +136,7 @@ actor_hook_run(const ActorRef *actor, ActorHookKind kind)
 	frame.cause = &causes[kind];
 	frame.given_id = NULL;
 	frame.schema = type->schema_oid;
+	frame.cached = type->row.hosted;
 	(void) actor_frame_run(&frame, hook, NULL);
 }
 
@@ -210,11 +211,12 @@ run_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
 }
 
 /*
- * Removes the timers of an actor.  The lock on the table that comes with that
- * would hold up whoever unregisters a type, so it is only taken if need be.
+ * actor_remove_timers
+ *		Removes the timers of an actor, whose turn is held.  The lock on the table that comes with that
+ *		would hold up whoever unregisters a type, so it is only taken if need be.
  */
-static void
-remove_timers(const ActorRef *actor)
+void
+actor_remove_timers(const ActorRef *actor)
 {
 	Datum		values[2];
 
@@ -273,7 +275,7 @@ enter_life(const ActorRef *actor, const ActorType *type)
 		values[2] = TimestampTzGetDatum(now);
 		(void) run_for_actor(&write_activation, actor, values);
 		/* those of an earlier start of the server must not come to life again */
-		remove_timers(actor);
+		actor_remove_timers(actor);
 		actor_turn_used(actor, now + actor_type_scan_interval(type) / 2);
 		actor_wake_at(actor_idle_deadline(type, now));
 		memset(&seen, 0, sizeof(seen));
@@ -348,7 +350,7 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 	Datum		values[2];
 
 	(void) run_for_actor(&delete_activation, actor, values);
-	remove_timers(actor);
+	actor_remove_timers(actor);
 	actor_turn_know(actor, &none);
 	actor_lease_ended(actor);
 	if (error != NULL)
@@ -384,10 +386,11 @@ run_on_deactivate(void *arg)
 }
 
 /*
- * Deactivates an actor, whose turn is held; false if it is not active.
+ * actor_end_life
+ *		Deactivates an actor, whose turn is held; false if it is not active.
  */
-static bool
-deactivate(ActorRef *actor)
+bool
+actor_end_life(ActorRef *actor)
 {
 	ErrorData  *error = NULL;
 	Ending		ending = {actor, GetUserId()};
@@ -460,7 +463,7 @@ actor_deactivate(PG_FUNCTION_ARGS)
 	ActorRef	actor;
 
 	enter_to_end(&actor, fcinfo, "actor_deactivate()");
-	PG_RETURN_BOOL(deactivate(&actor));
+	PG_RETURN_BOOL(actor_end_life(&actor));
 }
 
 Datum
@@ -471,7 +474,7 @@ actor_delete(PG_FUNCTION_ARGS)
 	bool		found;
 
 	enter_to_end(&actor, fcinfo, "actor_delete()");
-	found = deactivate(&actor);
+	found = actor_end_life(&actor);
 	for (int i = 0; i < lengthof(delete_lasting); i++)
 		found |= run_for_actor(&delete_lasting[i], &actor, values) > 0;
 	PG_RETURN_BOOL(found);

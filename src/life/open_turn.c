@@ -78,12 +78,13 @@ type_to_open(const ActorRef *actor)
 	AcceptInvalidationMessages();
 	type = actor_type_lookup(actor->type);
 	actor_type_check_usage(type);
-	if (!actor_method_any_writing(type))
+	/* methods of an application need no other right than that to the schema */
+	if (!type->row.hosted && !actor_method_any_writing(type))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied for actor type \"%s\"", type->name),
 				 errdetail("Opening a turn needs the right to call a writing method of the type.")));
-	if (!actor_type_reentrant(type))
+	if (!actor_type_reentrant(type) && !type->row.leases)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("cannot open a turn of actor type \"%s\", which is not reentrant",

@@ -118,6 +118,8 @@ typedef struct StateValue
 
 static ActorTable state_table = {"state", STATE_KEYS};
 
+ActorStateChanged actor_state_changed = NULL;
+
 /* reading --------------------------------------------------------------- */
 
 /*
@@ -328,6 +330,8 @@ write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expire
 		write_by_sql(values, nulls, result == ACTOR_DIRECT_ABSENT);
 
 	actor_type_check_same(frame->actor.type, frame->schema, frame->generation);
+	if (frame->cached)
+		actor_state_changed(&frame->actor);
 	if (!forever)
 		actor_wake_at(actor_purge_time(expires_at));
 }
@@ -355,6 +359,8 @@ remove_value(const ActorFrame *frame, text *key)
 		visible = DatumGetBool(actor_query_result(0, 1, &isnull));
 	}
 	actor_bookkeeping_end(&bookkeeping);
+	if (frame->cached)
+		actor_state_changed(&frame->actor);
 	return visible;
 }
 
@@ -574,7 +580,8 @@ in_method_of(const ActorRef *actor)
 {
 	const ActorFrame *frame = actor_frame_current();
 
-	return frame != NULL && actor_ref_equal(&frame->actor, actor);
+	return (frame != NULL && actor_ref_equal(&frame->actor, actor)) ||
+		actor_frame_of_application(actor) != NULL;
 }
 
 /*
@@ -646,6 +653,7 @@ enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFr
 	if (actor_activate(actor, type, frame->generation))
 		type = actor_type_lookup(actor->type);
 	frame->schema = type->schema_oid;
+	frame->cached = type->row.hosted;
 }
 
 /*
@@ -657,11 +665,15 @@ actor_transact_on(PG_FUNCTION_ARGS)
 {
 	ActorRef	actor;
 	ActorFrame	frame;
+	ActorFrame *application;
 	Jsonb	   *operations;
 
 	actor_ref_arguments(&actor, fcinfo);
 	operations = operations_argument(fcinfo, 2);
-	if (in_method_of(&actor))
+	application = actor_frame_of_application(&actor);
+	if (application != NULL)
+		transact(application, operations);
+	else if (in_method_of(&actor))
 		transact(writing_frame("actor_transact()"), operations);
 	else
 	{

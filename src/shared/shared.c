@@ -65,6 +65,11 @@ actor_shared_attach(void)
 		ConditionVariableInit(&actor_shared->worker_ended);
 		for (int i = 0; i < ACTOR_TURN_CLOSED_COUNT; i++)
 			ConditionVariableInit(&actor_shared->turn_closed[i]);
+		for (int i = 0; i < ACTOR_HOST_WAKE_COUNT; i++)
+		{
+			ConditionVariableInit(&actor_shared->hosts[i].changed);
+			pg_atomic_init_u64(&actor_shared->hosts[i].changes, 0);
+		}
 		for (int i = 0; i < ACTOR_JOINED_COUNT; i++)
 			pg_atomic_init_u64(&actor_shared->joined[i], 0);
 		for (int i = 0; i < ACTOR_UNFLUSHED_COUNT; i++)

@@ -180,6 +180,18 @@ typedef struct ActorLogged
 /* number of counts of messages that have joined a queue, found by a hash */
 #define ACTOR_JOINED_COUNT	256
 
+/* number of places where hosts wait, which are found by a hash of the host */
+#define ACTOR_HOST_WAKE_COUNT	64
+
+/* what is due sooner than that wakes hosts, which look twice as often themselves */
+#define ACTOR_HOST_LOOK_MS		60000
+
+typedef struct ActorHostWake
+{
+	ConditionVariable changed;
+	pg_atomic_uint64 changes;	/* grows before it is signalled */
+} ActorHostWake;
+
 typedef struct ActorShared
 {
 	LWLock	   *lock;
@@ -191,6 +203,7 @@ typedef struct ActorShared
 	ConditionVariable turn_closed[ACTOR_TURN_CLOSED_COUNT]; /* see lease.c */
 	pg_atomic_uint32 unflushed[ACTOR_UNFLUSHED_COUNT];	/* see early.c */
 	pg_atomic_uint64 joined[ACTOR_JOINED_COUNT];	/* see look.c */
+	ActorHostWake hosts[ACTOR_HOST_WAKE_COUNT]; /* see wake.c */
 	int			ndatabases;		/* slots that have ever been used */
 	int			nslots;			/* of each array but the databases */
 
@@ -218,6 +231,8 @@ extern bool actor_complain_again(pg_atomic_uint64 *complained_at);
 
 extern void actor_wake_init(void);
 extern void actor_wake_at(TimestampTz due);
+extern void actor_wake_hosts(TimestampTz due);
+extern void actor_hosts_changed(void);
 extern TimestampTz actor_purge_time(TimestampTz expires_at);
 
 /* process.c */

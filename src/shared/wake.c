@@ -31,6 +31,10 @@ static TimestampTz pending_due = DT_NOEND;
 /* the same of the transaction that is being committed */
 static TimestampTz committed_due = DT_NOEND;
 
+/* the same for rows that hosts run, when that is soon */
+static bool pending_hosts = false;
+static bool committed_hosts = false;
+
 
 /*
  * actor_wake_at
@@ -41,6 +45,39 @@ void
 actor_wake_at(TimestampTz due)
 {
 	pending_due = Min(pending_due, due);
+}
+
+/*
+ * actor_wake_hosts
+ *		Makes sure that, if this transaction commits, hosts look for due rows at
+ *		that time.
+ *
+ * Whoever waits as a host takes the number of changes before he takes the snapshot
+ * he looks with, and waits only while that stays as it was; and he looks twice
+ * before something is due that nobody wakes him for.
+ */
+void
+actor_wake_hosts(TimestampTz due)
+{
+	if (!pending_hosts)
+		pending_hosts = due < TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														  ACTOR_HOST_LOOK_MS);
+}
+
+/*
+ * actor_hosts_changed
+ *		Wakes all hosts, of whatever database.
+ */
+void
+actor_hosts_changed(void)
+{
+	if (actor_shared == NULL)
+		return;
+	for (int i = 0; i < ACTOR_HOST_WAKE_COUNT; i++)
+	{
+		pg_atomic_fetch_add_u64(&actor_shared->hosts[i].changes, 1);
+		ConditionVariableBroadcast(&actor_shared->hosts[i].changed);
+	}
 }
 
 /*
@@ -56,10 +93,13 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_COMMIT:
 			committed_due = pending_due;
 			pending_due = DT_NOEND;
+			committed_hosts = pending_hosts;
+			pending_hosts = false;
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			pending_due = DT_NOEND;
+			pending_hosts = false;
 			break;
 		default:
 			break;
@@ -75,7 +115,12 @@ release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, 
 {
 	TimestampTz due = committed_due;
 
-	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level || due == DT_NOEND)
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !is_top_level)
+		return;
+	if (committed_hosts)
+		actor_hosts_changed();
+	committed_hosts = false;
+	if (due == DT_NOEND)
 		return;
 	committed_due = DT_NOEND;
 	if (actor_shared != NULL)

@@ -61,6 +61,8 @@ static const ShapeColumn type_columns[] = {
 	{"drain_rebalanced_actors", BOOLOID, false},
 	{"reminders_storage_partitions", INT4OID, false},
 	{"early_release", BOOLOID, false},
+	{"hosted", BOOLOID, true},
+	{"turn", TEXTOID, false},
 	{"schema_oid", OIDOID, true},
 	{"system_identifier", INT8OID, true}
 };
@@ -74,7 +76,8 @@ static const ShapeColumn role_columns[] = {
 
 static const ShapeColumn secret_columns[] = {
 	{"only_row", BOOLOID, true},
-	{"hash_key", BYTEAOID, true}
+	{"hash_key", BYTEAOID, true},
+	{"host_key", BYTEAOID, true}
 };
 
 static const ShapeColumn state_columns[] = {
@@ -157,7 +160,11 @@ static const ShapeColumn request_columns[] = {
 	{"role_name", NAMEOID, true},
 	{"result", JSONBOID, false},
 	{"message_id", INT8OID, false},
-	{"created_at", TIMESTAMPTZOID, true}
+	{"created_at", TIMESTAMPTZOID, true},
+	{"status", INT4OID, false},
+	{"content_type", TEXTOID, false},
+	{"headers", JSONBOID, false},
+	{"body", BYTEAOID, false}
 };
 
 static const ShapeColumn timer_columns[] = {
@@ -213,6 +220,32 @@ static const ShapeColumn failure_columns[] = {
 	{"traceparent", TEXTOID, false}
 };
 
+static const ShapeColumn host_columns[] = {
+	{"host_id", UUIDOID, true},
+	{"app_id", TEXTOID, true},
+	{"app_address", TEXTOID, true},
+	{"address", TEXTOID, true},
+	{"role_name", NAMEOID, true},
+	{"actor_types", TEXTARRAYOID, true},
+	{"reachable", BOOLOID, true},
+	{"since", TIMESTAMPTZOID, true}
+};
+
+static const ShapeColumn placement_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"host_id", UUIDOID, true},
+	{"token", UUIDOID, true},
+	{"entered", BOOLOID, true},
+	{"placed_at", TIMESTAMPTZOID, true}
+};
+
+static const ShapeColumn leftover_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"host_id", UUIDOID, true}
+};
+
 typedef struct Shape
 {
 	const char *table;
@@ -234,7 +267,10 @@ static Shape shapes[] = {
 	SHAPE(request),
 	SHAPE(timer),
 	SHAPE(pause),
-	SHAPE(failure)
+	SHAPE(failure),
+	SHAPE(host),
+	SHAPE(placement),
+	SHAPE(leftover)
 };
 
 /* whether no table has changed since all were found to be usable */

@@ -15,6 +15,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 #include "base/base.h"
@@ -216,6 +219,23 @@ read_entry(JsonbValue *value, const char *path, List *entities)
 	}
 }
 
+/*
+ * Makes the schema of a hosted type, as the current user, unless it is there: an
+ * application need not have functions in it.
+ */
+static void
+make_schema(const NameData *name)
+{
+	if (OidIsValid(get_namespace_oid(NameStr(*name), true)))
+		return;
+	PreventCommandIfReadOnly("actor_configure()");
+	if (SPI_connect() != SPI_OK_CONNECT ||
+		SPI_execute(psprintf("CREATE SCHEMA %s", quote_identifier(NameStr(*name))),
+					false, 0) != SPI_OK_UTILITY)
+		elog(ERROR, "could not make a schema");
+	SPI_finish();
+}
+
 Datum
 actor_configure(PG_FUNCTION_ARGS)
 {
@@ -224,6 +244,7 @@ actor_configure(PG_FUNCTION_ARGS)
 	JsonbContainer *object;
 	JsonbValue *entries;
 	List	   *entities;
+	bool		hosted;
 	ListCell   *cell;
 
 	if (PG_ARGISNULL(0))
@@ -237,6 +258,9 @@ actor_configure(PG_FUNCTION_ARGS)
 	memset(&defaults, 0, sizeof(defaults));
 	read_options(object, "", &defaults);
 	entities = read_entities(object);
+	hosted = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
+	defaults.hosted = &hosted;
+	defaults.turn = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
 	foreach(cell, entities)
 		((Entity *) lfirst(cell))->options = defaults;
 
@@ -259,6 +283,8 @@ actor_configure(PG_FUNCTION_ARGS)
 
 		actor_check_text(type, false, "actor type", ACTOR_MAX_TYPE_LEN);
 		actor_type_schema(type, &schema_name);
+		if (hosted)
+			make_schema(&schema_name);
 		actor_type_register(type, &schema_name, &entity->options);
 	}
 	PG_RETURN_VOID();

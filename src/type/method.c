@@ -70,6 +70,7 @@ static const char *why_no_method(HeapTuple tuple);
 static const char *why_no_method_name(const char *name);
 static void refuse_method(const ActorType *type, const char *name, const char *detail);
 static void fill_method(ActorMethod *method, HeapTuple tuple, MemoryContext context);
+static void refuse_hosted(const ActorType *type, const text *name);
 static void load_parameters(ActorFunction *function, HeapTuple tuple, MemoryContext context);
 
 /* finding --------------------------------------------------------------- */
@@ -94,6 +95,8 @@ actor_method_lookup(ActorType *type, const text *name)
 	{
 		char	   *clipped = text_to_cstring(name);
 
+		if (type->row.hosted)
+			refuse_hosted(type, name);
 		clipped[pg_mbcliplen(clipped, strlen(clipped), NAMEDATALEN - 1)] = '\0';
 		refuse_method(type, psprintf("%s...", clipped), NULL);
 	}
@@ -213,6 +216,46 @@ actor_method_exists(const ActorType *type, const text *name)
 }
 
 /*
+ * actor_method_is_hosted
+ *		Whether a method is one of an application: the type is hosted, and has no
+ *		function of that name that a method could be.
+ */
+bool
+actor_method_is_hosted(const ActorType *type, const text *name)
+{
+	char		key[NAMEDATALEN];
+	HeapTuple	tuple;
+	int			found;
+
+	if (!type->row.hosted)
+		return false;
+	if (VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
+		return true;
+	text_to_cstring_buffer(name, key, sizeof(key));
+	if (why_no_method_name(key) != NULL)
+		return true;
+	tuple = find_function(type, key, &found);
+	if (tuple != NULL)
+		heap_freetuple(tuple);
+	return found == 0;
+}
+
+/*
+ * Raises the error for a method of an application, which cannot be called here.
+ */
+static void
+refuse_hosted(const ActorType *type, const text *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("method \"%s\" of actor type \"%s\" can only be called by a host",
+					text_to_cstring(name), type->name),
+			 errdetail("The type is hosted, and schema \"%s\" has no function of that name.",
+					   NameStr(type->row.schema_name)),
+			 errhint("Call it over HTTP, or use %s.", "actor_send()")));
+}
+
+/*
  * Loads a method into the cache.
  */
 static ActorMethod *
@@ -224,6 +267,8 @@ load_method(ActorType *type, const char *name)
 	ActorMethod loaded;
 	ActorMethod *method;
 
+	if (actor_method_is_hosted(type, cstring_to_text(name)))
+		refuse_hosted(type, cstring_to_text(name));
 	detail = why_no_method_name(name);
 	if (detail != NULL)
 		refuse_method(type, name, detail);

@@ -56,7 +56,9 @@ enum
 	ARG_DRAIN_TIMEOUT,
 	ARG_DRAIN,
 	ARG_PARTITIONS,
-	ARG_EARLY_RELEASE
+	ARG_EARLY_RELEASE,
+	ARG_HOSTED,
+	ARG_TURN
 };
 
 static ActorQuery read_type_of_schema = {
@@ -69,8 +71,10 @@ static ActorQuery write_type = {
 	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
 	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
-	"  reminders_storage_partitions, early_release, schema_oid, system_identifier)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+	"  reminders_storage_partitions, early_release, hosted, turn, schema_oid,"
+	"  system_identifier)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, COALESCE($13, false), $14,"
+	"  $15, $16)"
 	" ON CONFLICT (actor_type) DO UPDATE SET"
 	"  schema_name = EXCLUDED.schema_name,"
 	"  owner_name = EXCLUDED.owner_name,"
@@ -83,10 +87,12 @@ static ActorQuery write_type = {
 	"  drain_rebalanced_actors = EXCLUDED.drain_rebalanced_actors,"
 	"  reminders_storage_partitions = EXCLUDED.reminders_storage_partitions,"
 	"  early_release = EXCLUDED.early_release,"
+	"  hosted = EXCLUDED.hosted,"
+	"  turn = EXCLUDED.turn,"
 	"  schema_oid = EXCLUDED.schema_oid,"
 	"  system_identifier = EXCLUDED.system_identifier",
-	14, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
-	INTERVALOID, INTERVALOID, BOOLOID, INT4OID, BOOLOID, OIDOID, INT8OID}
+	16, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
+	INTERVALOID, INTERVALOID, BOOLOID, INT4OID, BOOLOID, BOOLOID, TEXTOID, OIDOID, INT8OID}
 };
 
 static ActorQuery delete_type = {
@@ -102,7 +108,7 @@ static ActorQuery rename_type = {
 static ActorQuery read_options = {
 	"SELECT idle_timeout, scan_interval, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
-	"  early_release"
+	"  early_release, CASE WHEN hosted THEN true END, turn"
 	" FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
@@ -111,7 +117,7 @@ static ActorQuery read_options = {
 static const char *const option_names[] = {
 	"idle_timeout", "scan_interval", "reentrancy", "max_stack_depth", "call_timeout",
 	"drain_ongoing_call_timeout", "drain_rebalanced_actors", "reminders_storage_partitions",
-	"early_release"
+	"early_release", "hosted", "turn"
 };
 
 /* among the values of write_type */
@@ -207,6 +213,25 @@ static struct TypeData
 		{"UPDATE actor.failure SET actor_type = $2"
 			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
 		2, {TEXTOID, TEXTOID}}
+	},
+	{
+		/* no application knows the new name of what it has */
+		"placement",
+		{NULL},
+		{"DELETE FROM actor.placement WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.placement WHERE actor_type OPERATOR(pg_catalog.=) $1"
+			" AND $2 IS NOT NULL",
+		2, {TEXTOID, TEXTOID}}
+	},
+	{
+		"leftover",
+		{NULL},
+		{"DELETE FROM actor.leftover WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.leftover WHERE actor_type OPERATOR(pg_catalog.=) $1"
+			" AND $2 IS NOT NULL",
+		2, {TEXTOID, TEXTOID}}
 	}
 };
 
@@ -255,6 +280,16 @@ check_options(const ActorTypeOptions *options)
 						  "drain_ongoing_call_timeout", 0, INT_MAX);
 	check_integer_option(options->reminders_storage_partitions,
 						 "reminders_storage_partitions", 0);
+	if (options->turn != NULL && !actor_text_is(options->turn, "transaction") &&
+		!actor_text_is(options->turn, "lease"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("turn must be \"transaction\" or \"lease\"")));
+	if (options->turn != NULL && (options->hosted == NULL || !*options->hosted))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("turn is an option of hosted types"),
+				 errhint("Use hosted => true with it.")));
 }
 
 /*
@@ -421,8 +456,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	Oid			schema;
 	Oid			owner;
 	ActorBookkeeping bookkeeping;
-	Datum		values[14];
-	char		nulls[14];
+	Datum		values[16];
+	char		nulls[16];
 
 	check_options(options);
 	schema = check_schema(NameStr(*schema_name), &owner);
@@ -442,8 +477,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	values[1] = NameGetDatum(schema_name);
 	values[2] = NameGetDatum(&owner_name);
 	memset(nulls, ' ', sizeof(nulls));
-	values[12] = ObjectIdGetDatum(schema);
-	values[13] = Int64GetDatum((int64) GetSystemIdentifier());
+	values[14] = ObjectIdGetDatum(schema);
+	values[15] = Int64GetDatum((int64) GetSystemIdentifier());
 	StaticAssertStmt(lengthof(values) >= FIRST_OPTION + lengthof(option_names),
 					 "options are among the values");
 	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
@@ -458,6 +493,9 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	OPTION(10, options->reminders_storage_partitions,
 		   Int32GetDatum(*options->reminders_storage_partitions));
 	OPTION(11, options->early_release, BoolGetDatum(*options->early_release));
+	OPTION(12, options->hosted != NULL && *options->hosted ? options->hosted : NULL,
+		   BoolGetDatum(true));
+	OPTION(13, options->turn, PointerGetDatum(options->turn));
 #undef OPTION
 
 	notice_reset_options(type, nulls);
@@ -520,6 +558,8 @@ actor_register(PG_FUNCTION_ARGS)
 	options.drain_rebalanced_actors = boolean_argument(fcinfo, ARG_DRAIN);
 	options.reminders_storage_partitions = integer_argument(fcinfo, ARG_PARTITIONS);
 	options.early_release = boolean_argument(fcinfo, ARG_EARLY_RELEASE);
+	options.hosted = boolean_argument(fcinfo, ARG_HOSTED);
+	options.turn = PG_ARGISNULL(ARG_TURN) ? NULL : PG_GETARG_TEXT_PP(ARG_TURN);
 	actor_type_register(type, &schema_name, &options);
 	PG_RETURN_VOID();
 }

@@ -54,7 +54,8 @@
 static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
-	"  idle_timeout, scan_interval, early_release,"
+	"  idle_timeout, scan_interval, early_release, hosted,"
+	"  COALESCE(turn, '') OPERATOR(pg_catalog.=) 'lease',"
 	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1),"
 	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"    AND actor_id OPERATOR(pg_catalog.=) '')"
@@ -407,8 +408,10 @@ read_row(const text *name, ActorType *type)
 	type->row.scan_interval = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
 	type->row.early = DatumGetBool(actor_query_result(0, 11, &isnull));
 	type->row.early_set = !isnull;
-	type->pause = DatumGetBool(actor_query_result(0, 13, &isnull)) ? PAUSE_TYPE :
-		DatumGetBool(actor_query_result(0, 12, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
+	type->row.hosted = DatumGetBool(actor_query_result(0, 12, &isnull));
+	type->row.leases = DatumGetBool(actor_query_result(0, 13, &isnull));
+	type->pause = DatumGetBool(actor_query_result(0, 15, &isnull)) ? PAUSE_TYPE :
+		DatumGetBool(actor_query_result(0, 14, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
 	actor_bookkeeping_end(&bookkeeping);
 
 	bind_schema(type);

@@ -54,6 +54,8 @@ typedef struct ActorTypeRow
 	int			partitions;		/* -1: the setting */
 	bool		early_set;
 	bool		early;
+	bool		hosted;			/* an application has other methods */
+	bool		leases;			/* whose turns are open turns */
 	int64		idle_timeout;	/* us, -1: the setting */
 	int64		scan_interval;	/* us, -1: the setting */
 } ActorTypeRow;
@@ -140,6 +142,7 @@ typedef struct ActorMethod ActorMethod;
 
 extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
 extern bool actor_method_exists(const ActorType *type, const text *name);
+extern bool actor_method_is_hosted(const ActorType *type, const text *name);
 extern void actor_method_check_acl(ActorMethod *method);
 extern bool actor_method_any_writing(ActorType *type);
 extern bool actor_method_writes(const ActorMethod *method);
@@ -176,6 +179,8 @@ typedef struct ActorTypeOptions
 	bool	   *drain_rebalanced_actors;
 	int32	   *reminders_storage_partitions;
 	bool	   *early_release;
+	bool	   *hosted;
+	text	   *turn;
 } ActorTypeOptions;
 
 extern void actor_type_register(text *type, const NameData *schema_name,

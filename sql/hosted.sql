@@ -1,0 +1,449 @@
+--
+-- Hosted types: whose methods an application has.  This session is that of
+-- their host, too, and does what actor-http does around the calls of it.
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+SET client_min_messages = warning;
+\set h1 '\'00000000-0000-0000-0000-0000000000a1\''
+\set h2 '\'00000000-0000-0000-0000-0000000000a2\''
+\set h3 '\'00000000-0000-0000-0000-0000000000a3\''
+\set app '\'http://127.0.0.1:3000\''
+
+-- registering
+CREATE SCHEMA hosted;
+SELECT actor_register('hosted', turn => 'lease');
+SELECT actor_register('hosted', hosted => true, turn => 'sometimes');
+SELECT actor_register('hosted', hosted => true, reentrancy => true);
+SELECT hosted, turn FROM actor.type WHERE actor_type = 'hosted';
+CREATE FUNCTION hosted.put(key text, value jsonb) RETURNS void LANGUAGE sql AS $$ SELECT actor_set(key, value) $$;
+CREATE FUNCTION hosted.peek(key text) RETURNS jsonb STABLE LANGUAGE sql AS $$ SELECT actor_get(key) $$;
+CREATE FUNCTION hosted._hidden() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+GRANT USAGE ON SCHEMA hosted TO regress_actor_granted;
+
+-- a configuration makes the schema, if the role may
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor_configure('{"entities": ["Made"]}', hosted => true);
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_configure('{"entities": ["Made"]}');
+SELECT actor_configure('{"entities": ["Made"], "actorIdleTimeout": "1m"}', hosted => true);
+SELECT schema_name, owner_name, hosted, turn, idle_timeout FROM actor.type WHERE actor_type = 'Made';
+SELECT actor_configure('{"entities": ["Made"], "entitiesConfig": [{"entities": ["Made"], "reentrancy": {"enabled": true}}]}', hosted => true, turn => 'lease');
+SELECT hosted, turn, reentrancy FROM actor.type WHERE actor_type = 'Made';
+SET client_min_messages = notice;
+SELECT actor_configure('{"entities": ["Made"]}');
+SET client_min_messages = warning;
+SELECT hosted, turn, reentrancy FROM actor.type WHERE actor_type = 'Made';
+SELECT actor_configure('{"entities": ["Made"]}', turn => 'lease');
+SELECT actor_unregister('Made');
+DROP SCHEMA "Made";
+
+-- who has a method
+SELECT actor.host_may_call('hosted', 'put'), actor.host_may_call('hosted', 'deposit'),
+       actor.host_may_call('hosted', '_hidden'), actor.host_may_call('hosted', 'on_activate'),
+       actor.host_may_call('hosted', repeat('long', 40));
+SELECT actor_invoke('hosted', '1', 'deposit');
+SELECT actor_invoke('hosted', '1', repeat('long', 20));
+SELECT actor_invoke('hosted', '1', '_hidden');
+SELECT actor_invoke('hosted', '1', 'peek', '["a"]');
+
+-- joining
+BEGIN;
+SELECT actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{hosted}');
+ROLLBACK;
+SELECT actor.host_join(NULL, 'shop', :app, '127.0.0.1:3500', '{hosted}');
+SELECT actor.host_join(:h1, NULL, :app, '127.0.0.1:3500', '{hosted}');
+SELECT actor.host_join(:h1, 'shop', '', '127.0.0.1:3500', '{hosted}');
+SELECT actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', NULL);
+SELECT actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{NULL}');
+SELECT actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{hostd}');
+CREATE SCHEMA plain;
+SELECT actor_register('plain');
+SELECT actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{plain,hosted}');
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{hosted}');
+SET SESSION AUTHORIZATION regress_actor_owner;
+-- before anybody has joined
+SELECT actor.host_place(:h1, 'hosted', '1');
+SELECT length(actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{hosted}'));
+SELECT length(actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{hosted}'));
+SELECT app_id, app_address, address, role_name, actor_types, reachable, actor.host_is_alive(host_id) FROM actor.host;
+SELECT actor.host_is_alive(:h2), actor.host_is_alive(NULL);
+
+-- placing
+SELECT at_host, address FROM actor.host_place(:h1, 'hosted', '1');
+SELECT (SELECT token FROM actor.host_place(:h1, 'hosted', '1')) = token AS same, entered FROM actor.placement;
+SELECT actor.host_place(:h2, 'hosted', '1');
+SELECT actor.host_place(:h1, 'plain', '1');
+SELECT actor.host_place(:h1, 'hosted', '');
+BEGIN;
+SELECT actor.host_place(:h1, 'hosted', '1');
+ROLLBACK;
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+SELECT actor.host_place(:h1, 'hosted', '1');
+ROLLBACK;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor.host_place(:h1, 'hosted', '1');
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'deposit');
+ROLLBACK;
+SELECT count(*) FROM actor.host;
+SELECT count(*) FROM actor.placement;
+SET SESSION AUTHORIZATION regress_actor_owner;
+
+-- a turn
+SELECT actor.host_enter(:h1, 'hosted', '1', 'deposit');
+BEGIN;
+SELECT action, frame IS NOT NULL AS frame, at_host = :h1 AS here, address, current = (SELECT token FROM actor.placement) AS token
+  FROM actor.host_enter(:h1, 'hosted', '1', 'deposit') \gset a_
+\echo :a_action :a_frame :a_here :a_token
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 19143;
+SELECT depth, actor_type, actor_id, method FROM actor_call_chain();
+SELECT actor_type, actor_id, method, state FROM actor.turn WHERE actor_type = 'hosted';
+-- what the application saves does not make it forget
+SELECT actor_transact('hosted', '1', '[{"operation": "upsert", "request": {"key": "a", "value": 1}}]');
+SELECT (actor_get_state('hosted', '1', 'a')).value;
+-- nothing is committed before it has answered
+COMMIT;
+SELECT count(*) FROM actor.state WHERE actor_type = 'hosted';
+
+-- calls as functions of the session, which has no loops
+CREATE FUNCTION pg_temp.call(host uuid, id text, method text, token uuid DEFAULT NULL, chain uuid DEFAULT NULL, OUT action text, OUT frame int, OUT current uuid)
+LANGUAGE sql AS $$ SELECT action, frame, current FROM actor.host_enter(host, 'hosted', id, method, token, chain) $$;
+CREATE FUNCTION pg_temp.token(id text) RETURNS uuid LANGUAGE sql AS $$ SELECT token FROM actor.placement WHERE actor_type = 'hosted' AND actor_id = id $$;
+
+-- the first call makes the application forget what it may have, later ones do not
+BEGIN;
+SELECT action FROM pg_temp.call(:h1, '1', 'deposit', pg_temp.token('1'));
+SELECT actor.host_exit((SELECT max(0) FROM pg_locks));
+ROLLBACK;
+BEGIN;
+SELECT action, frame FROM pg_temp.call(:h1, '1', 'deposit', pg_temp.token('1')) \gset
+\echo :action
+SELECT actor_transact('hosted', '1', '[{"operation": "upsert", "request": {"key": "a", "value": 1}}]');
+SELECT actor.host_exit(:frame);
+SELECT actor.host_exit(:frame);
+ROLLBACK;
+BEGIN;
+SELECT action, frame FROM pg_temp.call(:h1, '1', 'deposit', pg_temp.token('1')) \gset
+\echo :action
+SELECT actor_transact('hosted', '1', '[{"operation": "upsert", "request": {"key": "a", "value": 1}}]');
+SELECT actor.host_exit(:frame);
+COMMIT;
+SELECT entered FROM actor.placement;
+BEGIN;
+SELECT action, frame FROM pg_temp.call(:h1, '1', 'deposit', pg_temp.token('1')) \gset
+\echo :action
+SELECT actor.host_exit(:frame);
+COMMIT;
+SELECT pg_temp.token('1') AS token \gset
+BEGIN;
+SELECT action FROM pg_temp.call(:h1, '1', 'deposit', gen_random_uuid());
+ROLLBACK;
+BEGIN;
+SELECT action FROM pg_temp.call(:h1, '1', 'deposit', NULL);
+ROLLBACK;
+
+-- state that somebody else writes makes it forget: a function, the owner, who
+-- deactivates or deletes; and not if that is rolled back
+CREATE FUNCTION pg_temp.action(id text, token uuid) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    entered record;
+BEGIN
+    entered := actor.host_enter('00000000-0000-0000-0000-0000000000a1', 'hosted', id, 'm', token);
+    IF entered.frame IS NOT NULL THEN
+        PERFORM actor.host_exit(entered.frame);
+    END IF;
+    RETURN entered.action;
+END $$;
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+SELECT actor_invoke('hosted', '1', 'peek', '["a"]');
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+BEGIN; SELECT actor_invoke('hosted', '1', 'put', '["a", 2]'); ROLLBACK;
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+SELECT actor_invoke('hosted', '1', 'put', '["a", 2]');
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+SELECT pg_temp.token('1') AS token \gset
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+SELECT actor_transact('hosted', '1', '[{"operation": "delete", "request": {"key": "a"}}]');
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+SELECT pg_temp.token('1') AS token \gset
+SELECT actor_deactivate('hosted', '1');
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+SELECT actor_delete('hosted', '1');
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+BEGIN; SELECT pg_temp.action('1', :'token'); COMMIT;
+
+-- a change in the chain: told once it is over, and to a later call, but not to
+-- one that reenters what runs
+SELECT 1 FROM actor.host_place(:h1, 'hosted', '2');
+BEGIN; SELECT pg_temp.action('2', pg_temp.token('2')); COMMIT;
+BEGIN;
+SELECT frame, current FROM pg_temp.call(:h1, '2', 'outer', pg_temp.token('2')) \gset
+SELECT actor_invoke('hosted', '2', 'put', '["b", 1]');
+SELECT pg_temp.token('2') <> :'current' AS changed;
+SELECT pg_temp.action('2', :'current');
+SELECT actor.host_exit(:frame);
+SELECT pg_temp.action('2', :'current');
+SELECT pg_temp.token('2') AS current \gset
+SELECT pg_temp.action('2', :'current');
+-- again, after somebody has seen it
+SELECT actor_invoke('hosted', '2', 'put', '["b", 2]');
+SELECT pg_temp.token('2') <> :'current' AS changed;
+SELECT pg_temp.action('2', :'current');
+SAVEPOINT s;
+SELECT pg_temp.token('2') AS current \gset
+SELECT actor_invoke('hosted', '2', 'put', '["b", 3]');
+ROLLBACK TO s;
+SELECT pg_temp.token('2') = :'current' AS back;
+COMMIT;
+
+-- chains: several actors, overlapping in time, savepoints
+SELECT 1 FROM actor.host_place(:h1, 'hosted', '3');
+BEGIN;
+SELECT frame AS f1 FROM pg_temp.call(:h1, '1', 'transfer', NULL, '00000000-0000-0000-0000-00000000c001') \gset
+SELECT actor_reentrancy_id();
+SELECT frame AS f2 FROM pg_temp.call(:h1, '2', 'withdraw', NULL, '00000000-0000-0000-0000-00000000c001') \gset
+SELECT frame AS f3 FROM pg_temp.call(:h1, '3', 'deposit', NULL, '00000000-0000-0000-0000-00000000c001') \gset
+SELECT depth, actor_id, method FROM actor_call_chain();
+-- the one that has begun first ends first
+SELECT actor_transact('hosted', '2', '[{"operation": "upsert", "request": {"key": "c", "value": 2}}]');
+SELECT actor.host_exit(:f2);
+SELECT depth, actor_id, method FROM actor_call_chain();
+SELECT chain FROM actor.turn WHERE actor_type = 'hosted' AND actor_id = '1';
+-- the outermost one before what it has called
+SELECT actor.host_exit(:f1);
+SELECT depth, actor_id, method FROM actor_call_chain();
+SELECT actor.host_exit(:f3);
+SELECT count(*) FROM actor_call_chain();
+COMMIT;
+BEGIN;
+SELECT frame AS f1 FROM pg_temp.call(:h1, '1', 'transfer') \gset
+SAVEPOINT s;
+SELECT frame AS f2 FROM pg_temp.call(:h1, '2', 'withdraw') \gset
+SELECT actor_transact('hosted', '2', '[{"operation": "upsert", "request": {"key": "c", "value": 3}}]');
+ROLLBACK TO s;
+SELECT depth, actor_id, method FROM actor_call_chain();
+SAVEPOINT e;
+SELECT actor.host_exit(:f2);
+ROLLBACK TO e;
+SELECT frame AS f2 FROM pg_temp.call(:h1, '2', 'withdraw') \gset
+SELECT actor_transact('hosted', '2', '[{"operation": "upsert", "request": {"key": "c", "value": 4}}]');
+RELEASE s;
+-- a frame outlives the savepoint it began in
+SELECT depth, actor_id, method FROM actor_call_chain();
+SELECT actor.host_exit(:f2);
+SELECT actor.host_exit(:f1);
+COMMIT;
+SELECT value FROM actor.state WHERE actor_type = 'hosted' AND actor_id = '2' AND key = 'c';
+BEGIN;
+SELECT frame AS f1 FROM pg_temp.call(:h1, '1', 'transfer') \gset
+PREPARE TRANSACTION 'hosted';
+
+-- reentrancy and depth, as for functions
+SELECT actor_register('hosted', hosted => true, reentrancy => true, max_stack_depth => 2);
+BEGIN;
+SELECT frame FROM pg_temp.call(:h1, '1', 'a') \gset
+SELECT action FROM pg_temp.call(:h1, '1', 'b');
+SELECT action FROM pg_temp.call(:h1, '1', 'c');
+ROLLBACK;
+SELECT actor_register('hosted', hosted => true);
+BEGIN;
+SELECT frame FROM pg_temp.call(:h1, '1', 'a') \gset
+SAVEPOINT s;
+SELECT actor_invoke('hosted', '1', 'peek', '["a"]');
+ROLLBACK TO s;
+SELECT actor_invoke('hosted', '1', 'put', '["a", 1]');
+ROLLBACK TO s;
+SELECT action FROM pg_temp.call(:h1, '1', 'b');
+ROLLBACK;
+
+-- not in a method
+CREATE FUNCTION hosted.nest() RETURNS text LANGUAGE sql AS $$ SELECT action FROM actor.host_enter('00000000-0000-0000-0000-0000000000a1', 'hosted', '2', 'm') $$;
+BEGIN;
+SELECT actor_invoke('hosted', '1', 'nest');
+ROLLBACK;
+-- a function needs no frame
+BEGIN;
+SELECT action, frame FROM actor.host_enter(:h1, 'hosted', '1', 'put');
+SELECT action, frame FROM actor.host_enter(:h1, 'plain', '1', 'put');
+COMMIT;
+-- an actor that is nowhere
+BEGIN;
+SELECT action, frame FROM actor.host_enter(:h1, 'hosted', 'new', 'm');
+COMMIT;
+-- where nothing can be written
+BEGIN READ ONLY;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'm');
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'm');
+ROLLBACK;
+
+-- paused
+SELECT actor_pause('hosted', '1');
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'm');
+ROLLBACK;
+SELECT actor_resume('hosted', '1');
+
+-- request ids
+BEGIN;
+SELECT frame FROM actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r1', '\x01') \gset
+SELECT actor.host_exit(:frame, 200, 'text/plain', '{"x-a": "b"}', 'paid'::bytea);
+COMMIT;
+SELECT method, role_name, status, content_type, headers, body FROM actor.request WHERE actor_type = 'hosted';
+BEGIN;
+SELECT action, frame, status, content_type, headers, convert_from(body, 'UTF8') FROM actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r1', '\x01');
+COMMIT;
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r1', '\x02');
+ROLLBACK;
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'refund', NULL, NULL, 'r1', '\x01');
+ROLLBACK;
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r1', '\x01', 'regress_actor_granted');
+ROLLBACK;
+SELECT actor_invoke('hosted', '1', 'put', '["a", 1]', request_id => 'r1');
+SELECT actor_invoke('hosted', '1', 'put', '["a", 1]', request_id => 'r2');
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'put2', NULL, NULL, 'r2');
+ROLLBACK;
+-- nothing is kept of what was rolled back, and what has no body has none
+BEGIN;
+SELECT frame FROM actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r3', NULL) \gset
+SELECT actor.host_exit(:frame, NULL);
+ROLLBACK;
+BEGIN;
+SELECT action, frame FROM actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r3', NULL, 'regress_actor_granted') \gset
+\echo :action
+SELECT actor.host_exit(:frame, 204);
+COMMIT;
+BEGIN;
+SELECT action, status, content_type, headers, body FROM actor.host_enter(:h1, 'hosted', '1', 'pay', NULL, NULL, 'r3', NULL, 'regress_actor_granted');
+COMMIT;
+
+-- open turns, in which calls of applications take part
+SELECT actor_register('hosted', hosted => true, turn => 'lease');
+SELECT turn FROM actor.type WHERE actor_type = 'hosted';
+SELECT actor_open_turn('hosted', '1') AS chain \gset
+BEGIN;
+SET LOCAL lock_timeout = '10ms';
+SELECT action FROM pg_temp.call(:h1, '1', 'm');
+ROLLBACK;
+BEGIN;
+SELECT action, frame FROM pg_temp.call(:h1, '1', 'm', pg_temp.token('1'), :'chain') \gset
+\echo :action
+SELECT actor.host_exit(:frame);
+SELECT actor_close_turn('hosted', '1', :'chain');
+COMMIT;
+SELECT actor_register('hosted', hosted => true, reentrancy => true);
+
+-- timers live as long as the actor is at its host
+SELECT actor_set_timer('hosted', '1', 'tick', '100h', method => 'put', data => '["t", 1]');
+BEGIN; SELECT pg_temp.action('1', pg_temp.token('1')); COMMIT;
+SELECT count(*) FROM actor.timer WHERE actor_type = 'hosted';
+
+-- the host is gone
+SELECT actor.host_leave(:h2);
+SELECT actor.host_leave(:h1);
+SELECT actor.host_is_alive(host_id) FROM actor.host;
+BEGIN;
+SELECT actor.host_enter(:h1, 'hosted', '1', 'm');
+ROLLBACK;
+SELECT actor.host_place(:h1, 'hosted', '1');
+-- the same application comes back with another host: what has been left
+SELECT length(actor.host_join(:h1, 'shop', :app, '127.0.0.1:3500', '{hosted}'));
+SELECT length(actor.host_join(:h2, 'shop', :app, '127.0.0.1:3501', '{hosted}'));
+SELECT * FROM actor.host_left_behind(:h2) ORDER BY actor_id;
+BEGIN;
+SELECT action, frame FROM actor.host_enter(:h2, 'hosted', '1', 'm');
+COMMIT;
+BEGIN;
+SELECT frame, stale FROM actor.host_enter_to_end(:h2, 'hosted', '3') \gset
+\echo :stale
+SELECT actor.host_exit(:frame);
+ROLLBACK;
+BEGIN;
+SELECT frame, stale FROM actor.host_enter_to_end(:h2, 'hosted', '3') \gset
+SELECT depth, actor_id, method FROM actor_call_chain();
+SELECT actor.host_end(:frame);
+COMMIT;
+SELECT * FROM actor.host_left_behind(:h2) ORDER BY actor_id;
+-- what is placed anew is still left behind
+SELECT at_host FROM actor.host_place(:h2, 'hosted', '1');
+SELECT * FROM actor.leftover WHERE actor_type = 'hosted';
+SELECT * FROM actor.host_left_behind(:h2) ORDER BY actor_id;
+BEGIN;
+SELECT action, frame FROM pg_temp.call(:h2, '1', 'm', pg_temp.token('1')) \gset
+\echo :action
+SELECT actor.host_exit(:frame);
+COMMIT;
+-- an earlier life's timers are gone with the first turn
+SELECT count(*) FROM actor.timer WHERE actor_type = 'hosted';
+-- of another application nothing is left
+SELECT length(actor.host_join(:h3, 'shop', 'http://127.0.0.1:3001', '127.0.0.1:3502', '{hosted}'));
+SELECT * FROM actor.host_left_behind(:h3);
+-- the application has restarted: nothing of it is left, here or before
+SELECT actor.host_forget_all(:h2);
+SELECT * FROM actor.host_left_behind(:h2);
+SELECT count(*) FROM actor.placement WHERE actor_type = 'hosted';
+SELECT count(*) FROM actor.leftover WHERE actor_type = 'hosted';
+-- (which of them is gone is found out when one joins)
+SELECT address, actor.host_is_alive(host_id) FROM actor.host ORDER BY address;
+
+-- two hosts: each has its share, and one whose application does not answer gets nothing new
+SELECT count(actor.host_place(:h2, 'hosted', i::text)) FROM generate_series(1, 100) i;
+SELECT count(*) FILTER (WHERE host_id = :h2) BETWEEN 20 AND 80 AS shared, count(*) FROM actor.placement WHERE actor_type = 'hosted';
+SELECT count(*) FROM actor.host_moving(:h2);
+SELECT actor.host_report(:h2, NULL);
+SELECT actor.host_report(:h3, false);
+SELECT count(actor.host_place(:h2, 'hosted', i::text)) FROM generate_series(101, 150) i;
+SELECT count(*) FILTER (WHERE host_id = :h3) FROM actor.placement WHERE actor_type = 'hosted' AND actor_id::int > 100;
+SELECT actor.host_report(:h3, true);
+-- what is placed stays, until its host lets it go
+SELECT count(*) = (SELECT count(*) FROM actor.host_moving(:h2)) AS stays, count(*) > 0 AS some
+  FROM actor.placement p WHERE actor_type = 'hosted' AND actor_id::int > 100
+   AND (SELECT at_host FROM actor.host_place(:h2, 'hosted', p.actor_id)) = :h2
+   AND p.actor_id IN (SELECT actor_id FROM actor.host_moving(:h2));
+SELECT actor_id FROM actor.host_moving(:h2) LIMIT 1 \gset
+BEGIN;
+SELECT frame, stale FROM actor.host_enter_to_end(:h2, 'hosted', :'actor_id') \gset
+\echo :stale
+SELECT actor.host_end(:frame);
+COMMIT;
+SELECT at_host FROM actor.host_place(:h2, 'hosted', :'actor_id');
+-- a call that nests goes on at the other host, in this transaction
+BEGIN;
+SELECT action, frame, at_host, address, anew FROM actor.host_enter(:h2, 'hosted', :'actor_id', 'm') \gset
+\echo :action :at_host :address :anew
+SELECT actor.host_exit(:frame);
+SELECT action, frame, anew FROM actor.host_enter(:h2, 'hosted', :'actor_id', 'm') \gset
+\echo :action :anew
+SELECT actor.host_exit(:frame);
+COMMIT;
+-- only when it is idle
+BEGIN;
+SELECT frame, stale FROM actor.host_enter_to_end(:h3, 'hosted', :'actor_id', true);
+COMMIT;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 19143;
+-- those of others
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor.host_leave(:h2);
+SELECT actor.host_report(:h2, false);
+SELECT actor.host_forget_all(:h2);
+SELECT actor.host_left_behind(:h2);
+SELECT actor.host_moving(:h2);
+SET SESSION AUTHORIZATION regress_actor_owner;
+
+-- the end
+SELECT actor.host_leave(:h3);
+SELECT actor.host_forget_all(:h2) + actor.host_forget_all(:h3) AS forgotten;
+SELECT actor.host_leave(:h2);
+SELECT actor_rename('hosted', 'hosted by name');
+SELECT actor_unregister('hosted by name', true);
+SELECT actor_unregister('plain', true);
+DROP SCHEMA hosted, plain CASCADE;
+RESET SESSION AUTHORIZATION;
+DELETE FROM actor.host;

@@ -1,0 +1,551 @@
+/*-------------------------------------------------------------------------
+ *
+ * hosted.c
+ *		Turns of what applications host.
+ *
+ * A method of an application runs between actor.host_enter and actor.host_exit,
+ * in the transaction of its host, which is that of the whole chain of calls.
+ * Between them is a frame, as for other methods: so the chain refuses reentry,
+ * counts its depth, can be seen, and calls functions that are methods, too.  What
+ * the application asks for about its actor, such as to save its state, its host
+ * does in that transaction by the functions that everybody has.
+ *
+ *	 host_enter --> run, stale: the frame is there, and the application is called
+ *				--> elsewhere: the same, by the host that has the actor
+ *				--> unplaced: nothing is there but the turn, and the host places
+ *					the actor in a transaction of its own before it tries again
+ *				--> function, answered: nothing is to be called
+ *
+ * A frame ends by host_exit, or with the savepoint or the transaction it began
+ * in.  A transaction in which one has not ended does not commit.
+ *
+ * What the application has in its memory of an actor counts only if its host has
+ * the token that is found in the turn, and the actor was active: otherwise the
+ * host first makes it forget that (stale).  A call that reenters an actor goes to
+ * what runs already, whatever has changed meanwhile.
+ *
+ * Lock order: as for a call, the actor's turn, then rows.
+ *
+ * IDENTIFICATION
+ *		src/host/hosted.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "base/base.h"
+#include "store/store.h"
+#include "stat/stat.h"
+#include "type/type.h"
+#include "turn/turn.h"
+#include "call/call.h"
+#include "life/life.h"
+#include "host/internal.h"
+
+PG_FUNCTION_INFO_V1(actor_host_may_call);
+PG_FUNCTION_INFO_V1(actor_host_enter);
+PG_FUNCTION_INFO_V1(actor_host_exit);
+PG_FUNCTION_INFO_V1(actor_host_enter_to_end);
+PG_FUNCTION_INFO_V1(actor_host_end);
+
+/* a method that an application runs, in TopTransactionContext */
+typedef struct HostedFrame
+{
+	ActorFrame	frame;			/* is the first member */
+	int32		number;			/* never 0 */
+	bool		ends;			/* the actor is to be forgotten */
+	pg_uuid_t	host;
+	ActorAnswerKey key;
+} HostedFrame;
+
+/* frames ------------------------------------------------------------------ */
+
+static text *
+copy_text(const text *value)
+{
+	return (text *) pg_detoast_datum_copy((struct varlena *) value);
+}
+
+/*
+ * Begins a frame for a method of an actor, whose turn is entered.
+ */
+static HostedFrame *
+begin_frame(const ActorRef *actor, const ActorType *type, uint64 generation,
+			const text *method, const pg_uuid_t *reentrancy_id, const pg_uuid_t *host)
+{
+	static int32 last_number = 0;
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	HostedFrame *hosted = palloc0(sizeof(HostedFrame));
+	const pg_uuid_t *chain_id = actor_chain_id();
+
+	hosted->frame.actor.type = copy_text(actor->type);
+	hosted->frame.actor.id = copy_text(actor->id);
+	hosted->frame.actor.hash = actor->hash;
+	hosted->frame.method = copy_text(method);
+	hosted->frame.schema = type->schema_oid;
+	hosted->frame.generation = generation;
+	/* that of the running chain says nothing new */
+	hosted->frame.given_id = reentrancy_id != NULL && chain_id != NULL &&
+		actor_same_uuid(reentrancy_id, chain_id) ? NULL : reentrancy_id;
+	hosted->host = *host;
+	hosted->number = last_number = last_number == PG_INT32_MAX ? 1 : last_number + 1;
+	MemoryContextSwitchTo(old);
+	actor_frame_begin_hosted(&hosted->frame);
+	hosted->frame.given_id = NULL;
+	return hosted;
+}
+
+/*
+ * Refuses what only a host does, between the statements of a method that is a
+ * function.
+ */
+static void
+check_not_in_function(const char *function)
+{
+	const ActorFrame *frame = actor_frame_current();
+
+	if (frame != NULL && !frame->hosted)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s cannot run inside a method", function),
+				 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
+}
+
+/*
+ * The running frame that the first argument names.
+ */
+static HostedFrame *
+frame_argument(FunctionCallInfo fcinfo, const char *function)
+{
+	int32		number;
+
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("frame must not be null")));
+	number = PG_GETARG_INT32(0);
+	check_not_in_function(function);
+	for (ActorFrame *frame = actor_frame_current(); frame != NULL; frame = frame->caller)
+		if (((HostedFrame *) frame)->number == number)
+			return (HostedFrame *) frame;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("frame %d has ended", number),
+			 errdetail("It began in a savepoint that was rolled back, or in another transaction.")));
+}
+
+/*
+ * Ends a frame whose method has returned.
+ */
+static void
+end_frame(HostedFrame *hosted)
+{
+	ActorStatRef ref = {0, 0};
+
+	actor_activity_ran(&hosted->frame, &ref, false);
+	actor_frame_end_hosted(&hosted->frame);
+}
+
+/* asking ------------------------------------------------------------------ */
+
+/*
+ * actor.host_may_call
+ *		Who has a method that the current user may call.
+ */
+Datum
+actor_host_may_call(PG_FUNCTION_ARGS)
+{
+	text	   *name = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	text	   *method = actor_text_argument(fcinfo, 1, "method", ACTOR_MAX_NAME_LEN);
+	ActorType  *type;
+
+	AcceptInvalidationMessages();
+	type = actor_type_lookup(name);
+	actor_type_check_usage(type);
+	if (actor_method_is_hosted(type, method))
+		PG_RETURN_TEXT_P(cstring_to_text("hosted"));
+	if (!type->row.hosted)
+		PG_RETURN_TEXT_P(cstring_to_text("function"));
+	actor_method_check_acl(actor_method_lookup(type, method));
+	PG_RETURN_TEXT_P(cstring_to_text("function"));
+}
+
+/* entering ---------------------------------------------------------------- */
+
+/* a call of a method of an application, and what is to be done */
+typedef struct Entry
+{
+	ActorRef	actor;
+	text	   *method;
+	const pg_uuid_t *host;
+	const pg_uuid_t *token;		/* that the host has; NULL: none */
+	const pg_uuid_t *reentrancy_id; /* NULL: none */
+	ActorAnswerKey key;
+	const char *action;
+	bool		anew;			/* nothing that an application has is true */
+	HostedFrame *hosted;		/* NULL: none has begun */
+	ActorPlacement placement;
+	bool		placed;
+	ActorAnswer answer;
+	bool		answered;
+} Entry;
+
+/*
+ * The type of an actor, which the current user may host.
+ */
+static ActorType *
+resolve(const text *name)
+{
+	ActorType  *type;
+
+	AcceptInvalidationMessages();
+	type = actor_type_lookup(name);
+	actor_host_check_type(type);
+	return type;
+}
+
+static void
+check_host_context(const char *function, const pg_uuid_t *host)
+{
+	check_not_in_function(function);
+	PreventCommandIfReadOnly(function);
+	PreventCommandIfParallelMode(function);
+	if (!IsTransactionBlock())
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s can only be used in transaction blocks", function)));
+	actor_host_require(host);
+}
+
+/*
+ * Finds out where the actor, whose turn is entered, is.
+ */
+static void
+look_for_placement(Entry *entry)
+{
+	actor_placement_forget_changed();
+	entry->placed = actor_placement_read(&entry->actor, &entry->placement);
+	if (entry->placed && !actor_same_uuid(&entry->placement.host, entry->host) &&
+		!actor_host_lives(&entry->placement.host))
+		entry->placed = false;
+}
+
+/*
+ * Begins the method at the host that the actor is placed at.
+ */
+static void
+begin_method(Entry *entry, ActorType *type, uint64 generation)
+{
+	bool		reenters = actor_frame_of_application(&entry->actor) != NULL;
+
+	entry->anew = !entry->placement.entered;
+	if (entry->anew)
+	{
+		actor_remove_timers(&entry->actor);
+		actor_placement_set_entered(&entry->actor);
+	}
+	if (actor_begin_life(&entry->actor, type, generation))
+	{
+		entry->anew = true;
+		type = resolve(entry->actor.type);
+	}
+	entry->anew &= !reenters;
+	entry->hosted = begin_frame(&entry->actor, type, generation, entry->method,
+								entry->reentrancy_id, entry->host);
+	if (!actor_same_uuid(&entry->placement.host, entry->host))
+		entry->action = "elsewhere";
+	else if (reenters ||
+			 (!entry->anew && entry->token != NULL &&
+			  actor_same_uuid(entry->token, &entry->placement.token)))
+		entry->action = "run";
+	else
+		entry->action = "stale";
+}
+
+/*
+ * Does all of a call that comes before the application is called, and sets what is
+ * to be done next.  The steps are those of actor_call.
+ */
+static void
+enter(Entry *entry)
+{
+	uint64		generation = actor_catalog_generation();
+	ActorType  *type = resolve(entry->actor.type);
+
+	if (!actor_method_is_hosted(type, entry->method))
+	{
+		entry->action = "function";
+		return;
+	}
+	actor_frame_check_reentry(&entry->actor, type, entry->method);
+	actor_check_can_write(&entry->actor, entry->method);
+	if (actor_lease_enter(&entry->actor, entry->method, actor_type_call_timeout(type),
+						  entry->reentrancy_id))
+		type = resolve(entry->actor.type);
+	if (!actor_turn_is_active(&entry->actor))
+		actor_pause_check(&entry->actor, entry->method);
+	if (generation != actor_catalog_generation())
+		type = resolve(entry->actor.type);
+
+	entry->answered = entry->key.request_id != NULL &&
+		actor_answer_find(&entry->actor, &entry->key, &entry->answer);
+	if (entry->answered)
+	{
+		entry->action = "answered";
+		return;
+	}
+	look_for_placement(entry);
+	if (entry->placed)
+		begin_method(entry, type, generation);
+	else
+		entry->action = "unplaced";
+}
+
+/*
+ * The role on whose behalf a host calls.
+ */
+static void
+caller_argument(FunctionCallInfo fcinfo, int number, NameData *caller)
+{
+	Oid			role = PG_ARGISNULL(number) ? GetUserId() :
+	get_role_oid(NameStr(*PG_GETARG_NAME(number)), false);
+
+	actor_role_use(role, caller);
+}
+
+/*
+ * Keeps what it takes to write down the answer.
+ */
+static void
+keep_key(HostedFrame *hosted, const ActorAnswerKey *key)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	hosted->key = *key;
+	hosted->key.request_id = copy_text(key->request_id);
+	hosted->key.method = hosted->frame.method;
+	hosted->key.body_hash = (bytea *) copy_text((text *) key->body_hash);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * actor.host_enter
+ *		Begins a method of an application, as far as that can be.
+ */
+Datum
+actor_host_enter(PG_FUNCTION_ARGS)
+{
+	Entry		entry;
+	TupleDesc	tupdesc;
+	Datum		values[10] = {0};
+	bool		nulls[10];
+	const ActorHost *host = NULL;
+
+	memset(&entry, 0, sizeof(entry));
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	entry.host = actor_uuid_argument(fcinfo, 0, "host id");
+	actor_ref_init(&entry.actor,
+				   actor_text_argument(fcinfo, 1, "actor type", ACTOR_MAX_TYPE_LEN),
+				   actor_text_argument(fcinfo, 2, "actor id", ACTOR_MAX_NAME_LEN));
+	entry.key.method = entry.method =
+		actor_text_argument(fcinfo, 3, "method", ACTOR_MAX_NAME_LEN);
+	entry.token = PG_ARGISNULL(4) ? NULL : PG_GETARG_UUID_P(4);
+	entry.reentrancy_id = PG_ARGISNULL(5) ? NULL : PG_GETARG_UUID_P(5);
+	(void) resolve(entry.actor.type);
+	check_host_context("actor.host_enter()", entry.host);
+	if (!PG_ARGISNULL(6))
+	{
+		entry.key.request_id = actor_text_argument(fcinfo, 6, "request id", ACTOR_MAX_NAME_LEN);
+		entry.key.body_hash = PG_ARGISNULL(7) ? (bytea *) cstring_to_text("") :
+			PG_GETARG_BYTEA_PP(7);
+		caller_argument(fcinfo, 8, &entry.key.caller);
+	}
+
+	enter(&entry);
+	if (entry.hosted != NULL && entry.key.request_id != NULL)
+		keep_key(entry.hosted, &entry.key);
+
+	memset(nulls, true, sizeof(nulls));
+	values[0] = CStringGetTextDatum(entry.action);
+	nulls[0] = false;
+	if (entry.hosted != NULL)
+	{
+		values[1] = Int32GetDatum(entry.hosted->number);
+		values[2] = UUIDPGetDatum(&entry.placement.host);
+		values[4] = UUIDPGetDatum(&entry.placement.token);
+		values[5] = BoolGetDatum(entry.anew);
+		nulls[1] = nulls[2] = nulls[4] = nulls[5] = false;
+		if (!actor_same_uuid(&entry.placement.host, entry.host))
+			host = actor_hosts_find(actor_hosts_read(), &entry.placement.host);
+	}
+	if (host != NULL)
+	{
+		values[3] = PointerGetDatum(host->address);
+		nulls[3] = false;
+	}
+	if (entry.answered)
+	{
+		values[6] = Int32GetDatum(entry.answer.status);
+		values[7] = PointerGetDatum(entry.answer.content_type);
+		values[8] = PointerGetDatum(entry.answer.headers);
+		values[9] = PointerGetDatum(entry.answer.body);
+		nulls[6] = false;
+		for (int i = 7; i < 10; i++)
+			nulls[i] = DatumGetPointer(values[i]) == NULL;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/*
+ * actor.host_exit
+ *		Ends a method of an application, which has returned, and keeps its answer
+ *		if that may be asked for again.
+ */
+Datum
+actor_host_exit(PG_FUNCTION_ARGS)
+{
+	HostedFrame *hosted = frame_argument(fcinfo, "actor.host_exit()");
+	ActorAnswer answer;
+
+	if (hosted->ends)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("frame %d ends with %s", hosted->number, "actor.host_end()")));
+	if (hosted->key.request_id != NULL)
+	{
+		if (PG_ARGISNULL(1))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("status must not be null")));
+		answer.status = PG_GETARG_INT32(1);
+		answer.content_type = PG_ARGISNULL(2) ? NULL : PG_GETARG_TEXT_PP(2);
+		answer.headers = PG_ARGISNULL(3) ? NULL : PG_GETARG_JSONB_P(3);
+		answer.body = PG_ARGISNULL(4) ? NULL : PG_GETARG_BYTEA_PP(4);
+		actor_answer_store(&hosted->frame.actor, &hosted->key, &answer);
+		actor_type_check_same(hosted->frame.actor.type, hosted->frame.schema,
+							  hosted->frame.generation);
+	}
+	end_frame(hosted);
+	PG_RETURN_VOID();
+}
+
+/* forgetting -------------------------------------------------------------- */
+
+/*
+ * Whether an actor, whose turn is held, has been idle for long enough.
+ */
+static bool
+is_idle(const ActorRef *actor, const ActorType *type)
+{
+	ActorActivation seen;
+
+	actor_activation_look(actor, &seen);
+	return !seen.active ||
+		(!seen.used && actor_idle_limit(type, seen.last_used_at) <= GetCurrentTimestamp());
+}
+
+/*
+ * Takes the turn of an actor that is to be forgotten; false if that has to wait,
+ * since the actor is used or about to be.
+ */
+static bool
+enter_to_end(const ActorRef *actor, const ActorType *type, bool if_idle)
+{
+	if (!if_idle)
+	{
+		(void) actor_lease_enter(actor, NULL, actor_type_call_timeout(type), NULL);
+		return true;
+	}
+	if (!actor_turn_try_enter(actor, NULL))
+		return false;
+	if (!is_idle(actor, type) || actor_pause_share(actor) != ACTOR_NOT_PAUSED)
+	{
+		actor_turn_leave(actor);
+		return false;
+	}
+	return actor_lease_pass(actor);
+}
+
+/*
+ * actor.host_enter_to_end
+ *		Takes the turn of an actor that the application of a host is to forget.
+ *		What that has is stale if it is of a host before this one: then nothing
+ *		of it may be saved any more.
+ */
+Datum
+actor_host_enter_to_end(PG_FUNCTION_ARGS)
+{
+	const pg_uuid_t *host = actor_uuid_argument(fcinfo, 0, "host id");
+	bool		if_idle = !PG_ARGISNULL(3) && PG_GETARG_BOOL(3);
+	uint64		generation = actor_catalog_generation();
+	ActorRef	actor;
+	ActorType  *type;
+	ActorPlacement placement;
+	HostedFrame *hosted = NULL;
+	bool		own;
+	TupleDesc	tupdesc;
+	Datum		values[2] = {0};
+	bool		nulls[2] = {true, true};
+
+	actor_ref_init(&actor,
+				   actor_text_argument(fcinfo, 1, "actor type", ACTOR_MAX_TYPE_LEN),
+				   actor_text_argument(fcinfo, 2, "actor id", ACTOR_MAX_NAME_LEN));
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	type = resolve(actor.type);
+	check_host_context("actor.host_enter_to_end()", host);
+	actor_turn_check_isolation("end the life of an actor");
+	actor_frame_check_reentry(&actor, type, NULL);
+	if (enter_to_end(&actor, type, if_idle))
+	{
+		type = resolve(actor.type);
+		own = actor_placement_read(&actor, &placement) &&
+			actor_same_uuid(&placement.host, host);
+		hosted = begin_frame(&actor, type, generation,
+							 cstring_to_text(actor_hook_name(HOOK_DEACTIVATE)), NULL, host);
+		hosted->ends = true;
+		values[0] = Int32GetDatum(hosted->number);
+		values[1] = BoolGetDatum(!own);
+		nulls[0] = nulls[1] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
+}
+
+/*
+ * actor.host_end
+ *		The application has forgotten the actor of a frame: that is deactivated,
+ *		unless it is placed somewhere else.
+ */
+Datum
+actor_host_end(PG_FUNCTION_ARGS)
+{
+	HostedFrame *hosted = frame_argument(fcinfo, "actor.host_end()");
+	ActorRef	actor = hosted->frame.actor;
+	ActorPlacement placement;
+
+	if (!hosted->ends)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("frame %d ends with %s", hosted->number, "actor.host_exit()")));
+	end_frame(hosted);
+	if (actor_placement_read(&actor, &placement) &&
+		(actor_same_uuid(&placement.host, &hosted->host) ||
+		 actor_placement_is_left(&placement, &hosted->host)))
+	{
+		(void) actor_end_life(&actor);
+		actor_placement_remove(&actor);
+	}
+	actor_leftover_remove(&actor, &hosted->host);
+	PG_RETURN_VOID();
+}
