@@ -137,23 +137,25 @@ hits_grow($good, 'denied: others go on');
 # setting of it does not make an end of each error.
 create_role('regress_actor_special');
 sql(q{
-	ALTER ROLE regress_actor_special SET session_preload_libraries = 'auto_explain';
+	ALTER ROLE regress_actor_special SET session_preload_libraries = 'plpgsql';
 	ALTER ROLE regress_actor_special SET exit_on_error = on;
 	CREATE SCHEMA special;
 	GRANT USAGE ON SCHEMA special TO regress_actor_special;
 	CREATE FUNCTION special.note() RETURNS void LANGUAGE sql AS $$
-		INSERT INTO hit VALUES (current_setting('auto_explain.log_min_duration', true),
+		INSERT INTO hit VALUES (current_setting('plpgsql.variable_conflict', true),
 			current_user) $$;
 	CREATE FUNCTION special.fail() RETURNS void LANGUAGE plpgsql AS $$
 		BEGIN RAISE 'wrong'; END $$;
 	SELECT actor_register('special')});
 sql(q{
 	SET ROLE regress_actor_special;
-	SELECT actor_set_reminder('special', 'x', 'note');
-	SELECT actor_set_reminder('special', 'x', 'fail', failure_policy => '{"drop": {}}')});
-ok( $node->poll_query_until('postgres', q{SELECT id = '-1' FROM hit
+	SELECT actor_set_reminder('special', 'x', 'note')});
+ok( $node->poll_query_until('postgres', q{SELECT id = 'error' FROM hit
 		WHERE role = 'regress_actor_special'}),
 	'a library of the role is loaded');
+sql(q{
+	SET ROLE regress_actor_special;
+	SELECT actor_set_reminder('special', 'x', 'fail', failure_policy => '{"drop": {}}')});
 ok( $node->poll_query_until('postgres', q{SELECT sqlstate || ' ' || message = 'P0001 wrong'
 		FROM actor.failure WHERE actor_type = 'special'}),
 	'an error is no end of the process');
