@@ -191,9 +191,9 @@ COMMENT ON COLUMN actor.reminder.role_name IS 'role that registered the reminder
 COMMENT ON COLUMN actor.reminder.generation IS 'random number of this registration';
 COMMENT ON COLUMN actor.reminder.registered_at IS 'when the reminder was registered';
 COMMENT ON COLUMN actor.reminder.first_at IS 'instant of the first firing, origin of the grid';
-COMMENT ON COLUMN actor.reminder.step IS 'period as an interval; NULL: one firing only';
+COMMENT ON COLUMN actor.reminder.step IS 'period as an interval; NULL: a cron expression, or one firing only';
 COMMENT ON COLUMN actor.reminder.firings IS 'total number of firings; 0: no limit';
-COMMENT ON COLUMN actor.reminder.time_zone IS 'time zone of calendar steps';
+COMMENT ON COLUMN actor.reminder.time_zone IS 'time zone of calendar steps and cron expressions';
 COMMENT ON COLUMN actor.reminder.expires_at IS 'firings scheduled at or after this do not happen; NULL: never';
 COMMENT ON COLUMN actor.reminder.firing IS 'number of the pending firing, from 0';
 COMMENT ON COLUMN actor.reminder.scheduled_at IS 'instant the pending firing is scheduled at';
@@ -332,9 +332,9 @@ COMMENT ON COLUMN actor.timer.role_name IS 'role that registered the timer and r
 COMMENT ON COLUMN actor.timer.generation IS 'random number of this registration';
 COMMENT ON COLUMN actor.timer.registered_at IS 'when the timer was registered';
 COMMENT ON COLUMN actor.timer.first_at IS 'instant of the first firing, origin of the grid';
-COMMENT ON COLUMN actor.timer.step IS 'period as an interval; NULL: one firing only';
+COMMENT ON COLUMN actor.timer.step IS 'period as an interval; NULL: a cron expression, or one firing only';
 COMMENT ON COLUMN actor.timer.firings IS 'total number of firings; 0: no limit';
-COMMENT ON COLUMN actor.timer.time_zone IS 'time zone of calendar steps';
+COMMENT ON COLUMN actor.timer.time_zone IS 'time zone of calendar steps and cron expressions';
 COMMENT ON COLUMN actor.timer.expires_at IS 'firings scheduled at or after this do not happen; NULL: never';
 COMMENT ON COLUMN actor.timer.firing IS 'number of the pending firing, from 0';
 COMMENT ON COLUMN actor.timer.scheduled_at IS 'instant the pending firing is scheduled at';
@@ -1438,12 +1438,15 @@ CREATE FUNCTION @extschema@.actor_schedule_preview(
     period        text,
     ttl           text,
     count         integer DEFAULT 5,
-    registered_at timestamptz DEFAULT now())
-RETURNS SETOF timestamptz
+    registered_at timestamptz DEFAULT now(),
+    OUT scheduled_at timestamptz,
+    OUT local_time   timestamp,
+    OUT time_zone    text)
+RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'actor_schedule_preview';
 COMMENT ON FUNCTION @extschema@.actor_schedule_preview(text, text, text, integer, timestamptz)
-    IS 'the first instants of a schedule, without registering it';
+    IS 'the first instants of a schedule, and what a clock shows then, without registering it';
 
 /*
  * Watching

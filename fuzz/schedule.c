@@ -17,6 +17,8 @@
  *-------------------------------------------------------------------------
  */
 #include "../src/time/when.c"
+#include "../src/time/cron.c"
+#include "../src/time/calendar.c"
 #include "../src/time/schedule.c"
 
 #include "fmgr.h"
@@ -80,6 +82,8 @@ try_text(const uint8 *data, size_t size)
 	TimestampTz now = 0;		/* the same instants each time */
 	TimestampTz last = DT_NOBEGIN;
 	TimestampTz at;
+	TimestampTz instants[INSTANTS];
+	TimestampTz jumped_to;
 	int64		missed;
 
 	for (int i = 0; i < 3; i++)
@@ -88,18 +92,31 @@ try_text(const uint8 *data, size_t size)
 	actor_parse_period(texts[1], &period);
 	actor_parse_ttl(texts[2], &ttl);
 	actor_schedule_make(&schedule, &due, &period, &ttl, now, session_timezone);
-	for (int64 k = 0; k < INSTANTS && actor_schedule_instant(&schedule, k, &at); k++)
+	at = schedule.first_at;
+	for (int64 k = 0; k >= 0 && k < INSTANTS;
+		 k = actor_schedule_next(&schedule, k, at, ACTOR_CATCH_UP_ALL, at, &at, &missed))
 	{
 		if (at < last || at >= schedule.expires_at || !IS_VALID_TIMESTAMP(at))
 			abort();
+		if (schedule.by_calendar && at == last)
+			abort();
 		if (schedule.count != 0 && k >= schedule.count)
+			abort();
+		/* what is jumped over is what would have come */
+		instants[k] = at;
+		if (k > 0 && schedule.first_at < at &&
+			actor_schedule_next(&schedule, 0, schedule.first_at, ACTOR_CATCH_UP_ONE,
+								at - 1, &jumped_to, &missed) != missed + 1)
+			abort();
+		if (k > 0 && schedule.first_at < at &&
+			(jumped_to != at || instants[missed + 1] != at))
 			abort();
 		last = at;
 	}
 	for (ActorCatchUp policy = ACTOR_CATCH_UP_ONE; policy <= ACTOR_CATCH_UP_SKIP; policy++)
 	{
-		int64		next = actor_schedule_next(&schedule, 0, policy, now + USECS_PER_DAY,
-											   &at, &missed);
+		int64		next = actor_schedule_next(&schedule, 0, schedule.first_at, policy,
+											   now + USECS_PER_DAY, &at, &missed);
 
 		if (next == 0 || missed < 0 || (next > 0 && at < schedule.first_at))
 			abort();

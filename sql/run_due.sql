@@ -86,6 +86,61 @@ SELECT actor_set_reminder('due', 'a', 'series', timestamptz '2100-01-01 00:00Z',
 SELECT fired, last_fired_at, last_ok_at, last_ms FROM actor.reminder;
 ROLLBACK;
 
+-- a cron expression: each firing at its instant, in its time zone
+BEGIN;
+SELECT actor_set_reminder('due', 'a', 'cron', '2100-03-26T00:00:00Z', 'R4/CRON_TZ=Europe/Berlin 30 2 * * SAT,SUN,MON',
+                          method => 'tick');
+SELECT actor_set_timer('due', 'b', 'cron', '2100-03-26T00:00:00Z', '30 2 29 3 *', method => 'tick');
+SELECT actor_id, period, step, firings, remaining, time_zone = 'Europe/Berlin' AS in_berlin,
+       time_zone = current_setting('timezone') AS in_session
+  FROM (SELECT actor_id, period, step, firings, remaining, time_zone FROM actor.reminder
+        UNION ALL SELECT actor_id, period, step, firings, remaining, time_zone FROM actor.timer) r
+ ORDER BY actor_id;
+SELECT actor_run_due('2100-03-28 12:00Z');
+SELECT remaining, scheduled_at AT TIME ZONE 'Europe/Berlin' AS scheduled_at, last_error FROM actor.reminder;
+SELECT actor_run_due('2101-01-01Z');
+SELECT what, (cause ->> 'scheduled_at')::timestamptz AT TIME ZONE 'Europe/Berlin' AS scheduled_at,
+       cause ->> 'missed' AS missed, cause ->> 'remaining' AS remaining
+  FROM due.log ORDER BY what, n;
+SELECT name FROM actor.reminder;
+ROLLBACK;
+
+-- what was missed of it is counted, over years of summer time and much longer; all can be made up for
+BEGIN;
+CREATE TABLE due.missed AS
+SELECT 'cron ' || row_number() OVER () AS id, since, 'CRON_TZ=' || zone || ' ' || expression AS period
+  FROM (VALUES ('30 2 * * *'), ('15,45 2,3 * * *'), ('0 * * * *'), ('45 * * * *'), ('0 */2 13 * FRI'), ('0 12 29 2 *')) AS e (expression),
+       (VALUES ('Europe/Berlin'), ('Australia/Lord_Howe'), ('Pacific/Apia'), ('Africa/Casablanca'), ('America/Sao_Paulo')) AS z (zone),
+       (VALUES ('2019-01-01T00:00:00Z'), ('2011-12-29T17:00:00Z')) AS s (since)
+UNION ALL SELECT 'long', '0001-01-01T00:00:00Z', 'CRON_TZ=Europe/Berlin 0 0 * * *'
+UNION ALL SELECT 'longest', '0001-01-01T00:00:00Z', 'CRON_TZ=UTC * * * * * *';
+SELECT count(actor_set_reminder('due', id, 'cron', since, period, method => 'tick')) FROM due.missed;
+SELECT actor_run_due();
+SELECT count(*) FROM due.log;
+SELECT m.since, m.period, l.cause AS wrong
+  FROM due.missed m JOIN due.log l ON l.what = m.id
+ WHERE m.id LIKE 'cron%'
+   AND (l.cause ->> 'missed')::bigint + 1 <>
+       (SELECT count(*) FROM actor_schedule_preview(m.since, m.period,
+               to_jsonb((l.cause ->> 'fired_at')::timestamptz + interval '1 us') #>> '{}', 1000000));
+SELECT what, (cause ->> 'missed')::bigint = CASE what
+           WHEN 'long' THEN ((cause ->> 'fired_at')::timestamptz AT TIME ZONE 'Europe/Berlin')::date - '0001-01-01'::date - 1
+           ELSE floor(extract(epoch FROM (cause ->> 'fired_at')::timestamptz - '0001-01-01 00:00Z')) END AS counted
+  FROM due.log WHERE what LIKE 'long%' ORDER BY what;
+SELECT count(*) AS later
+  FROM actor.reminder r JOIN due.log l ON l.what = r.actor_id
+ WHERE r.scheduled_at > (l.cause ->> 'fired_at')::timestamptz;
+DELETE FROM due.log;
+SELECT actor_delete_reminders('due') > 0;
+SELECT actor_set_reminder('due', 'all', 'cron', '2024-01-01T00:00:00Z', 'R3/@yearly', method => 'tick', catch_up => 'all');
+SELECT actor_set_reminder('due', 'one', 'cron', '2020-01-01T00:00:00Z', 'R3/@daily', method => 'tick');
+SELECT actor_set_reminder('due', 'skip', 'cron', '2020-01-01T00:00:00Z', '@yearly', method => 'tick', catch_up => 'skip');
+SELECT actor_set_reminder('due', 'ttl', 'cron', '2020-01-01T00:00:00Z', '@yearly', 'P18M', method => 'tick');
+SELECT actor_run_due();
+SELECT what, cause ->> 'missed' AS missed, cause ->> 'remaining' AS remaining FROM due.log ORDER BY what, n;
+SELECT actor_id, scheduled_at > now() AS later FROM actor.reminder;
+ROLLBACK;
+
 -- a failure is retried and given up as its policy says, and costs nothing else
 BEGIN;
 SELECT actor_set_reminder('due', 'a', 'fail', '1h', failure_policy =>

@@ -19,7 +19,7 @@ BEGIN
     SELECT string_agg(at::text, ', ' ORDER BY number)
     INTO firings
     FROM actor_schedule_preview(due_time, period, ttl, count, registered_at)
-         WITH ORDINALITY AS firing (at, number);
+         WITH ORDINALITY AS firing (at, local_time, time_zone, number);
     RETURN coalesce(firings, 'none');
 END
 $$;
@@ -270,8 +270,206 @@ ORDER BY n;
 
 -- Samoa left out 30 December 2011: two firings have the same instant
 SET TIME ZONE 'Pacific/Apia';
-SELECT * FROM actor_schedule_preview(NULL, 'P1D', NULL, 4, '2011-12-28 10:00:00-10');
+SELECT scheduled_at, local_time FROM actor_schedule_preview(NULL, 'P1D', NULL, 4, '2011-12-28 10:00:00-10');
 SET TIME ZONE 'UTC';
+
+--
+-- Cron expressions.  The first firing is after the registration, or not before
+-- the due time.
+--
+CREATE FUNCTION cron_firings(expression text, due_time text, registered_at timestamptz,
+                             count int DEFAULT 4)
+RETURNS text
+LANGUAGE sql
+AS $$
+    SELECT string_agg(to_char(local_time, 'Dy YYYY-MM-DD HH24:MI:SS') || to_char(scheduled_at, ' (DD HH24:MI)'),
+                      ', ' ORDER BY number)
+      FROM actor_schedule_preview(due_time, expression, NULL, count, registered_at)
+           WITH ORDINALITY AS firing (scheduled_at, local_time, time_zone, number)
+$$;
+
+SELECT expression, cron_firings(expression, due_time, '2024-01-01 12:00:00+00') AS firings
+FROM (VALUES
+    (1, '* * * * *', NULL),
+    (2, '*/15 * * * *', NULL),
+    (3, '5/20 * * * *', NULL),
+    (4, '0 9-17/4 * * *', NULL),
+    (5, '30 9 * * MON-FRI', NULL),
+    (6, '30 9 * * mon,Wed,FRI', NULL),
+    (7, '0 0 1 jan,JUL ?', NULL),
+    (8, '10,50 3,4 * * *', NULL),
+    (9, '0 0 * * 0', NULL),
+    (10, '0 0 * * 7', NULL),
+    (11, '0 0 * * 5-7', NULL),
+    (12, '0 0 * * 5/2', NULL),
+    -- six fields begin with the second
+    (21, '*/20 * * * * *', NULL),
+    (22, '59 59 23 31 12 *', NULL),
+    (23, '0,30 0 12 * * *', NULL),
+    -- words
+    (31, '@hourly', NULL),
+    (32, '@daily', NULL),
+    (33, '@midnight', NULL),
+    (34, '@weekly', NULL),
+    (35, '@monthly', NULL),
+    (36, '@yearly', NULL),
+    (37, '@annually ', NULL),
+    (38, '@every 1h30m', NULL),
+    -- either of two restricted days will do; a star is no restriction, nor is one in a list
+    (41, '0 0 13 * 5', NULL),
+    (42, '0 0 */10 * 1', NULL),
+    (43, '0 0 *,13 * 5', NULL),
+    (44, '0 0 13 * *,5', NULL),
+    -- dates that are rare
+    (51, '0 0 29 2 *', NULL),
+    (52, '0 0 29 2 *', '2096-03-01T00:00:00Z'),
+    (53, '0 0 31 * *', NULL),
+    (54, '0 0 31 2 1', NULL),
+    (55, '0 0 30 2,4 *', NULL),
+    -- blanks
+    (61, '  0   0	1 1 *  ', NULL),
+    -- with a due time
+    (71, '0 12 * * *', '0s'),
+    (72, '0 12 * * *', '1us'),
+    (73, '0 12 * * *', '2030-06-15T12:00:00Z'),
+    (74, '0 12 * * *', '1999-12-31T12:00:00.000001Z'),
+    -- a number of firings
+    (81, 'R2/0 12 * * *', NULL),
+    (82, 'R3/@hourly', NULL),
+    (83, 'R1/CRON_TZ=Asia/Tokyo @daily', NULL),
+    (84, 'R2/@every 5s', NULL),
+    -- time zones
+    (91, 'CRON_TZ=Europe/Berlin 0 9 * * *', NULL),
+    (92, 'TZ=Asia/Kathmandu 0 9 * * *', NULL),
+    (93, 'CRON_TZ=asia/tokyo  @weekly', NULL),
+    (94, 'CRON_TZ=America/New_York 0 30 8 1 */6 *', NULL)
+) AS t (n, expression, due_time)
+ORDER BY n;
+
+SELECT * FROM actor_schedule_preview(NULL, 'CRON_TZ=Europe/Berlin 0 9 * * *', NULL, 2, '2024-01-01 12:00:00+00');
+SELECT scheduled_at FROM actor_schedule_preview(NULL, '@hourly', '2h', 10, '2024-01-01 12:00:00+00');
+SELECT scheduled_at FROM actor_schedule_preview(NULL, '@hourly', '2024-01-01T15:00:00Z', 10, '2024-01-01 12:00:00+00');
+
+-- a clock that is put forward: what is left out fires at the end of the gap;
+-- expressions of all hours follow the clock
+SELECT zone, expression, cron_firings('CRON_TZ=' || zone || ' ' || expression, NULL, registered_at) AS firings
+FROM (VALUES
+    (1, 'Europe/Berlin', '30 2 * * *', timestamptz '2024-03-29 12:00:00+00'),
+    (2, 'Europe/Berlin', '0,30 2 * * *', '2024-03-30 12:00:00+00'),
+    (3, 'Europe/Berlin', '15 2,3 * * *', '2024-03-30 12:00:00+00'),
+    (4, 'Europe/Berlin', '0 2,3 * * *', '2024-03-30 12:00:00+00'),
+    (5, 'Europe/Berlin', '*/10 2 * * *', '2024-03-31 00:00:00+00'),
+    (6, 'Europe/Berlin', '30 * * * *', '2024-03-30 23:00:00+00'),
+    (7, 'Europe/Berlin', '0 */2 * * *', '2024-03-30 22:00:00+00'),
+    (8, 'Europe/Berlin', '30 2 31 3 *', '2023-06-01 00:00:00+00'),
+    (9, 'America/New_York', '30 2 * * *', '2024-03-09 12:00:00+00'),
+    (10, 'America/New_York', '0 0 2 * * *', '2012-03-10 12:00:00+00'),
+    (11, 'America/Sao_Paulo', '0 0 * * *', '2017-10-14 00:00:00+00'),
+    (12, 'Australia/Lord_Howe', '15 2 * * *', '2024-10-05 00:00:00+00'),
+    (13, 'Australia/Lord_Howe', '15 * * * *', '2024-10-05 14:00:00+00'),
+    (14, 'Pacific/Apia', '0 12 * * *', '2011-12-28 23:00:00+00'),
+    (15, 'Pacific/Apia', '0 12 30 12 *', '2011-12-28 23:00:00+00'),
+    (16, 'Pacific/Apia', '0 0 * * *', '2011-12-28 23:00:00+00'),
+    (17, 'Asia/Kathmandu', '5 0 * * *', '1985-12-30 12:00:00+00')
+) AS t (n, zone, expression, registered_at)
+ORDER BY n;
+
+-- and put back: what comes twice fires once
+SELECT zone, expression, cron_firings('CRON_TZ=' || zone || ' ' || expression, NULL, registered_at, 5) AS firings
+FROM (VALUES
+    (1, 'Europe/Berlin', '30 2 * * *', timestamptz '2024-10-25 12:00:00+00'),
+    (2, 'Europe/Berlin', '0,30 2 * * *', '2024-10-26 12:00:00+00'),
+    (3, 'Europe/Berlin', '0 1,2,3 * * *', '2024-10-26 22:30:00+00'),
+    (4, 'Europe/Berlin', '30 * * * *', '2024-10-26 22:45:00+00'),
+    (5, 'Europe/Berlin', '0 */2 * * *', '2024-10-26 21:30:00+00'),
+    (6, 'Europe/Berlin', '30 2 * * *', '2024-10-27 00:45:00+00'),
+    (7, 'Europe/Berlin', '30 2 * * *', '2024-10-27 01:15:00+00'),
+    (8, 'America/New_York', '0 0 1 * * *', '2012-11-03 12:00:00+00'),
+    (9, 'America/Sao_Paulo', '30 23 * * *', '2018-02-16 12:00:00+00'),
+    (10, 'Australia/Lord_Howe', '45 1 * * *', '2024-04-05 12:00:00+00'),
+    (11, 'Australia/Lord_Howe', '45 * * * *', '2024-04-06 13:00:00+00'),
+    -- a whole day comes twice
+    (12, 'America/Juneau', '0 12 * * *', '1867-10-16 12:00:00+00'),
+    -- twice in a row, half an hour apart
+    (13, 'Africa/Casablanca', '30 2 * * *', '2026-02-13 12:00:00+00')
+) AS t (n, zone, expression, registered_at)
+ORDER BY n;
+
+-- several years of summer time, counted: once a day, and once an hour of elapsed time
+SELECT zone,
+       count(*) FILTER (WHERE kind = 'daily') AS days,
+       count(*) FILTER (WHERE kind = 'hourly') AS hours
+FROM (VALUES ('Europe/Berlin'), ('America/New_York'), ('Australia/Lord_Howe'), ('Africa/Casablanca'), ('UTC')) AS z (zone),
+     (VALUES ('daily', '30 2 * * *'), ('hourly', '0 * * * *')) AS e (kind, expression),
+     LATERAL actor_schedule_preview(NULL, 'CRON_TZ=' || zone || ' ' || expression, '2030-01-01T12:00:00Z',
+                                    100000, '2020-01-01 12:00:00+00')
+GROUP BY zone
+ORDER BY zone COLLATE "C";
+
+-- the end of time
+SELECT cron_firings('0 12 * * *', NULL, '294276-12-30 11:00:00+00');
+SELECT scheduled_at FROM actor_schedule_preview('0001-01-01T00:00:00Z', '@yearly', NULL, 2);
+
+SELECT expression, r.state, r.message, r.detail
+FROM (VALUES
+    (1, '* * * *'),
+    (2, '* * * * * * *'),
+    (3, '60 * * * *'),
+    (4, '* 24 * * *'),
+    (5, '* * 0 * *'),
+    (6, '* * 32 * *'),
+    (7, '* * * 0 *'),
+    (8, '* * * 13 *'),
+    (9, '* * * * 8'),
+    (10, '60 * * * * *'),
+    (11, '5-1 * * * *'),
+    (12, '*/0 * * * *'),
+    (13, '*/99999 * * * *'),
+    (14, '1,,2 * * * *'),
+    (15, '1, * * * *'),
+    (16, '1-2-3 * * * *'),
+    (17, '1/2/3 * * * *'),
+    (18, '*5 * * * *'),
+    (19, '* * * january *'),
+    (20, '* * * * monday'),
+    (21, '* * * mon *'),
+    (22, '-1 * * * *'),
+    (23, '1- * * * *'),
+    (24, '*/ * * * *'),
+    (25, '99999999999999999999 * * * *'),
+    (26, '* * * * L'),
+    (27, '5 4'),
+    (28, '*'),
+    (31, '@'),
+    (32, '@Daily'),
+    (33, '@daily x'),
+    (34, '@every'),
+    (35, '@every '),
+    (36, '@every 0s'),
+    (37, '@every -1s'),
+    (38, '@every 1 hour'),
+    (39, '@every PT1H'),
+    (40, '@reboot'),
+    (41, 'CRON_TZ= 0 9 * * *'),
+    (42, 'CRON_TZ=Europe/Berlin'),
+    (43, 'CRON_TZ=Europe/Nowhere 0 9 * * *'),
+    (44, 'CRON_TZ=../../etc/passwd 0 9 * * *'),
+    (45, 'CRON_TZ=Europe/Berlin TZ=UTC 0 9 * * *'),
+    (46, 'CRON_TZ=Europe/Berlin 1h'),
+    (47, 'R0/@daily'),
+    (48, 'R2/'),
+    -- dates that there are not
+    (51, '0 0 30 2 *'),
+    (52, '0 0 31 2,4,6,9,11 *'),
+    (53, '0 0 30-31 feb ?')
+) AS t (n, expression),
+LATERAL schedule_refusal(NULL, expression, NULL) AS r
+ORDER BY n;
+SELECT expression, r.state, r.message, r.detail
+FROM (VALUES (1, '* * * * *'), (2, '@daily'), (3, 'CRON_TZ=UTC 0 9 * * *')) AS t (n, expression),
+LATERAL schedule_refusal(expression, NULL, NULL) AS r
+ORDER BY n;
+DROP FUNCTION cron_firings(text, text, timestamptz, int);
 
 --
 -- What is refused
@@ -459,7 +657,7 @@ FROM (VALUES
     (26, 'R3 /PT3S'),
     (27, 'r3/PT3S'),
     (28, '2024-01-01T00:00:00Z'),
-    (29, '@daily'),
+    (29, '@fortnightly'),
     (30, '2d'),
     (31, 'R3/PT5s'),
     (32, '9223372036854775807 microseconds'),

@@ -85,7 +85,7 @@ for my $kind ('reminder', 'timer')
 # the firings there should be, by number; the endless one as far as it has come
 my $grid = q{(SELECT p.kind, p.id, g.at, g.number, p.period
 	FROM plan p, LATERAL actor_schedule_preview(p.due_time, p.period, p.ttl, 1000,
-		p.registered_at) WITH ORDINALITY AS g (at, number)) grid};
+		p.registered_at) WITH ORDINALITY AS g (at, local_time, time_zone, number)) grid};
 
 for my $example (@examples)
 {

@@ -383,6 +383,10 @@ for my $kind ([ 'reminders', 'REMINDER' ], [ 'timers', 'TIMER' ])
 		[ '"dueTime": "1h", "period": "PT0S", "ttl": "P0D"', '"dueTime":"1h"' ],
 		[ '"dueTime": "1h", "period": "0h0m0s0ms0\u03bcs", "ttl": "pt0s"', '"dueTime":"1h"' ],
 		[ '"dueTime": "1h", "period": "P0DT", "ttl": "0"', '"dueTime":"1h"' ],
+		# cron expressions are for the database to read
+		[ '"dueTime": "0s", "period": "0 30 9 * * mon-fri"', '"dueTime":"0s","period":"0 30 9 * * mon-fri"' ],
+		[ '"period": "R3/@daily", "ttl": "0s"', '"period":"R3/@daily"' ],
+		[ '"period": "CRON_TZ=Europe/Berlin */5 * * * *"', '"period":"CRON_TZ=Europe/Berlin */5 * * * *"' ],
 		[ '"dueTime": "P2DT", "period": "R3/P1DT"', '"dueTime":"P2D","period":"R3/P1D"' ],
 		[ '"dueTime": "1h", "period": "p1dt", "ttl": "P3DT"', '"dueTime":"1h","period":"P1D","ttl":"P3D"' ],
 		[ '"dueTime": "0h0m0s-5ms", "period": "1h"', '"dueTime":"0s","period":"1h"' ],

@@ -117,7 +117,7 @@ static ActorQuery read_next = {
 /* the cast keeps the index on the role, with all its due rows, out of the plan */
 #define CLAIM_ROW(table, policies) \
 	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
-	"  firing, deferrals, " policies ", traceparent" \
+	"  firing, deferrals, " policies ", traceparent, period" \
 	"  FROM " table WHERE_KEY \
 	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
 	"   AND attempt OPERATOR(pg_catalog.=) $6" \
@@ -265,6 +265,24 @@ zone_from_text(const text *name)
 }
 
 /*
+ * Reads the period of a claimed row without a step, which is a cron expression
+ * if there is one.
+ */
+static void
+read_calendar(ActorSchedule *schedule)
+{
+	ActorPeriod period;
+	bool		isnull;
+	Datum		value = actor_query_result(0, 14, &isnull);
+
+	if (isnull)
+		return;
+	actor_parse_period(text_to_cstring(DatumGetTextPP(value)), &period);
+	schedule->periodic = schedule->by_calendar = period.by_calendar;
+	schedule->calendar = period.calendar;
+}
+
+/*
  * Locks the row and reads it into the current memory context; false if it is
  * locked or not as it was seen.
  */
@@ -293,15 +311,17 @@ claim(const ActorDue *due, const NameData *role, Claim *claimed)
 		Datum		datum;
 		bool		isnull;
 
+		memset(schedule, 0, sizeof(*schedule));
 		claimed->method = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
 		datum = actor_query_result(0, 2, &isnull);
 		claimed->data = isnull ? NULL : DatumGetJsonbPCopy(datum);
 		schedule->first_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
 		datum = actor_query_result(0, 4, &isnull);
 		schedule->periodic = !isnull;
-		memset(&schedule->period, 0, sizeof(Interval));
 		if (!isnull)
 			schedule->period = *DatumGetIntervalP(datum);
+		else
+			read_calendar(schedule);
 		schedule->count = DatumGetInt32(actor_query_result(0, 5, &isnull));
 		datum = actor_query_result(0, 6, &isnull);
 		schedule->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
@@ -504,7 +524,7 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
 {
 	TimestampTz at;
 	int64		missed;
-	int64		next = actor_schedule_next(&claimed->schedule, claimed->firing,
+	int64		next = actor_schedule_next(&claimed->schedule, claimed->firing, due->scheduled_at,
 										   claimed->catch_up, now,
 										   &at, &missed);
 
@@ -673,7 +693,7 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	}
 
 	now = mode->clock != 0 ? mode->clock : GetCurrentTimestamp();
-	next = actor_schedule_next(&claimed.schedule, claimed.firing, claimed.catch_up,
+	next = actor_schedule_next(&claimed.schedule, claimed.firing, due->scheduled_at, claimed.catch_up,
 							   now, &next_at, &missed);
 
 	/*

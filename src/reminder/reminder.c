@@ -513,9 +513,9 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	SET(COL_GENERATION, Int64GetDatum(actor_random_generation()), false);
 	SET(COL_REGISTERED_AT, TimestampTzGetDatum(now), false);
 	SET(COL_FIRST_AT, TimestampTzGetDatum(schedule.first_at), false);
-	SET(COL_STEP, IntervalPGetDatum(&schedule.period), !schedule.periodic);
+	SET(COL_STEP, IntervalPGetDatum(&schedule.period), !schedule.periodic || schedule.by_calendar);
 	SET(COL_FIRINGS, Int32GetDatum(schedule.count), false);
-	SET(COL_TIME_ZONE, CStringGetTextDatum(pg_get_timezone_name(session_timezone)), false);
+	SET(COL_TIME_ZONE, CStringGetTextDatum(pg_get_timezone_name(schedule.zone)), false);
 	SET(COL_EXPIRES_AT, TimestampTzGetDatum(schedule.expires_at),
 		TIMESTAMP_IS_NOEND(schedule.expires_at));
 	SET(COL_REMAINING, Int64GetDatum(schedule.count), schedule.count == 0);

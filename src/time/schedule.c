@@ -3,12 +3,14 @@
  * schedule.c
  *		When reminders, timers and delayed messages are due.
  *
- * Pure functions: they read no table, no clock and no shared memory, and "now" is always an argument, so that month ends, summer time
- * and missed firings can be tested without waiting for them.
+ * Pure functions: they read no table, no clock and no shared memory, and "now"
+ * is always an argument, so that month ends, summer time and missed firings can
+ * be tested without waiting for them.
  *
  * actor_schedule_make checks the values that when.c has read, or that came as
  * SQL values, and resolves them to instants.  The others walk over the grid
- * that is left: firing k is at the first instant plus k periods.
+ * that is left: firing k is at the first instant plus k periods.  A cron
+ * expression has no grid but a calendar, see calendar.c.
  *
  * Months and days are calendar units, counted in the time zone of the
  * schedule, by the rules of timestamptz + interval: months first, with the
@@ -30,7 +32,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
-#include "time/time.h"
+#include "time/internal.h"
 
 /* smallest step of a grid, in microseconds */
 #define GRID_STEP_MIN		(100 * INT64CONST(1000))
@@ -44,6 +46,10 @@ static bool add_span(TimestampTz base, const Interval *span, int64 times,
 					 pg_tz *zone, TimestampTz *result);
 static bool add_days(TimestampTz *instant, int32 months, int32 days,
 					 pg_tz *zone);
+_Noreturn static void refuse_calendar(const ActorPeriod *period, const char *detail);
+static void resolve_period(ActorSchedule *schedule, const ActorPeriod *period,
+						   bool from_due);
+static bool exists(const ActorSchedule *schedule, int64 k, TimestampTz at);
 static bool grid_instant(const ActorSchedule *schedule, int64 k,
 						 TimestampTz *at);
 static bool is_past(const ActorSchedule *schedule, int64 k,
@@ -58,8 +64,8 @@ static int64 first_past(const ActorSchedule *schedule, int64 k,
  *
  * The values may have been read from text or have come as SQL values; all
  * checks on values are made here.  Spans count from now (due time) and from
- * the first firing (ttl).  Raises invalid_parameter_value.  The zone is kept,
- * not copied.
+ * the first firing (ttl).  The time zone of a cron expression stands for the one
+ * given.  Raises invalid_parameter_value.  The zone is kept, not copied.
  */
 void
 actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
@@ -71,6 +77,14 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 	schedule->count = 1;
 	schedule->expires_at = DT_NOEND;
 	schedule->zone = zone;
+	if (period->zone_name != NULL)
+	{
+		zone = schedule->zone = pg_tzset(period->zone_name);
+		if (zone == NULL || !pg_tz_acceptable(zone))
+			refuse_calendar(period, psprintf("Time zone \"%s\" is not known.",
+											 actor_clip(period->zone_name,
+														strlen(period->zone_name))));
+	}
 
 	if (!IS_VALID_TIMESTAMP(now))
 		refuse_instant("time of registration", NULL, now, "It is out of range.");
@@ -92,20 +106,7 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 	}
 
 	if (!period->absent)
-	{
-		const Interval *span = &period->span;
-
-		if (span_is_absurd(span))
-			refuse_span("period", period->text, span, "It is out of range.");
-		if (span->month < 0 || span->day < 0 || span->time < 0)
-			refuse_span("period", period->text, span,
-						"No part of a period can be negative.");
-		if (span->month == 0 && span->day == 0 && span->time == 0)
-			refuse_span("period", period->text, span, "A period must be longer than zero.");
-		schedule->periodic = true;
-		schedule->period = *span;
-		schedule->count = period->count;
-	}
+		resolve_period(schedule, period, due->kind != ACTOR_WHEN_ABSENT);
 
 	if (ttl->kind == ACTOR_WHEN_INSTANT)
 	{
@@ -129,71 +130,96 @@ actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 }
 
 /*
- * actor_schedule_instant
- *		Computes when firing k, counted from 0, is due.
+ * Resolves a period, when first_at is the due time or now.
  *
- * Returns false, and leaves *at alone, if that firing does not happen: the
- * count is used up, the schedule has expired, or time has come to its end.
+ * The first firing of a calendar is not before the due time, or after now.
  */
-bool
-actor_schedule_instant(const ActorSchedule *schedule, int64 k, TimestampTz *at)
+static void
+resolve_period(ActorSchedule *schedule, const ActorPeriod *period, bool from_due)
 {
-	TimestampTz instant;
+	const Interval *span = &period->span;
 
-	if (k < 0 || (schedule->count > 0 && k >= schedule->count) ||
-		!grid_instant(schedule, k, &instant) ||
-		instant >= schedule->expires_at)
-		return false;
-	*at = instant;
-	return true;
+	schedule->periodic = true;
+	schedule->count = period->count;
+	schedule->by_calendar = period->by_calendar;
+	if (period->by_calendar)
+	{
+		schedule->calendar = period->calendar;
+		if (actor_calendar_never(&schedule->calendar))
+			refuse_calendar(period, "It never fires: there is no such date.");
+		if (!actor_calendar_next(&schedule->calendar, schedule->zone,
+								 schedule->first_at - (from_due ? 1 : 0), &schedule->first_at))
+			refuse_calendar(period, "The first firing would be out of range.");
+		return;
+	}
+
+	if (span_is_absurd(span))
+		refuse_span("period", period->text, span, "It is out of range.");
+	if (span->month < 0 || span->day < 0 || span->time < 0)
+		refuse_span("period", period->text, span,
+					"No part of a period can be negative.");
+	if (span->month == 0 && span->day == 0 && span->time == 0)
+		refuse_span("period", period->text, span, "A period must be longer than zero.");
+	schedule->period = *span;
 }
 
 /*
- * actor_schedule_first_after
- *		Finds the first firing, k or a later one, that is due after now.
- *
- * Returns its number and sets *at, or returns -1 if there is none.  Takes
- * some hundred steps at most, however many firings lie between.
+ * Does firing k, which would be at that instant, happen?  It does not if the
+ * count is used up or the schedule has expired.
  */
-int64
-actor_schedule_first_after(const ActorSchedule *schedule, int64 k,
-						   TimestampTz now, TimestampTz *at)
+static bool
+exists(const ActorSchedule *schedule, int64 k, TimestampTz at)
 {
-	k = first_past(schedule, Max(k, 0), now);
-	return actor_schedule_instant(schedule, k, at) ? k : -1;
+	return (schedule->count == 0 || k < schedule->count) && at < schedule->expires_at;
 }
 
 /*
  * actor_schedule_next
- *		Finds the firing that follows firing k, which was fired at now.
+ *		Finds the firing that follows firing k, which was due at k_at and fired
+ *		at now.
  *
  * Under "all" that is the next one of the grid, else the first one after now.
  * Sets *missed to how many firings, that would have happened, are jumped
  * over.  Returns the number and sets *at, or returns -1 if the schedule is
- * over; *missed is set then, too.
+ * over; *missed is set then, too.  Takes few steps, however many firings lie
+ * between.
  */
 int64
-actor_schedule_next(const ActorSchedule *schedule, int64 k,
+actor_schedule_next(const ActorSchedule *schedule, int64 k, TimestampTz k_at,
 					ActorCatchUp policy, TimestampTz now,
 					TimestampTz *at, int64 *missed)
 {
+	/* what lies past now, the expiry or the count is not missed */
+	TimestampTz limit = Min(now, schedule->expires_at - 1);
+	TimestampTz instant;
 	int64		next;
+	bool		found;
 
 	*missed = 0;
-	if (k == PG_INT64_MAX)
+	if (k == PG_INT64_MAX || !schedule->periodic)
 		return -1;
 	next = k + 1;
 
 	if (policy != ACTOR_CATCH_UP_ALL)
 	{
-		/* what lies past now, the expiry or the count is not missed */
-		next = first_past(schedule, next,
-						  Min(now, schedule->expires_at - 1));
+		if (!schedule->by_calendar)
+			next = first_past(schedule, next, limit);
+		else if (limit > k_at)
+			next += actor_calendar_count(&schedule->calendar, schedule->zone, k_at, limit);
 		if (schedule->count > 0)
 			next = Min(next, Max(schedule->count, k + 1));
 		*missed = next - (k + 1);
 	}
-	return actor_schedule_instant(schedule, next, at) ? next : -1;
+	if (schedule->by_calendar)
+		found = actor_calendar_next(&schedule->calendar, schedule->zone,
+									policy == ACTOR_CATCH_UP_ALL ? k_at : Max(k_at, limit),
+									&instant);
+	else
+		found = grid_instant(schedule, next, &instant);
+	if (!found || !exists(schedule, next, instant))
+		return -1;
+	*at = instant;
+	return next;
 }
 
 /*
@@ -266,6 +292,16 @@ refuse_span(const char *what, const char *text, const Interval *span, const char
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("invalid %s \"%s\"", what, value),
+			 errdetail_internal("%s", detail)));
+}
+
+static void
+refuse_calendar(const ActorPeriod *period, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s \"%s\"", "period",
+					actor_clip(period->text, strlen(period->text))),
 			 errdetail_internal("%s", detail)));
 }
 
@@ -348,7 +384,7 @@ grid_instant(const ActorSchedule *schedule, int64 k, TimestampTz *at)
 	*at = schedule->first_at;
 	if (k == 0)
 		return true;
-	return schedule->periodic && k < PG_INT64_MAX &&
+	return k < PG_INT64_MAX &&
 		add_span(schedule->first_at, &schedule->period, k, schedule->zone, at);
 }
 

@@ -16,6 +16,7 @@
 #include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "base/compat.h"
@@ -106,6 +107,27 @@ actor_schedule_from_intervals(ActorScheduleRequest *request, FunctionCallInfo fc
 	}
 }
 
+/*
+ * Puts an instant into the result, with what a clock shows then.
+ */
+static void
+put_instant(ReturnSetInfo *rsinfo, const ActorSchedule *schedule, TimestampTz at)
+{
+	Datum		values[3] = {TimestampTzGetDatum(at)};
+	bool		nulls[3] = {false, false, false};
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			offset;
+	Timestamp	local;
+
+	nulls[1] = timestamp2tm(at, &offset, &tm, &fsec, NULL, schedule->zone) != 0 ||
+		tm2timestamp(&tm, fsec, NULL, &local) != 0;
+	if (!nulls[1])
+		values[1] = TimestampGetDatum(local);
+	values[2] = CStringGetTextDatum(pg_get_timezone_name(schedule->zone));
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
 Datum
 actor_schedule_preview(PG_FUNCTION_ARGS)
 {
@@ -115,6 +137,8 @@ actor_schedule_preview(PG_FUNCTION_ARGS)
 	int32		count;
 	TimestampTz registered_at;
 	TimestampTz at;
+	int64		k = 0;
+	int64		missed;
 
 	if (PG_ARGISNULL(3) || PG_ARGISNULL(4))
 		ereport(ERROR,
@@ -134,14 +158,13 @@ actor_schedule_preview(PG_FUNCTION_ARGS)
 	actor_schedule_make(&schedule, &request.due, &request.period, &request.ttl,
 						registered_at, session_timezone);
 
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
-	for (int32 k = 0; k < count && actor_schedule_instant(&schedule, k, &at); k++)
+	InitMaterializedSRF(fcinfo, 0);
+	at = schedule.first_at;
+	for (int32 n = 0; n < count && k >= 0; n++)
 	{
-		Datum		values[1] = {TimestampTzGetDatum(at)};
-		bool		nulls[1] = {false};
-
 		CHECK_FOR_INTERRUPTS();
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		put_instant(rsinfo, &schedule, at);
+		k = actor_schedule_next(&schedule, k, at, ACTOR_CATCH_UP_ALL, at, &at, &missed);
 	}
 	return (Datum) 0;
 }

@@ -30,24 +30,43 @@ typedef struct ActorWhen
 	const char *text;			/* it was read from; NULL: a value */
 } ActorWhen;
 
+/* A cron expression: sets of numbers, one bit each */
+typedef struct ActorCalendar
+{
+	uint64		seconds;
+	uint64		minutes;
+	uint32		hours;
+	uint32		days;			/* of the month, from bit 1 */
+	uint16		months;			/* from bit 1 */
+	uint8		weekdays;		/* Sunday is bit 0 */
+	bool		any_day;		/* the field has a star */
+	bool		any_weekday;
+} ActorCalendar;
+
 /* A period as written */
 typedef struct ActorPeriod
 {
 	bool		absent;
-	Interval	span;
+	bool		by_calendar;
+	Interval	span;			/* unless by_calendar */
+	ActorCalendar calendar;
+	char	   *zone_name;		/* NULL: that of the session */
 	int32		count;			/* total firings, 0: no limit */
 	const char *text;			/* it was read from; NULL: a value */
 } ActorPeriod;
 
 /*
  * A schedule with everything resolved to instants.  Firing k, counted from 0,
- * is at first_at + k * period, so nothing drifts.
+ * is at first_at + k * period, so nothing drifts; or it is the k-th instant of
+ * the calendar after first_at, which is one, too.
  */
 typedef struct ActorSchedule
 {
 	TimestampTz first_at;
 	bool		periodic;
-	Interval	period;
+	bool		by_calendar;	/* if periodic */
+	Interval	period;			/* unless by_calendar */
+	ActorCalendar calendar;
 	int32		count;			/* total firings, 0: no limit; 1 for a
 								 * one-shot */
 	TimestampTz expires_at;		/* DT_NOEND: never */
@@ -97,14 +116,9 @@ extern void actor_schedule_make(ActorSchedule *schedule, const ActorWhen *due,
 								const ActorPeriod *period,
 								const ActorWhen *ttl, TimestampTz now,
 								pg_tz *zone);
-extern bool actor_schedule_instant(const ActorSchedule *schedule, int64 k,
-								   TimestampTz *at);
-extern int64 actor_schedule_first_after(const ActorSchedule *schedule,
-										int64 k, TimestampTz now,
-										TimestampTz *at);
 extern int64 actor_schedule_next(const ActorSchedule *schedule, int64 k,
-								 ActorCatchUp policy, TimestampTz now,
-								 TimestampTz *at, int64 *missed);
+								 TimestampTz k_at, ActorCatchUp policy,
+								 TimestampTz now, TimestampTz *at, int64 *missed);
 
 extern int64 actor_retry_delay(const ActorRetryPolicy *policy, int32 attempt);
 extern TimestampTz actor_grid_point(TimestampTz time, int64 step);

@@ -23,9 +23,7 @@
 #include "utils/timestamp.h"
 
 #include "base/base.h"
-#include "time/time.h"
-
-#define DIGITS			"0123456789"
+#include "time/internal.h"
 
 /* longest piece of a refused text that a message repeats, in bytes */
 #define ECHO_LIMIT		64
@@ -36,21 +34,13 @@
 	"or an interval (\"5 minutes\")."
 #define PERIOD_HINT \
 	"Write a Go duration (\"1h30m\"), an ISO 8601 duration (\"P1DT2H\"), " \
-	"the same with a number of firings (\"R5/PT10S\") " \
-	"or an interval (\"5 minutes\")."
+	"the same with a number of firings (\"R5/PT10S\"), " \
+	"an interval (\"5 minutes\") " \
+	"or a cron expression (\"30 9 * * MON-FRI\", \"@daily\")."
 
 #define DURATION_HINT \
 	"Write a Go duration (\"1h30m\"), an ISO 8601 duration (\"P1DT2H\") " \
 	"or an interval (\"5 minutes\")."
-
-/* A text that is being read */
-typedef struct Input
-{
-	const char *what;			/* the parameter it was given for */
-	const char *hint;			/* the forms that it may have */
-	const char *text;
-	const char *at;				/* first byte not read yet */
-} Input;
 
 /* An unsigned decimal number as written */
 typedef struct Number
@@ -129,6 +119,7 @@ static void parse_when(Input *input, ActorWhen *when);
 static bool starts_timestamp(const char *text);
 static bool starts_interval(const char *text);
 static TimestampTz parse_timestamp(Input *input);
+static void parse_cron(Input *input, ActorPeriod *period);
 static void parse_span(Input *input, Interval *span);
 static void parse_go_duration(Input *input, Interval *span);
 static void parse_iso_duration(Input *input, Interval *span);
@@ -144,8 +135,6 @@ static void expect(Input *input, char wanted);
 static void add_number(const Input *input, Interval *span,
 					   const Number *number, const Unit *unit);
 static int64 fraction_of(const Number *number, int64 unit);
-_Noreturn static void refuse(const Input *input, const char *at,
-							 const char *subject, const char *predicate);
 
 
 /*
@@ -185,7 +174,8 @@ actor_parse_ttl(const char *string, ActorWhen *ttl)
  *		Reads the text of a period.
  *
  * NULL and the empty text are an absent period.  A span is longer than zero;
- * the count is 0 unless the text has one.
+ * the count is 0 unless the text has one.  Of a time zone only the name is
+ * read, so that what was taken once is taken by a server that knows others.
  */
 void
 actor_parse_period(const char *string, ActorPeriod *period)
@@ -199,8 +189,8 @@ actor_parse_period(const char *string, ActorPeriod *period)
 	if (period->absent)
 		return;
 
-	if (starts_timestamp(string))
-		refuse(&input, string, "A timestamp", " is not accepted for a period");
+	if (!actor_cron_starts(string) && starts_timestamp(string))
+		actor_input_refuse(&input, string, "A timestamp", " is not accepted for a period");
 
 	if (*string == 'R')
 	{
@@ -209,18 +199,44 @@ actor_parse_period(const char *string, ActorPeriod *period)
 		input.at++;
 		scan_number(&input, &count);
 		if (count.point || count.whole < 1 || count.whole > PG_INT32_MAX)
-			refuse(&input, count.at, "The number of firings",
-				   " must be a whole number from 1 to 2147483647");
+			actor_input_refuse(&input, count.at, "The number of firings",
+							   " must be a whole number from 1 to 2147483647");
 		period->count = (int32) count.whole;
 
 		expect(&input, '/');
 		start = input.at;
-		if (*start != 'P')
-			refuse(&input, start, "An ISO 8601 duration is expected", "");
+		if (*start != 'P' && !actor_cron_starts(start))
+			actor_input_refuse(&input, start,
+							   "An ISO 8601 duration or a cron expression is expected", "");
 	}
 
+	if (actor_cron_starts(start))
+	{
+		parse_cron(&input, period);
+		return;
+	}
 	parse_span(&input, &period->span);
 	require_positive(&input, start, &period->span);
+}
+
+/*
+ * Reads a cron expression to the end of the text.  "@every" is another way to
+ * write a Go duration.
+ */
+static void
+parse_cron(Input *input, ActorPeriod *period)
+{
+	period->zone_name = actor_cron_zone(input);
+	if (strncmp(input->at, "@every ", 7) == 0)
+	{
+		const char *start = input->at += 7;
+
+		parse_go_duration(input, &period->span);
+		require_positive(input, start, &period->span);
+		return;
+	}
+	period->by_calendar = true;
+	actor_cron_read(input, &period->calendar);
 }
 
 /*
@@ -233,7 +249,7 @@ actor_parse_duration(const char *string, const char *what, Interval *span)
 	Input		input = {what, DURATION_HINT, string, string};
 
 	if (starts_timestamp(string) || *string == '\0')
-		refuse(&input, string, "A duration is expected", "");
+		actor_input_refuse(&input, string, "A duration is expected", "");
 	parse_span(&input, span);
 }
 
@@ -334,8 +350,8 @@ parse_timestamp(Input *input)
 		Number		fraction;
 
 		if (strspn(input->at + 1, DIGITS) > 9)
-			refuse(input, input->at, "The fraction",
-				   " has more than nine digits");
+			actor_input_refuse(input, input->at, "The fraction",
+							   " has more than nine digits");
 		scan_number(input, &fraction);
 		result += fraction_of(&fraction, USECS_PER_SEC);
 	}
@@ -363,11 +379,11 @@ parse_timestamp(Input *input)
 		}
 	}
 	else
-		refuse(input, input->at,
-			   "A time zone (\"Z\", \"+02:00\") is expected", "");
+		actor_input_refuse(input, input->at,
+						   "A time zone (\"Z\", \"+02:00\") is expected", "");
 
 	if (*input->at != '\0')
-		refuse(input, input->at, "The end of the text is expected", "");
+		actor_input_refuse(input, input->at, "The end of the text is expected", "");
 	return result;
 }
 
@@ -385,7 +401,7 @@ parse_span(Input *input, Interval *span)
 	else if (strchr(DIGITS "+-.", *input->at) != NULL)
 		parse_go_duration(input, span);
 	else
-		refuse(input, input->at, "The text", " starts none of the forms");
+		actor_input_refuse(input, input->at, "The text", " starts none of the forms");
 }
 
 /*
@@ -416,7 +432,7 @@ parse_go_duration(Input *input, Interval *span)
 
 	/* these were nanoseconds */
 	if (*start == '-' && span->time != 0)
-		refuse(input, start, "The duration", " is negative");
+		actor_input_refuse(input, start, "The duration", " is negative");
 	span->time /= 1000;
 }
 
@@ -443,7 +459,7 @@ parse_iso_duration(Input *input, Interval *span)
 		}
 		scan_number(input, &number);
 		if (number.point)
-			refuse(input, number.at, "The number", " must be whole");
+			actor_input_refuse(input, number.at, "The number", " must be whole");
 		unit = scan_unit(input, iso_units, units, DIGITS "T");
 		add_number(input, span, &number, unit);
 
@@ -481,9 +497,9 @@ parse_clock(Input *input, Interval *span)
 		add_number(input, span, &number, &second);
 	}
 	if (*input->at != '\0')
-		refuse(input, input->at, "The end of the text is expected", "");
+		actor_input_refuse(input, input->at, "The end of the text is expected", "");
 	if (*start == '-' && span->time != 0)
-		refuse(input, start, "The duration", " is negative");
+		actor_input_refuse(input, start, "The duration", " is negative");
 }
 
 /*
@@ -510,8 +526,8 @@ parse_interval(Input *input, Interval *span)
 		expect(input, ' ');
 		unit = scan_unit(input, interval_units, units, " ");
 		if (number.point && unit->field != SPAN_TIME)
-			refuse(input, number.at, "The number",
-				   " must be whole, as days, weeks, months and years are not divided");
+			actor_input_refuse(input, number.at, "The number",
+							   " must be whole, as days, weeks, months and years are not divided");
 		add_number(input, span, &number, unit);
 
 		/* a unit has several names; none of them may follow */
@@ -535,8 +551,8 @@ static void
 require_positive(const Input *input, const char *start, const Interval *span)
 {
 	if (span->month == 0 && span->day == 0 && span->time == 0)
-		refuse(input, start, "The duration",
-			   " is shorter than a microsecond");
+		actor_input_refuse(input, start, "The duration",
+						   " is shorter than a microsecond");
 }
 
 /*
@@ -559,7 +575,7 @@ scan_number(Input *input, Number *number)
 		if (pg_mul_s64_overflow(number->whole, 10, &number->whole) ||
 			pg_add_s64_overflow(number->whole, *input->at - '0',
 								&number->whole))
-			refuse(input, number->at, "The number", " is too large");
+			actor_input_refuse(input, number->at, "The number", " is too large");
 	}
 
 	if (*input->at == '.')
@@ -583,7 +599,7 @@ scan_number(Input *input, Number *number)
 	}
 
 	if (!digits)
-		refuse(input, number->at, "A number is expected", "");
+		actor_input_refuse(input, number->at, "A number is expected", "");
 }
 
 /*
@@ -599,7 +615,7 @@ scan_unit(Input *input, const Unit *units, uint32 allowed,
 	const char *complaint = " is not known";
 
 	if (length == 0)
-		refuse(input, name, "A unit is expected", "");
+		actor_input_refuse(input, name, "A unit is expected", "");
 
 	for (int i = 0; units[i].name != NULL; i++)
 	{
@@ -613,8 +629,8 @@ scan_unit(Input *input, const Unit *units, uint32 allowed,
 		}
 		complaint = " cannot stand there";
 	}
-	refuse(input, name, psprintf("Unit \"%s\"", actor_clip(name, length)),
-		   complaint);
+	actor_input_refuse(input, name, psprintf("Unit \"%s\"", actor_clip(name, length)),
+					   complaint);
 }
 
 /*
@@ -627,12 +643,12 @@ scan_field(Input *input, const char *name, int width, int low, int high)
 	int			value = 0;
 
 	if (strspn(start, DIGITS) != width)
-		refuse(input, start, name, psprintf(" must have %d digits", width));
+		actor_input_refuse(input, start, name, psprintf(" must have %d digits", width));
 	while (input->at < start + width)
 		value = value * 10 + (*input->at++ - '0');
 	if (value < low || value > high)
-		refuse(input, start, name,
-			   psprintf(" must be from %d to %d", low, high));
+		actor_input_refuse(input, start, name,
+						   psprintf(" must be from %d to %d", low, high));
 	return value;
 }
 
@@ -643,9 +659,9 @@ static void
 expect(Input *input, char wanted)
 {
 	if (*input->at != wanted)
-		refuse(input, input->at,
-			   wanted == ' ' ? "A space is expected" :
-			   psprintf("\"%c\" is expected", wanted), "");
+		actor_input_refuse(input, input->at,
+						   wanted == ' ' ? "A space is expected" :
+						   psprintf("\"%c\" is expected", wanted), "");
 	input->at++;
 }
 
@@ -668,7 +684,7 @@ add_number(const Input *input, Interval *span, const Number *number,
 	if (pg_mul_s64_overflow(number->whole, unit->factor, &part) ||
 		pg_add_s64_overflow(part, fraction_of(number, unit->factor), &part) ||
 		pg_add_s64_overflow(sum, part, &sum) || sum > limit)
-		refuse(input, number->at, "The duration gets too long", "");
+		actor_input_refuse(input, number->at, "The duration gets too long", "");
 
 	if (unit->field == SPAN_TIME)
 		span->time = sum;
@@ -689,12 +705,13 @@ fraction_of(const Number *number, int64 unit)
 }
 
 /*
- * Raises the error for a text that is not taken.  The detail is the subject,
+ * actor_input_refuse
+ *		Raises the error for a text that is not taken.  The detail is the subject,
  * the position in characters counted from 1, and the predicate.
  */
-static void
-refuse(const Input *input, const char *at, const char *subject,
-	   const char *predicate)
+void
+actor_input_refuse(const Input *input, const char *at, const char *subject,
+				   const char *predicate)
 {
 	int			position = pg_mbstrlen_with_len(input->text,
 												at - input->text) + 1;
