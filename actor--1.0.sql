@@ -30,6 +30,9 @@ CREATE TABLE actor.type (
     early_release                boolean,
     hosted                       boolean NOT NULL,
     turn                         text,
+    history                      text,
+    history_retention            interval,
+    history_since                timestamptz,
     schema_oid                   oid NOT NULL,
     system_identifier            bigint NOT NULL
 );
@@ -48,6 +51,9 @@ COMMENT ON COLUMN actor.type.reminders_storage_partitions IS 'number of slices t
 COMMENT ON COLUMN actor.type.early_release IS 'whether turns are given back before their commit is on disk';
 COMMENT ON COLUMN actor.type.hosted IS 'whether an application has the methods that are no functions of the schema';
 COMMENT ON COLUMN actor.type.turn IS 'what a turn of such a method is: transaction, or lease, an open turn; NULL: transaction';
+COMMENT ON COLUMN actor.type.history IS 'what is kept of what has run: off, calls or changes; NULL: off';
+COMMENT ON COLUMN actor.type.history_retention IS 'for how long that is kept';
+COMMENT ON COLUMN actor.type.history_since IS 'since when changes are kept; NULL: they are not';
 COMMENT ON COLUMN actor.type.schema_oid IS 'oid of that schema at registration';
 COMMENT ON COLUMN actor.type.system_identifier IS 'server in which it had that oid, as in pg_control_system()';
 SELECT pg_catalog.pg_extension_config_dump('actor.type', '');
@@ -462,6 +468,75 @@ COMMENT ON COLUMN actor.leftover.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.leftover.host_id IS 'host that is gone';
 
 /*
+ * What has run, and what it has changed, of types that want that to be kept.
+ */
+CREATE TABLE actor.history (
+    actor_type  text COLLATE "C" NOT NULL,
+    actor_id    text COLLATE "C" NOT NULL,
+    history_id  bigint GENERATED ALWAYS AS IDENTITY,
+    kind        text NOT NULL,
+    name        text COLLATE "C",
+    method      text,
+    attempt     integer,
+    ran_as      name NOT NULL,
+    started_at  timestamptz NOT NULL,
+    duration_ms double precision NOT NULL,
+    sqlstate    text,
+    message     text,
+    traceparent text,
+    expires_at  timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, history_id)
+);
+CREATE INDEX history_expiry ON actor.history (expires_at);
+COMMENT ON TABLE actor.history IS 'what has run in turns of actors, for types with a history';
+COMMENT ON INDEX actor.history_expiry IS 'finds what is kept no longer';
+COMMENT ON COLUMN actor.history.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.history.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.history.history_id IS 'number of the entry';
+COMMENT ON COLUMN actor.history.kind IS 'what made it run: call, reminder, timer, message, activate or deactivate; or transact or delete, where no method runs';
+COMMENT ON COLUMN actor.history.name IS 'name of the reminder or timer, or id of the message';
+COMMENT ON COLUMN actor.history.method IS 'method or hook; NULL: none runs';
+COMMENT ON COLUMN actor.history.attempt IS 'number of the attempt, from 1; NULL: not a reminder, timer or message';
+COMMENT ON COLUMN actor.history.ran_as IS 'name that the role had then that it ran as';
+COMMENT ON COLUMN actor.history.started_at IS 'when it began';
+COMMENT ON COLUMN actor.history.duration_ms IS 'how long it took, in milliseconds';
+COMMENT ON COLUMN actor.history.sqlstate IS 'SQLSTATE of the error that it has ended with; NULL: none';
+COMMENT ON COLUMN actor.history.message IS 'message of that error';
+COMMENT ON COLUMN actor.history.traceparent IS 'trace context that it ran with; NULL: none';
+COMMENT ON COLUMN actor.history.expires_at IS 'until when the entry is kept, with its changes';
+SELECT pg_catalog.pg_extension_config_dump('actor.history', '');
+SELECT pg_catalog.pg_extension_config_dump('actor.history_history_id_seq', '');
+
+CREATE TABLE actor.history_change (
+    actor_type     text COLLATE "C" NOT NULL,
+    actor_id       text COLLATE "C" NOT NULL,
+    history_id     bigint NOT NULL,
+    change_id      bigint GENERATED ALWAYS AS IDENTITY,
+    turn           bigint NOT NULL,
+    key            text COLLATE "C" NOT NULL,
+    old_value      jsonb,
+    old_expires_at timestamptz,
+    new_value      jsonb,
+    new_expires_at timestamptz,
+    changed_at     timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, history_id, change_id)
+);
+COMMENT ON TABLE actor.history_change IS 'what the entries of actor.history have changed, for types that keep changes';
+COMMENT ON COLUMN actor.history_change.actor_type IS 'type of the actor';
+COMMENT ON COLUMN actor.history_change.actor_id IS 'id of the actor';
+COMMENT ON COLUMN actor.history_change.history_id IS 'entry that has made the change';
+COMMENT ON COLUMN actor.history_change.change_id IS 'number of the change; those of an actor have happened in this order';
+COMMENT ON COLUMN actor.history_change.turn IS 'number that the changes of one transaction have in common';
+COMMENT ON COLUMN actor.history_change.key IS 'key of the state';
+COMMENT ON COLUMN actor.history_change.old_value IS 'value before; NULL: it was absent';
+COMMENT ON COLUMN actor.history_change.old_expires_at IS 'when that would have expired; NULL: never';
+COMMENT ON COLUMN actor.history_change.new_value IS 'value after; NULL: it was removed';
+COMMENT ON COLUMN actor.history_change.new_expires_at IS 'when that expires; NULL: never';
+COMMENT ON COLUMN actor.history_change.changed_at IS 'when the key was set or removed';
+SELECT pg_catalog.pg_extension_config_dump('actor.history_change', '');
+SELECT pg_catalog.pg_extension_config_dump('actor.history_change_change_id_seq', '');
+
+/*
  * Who sees what: the owner of a type sees the rows of its actors, a role sees
  * the reminders, timers, messages and failures of its own, nobody else sees any.
  * The policies ask functions, since nothing else can be asked in every dump and
@@ -549,6 +624,14 @@ CREATE POLICY owner ON actor.placement FOR SELECT
 
 ALTER TABLE actor.leftover ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.leftover FOR SELECT
+    USING (actor.owns_type(actor_type));
+
+ALTER TABLE actor.history ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.history FOR SELECT
+    USING (actor.owns_type(actor_type));
+
+ALTER TABLE actor.history_change ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.history_change FOR SELECT
     USING (actor.owns_type(actor_type));
 
 /*
@@ -884,11 +967,13 @@ CREATE FUNCTION @extschema@.actor_register(
     reminders_storage_partitions integer DEFAULT NULL,
     early_release                boolean DEFAULT NULL,
     hosted                       boolean DEFAULT NULL,
-    turn                         text DEFAULT NULL)
+    turn                         text DEFAULT NULL,
+    history                      text DEFAULT NULL,
+    history_retention            interval DEFAULT NULL)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_register';
-COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer, boolean, boolean, text)
+COMMENT ON FUNCTION @extschema@.actor_register(text, name, interval, interval, boolean, integer, interval, interval, boolean, integer, boolean, boolean, text, text, interval)
     IS 'registers an actor type, or replaces its whole configuration';
 
 CREATE FUNCTION @extschema@.actor_unregister(
@@ -1081,6 +1166,42 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_transact_on';
 COMMENT ON FUNCTION @extschema@.actor_transact(text, text, jsonb, uuid)
     IS 'applies an array of upsert and delete operations to an actor in its turn, all or none; for the owner of the type';
+
+/*
+ * History of any actor, for the owner of its type
+ */
+
+CREATE FUNCTION @extschema@.actor_history(
+    actor_type      text,
+    actor_id        text,
+    max_rows        integer DEFAULT 1000,
+    OUT history_id  bigint,
+    OUT started_at  timestamptz,
+    OUT duration_ms double precision,
+    OUT kind        text,
+    OUT name        text,
+    OUT method      text,
+    OUT attempt     integer,
+    OUT ran_as      name,
+    OUT sqlstate    text,
+    OUT message     text,
+    OUT traceparent text,
+    OUT changes     jsonb)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_history';
+COMMENT ON FUNCTION @extschema@.actor_history(text, text, integer)
+    IS 'what has run in turns of an actor and what it has changed, the last entry first; for the owner of the type';
+
+CREATE FUNCTION @extschema@.actor_state_at(
+    actor_type text,
+    actor_id   text,
+    at         timestamptz)
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_state_at';
+COMMENT ON FUNCTION @extschema@.actor_state_at(text, text, timestamptz)
+    IS 'all keys of an actor as one object, as they were at an instant; for the owner of a type that keeps changes';
 
 /*
  * Life of an actor

@@ -342,7 +342,7 @@ CREATE FUNCTION clock.rename(new_name text) RETURNS void LANGUAGE sql
 AS $$ SELECT actor_rename(actor_type(), new_name) $$;
 CREATE FUNCTION clock.rename_stable() RETURNS void STABLE LANGUAGE plpgsql
 AS $$ BEGIN PERFORM actor_rename('other', 'another'); END $$;
-SELECT actor_register('clock', call_timeout => '7s', reentrancy => true);
+SELECT actor_register('clock', call_timeout => '7s', reentrancy => true, history => 'changes');
 CREATE SCHEMA another_clock;
 SELECT actor_register('other', 'another_clock');
 RESET SESSION AUTHORIZATION;

@@ -42,6 +42,11 @@ END
 $$;
 CALL wait_until($$SELECT count(*) = 2 FROM actor.failure WHERE actor_type = 'bank'$$);
 
+INSERT INTO actor.history (actor_type, actor_id, kind, ran_as, started_at, duration_ms, expires_at)
+VALUES ('bank', '1', 'call', 'regress_actor_granted', now(), 1, now() + interval '1 day');
+INSERT INTO actor.history_change (actor_type, actor_id, history_id, turn, key, changed_at)
+SELECT actor_type, actor_id, history_id, 1, 'gold', now() FROM actor.history;
+
 -- what a probe needs to know, whoever makes it
 CREATE FUNCTION failure_of(role name) RETURNS bigint STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp LANGUAGE sql
 AS $$ SELECT failure_id FROM actor.failure WHERE actor_type = 'bank' AND role_name = role $$;
@@ -92,7 +97,7 @@ $$;
 CREATE TABLE function_matrix (function text, statement text, owner text, granted text, stranger text, monitor text, super text);
 INSERT INTO function_matrix VALUES
 -- types
-('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer,boolean,boolean,text)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
+('actor_register(text,name,interval,interval,boolean,integer,interval,interval,boolean,integer,boolean,boolean,text,text,interval)', $$actor_register('bank')$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank', true)$$, '', '42501', '42501', '42501', ''),
 ('actor_unregister(text,boolean)', $$actor_unregister('bank')$$, '2BP01', '42501', '42501', '42501', '2BP01'),
 ('actor_rename(text,text)', $$actor_rename('bank', 'renamed')$$, '', '42501', '42501', '42501', ''),
@@ -128,6 +133,8 @@ INSERT INTO function_matrix VALUES
 ('actor_state()', 'actor_state()', '55000', '55000', '55000', '55000', '55000'),
 ('actor_transact(jsonb)', $$actor_transact('[]')$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_transact(text,text,jsonb,uuid)', $$actor_transact('bank', '1', '[]')$$, '', '42501', '42501', '42501', ''),
+('actor_history(text,text,integer)', $$count(*) FROM actor_history('bank', 'none')$$, '0', '42501', '42501', '42501', '0'),
+('actor_state_at(text,text,timestamp with time zone)', $$actor_state_at('bank', 'none', now())$$, '55000', '42501', '42501', '42501', '55000'),
 ('actor_get_state(text,text,text)', $$(actor_get_state('bank', '1', 'gold')).value$$, '100', '42501', '42501', '42501', '100'),
 -- life
 ('actor_deactivate(text,text)', $$actor_deactivate('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
@@ -247,6 +254,8 @@ INSERT INTO relation_matrix VALUES
 ('actor.request', '2', '1', '0', '0', '2'),
 ('actor.pause', '1', '0', '0', '1', '1'),
 ('actor.failure', '2', '1', '0', '0', '2'),
+('actor.history', '1', '0', '0', '0', '1'),
+('actor.history_change', '1', '0', '0', '0', '1'),
 ('actor.owned_type', '1', '0', '0', '0', '1'),
 ('actor.role', '42703', '42703', '42703', '42703', '42703'),
 ('actor.owned_role', '42703', '42703', '42703', '42703', '42703'),

@@ -36,7 +36,7 @@ $primary->safe_psql(
 		AS $$ SELECT actor_invoke('account', 'b', 'add', '[1]') $$;
 	CREATE FUNCTION account.fire() RETURNS void LANGUAGE sql
 		AS $$ INSERT INTO account.hit VALUES (actor_id()) $$;
-	SELECT actor_register('account');
+	SELECT actor_register('account', history => 'changes');
 	SELECT actor_invoke('account', 'a', 'add', '[1]');
 	SELECT actor_invoke('account', 'b', 'add', '[2]');
 });
@@ -130,6 +130,7 @@ my %answers = (
 	"actor_get_reminder('account', 'due', 'none')" => '',
 	"actor_get_state('account', 'a', 'n')" => 'row',
 	"actor_get_timer('account', 'a', 'none')" => '',
+	"actor_history('account', 'a')" => 'row',
 	"actor_id()" => '',
 	"actor_invoke('account', 'a', 'add', '[1]')" => '25006',
 	"actor_invoke('account', 'a', 'balance')" => 'row',
@@ -152,6 +153,7 @@ my %answers = (
 	"actor_set_timer('account', 'a', 'fire', '1h')" => '25006',
 	"actor_stat_reset()" => '',
 	"actor_state()" => '55000',
+	"actor_state_at('account', 'a', now())" => 'row',
 	"actor_transact('[]')" => '55000',
 	"actor_transact('account', 'a', '[]')" => '25006',
 	"actor.host_enter(gen_random_uuid(), 'account', 'a', 'm')" => '25006',

@@ -44,7 +44,7 @@ $node->safe_psql(
 	CREATE FUNCTION account.fail() RETURNS void LANGUAGE plpgsql
 		AS $$ BEGIN RAISE 'failed on purpose'; END $$;
 	SELECT actor_register('account', call_timeout => '17 s', max_stack_depth => 5,
-			reentrancy => true);
+			reentrancy => true, history => 'changes', history_retention => '9 days');
 	SELECT actor_register('odd "type', 'odd "name');
 	SELECT actor_invoke('account', 'a', 'add', '[1]');
 	SELECT actor_invoke('account', E'odd \\ id\t'' ä', 'add', '[2]');
@@ -88,6 +88,10 @@ sub content
 		'SELECT last_value, is_called FROM actor.message_message_id_seq',
 		'SELECT to_jsonb(t) FROM actor.failure t ORDER BY failure_id',
 		'SELECT last_value, is_called FROM actor.failure_failure_id_seq',
+		'SELECT to_jsonb(t) FROM actor.history t ORDER BY history_id',
+		'SELECT to_jsonb(t) FROM actor.history_change t ORDER BY change_id',
+		'SELECT last_value, is_called FROM actor.history_history_id_seq',
+		'SELECT last_value, is_called FROM actor.history_change_change_id_seq',
 		"SELECT actor_invoke('account', 'a', 'add', '[0]')");
 }
 

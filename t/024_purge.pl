@@ -95,6 +95,21 @@ is(count('failure', "actor_id = 'f1'"), '1', 'nor is such a failure');
 is(invoke('r', 'twice', 'NULL', 'new'), '2', 'what is kept answers');
 is(invoke('r', 'twice', 'NULL', 'old'), '3', 'what is not does not');
 
+# history is kept as long as the type says, with its changes
+$node->safe_psql('postgres', q{SELECT actor_register('t', idle_timeout => '1 s',
+	history => 'changes', history_retention => '2 s')});
+invoke('h', 'twice', 'NULL', 'history');
+is(count('history') . ' ' . count('history_change'), '1 1', 'an entry with a change is kept');
+$node->safe_psql('postgres', q{SELECT actor_register('t', idle_timeout => '1 s',
+	history => 'changes')});
+invoke('h', 'twice', 'NULL', 'longer');
+gone('history', "started_at < (SELECT max(started_at) FROM actor.history)", 'it is removed');
+is(count('history') . ' ' . count('history_change'), '1 1',
+	'with its change, and one that is kept for longer is not');
+$node->safe_psql('postgres', q{DELETE FROM actor.request WHERE request_id IN ('history', 'longer');
+	SELECT actor_register('t', idle_timeout => '1 s')});
+settle('nothing waits for what is kept for long');
+
 # retention is a setting that a reload changes
 $node->append_conf('postgresql.conf', q{
 actor.request_retention = '1h'

@@ -41,6 +41,7 @@ extern int	actor_shutdown_timeout;
 extern int	actor_request_retention;
 extern int	actor_failure_retention;
 extern int	actor_failure_limit;
+extern int	actor_history_retention;
 extern int	actor_idle_timeout_default;
 extern int	actor_scan_interval_default;
 extern int	actor_executor_linger;
@@ -182,6 +183,14 @@ typedef struct ActorCause
 	int64		remaining;		/* -1: no limit */
 } ActorCause;
 
+/* what is kept of what runs; see record.c */
+typedef enum ActorHistory
+{
+	ACTOR_HISTORY_OFF,
+	ACTOR_HISTORY_CALLS,
+	ACTOR_HISTORY_CHANGES
+} ActorHistory;
+
 /*
  * One running method.  Frames live on the C stack of the caller and are
  * chained from the innermost outwards.  The caller fills in the first part.
@@ -197,6 +206,10 @@ typedef struct ActorFrame
 	uint64		generation;		/* of the catalog before the type was found */
 	bool		cached;			/* an application may have the state in its
 								 * memory, which a change must tell */
+	ActorHistory history;		/* the rest of it is filled in unless off */
+	int64		history_id;		/* 0: it has none yet */
+	int64		history_keep;	/* for how long, in microseconds */
+	TimestampTz history_start;
 
 	struct ActorFrame *caller;
 	struct ActorFrame *chain;	/* with which the chain began, and has its id */

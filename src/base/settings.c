@@ -33,6 +33,7 @@ int			actor_shutdown_timeout = 5000;
 int			actor_request_retention = 86400;
 int			actor_failure_retention = 2592000;
 int			actor_failure_limit = 10000;
+int			actor_history_retention = 604800;
 int			actor_idle_timeout_default = 3600000;
 int			actor_scan_interval_default = 30000;
 int			actor_executor_linger = 10000;
@@ -119,6 +120,11 @@ actor_settings_init(void)
 							"The oldest ones make room for others. 0 keeps all.",
 							&actor_failure_limit, 10000, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.history_retention",
+							"Sets how long the history of actors is kept.",
+							"Used for the types that do not say.",
+							&actor_history_retention, 604800, 1, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.batch_time",
 							"Sets how long several reminders may share one transaction.",
 							"0 gives each a transaction of its own.",

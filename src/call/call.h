@@ -54,6 +54,18 @@ extern bool actor_request_reserve(const ActorRef *actor, text *request_id,
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
 
+/* record.c */
+
+extern void actor_record_begin(ActorFrame *frame, const ActorType *type);
+extern void actor_record_end(ActorFrame *frame);
+extern void actor_record_failure(const ActorRef *actor, const text *method,
+								 const ActorCause *cause, const NameData *ran_as,
+								 TimestampTz started_at, const ErrorData *error);
+extern void actor_record_change(ActorFrame *frame, const text *key,
+								const Jsonb *old_value, TimestampTz old_expires_at,
+								const Jsonb *new_value, TimestampTz new_expires_at);
+extern void actor_record_removals(ActorFrame *frame);
+
 /* session.c */
 
 extern void actor_session_init(void);

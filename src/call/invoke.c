@@ -144,6 +144,8 @@ actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload)
 	PG_END_TRY();
 	actor_activity_ran(frame, actor_method_stat(method), false);
 	actor_frame_pop(frame);
+	if (frame->history != ACTOR_HISTORY_OFF)
+		actor_record_end(frame);
 	/* what writes is answered by its commit */
 	if (frame->caller == NULL && !frame->writing)
 		actor_early_answer();
@@ -217,6 +219,9 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 	frame.schema = type->schema_oid;
 	frame.cached = type->row.hosted;
 	frame.writing = actor_method_writes(method);
+	frame.history = ACTOR_HISTORY_OFF;
+	if (type->row.history != ACTOR_HISTORY_OFF && (frame.writing || cause != NULL))
+		actor_record_begin(&frame, type);
 	if (request_id == NULL)
 		return actor_frame_run(&frame, method, payload);
 

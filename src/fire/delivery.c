@@ -309,6 +309,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, TimestampTz started_at, TimestampTz now)
 {
 	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
+	ActorCause	cause = {actor_due_word(due->kind), due->name,.attempt = due->attempt};
 	bool		again;
 
 	again = !actor_retry_is_vain(&due->actor, claimed->method, claimed->payload, error) &&
@@ -316,6 +317,8 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
 					  actor_due_word(due->kind), due->name, claimed->method, error,
 					  actor_retry_outcome(&claimed->policy, due->attempt, again));
+	if (started_at != 0)
+		actor_record_failure(&due->actor, claimed->method, &cause, role, started_at, error);
 	if (!again)
 	{
 		if (actor_turn_try_enter(&due->actor, NULL))

@@ -540,6 +540,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 			   ErrorData *error, const Run *run, TimestampTz now)
 {
 	ActorRetry	retry = {.attempt = due->attempt,.deferrals = claimed->deferrals};
+	ActorCause	cause = {actor_due_word(due->kind), claimed->name,.attempt = due->attempt};
 	Datum		values[OUTCOME_VALUES];
 	char		nulls[OUTCOME_VALUES] = {' ', ' ', ' ', ' ', ' ', ' ', ' ', ' '};
 	bool		again;
@@ -549,6 +550,8 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, &due->actor,
 					  actor_due_word(due->kind), due->name, claimed->method, error,
 					  actor_retry_outcome(&claimed->policy, due->attempt, again));
+	if (run->started_at != 0)
+		actor_record_failure(&due->actor, claimed->method, &cause, role, run->started_at, error);
 	if (!again)
 	{
 		give_up(due, claimed, role, error, run, now);

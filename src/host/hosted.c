@@ -94,6 +94,8 @@ begin_frame(const ActorRef *actor, const ActorType *type, uint64 generation,
 	hosted->frame.method = copy_text(method);
 	hosted->frame.schema = type->schema_oid;
 	hosted->frame.generation = generation;
+	if (type->row.history != ACTOR_HISTORY_OFF)
+		actor_record_begin(&hosted->frame, type);
 	/* that of the running chain says nothing new */
 	hosted->frame.given_id = reentrancy_id != NULL && chain_id != NULL &&
 		actor_same_uuid(reentrancy_id, chain_id) ? NULL : reentrancy_id;
@@ -150,10 +152,15 @@ frame_argument(FunctionCallInfo fcinfo, const char *function)
 static void
 end_frame(HostedFrame *hosted)
 {
+	static const ActorCause end_of_life = {"deactivate"};
 	ActorStatRef ref = {0, 0};
 
 	actor_activity_ran(&hosted->frame, &ref, false);
 	actor_frame_end_hosted(&hosted->frame);
+	if (hosted->ends)
+		hosted->frame.cause = &end_of_life;
+	if (hosted->frame.history != ACTOR_HISTORY_OFF)
+		actor_record_end(&hosted->frame);
 }
 
 /* asking ------------------------------------------------------------------ */

@@ -137,6 +137,9 @@ actor_hook_run(const ActorRef *actor, ActorHookKind kind)
 	frame.given_id = NULL;
 	frame.schema = type->schema_oid;
 	frame.cached = type->row.hosted;
+	frame.history = ACTOR_HISTORY_OFF;
+	if (type->row.history != ACTOR_HISTORY_OFF)
+		actor_record_begin(&frame, type);
 	(void) actor_frame_run(&frame, hook, NULL);
 }
 
@@ -347,6 +350,7 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 				  const ErrorData *error)
 {
 	static const ActorActivation none = {false};
+	static const ActorCause cause = {"deactivate"};
 	Datum		values[2];
 
 	(void) run_for_actor(&delete_activation, actor, values);
@@ -362,6 +366,7 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 		failure.name = failure.method = cstring_to_text(actor_hook_name(HOOK_DEACTIVATE));
 		failure.scheduled_at = scheduled_at;
 		failure.attempts = 1;
+		actor_record_failure(actor, failure.method, &cause, role, GetCurrentTimestamp(), error);
 		/* a client gets it too */
 		actor_failure_log(MyBackendType == B_BG_WORKER ? LOG : WARNING, actor,
 						  "hook", failure.name, failure.name, error,
@@ -469,13 +474,26 @@ actor_deactivate(PG_FUNCTION_ARGS)
 Datum
 actor_delete(PG_FUNCTION_ARGS)
 {
+	static const ActorCause cause = {"delete"};
 	ActorRef	actor;
+	ActorFrame	frame;
+	ActorType  *type;
 	Datum		values[2];
 	bool		found;
 
 	enter_to_end(&actor, fcinfo, "actor_delete()");
 	found = actor_end_life(&actor);
+	memset(&frame, 0, sizeof(frame));
+	frame.actor = actor;
+	frame.cause = &cause;
+	type = actor_type_get(actor.type);
+	if (type->row.history != ACTOR_HISTORY_OFF)
+		actor_record_begin(&frame, type);
+	if (frame.history == ACTOR_HISTORY_CHANGES)
+		actor_record_removals(&frame);
 	for (int i = 0; i < lengthof(delete_lasting); i++)
 		found |= run_for_actor(&delete_lasting[i], &actor, values) > 0;
+	if (found && frame.history != ACTOR_HISTORY_OFF)
+		actor_record_end(&frame);
 	PG_RETURN_BOOL(found);
 }

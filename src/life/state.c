@@ -306,8 +306,20 @@ write_by_sql(Datum *values, const char *nulls, bool absent)
 	actor_bookkeeping_end(&bookkeeping);
 }
 
+/*
+ * Whether setting a key has left it as it was.
+ */
+static bool
+same_value(const Jsonb *old_value, TimestampTz old_expires_at,
+		   const Jsonb *value, TimestampTz expires_at)
+{
+	return old_value != NULL && old_expires_at == expires_at &&
+		VARSIZE_ANY_EXHDR(old_value) == VARSIZE_ANY_EXHDR(value) &&
+		memcmp(VARDATA_ANY(old_value), VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)) == 0;
+}
+
 static void
-write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expires_at)
+write_value(ActorFrame *frame, text *key, Jsonb *value, TimestampTz expires_at)
 {
 	bool		forever = TIMESTAMP_IS_NOEND(expires_at);
 	TimestampTz now = GetCurrentTimestamp();
@@ -323,7 +335,11 @@ write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expire
 		{STATE_EXPIRES_AT, values[5], forever}
 	};
 	ActorDirectResult result;
+	Jsonb	   *old_value = NULL;
+	TimestampTz old_expires_at = DT_NOEND;
 
+	if (frame->history == ACTOR_HISTORY_CHANGES)
+		old_value = read_value(&frame->actor, NULL, key, &old_expires_at);
 	result = actor_direct_update(&state_table, values, STATE_KEYS,
 								 columns, lengthof(columns), NULL, NULL);
 	if (result != ACTOR_DIRECT_DONE)
@@ -334,18 +350,25 @@ write_value(const ActorFrame *frame, text *key, Jsonb *value, TimestampTz expire
 		actor_state_changed(&frame->actor);
 	if (!forever)
 		actor_wake_at(actor_purge_time(expires_at));
+	if (frame->history == ACTOR_HISTORY_CHANGES &&
+		!same_value(old_value, old_expires_at, value, expires_at))
+		actor_record_change(frame, key, old_value, old_expires_at, value, expires_at);
 }
 
 /*
  * Removes a key; returns whether it was there for a reader.
  */
 static bool
-remove_value(const ActorFrame *frame, text *key)
+remove_value(ActorFrame *frame, text *key)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[4];
 	bool		visible = false;
+	Jsonb	   *old_value = NULL;
+	TimestampTz old_expires_at = DT_NOEND;
 
+	if (frame->history == ACTOR_HISTORY_CHANGES)
+		old_value = read_value(&frame->actor, NULL, key, &old_expires_at);
 	values[0] = PointerGetDatum(frame->actor.type);
 	values[1] = PointerGetDatum(frame->actor.id);
 	values[2] = PointerGetDatum(key);
@@ -361,6 +384,8 @@ remove_value(const ActorFrame *frame, text *key)
 	actor_bookkeeping_end(&bookkeeping);
 	if (frame->cached)
 		actor_state_changed(&frame->actor);
+	if (old_value != NULL)
+		actor_record_change(frame, key, old_value, old_expires_at, NULL, DT_NOEND);
 	return visible;
 }
 
@@ -521,7 +546,7 @@ parse_operation(JsonbValue *element, const char *path, StateOperation *operation
  * with the statement.
  */
 static void
-transact(const ActorFrame *frame, Jsonb *jsonb)
+transact(ActorFrame *frame, Jsonb *jsonb)
 {
 	JsonbValue	document;
 	JsonbContainer *array;
@@ -626,10 +651,12 @@ actor_get_state(PG_FUNCTION_ARGS)
 static void
 enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFrame *frame)
 {
+	static const ActorCause cause = {"transact"};
 	ActorType  *type;
 
 	memset(frame, 0, sizeof(*frame));
 	frame->actor = *actor;
+	frame->cause = &cause;
 	frame->generation = actor_catalog_generation();
 
 	AcceptInvalidationMessages();
@@ -654,6 +681,8 @@ enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFr
 		type = actor_type_lookup(actor->type);
 	frame->schema = type->schema_oid;
 	frame->cached = type->row.hosted;
+	if (type->row.history != ACTOR_HISTORY_OFF)
+		actor_record_begin(frame, type);
 }
 
 /*
@@ -679,6 +708,8 @@ actor_transact_on(PG_FUNCTION_ARGS)
 	{
 		enter_to_transact(&actor, PG_ARGISNULL(3) ? NULL : PG_GETARG_UUID_P(3), &frame);
 		transact(&frame, operations);
+		if (frame.history != ACTOR_HISTORY_OFF)
+			actor_record_end(&frame);
 	}
 	PG_RETURN_VOID();
 }

@@ -63,6 +63,9 @@ static const ShapeColumn type_columns[] = {
 	{"early_release", BOOLOID, false},
 	{"hosted", BOOLOID, true},
 	{"turn", TEXTOID, false},
+	{"history", TEXTOID, false},
+	{"history_retention", INTERVALOID, false},
+	{"history_since", TIMESTAMPTZOID, false},
 	{"schema_oid", OIDOID, true},
 	{"system_identifier", INT8OID, true}
 };
@@ -246,6 +249,37 @@ static const ShapeColumn leftover_columns[] = {
 	{"host_id", UUIDOID, true}
 };
 
+static const ShapeColumn history_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"history_id", INT8OID, true},
+	{"kind", TEXTOID, true},
+	{"name", TEXTOID, false},
+	{"method", TEXTOID, false},
+	{"attempt", INT4OID, false},
+	{"ran_as", NAMEOID, true},
+	{"started_at", TIMESTAMPTZOID, true},
+	{"duration_ms", FLOAT8OID, true},
+	{"sqlstate", TEXTOID, false},
+	{"message", TEXTOID, false},
+	{"traceparent", TEXTOID, false},
+	{"expires_at", TIMESTAMPTZOID, true}
+};
+
+static const ShapeColumn history_change_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"history_id", INT8OID, true},
+	{"change_id", INT8OID, true},
+	{"turn", INT8OID, true},
+	{"key", TEXTOID, true},
+	{"old_value", JSONBOID, false},
+	{"old_expires_at", TIMESTAMPTZOID, false},
+	{"new_value", JSONBOID, false},
+	{"new_expires_at", TIMESTAMPTZOID, false},
+	{"changed_at", TIMESTAMPTZOID, true}
+};
+
 typedef struct Shape
 {
 	const char *table;
@@ -270,7 +304,9 @@ static Shape shapes[] = {
 	SHAPE(failure),
 	SHAPE(host),
 	SHAPE(placement),
-	SHAPE(leftover)
+	SHAPE(leftover),
+	SHAPE(history),
+	SHAPE(history_change)
 };
 
 /* whether no table has changed since all were found to be usable */

@@ -58,7 +58,9 @@ enum
 	ARG_PARTITIONS,
 	ARG_EARLY_RELEASE,
 	ARG_HOSTED,
-	ARG_TURN
+	ARG_TURN,
+	ARG_HISTORY,
+	ARG_HISTORY_RETENTION
 };
 
 static ActorQuery read_type_of_schema = {
@@ -71,10 +73,10 @@ static ActorQuery write_type = {
 	"INSERT INTO actor.type (actor_type, schema_name, owner_name, idle_timeout,"
 	"  scan_interval, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors,"
-	"  reminders_storage_partitions, early_release, hosted, turn, schema_oid,"
-	"  system_identifier)"
+	"  reminders_storage_partitions, early_release, hosted, turn, history,"
+	"  history_retention, history_since, schema_oid, system_identifier)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, COALESCE($13, false), $14,"
-	"  $15, $16)"
+	"  $15, $16, $17, $18, $19)"
 	" ON CONFLICT (actor_type) DO UPDATE SET"
 	"  schema_name = EXCLUDED.schema_name,"
 	"  owner_name = EXCLUDED.owner_name,"
@@ -89,10 +91,20 @@ static ActorQuery write_type = {
 	"  early_release = EXCLUDED.early_release,"
 	"  hosted = EXCLUDED.hosted,"
 	"  turn = EXCLUDED.turn,"
+	"  history = EXCLUDED.history,"
+	"  history_retention = EXCLUDED.history_retention,"
+	"  history_since = EXCLUDED.history_since,"
 	"  schema_oid = EXCLUDED.schema_oid,"
 	"  system_identifier = EXCLUDED.system_identifier",
-	16, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
-	INTERVALOID, INTERVALOID, BOOLOID, INT4OID, BOOLOID, BOOLOID, TEXTOID, OIDOID, INT8OID}
+	19, {TEXTOID, NAMEOID, NAMEOID, INTERVALOID, INTERVALOID, BOOLOID, INT4OID,
+		INTERVALOID, INTERVALOID, BOOLOID, INT4OID, BOOLOID, BOOLOID, TEXTOID, TEXTOID,
+	INTERVALOID, TIMESTAMPTZOID, OIDOID, INT8OID}
+};
+
+static ActorQuery read_history_since = {
+	"SELECT history_since FROM actor.type"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1 AND history_since IS NOT NULL",
+	1, {TEXTOID}
 };
 
 static ActorQuery delete_type = {
@@ -108,7 +120,7 @@ static ActorQuery rename_type = {
 static ActorQuery read_options = {
 	"SELECT idle_timeout, scan_interval, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
-	"  early_release, CASE WHEN hosted THEN true END, turn"
+	"  early_release, CASE WHEN hosted THEN true END, turn, history, history_retention"
 	" FROM actor.type WHERE actor_type OPERATOR(pg_catalog.=) $1",
 	1, {TEXTOID}
 };
@@ -117,7 +129,7 @@ static ActorQuery read_options = {
 static const char *const option_names[] = {
 	"idle_timeout", "scan_interval", "reentrancy", "max_stack_depth", "call_timeout",
 	"drain_ongoing_call_timeout", "drain_rebalanced_actors", "reminders_storage_partitions",
-	"early_release", "hosted", "turn"
+	"early_release", "hosted", "turn", "history", "history_retention"
 };
 
 /* among the values of write_type */
@@ -232,6 +244,25 @@ static struct TypeData
 		{"DELETE FROM actor.leftover WHERE actor_type OPERATOR(pg_catalog.=) $1"
 			" AND $2 IS NOT NULL",
 		2, {TEXTOID, TEXTOID}}
+	},
+	{
+		/* what is over keeps nobody */
+		"history",
+		{NULL},
+		{"DELETE FROM actor.history WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"UPDATE actor.history SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
+	},
+	{
+		"history_change",
+		{NULL},
+		{"DELETE FROM actor.history_change WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"UPDATE actor.history_change SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
 	}
 };
 
@@ -267,6 +298,35 @@ check_integer_option(const int32 *option, const char *name, int32 min)
 }
 
 /*
+ * actor_history_from_text
+ *		Reads what is to be kept of what runs; false if that is no such word.
+ */
+bool
+actor_history_from_text(const text *value, ActorHistory *history)
+{
+	static const char *const words[] = {"off", "calls", "changes"};
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (actor_text_is(value, words[i]))
+		{
+			*history = (ActorHistory) i;
+			return true;
+		}
+	return false;
+}
+
+static void
+check_history_option(const text *option)
+{
+	ActorHistory history;
+
+	if (option != NULL && !actor_history_from_text(option, &history))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("history must be \"off\", \"calls\" or \"changes\"")));
+}
+
+/*
  * Refuses options that are out of range.
  */
 static void
@@ -290,6 +350,8 @@ check_options(const ActorTypeOptions *options)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("turn is an option of hosted types"),
 				 errhint("Use hosted => true with it.")));
+	check_history_option(options->history);
+	check_interval_option(options->history_retention, "history_retention", 1, PG_INT64_MAX);
 }
 
 /*
@@ -442,6 +504,24 @@ notice_reset_options(const text *type, const char *nulls)
 }
 
 /*
+ * Since when changes of a type are kept: as before, or from now on.
+ */
+static TimestampTz
+history_since(const text *type)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {PointerGetDatum(type)};
+	TimestampTz since = GetCurrentTimestamp();
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_latest(&read_history_since, values) > 0)
+		since = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return since;
+}
+
+/*
  * actor_type_register
  *		Registers a type over a schema, or replaces its whole configuration.
  *
@@ -456,8 +536,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	Oid			schema;
 	Oid			owner;
 	ActorBookkeeping bookkeeping;
-	Datum		values[16];
-	char		nulls[16];
+	Datum		values[19];
+	char		nulls[19];
 
 	check_options(options);
 	schema = check_schema(NameStr(*schema_name), &owner);
@@ -477,8 +557,10 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	values[1] = NameGetDatum(schema_name);
 	values[2] = NameGetDatum(&owner_name);
 	memset(nulls, ' ', sizeof(nulls));
-	values[14] = ObjectIdGetDatum(schema);
-	values[15] = Int64GetDatum((int64) GetSystemIdentifier());
+	nulls[16] = options->history != NULL && actor_text_is(options->history, "changes") ? ' ' : 'n';
+	values[16] = TimestampTzGetDatum(nulls[16] == ' ' ? history_since(type) : 0);
+	values[17] = ObjectIdGetDatum(schema);
+	values[18] = Int64GetDatum((int64) GetSystemIdentifier());
 	StaticAssertStmt(lengthof(values) >= FIRST_OPTION + lengthof(option_names),
 					 "options are among the values");
 	OPTION(3, options->idle_timeout, IntervalPGetDatum(options->idle_timeout));
@@ -496,6 +578,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	OPTION(12, options->hosted != NULL && *options->hosted ? options->hosted : NULL,
 		   BoolGetDatum(true));
 	OPTION(13, options->turn, PointerGetDatum(options->turn));
+	OPTION(14, options->history, PointerGetDatum(options->history));
+	OPTION(15, options->history_retention, IntervalPGetDatum(options->history_retention));
 #undef OPTION
 
 	notice_reset_options(type, nulls);
@@ -560,6 +644,8 @@ actor_register(PG_FUNCTION_ARGS)
 	options.early_release = boolean_argument(fcinfo, ARG_EARLY_RELEASE);
 	options.hosted = boolean_argument(fcinfo, ARG_HOSTED);
 	options.turn = PG_ARGISNULL(ARG_TURN) ? NULL : PG_GETARG_TEXT_PP(ARG_TURN);
+	options.history = PG_ARGISNULL(ARG_HISTORY) ? NULL : PG_GETARG_TEXT_PP(ARG_HISTORY);
+	options.history_retention = interval_argument(fcinfo, ARG_HISTORY_RETENTION);
 	actor_type_register(type, &schema_name, &options);
 	PG_RETURN_VOID();
 }

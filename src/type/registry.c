@@ -55,7 +55,7 @@ static ActorQuery read_type = {
 	"SELECT schema_name, owner_name, reentrancy, max_stack_depth, call_timeout,"
 	"  drain_ongoing_call_timeout, drain_rebalanced_actors, reminders_storage_partitions,"
 	"  idle_timeout, scan_interval, early_release, hosted,"
-	"  COALESCE(turn, '') OPERATOR(pg_catalog.=) 'lease',"
+	"  COALESCE(turn, '') OPERATOR(pg_catalog.=) 'lease', history, history_retention,"
 	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1),"
 	"  EXISTS (SELECT FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"    AND actor_id OPERATOR(pg_catalog.=) '')"
@@ -410,8 +410,13 @@ read_row(const text *name, ActorType *type)
 	type->row.early_set = !isnull;
 	type->row.hosted = DatumGetBool(actor_query_result(0, 12, &isnull));
 	type->row.leases = DatumGetBool(actor_query_result(0, 13, &isnull));
-	type->pause = DatumGetBool(actor_query_result(0, 15, &isnull)) ? PAUSE_TYPE :
-		DatumGetBool(actor_query_result(0, 14, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
+	datum = actor_query_result(0, 14, &isnull);
+	if (isnull || !actor_history_from_text(DatumGetTextPP(datum), &type->row.history))
+		type->row.history = ACTOR_HISTORY_OFF;
+	datum = actor_query_result(0, 15, &isnull);
+	type->row.history_retention = isnull ? -1 : actor_interval_us(DatumGetIntervalP(datum));
+	type->pause = DatumGetBool(actor_query_result(0, 17, &isnull)) ? PAUSE_TYPE :
+		DatumGetBool(actor_query_result(0, 16, &isnull)) ? PAUSE_SOME : PAUSE_NONE;
 	actor_bookkeeping_end(&bookkeeping);
 
 	bind_schema(type);
@@ -551,6 +556,14 @@ actor_type_scan_interval(const ActorType *type)
 {
 	return type->row.scan_interval >= 0 ?
 		type->row.scan_interval : actor_scan_interval_default * INT64CONST(1000);
+}
+
+/* for how long the history of the type is kept, in microseconds */
+int64
+actor_type_history_retention(const ActorType *type)
+{
+	return type->row.history_retention >= 0 ?
+		type->row.history_retention : actor_history_retention * USECS_PER_SEC;
 }
 
 /* rights ---------------------------------------------------------------- */

@@ -58,6 +58,8 @@ typedef struct ActorTypeRow
 	bool		leases;			/* whose turns are open turns */
 	int64		idle_timeout;	/* us, -1: the setting */
 	int64		scan_interval;	/* us, -1: the setting */
+	ActorHistory history;
+	int64		history_retention;	/* us, -1: the setting */
 } ActorTypeRow;
 
 /*
@@ -100,6 +102,7 @@ extern int	actor_type_partitions(const ActorType *type);
 extern bool actor_type_early_release(const ActorType *type);
 extern int64 actor_type_idle_timeout(const ActorType *type);
 extern int64 actor_type_scan_interval(const ActorType *type);
+extern int64 actor_type_history_retention(const ActorType *type);
 extern int64 actor_interval_us(const Interval *interval);
 extern int64 actor_interval_ms(const Interval *interval);
 extern void actor_type_require(const text *name);
@@ -181,7 +184,11 @@ typedef struct ActorTypeOptions
 	bool	   *early_release;
 	bool	   *hosted;
 	text	   *turn;
+	text	   *history;
+	Interval   *history_retention;
 } ActorTypeOptions;
+
+extern bool actor_history_from_text(const text *value, ActorHistory *history);
 
 extern void actor_type_register(text *type, const NameData *schema_name,
 								const ActorTypeOptions *options);

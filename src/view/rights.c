@@ -109,7 +109,9 @@ static ActorQuery read_open_schema = {
 
 static ActorQuery read_behind = {
 	"SELECT pg_catalog.format('%s gives out %s next, but %s is used.', b.name, b.next, b.highest)"
-	"  FROM (" BEHIND("message", "message_id") " UNION ALL " BEHIND("failure", "failure_id") ") b"
+	"  FROM (" BEHIND("message", "message_id") " UNION ALL " BEHIND("failure", "failure_id")
+	" UNION ALL " BEHIND("history", "history_id")
+	" UNION ALL " BEHIND("history_change", "change_id") ") b"
 	" WHERE b.highest OPERATOR(pg_catalog.>=) b.next ORDER BY b.name",
 	0, {0}
 };

@@ -2,7 +2,7 @@
  *
  * purge.c
  *		Removing what is kept no longer: expired state, results of calls with a
- *		request id, and failures.
+ *		request id, failures, and history.
  *
  * Nothing depends on when that happens: readers do not see what has expired.
  * So it is done by the scheduler, in small transactions, and only at points of
@@ -38,10 +38,11 @@ typedef struct PurgedTable
 								 * $2 */
 	ActorQuery	delete_row;
 	const int  *retention;		/* seconds from that time on; NULL: none */
+	ActorQuery *delete_more;	/* rows of another table; NULL: none */
 	TimestampTz purged_at;		/* 0: never */
 } PurgedTable;
 
-#define PURGED_TABLE(table, key, keytype, time, keep) \
+#define PURGED_TABLE(table, key, keytype, time, keep, more) \
 	{ \
 		{"SELECT " time " FROM " table " WHERE " time " IS NOT NULL" \
 		" ORDER BY " time " LIMIT 1", \
@@ -55,13 +56,23 @@ typedef struct PurgedTable
 		"   AND actor_id OPERATOR(pg_catalog.=) $2" \
 		"   AND " key " OPERATOR(pg_catalog.=) $3", \
 		3, {TEXTOID, TEXTOID, keytype}}, \
-		keep \
+		keep, \
+		more \
 	}
 
+static ActorQuery delete_changes = {
+	"DELETE FROM actor.history_change"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND history_id OPERATOR(pg_catalog.=) $3",
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
 static PurgedTable tables[] = {
-	PURGED_TABLE("actor.state", "key", TEXTOID, "expires_at", NULL),
-	PURGED_TABLE("actor.request", "request_id", TEXTOID, "created_at", &actor_request_retention),
-	PURGED_TABLE("actor.failure", "failure_id", INT8OID, "failed_at", &actor_failure_retention)
+	PURGED_TABLE("actor.state", "key", TEXTOID, "expires_at", NULL, NULL),
+	PURGED_TABLE("actor.request", "request_id", TEXTOID, "created_at", &actor_request_retention, NULL),
+	PURGED_TABLE("actor.failure", "failure_id", INT8OID, "failed_at", &actor_failure_retention, NULL),
+	PURGED_TABLE("actor.history", "history_id", INT8OID, "expires_at", NULL, &delete_changes)
 };
 
 static int64
@@ -113,6 +124,8 @@ remove_rows(PurgedTable *table, TimestampTz now)
 		for (int column = 0; column < 3; column++)
 			values[column] = SPI_getbinval(old->vals[i], old->tupdesc, column + 1, &isnull);
 		actor_query_write_one(&table->delete_row, values, NULL);
+		if (table->delete_more != NULL)
+			(void) actor_query_run(table->delete_more, values, NULL);
 	}
 	actor_bookkeeping_end(&bookkeeping);
 	return rows;
