@@ -8,7 +8,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $round = 1500;
+my $round = 600;
 my $rounds = 4;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
@@ -24,7 +24,25 @@ $node->start;
 $node->safe_psql('postgres', q{
 	CREATE EXTENSION actor;
 	CREATE SCHEMA t;
-	CREATE FUNCTION t.take() RETURNS void LANGUAGE sql AS '';
+	CREATE SEQUENCE t.taken;
+	CREATE FUNCTION t.take() RETURNS bigint LANGUAGE sql AS $$ SELECT nextval('t.taken') $$;
+	-- fails the first time
+	CREATE FUNCTION t.fail() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		IF actor_cause() @> '{"attempt": 1}' THEN RAISE 'not yet'; END IF;
+	END $$;
+	-- sends messages, each when the one before has been delivered
+	CREATE PROCEDURE t.one_at_a_time(number int) LANGUAGE plpgsql AS $$
+	DECLARE seen bigint := (SELECT last_value FROM t.taken);
+	BEGIN
+		FOR i IN 1 .. number LOOP
+			PERFORM actor_send('t', 'a', 'take');
+			COMMIT;
+			WHILE (SELECT last_value FROM t.taken) < seen + i LOOP
+				PERFORM pg_sleep(0.001);
+			END LOOP;
+		END LOOP;
+	END $$;
 	SELECT actor_register('t');
 });
 
@@ -83,6 +101,26 @@ for my $order ('ASC', 'DESC')
 			COMMIT});
 	});
 }
+
+check('sending one at a time', sub {
+	$node->safe_psql('postgres', "SELECT actor_send('t', 'a', 'take'); CALL t.one_at_a_time($round)");
+	all_delivered();
+});
+check('hiding and showing', sub {
+	$node->safe_psql('postgres', qq{
+		BEGIN;
+		SELECT actor_send('t', 'a', 'fail',
+			failure_policy => '{"constant": {"interval": "50ms", "maxRetries": 1}}');
+		SELECT $send;
+		COMMIT});
+	all_delivered();
+});
+check('joining', sub {
+	$node->safe_psql('postgres', qq{
+		SELECT count(actor_send('t', 'a', 'take', due_time => '50ms'))
+		  FROM generate_series(1, $round)});
+	all_delivered();
+});
 
 $old->quit;
 $node->stop;

@@ -37,6 +37,7 @@
 #include "base/base.h"
 #include "time/time.h"
 #include "store/store.h"
+#include "shared/shared.h"
 #include "type/type.h"
 #include "turn/turn.h"
 #include "call/call.h"
@@ -462,6 +463,18 @@ advance_directly(const ActorDue *due, const Datum *values, const char *nulls, co
 }
 
 /*
+ * A row is to be tried at another time, which the executor sees to itself.  But
+ * looks of the scheduler count on it that no row is moved to an earlier time
+ * without being reported; see pending.c.
+ */
+static void
+report_earlier(const ActorDue *due, TimestampTz at)
+{
+	if (at < due->next_try_at)
+		actor_wake_at(at);
+}
+
+/*
  * Goes on to another firing, or ends the reminder if that is -1.
  */
 static void
@@ -484,6 +497,7 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	nulls[6] = left < 0 ? 'n' : ' ';
 	values[7] = PointerGetDatum(last_error);
 	nulls[7] = last_error == NULL ? 'n' : ' ';
+	report_earlier(due, at);
 	run_values(run, values, nulls);
 	if (!advance_directly(due, values, nulls, run))
 		write_outcome(&advance_row[due->kind], values, nulls);
@@ -562,6 +576,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	values[5] = Int32GetDatum(retry.attempt);
 	values[6] = Int32GetDatum(retry.deferrals);
 	values[7] = PointerGetDatum(actor_error_text(error->message ? error->message : ""));
+	report_earlier(due, retry.at);
 	run_values(run, values, nulls);
 	write_outcome(&retry_row[due->kind], values, nulls);
 }

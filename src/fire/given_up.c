@@ -173,6 +173,7 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 {
 	char	   *name = psprintf("failure " INT64_FORMAT, failure_id);
 	ActorBookkeeping bookkeeping;
+	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[12];
 	char		nulls[12];
 	bool		inserted;
@@ -186,7 +187,7 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 	nulls[4] = failure->payload == NULL ? 'n' : ' ';
 	values[5] = NameGetDatum(&failure->role);
 	values[6] = Int64GetDatum(actor_random_generation());
-	values[7] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[7] = TimestampTzGetDatum(now);
 	values[8] = TimestampTzGetDatum(failure->scheduled_at);
 	values[9] = CStringGetTextDatum(pg_get_timezone_name(session_timezone));
 	values[10] = PointerGetDatum(failure->name);
@@ -200,7 +201,7 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("reminder \"%s\" of actor \"%s\" of type \"%s\" already exists",
 						name, text_to_cstring(failure->id), text_to_cstring(type))));
-	actor_wake_at(GetCurrentTimestamp());
+	actor_wake_at(now);
 }
 
 /*

@@ -113,12 +113,11 @@ static TimestampTz scanned_at;
 static TimestampTz earliest_retry;
 
 /*
- * Where scans begin.  If it is dear to look everywhere, because of what was done
- * and cannot be removed yet, that may have to wait a little.
+ * Where scans begin, and whether it is dear to look everywhere, because of what was
+ * done and cannot be removed yet.
  */
 static TimestampTz low_water = DT_NOBEGIN;
 static bool dear = false;
-static TimestampTz look_again_at = DT_NOEND;
 
 /*
  * Leaves an actor, a partition or a row alone for a while.
@@ -476,25 +475,24 @@ role_is_as_before(void)
  *
  * Rows that were done have left entries in the index, which each scan would walk
  * over, more and more of them while there is much to do.  Rows with an earlier
- * time can turn up, by transactions that have taken their time to commit, so a
- * scan that does not find as much as it wants looks everywhere, unless one has done
- * so just now and that is dear, and one of those that follow one another quickly
- * does, too.
+ * time can turn up, by transactions that have taken their time to commit.  So a
+ * scan that does not find as much as it wants looks everywhere, and one of those
+ * that follow one another quickly does, too.  But if that is dear, scans begin
+ * earlier only when the scheduler has told us so, and once a minute; see
+ * pending.c for why nothing is missed by that.
  */
 static List *
 scan_due_rows(void)
 {
 	static TimestampTz looked_at = DT_NOBEGIN;	/* everywhere */
 	List	   *due_list = NIL;
-	bool		just_now = looked_at != DT_NOBEGIN && scanned_at >= looked_at &&
-	scanned_at < looked_at + LOOK_EVERYWHERE_US;
+	bool		begun = low_water != DT_NOBEGIN && looked_at != DT_NOBEGIN &&
+	scanned_at >= looked_at &&
+	scanned_at - looked_at < (dear ? ACTOR_PAUSE_MAX_US : LOOK_EVERYWHERE_US);
 
-	look_again_at = DT_NOEND;
-	if (just_now)
+	if (begun)
 		due_list = actor_due_scan(&role, low_water, scanned_at, scan_limit);
-	if (list_length(due_list) < scan_limit && just_now && dear)
-		look_again_at = looked_at + LOOK_EVERYWHERE_US;
-	else if (list_length(due_list) < scan_limit)
+	if (!begun || (!dear && list_length(due_list) < scan_limit))
 	{
 		int64		pages = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
 
@@ -503,8 +501,7 @@ scan_due_rows(void)
 		dear = pages >= DEAR_PAGES + list_length(due_list);
 		looked_at = dear || list_length(due_list) >= scan_limit ? scanned_at : DT_NOBEGIN;
 	}
-	if (due_list != NIL)
-		low_water = ((ActorDue *) linitial(due_list))->next_try_at;
+	low_water = due_list != NIL ? ((ActorDue *) linitial(due_list))->next_try_at : scanned_at;
 	return due_list;
 }
 
@@ -514,10 +511,13 @@ scan_due_rows(void)
 static List *
 scan(void)
 {
+	TimestampTz reported;
 	List	   *due_list = NIL;
 	List	   *result = NIL;
 	ListCell   *cell;
 
+	reported = actor_slot_take_reported(start);
+	low_water = Min(low_water, reported);
 	scanned_at = GetCurrentTimestamp();
 	begin_transaction("looking for due reminders");
 	MemoryContextSwitchTo(round_context);
@@ -733,7 +733,7 @@ actor_round(TimestampTz *retry_at)
 		actor_busy_forget_all();
 	}
 	actor_round_memory_limit();
-	*retry_at = Min(earliest_retry, look_again_at);
+	*retry_at = earliest_retry;
 	return fired;
 }
 

@@ -25,6 +25,7 @@
 
 #include "base/base.h"
 #include "store/store.h"
+#include "shared/shared.h"
 #include "type/type.h"
 #include "turn/turn.h"
 #include "fire/internal.h"
@@ -87,6 +88,7 @@ actor_run_due(PG_FUNCTION_ARGS)
 	MemoryContext row_context;
 	TimestampTz until;
 	NameData	role;
+	TimestampTz from = DT_NOBEGIN;
 	List	   *taken = NIL;
 	int64		count = 0;
 
@@ -118,11 +120,19 @@ actor_run_due(PG_FUNCTION_ARGS)
 	for (;;)
 	{
 		ActorDue   *due;
+		TimestampTz noted;
 
 		CHECK_FOR_INTERRUPTS();
-		due = first_free(actor_due_scan(&role, DT_NOBEGIN, until, list_length(taken) + 1), taken);
-		if (due == NULL)
+		due = first_free(actor_due_scan(&role, from, until, list_length(taken) + 1), taken);
+		if (due == NULL && from == DT_NOBEGIN)
 			break;
+		if (due == NULL)
+		{
+			/* has anybody else committed something? */
+			from = DT_NOBEGIN;
+			continue;
+		}
+		(void) actor_wake_noted();
 		switch (fire(due, &role))
 		{
 			case FIRING_DONE:
@@ -138,6 +148,9 @@ actor_run_due(PG_FUNCTION_ARGS)
 				MemoryContextSwitchTo(row_context);
 				break;
 		}
+		/* not over what is gone again; what was registered may be due before */
+		noted = actor_wake_noted();
+		from = Min(due->next_try_at, noted);
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(context);

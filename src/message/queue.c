@@ -150,7 +150,8 @@ static ActorQuery put_off_message = {
 
 static ActorQuery show_window = {
 	"UPDATE actor.message SET next_try_at = due_at" IN_WINDOW
-	"   AND next_try_at OPERATOR(pg_catalog.=) " HIDDEN_AT,
+	"   AND next_try_at OPERATOR(pg_catalog.=) " HIDDEN_AT
+	" RETURNING next_try_at",
 	4, {TEXTOID, TEXTOID, INT8OID, INT8OID}
 };
 
@@ -329,12 +330,22 @@ end_of_window(const ActorRef *actor, int64 message_id, int64 count)
 uint64
 actor_queue_show(const ActorRef *actor, int64 message_id)
 {
+	ActorBookkeeping bookkeeping;
 	Datum		values[4];
+	uint64		rows;
 
 	key_values(actor, message_id, values);
 	values[3] = Int64GetDatum(end_of_window(actor, message_id, SHOW_MAX));
-	actor_wake_at(GetCurrentTimestamp());
-	return run(&show_window, values);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&show_window, values, NULL);
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+
+		actor_wake_at(DatumGetTimestampTz(actor_query_result(i, 1, &isnull)));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return rows;
 }
 
 /*
@@ -365,6 +376,10 @@ actor_queue_hide(const ActorRef *actor, int64 message_id)
 
 	(void) actor_queue_join(actor, message_id, GetCurrentTimestamp());
 	if (!actor_queue_first(actor, message_id, &first, &next_try_at) || first >= message_id)
+		return 0;
+	/* who has been hidden since it was seen has those behind it hidden, too */
+	key_values(actor, message_id, values);
+	if (run(&lock_shown, values) == 0)
 		return 0;
 	key_values(actor, first, values);
 	if (run(&lock_shown, values) == 0)

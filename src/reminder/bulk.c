@@ -399,6 +399,6 @@ actor_reassign(PG_FUNCTION_ARGS)
 	actor_role_give(&old_role, role, &new_role);
 	count = move_all(&old_role, &new_role);
 	if (count > 0)
-		actor_wake_at(GetCurrentTimestamp());
+		actor_wake_at(DT_NOBEGIN);
 	PG_RETURN_INT64(count);
 }

@@ -94,6 +94,7 @@ actor_shared_attach(void)
 		{
 			pg_atomic_init_u64(&actor_shared->executors[i].busy_since, 0);
 			pg_atomic_init_u64(&actor_shared->executors[i].wanted_at, 0);
+			pg_atomic_init_u64(&actor_shared->executors[i].reported, DT_NOEND);
 			pg_atomic_init_u64(&actor_shared->traces[i].cancel_run, 0);
 			pg_atomic_init_u64(&actor_shared->traces[i].cancel_at, 0);
 			SpinLockInit(&actor_shared->traces[i].mutex);

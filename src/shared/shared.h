@@ -114,6 +114,9 @@ typedef struct ActorExecutor
 	 * that runs; 0: nobody waits.
 	 */
 	pg_atomic_uint64 wanted_at;
+
+	/* when rows are due, at the earliest, that it has not been looked for yet */
+	pg_atomic_uint64 reported;
 } ActorExecutor;
 
 /* What an executor runs, or has run when its process ended; see callback.c. */
@@ -233,6 +236,7 @@ extern void actor_wake_init(void);
 extern void actor_wake_at(TimestampTz due);
 extern void actor_wake_hosts(TimestampTz due);
 extern void actor_hosts_changed(void);
+extern TimestampTz actor_wake_noted(void);
 extern TimestampTz actor_purge_time(TimestampTz expires_at);
 
 /* process.c */
@@ -306,7 +310,8 @@ extern void actor_slot_free(const ActorExecutorStart *start);
 extern bool actor_slot_begin(const ActorExecutorStart *start);
 extern void actor_slot_announce(const ActorExecutorStart *start);
 extern void actor_slot_busy(const ActorExecutorStart *start, TimestampTz since);
-extern void actor_slots_of_role(Oid role, ActorRoleSlots *slots);
+extern void actor_slots_of_role(Oid role, TimestampTz reported, ActorRoleSlots *slots);
+extern TimestampTz actor_slot_take_reported(const ActorExecutorStart *start);
 extern bool actor_slot_rank(const ActorExecutorStart *start, int *rank, int *count);
 extern void actor_slots_publish(void);
 extern void actor_slot_wish(ActorDatabase *database, Oid role);

@@ -112,6 +112,7 @@ actor_slot_take(Oid role, ActorExecutorStart *start)
 		executor->yielded_to = -1;
 		pg_atomic_write_u64(&executor->busy_since, 0);
 		pg_atomic_write_u64(&executor->wanted_at, 0);
+		pg_atomic_write_u64(&executor->reported, DT_NOEND);
 		start->generation = ++executor->generation;
 	}
 	LWLockRelease(actor_shared->lock);
@@ -193,14 +194,25 @@ is_occupied(ActorExecutor *executor, TimestampTz now)
 	return since != 0 && TimestampDifferenceExceeds(since, now, OCCUPIED_MS);
 }
 
+static void
+lower(pg_atomic_uint64 *time, TimestampTz to)
+{
+	uint64		current = pg_atomic_read_u64(time);
+
+	while (to < (TimestampTz) current &&
+		   !pg_atomic_compare_exchange_u64(time, &current, (uint64) to))
+		continue;
+}
+
 /*
  * actor_slots_of_role
  *		Counts the executors of a role in this database, and wakes them: each
  *		may sleep for longer than until the row that was just found.  One that
- *		is still starting counts as free: it will look.
+ *		is still starting counts as free: it will look.  They are told that rows may
+ *		have turned up that are due at that time, or later.
  */
 void
-actor_slots_of_role(Oid role, ActorRoleSlots *slots)
+actor_slots_of_role(Oid role, TimestampTz reported, ActorRoleSlots *slots)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
@@ -216,10 +228,24 @@ actor_slots_of_role(Oid role, ActorRoleSlots *slots)
 		slots->connected |= executor->latch != NULL;
 		if (!is_occupied(executor, now))
 			slots->free++;
+		lower(&executor->reported, reported);
 		if (executor->latch != NULL)
 			SetLatch(executor->latch);
 	}
 	LWLockRelease(actor_shared->lock);
+}
+
+/*
+ * actor_slot_take_reported
+ *		The earliest time that rows may have that have turned up since the executor
+ *		has asked last; DT_NOEND if there are none.  Must be called before it takes the
+ *		snapshot to look with.
+ */
+TimestampTz
+actor_slot_take_reported(const ActorExecutorStart *start)
+{
+	return (TimestampTz) pg_atomic_exchange_u64(&actor_shared->executors[start->slot].reported,
+												(uint64) DT_NOEND);
 }
 
 /*

@@ -28,6 +28,9 @@
 /* earliest due time this transaction has made; reported when it commits */
 static TimestampTz pending_due = DT_NOEND;
 
+/* the same since somebody has asked for that */
+static TimestampTz noted_due = DT_NOEND;
+
 /* the same of the transaction that is being committed */
 static TimestampTz committed_due = DT_NOEND;
 
@@ -40,11 +43,29 @@ static bool committed_hosts = false;
  * actor_wake_at
  *		Makes sure that, if this transaction commits, somebody looks for due
  *		rows at that time.
+ *
+ * A look may begin at the time that was reported.  So it must not be later than
+ * what the rows have that were written; DT_NOBEGIN if that is not known.
  */
 void
 actor_wake_at(TimestampTz due)
 {
 	pending_due = Min(pending_due, due);
+	noted_due = Min(noted_due, due);
+}
+
+/*
+ * actor_wake_noted
+ *		The earliest time that this session has passed to actor_wake_at since this
+ *		was called last; DT_NOEND if it has not.
+ */
+TimestampTz
+actor_wake_noted(void)
+{
+	TimestampTz due = noted_due;
+
+	noted_due = DT_NOEND;
+	return due;
 }
 
 /*

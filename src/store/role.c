@@ -76,6 +76,11 @@ static ActorQuery read_entries = {
 	1, {NAMEOID}
 };
 
+static ActorQuery read_names = {
+	"SELECT DISTINCT role_name FROM actor.role",
+	0, {0}
+};
+
 static ActorQuery write_entry = {
 	"INSERT INTO actor.role (role_name, entry, role_oid, system_identifier)"
 	" VALUES ($1, $2, $3, $4)",
@@ -587,6 +592,17 @@ read_role_name(uint64 row)
 
 	*name = *DatumGetName(actor_query_result(row, 1, &isnull));
 	return name;
+}
+
+/*
+ * actor_role_names
+ *		The names that rows of ours have had, and more, as a list in the current
+ *		memory context.
+ */
+List *
+actor_role_names(void)
+{
+	return actor_query_list(&read_names, NULL, read_role_name);
 }
 
 /*

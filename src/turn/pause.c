@@ -299,6 +299,6 @@ actor_resume(PG_FUNCTION_ARGS)
 	if (!changed)
 		PG_RETURN_BOOL(false);
 	actor_catalog_invalidate_types();
-	actor_wake_at(GetCurrentTimestamp());
+	actor_wake_at(DT_NOBEGIN);
 	PG_RETURN_BOOL(true);
 }

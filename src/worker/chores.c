@@ -64,10 +64,10 @@ end_transaction(MemoryContext context)
 /*
  * actor_chore_look
  *		Reads the roles that have something to do into the current memory
- *		context, as a list of ActorRoleDue.
+ *		context, as a list of ActorRoleDue; see actor_pending_roles.
  */
 List *
-actor_chore_look(void)
+actor_chore_look(TimestampTz reported)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *result = NIL;
@@ -76,7 +76,7 @@ actor_chore_look(void)
 	if (actor_catalog_installed())
 	{
 		actor_roles_settle();
-		result = actor_pending_roles(context);
+		result = actor_pending_roles(reported, context);
 	}
 	end_transaction(context);
 	return result;

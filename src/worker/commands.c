@@ -132,7 +132,7 @@ note_copy(const CopyStmt *stmt)
 	schema = get_namespace_oid("actor", true);
 	if (OidIsValid(schema) && OidIsValid(relation) &&
 		get_rel_namespace(relation) == schema)
-		actor_wake_at(GetCurrentTimestamp());
+		actor_wake_at(DT_NOBEGIN);
 }
 
 /*
@@ -142,7 +142,7 @@ static void
 note_commit_prepared(void)
 {
 	if (OidIsValid(actor_catalog_relation("type")))
-		actor_wake_at(GetCurrentTimestamp());
+		actor_wake_at(DT_NOBEGIN);
 }
 
 /*
@@ -225,7 +225,7 @@ note_command(Node *stmt)
 			if (strcmp(((AlterExtensionStmt *) stmt)->extname, "actor") == 0)
 			{
 				actor_catalog_altered();
-				actor_wake_at(GetCurrentTimestamp());
+				actor_wake_at(DT_NOBEGIN);
 			}
 			break;
 		default:

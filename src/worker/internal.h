@@ -24,11 +24,12 @@ extern PGDLLEXPORT void actor_executor_main(Datum arg);
 /* so many due rows keep an executor busy for a while */
 #define ACTOR_ROWS_PER_EXECUTOR	500
 
-extern List *actor_pending_roles(MemoryContext context);
+extern List *actor_pending_roles(TimestampTz reported, MemoryContext context);
+extern bool actor_pending_complete(void);
 
 /* chores.c */
 
-extern List *actor_chore_look(void);
+extern List *actor_chore_look(TimestampTz reported);
 extern void actor_chore_forget_starts(void);
 extern TimestampTz actor_chore_purge(void);
 extern TimestampTz actor_chore_deactivate(const ActorRoleDue *due);

@@ -76,6 +76,7 @@ typedef struct RoleMemory
 static ActorDatabase *my_database;
 static TimestampTz started_at;
 static TimestampTz configured_at;	/* the configuration was read after this */
+static TimestampTz reported = DT_NOBEGIN;	/* since the last look */
 static HTAB *memory;
 static BackgroundWorkerHandle **handles;	/* of executors, by slot */
 
@@ -452,7 +453,7 @@ sort_roles(List *roles)
 		RoleMemory *role = remember(&due->name);
 
 		if (OidIsValid(due->oid))
-			actor_slots_of_role(due->oid, &due->slots);
+			actor_slots_of_role(due->oid, reported, &due->slots);
 		if (due->slots.connected)
 			role->start_after = role->failures = 0;
 		/* who has been woken will look */
@@ -577,13 +578,20 @@ run_once(void)
 			DT_NOEND;
 	}
 	actor_chore_forget_starts();
-	roles = actor_chore_look();
+	roles = actor_chore_look(reported);
 	report_look(roles, now);
 	wake = serve_roles(roles);
+	reported = DT_NOEND;
 	purge = actor_chore_purge();
 	wake = Min(wake, purge);
 	if (roles == NIL && !have_executors())
 	{
+		/* who leaves must know that there is nothing */
+		if (!actor_pending_complete())
+		{
+			reported = DT_NOBEGIN;
+			return now;
+		}
 		leave_until(wake);
 		return wake;
 	}
@@ -654,6 +662,7 @@ actor_scheduler_main(Datum arg)
 										 ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
+		TimestampTz taken;
 		TimestampTz wake;
 		TimestampTz now;
 
@@ -662,7 +671,9 @@ actor_scheduler_main(Datum arg)
 
 		if (actor_database_must_renew(my_database))
 			leave(DATABASE_WAITING);
-		(void) pg_atomic_exchange_u64(&my_database->next_look, (uint64) DT_NOEND);
+		taken = (TimestampTz) pg_atomic_exchange_u64(&my_database->next_look,
+													 (uint64) DT_NOEND);
+		reported = Min(reported, taken);
 		wake = run_patiently();
 		if (first)
 			actor_database_looked(my_database);

@@ -29,12 +29,16 @@ extern void actor_commands_init(void);
 
 /* pending.c */
 
+/* the tables of what is due: reminders, timers and messages */
+#define ACTOR_DUE_TABLES	3
+
 /* a role that has rows pending */
 typedef struct ActorRoleDue
 {
 	NameData	name;
 	Oid			oid;			/* invalid: no worker can connect as it */
 	TimestampTz next;
+	TimestampTz first[ACTOR_DUE_TABLES];	/* its earliest rows */
 	TimestampTz idle_next;		/* when to deactivate idle actors */
 	TimestampTz waits_since;
 	int64		backlog;		/* due rows, up to a limit */
