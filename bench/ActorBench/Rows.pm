@@ -258,10 +258,10 @@ sub register_rows
 			bulk_rate(
 				"INSERT INTO rival.reminder (actor_type, actor_id, name, method, due_time, catch_up, role_name,
 					generation, registered_at, first_at, firings, time_zone, firing, scheduled_at,
-					next_try_at, remaining, attempt, deferrals)
+					next_try_at, remaining, attempt, deferrals, fired)
 				 SELECT 'bench', i::text, 'noop', 'noop', '24h', 'one', 'bench',
 					1, now(), now() + interval '24h', 1, 'UTC', 0, now() + interval '24h',
-					now() + interval '24h', 1, 1, 0
+					now() + interval '24h', 1, 1, 0, 0
 				   FROM generate_series(1, $bulk) i;");
 		});
 	my $row = against('register_bulk', "registering $bulk reminders in one statement",
