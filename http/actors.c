@@ -13,26 +13,12 @@
 #include "actors.h"
 #include "answer.h"
 #include "call.h"
+#include "self.h"
 
 /* of actor_invoke, after the first one */
 #define INVOKE_ARGUMENTS \
 	" $2::pg_catalog.text, $3::pg_catalog.text, $4::pg_catalog.jsonb, $5::pg_catalog.uuid," \
 	" $6::pg_catalog.text)"
-
-static bool
-is_uuid(const char *text)
-{
-	if (strlen(text) != 36)
-		return false;
-	for (int i = 0; i < 36; i++)
-	{
-		bool		dash = (i == 8 || i == 13 || i == 18 || i == 23);
-
-		if (dash ? text[i] != '-' : strchr("0123456789abcdefABCDEF", text[i]) == NULL)
-			return false;
-	}
-	return true;
-}
 
 /*
  * The id of the chain that a request belongs to, which the answer has as well.

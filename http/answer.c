@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <jansson.h>
 
@@ -102,19 +103,51 @@ answer_bytes(Request *request, int status, const char *content_type, const char 
 	request->status = status;
 }
 
-/*
- * answer_header
- *		Adds a header, whose name must be a constant.
- */
 void
 answer_header(Request *request, const char *name, const char *value)
 {
-	Header	   *header = xmalloc(sizeof(Header));
+	Header	   *header = header_create(name, strlen(name), value, strlen(value));
 
-	header->name = name;
-	header->value = xstrdup(value);
 	header->next = request->headers;
 	request->headers = header;
+}
+
+/*
+ * answer_transfer
+ *		Answers with what another has answered, which is taken out of the transfer.
+ */
+void
+answer_transfer(Request *request, Transfer *transfer)
+{
+	Header	   *passed = NULL;
+	Header	  **last = &passed;
+
+	answer_empty(request, transfer->status);
+	if (transfer->content.length > 0)
+	{
+		free(request->content);
+		request->content = transfer->content.data;
+		request->content_length = transfer->content.length;
+		memset(&transfer->content, 0, sizeof(transfer->content));
+	}
+	while (transfer->headers != NULL)
+	{
+		Header	   *header = transfer->headers;
+
+		transfer->headers = header->next;
+		header->next = NULL;
+		/* what we say ourselves, as traceparent, counts; hosts talk among themselves */
+		if (strncasecmp(header->name, "actor-host-", 11) == 0 ||
+			headers_value(request->headers, header->name) != NULL)
+			headers_free(header);
+		else
+		{
+			*last = header;
+			last = &header->next;
+		}
+	}
+	*last = request->headers;
+	request->headers = passed;
 }
 
 /*
@@ -155,6 +188,17 @@ answer_error(Request *request, int status, const char *code, const char *format,
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
+	answer_error_object(request, status, code, message, NULL);
+}
+
+/*
+ * answer_message
+ *		As answer_error, with a message of any length, of which only what is text
+ *		is shown.
+ */
+void
+answer_message(Request *request, int status, const char *code, const char *message)
+{
 	answer_error_object(request, status, code, message, NULL);
 }
 

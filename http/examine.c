@@ -11,16 +11,22 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <microhttpd.h>
 
 #include "answer.h"
 #include "examine.h"
 #include "json.h"
+#include "options.h"
 #include "path.h"
 #include "pool.h"
 #include "route.h"
+#include "self.h"
 #include "util.h"
+
+/* before the paths of what hosts want of each other */
+#define HOST_PREFIX			"/actor-host"
 
 /*
  * header_value
@@ -70,6 +76,106 @@ take_headers(Request *request)
 	if ((value = header_value(request, "tracestate")) != NULL)
 		answer_header(request, "tracestate", value);
 }
+
+bool
+is_health(Route route)
+{
+	return route == ROUTE_HEALTH || route == ROUTE_HEALTH_OUTBOUND;
+}
+
+/* of applications and other hosts --------------------------------------- */
+
+/*
+ * Keeps a header of a request that may go on to an application.  What is said to
+ * this program is not passed on.
+ */
+static enum MHD_Result
+keep_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	static const char *const own[] = {"dapr-api-token", "dapr-reentrancy-id"};
+	Request    *request = arg;
+	Header	   *header;
+
+	(void) kind;
+	if (!is_end_to_end(name, strlen(name)) || strncasecmp(name, "actor-host-", 11) == 0)
+		return MHD_YES;
+	for (size_t i = 0; i < lengthof(own); i++)
+		if (strcasecmp(name, own[i]) == 0)
+			return MHD_YES;
+	if (value == NULL)
+		value = "";
+	header = header_create(name, strlen(name), value, strlen(value));
+	header->next = request->passed;
+	request->passed = header;
+	return MHD_YES;
+}
+
+static char *
+copy_header(const Request *request, const char *name)
+{
+	const char *value = header_value(request, name);
+
+	return value != NULL ? xstrdup(value) : NULL;
+}
+
+/*
+ * Takes what another host says about its request, of which it has proved that it
+ * is one.
+ */
+static bool
+take_hop(Request *request)
+{
+	const char *hop = header_value(request, "actor-host-hop");
+
+	if (hop != NULL && strcmp(hop, "call") == 0)
+		request->hop = HOP_CALL;
+	else if (hop != NULL && strcmp(hop, "turn") == 0)
+		request->hop = HOP_TURN;
+	else if (hop != NULL && strcmp(hop, "chain") == 0)
+		request->hop = HOP_CHAIN;
+	request->checked = true;
+	request->chain_id = copy_header(request, "actor-host-chain");
+	request->token = copy_header(request, "actor-host-token");
+	request->origin = copy_header(request, "actor-host-origin");
+	request->caller = copy_header(request, "actor-host-caller");
+	request->stale = header_value(request, "actor-host-stale") != NULL;
+	return request->hop != HOP_NONE && (request->hop == HOP_CALL || request->chain_id != NULL) &&
+		(request->token == NULL || is_uuid(request->token));
+}
+
+/*
+ * Finds whose session a request gets, and where its path begins.  Returns false,
+ * and has answered, if it gets none.
+ */
+static bool
+take_pool(Request *request)
+{
+	const char *path = path_start(request->target);
+	const char *secret = header_value(request, "actor-host-secret");
+
+	if (options.app != NULL && strncmp(path, HOST_PREFIX "/", strlen(HOST_PREFIX "/")) == 0)
+	{
+		path_split(path + strlen(HOST_PREFIX), &request->path);
+		if (secret == NULL || !self_accepts(secret))
+			answer_error(request, 401, "ERR_UNAUTHORIZED", "only hosts may ask for this");
+		else if (take_hop(request))
+			request->pool = pool_default();
+		else
+			answer_error(request, 400, "ERR_BAD_REQUEST", "a host has not said what it wants");
+		return request->pool != NULL;
+	}
+	path_split(request->target, &request->path);
+	/* whoever watches us needs no token */
+	if (is_health(route_find(&request->path)))
+		request->pool = pool_default();
+	else
+		request->pool = pool_for_token(header_value(request, "dapr-api-token"));
+	if (request->pool == NULL)
+		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header dapr-api-token has no valid token");
+	return request->pool != NULL;
+}
+
+/* paths ----------------------------------------------------------------- */
 
 /*
  * Decodes a part of the path.  NULL, and the request has been refused, if that
@@ -144,12 +250,6 @@ take_last_name(Request *request, Route route)
 	}
 }
 
-bool
-is_health(Route route)
-{
-	return route == ROUTE_HEALTH || route == ROUTE_HEALTH_OUTBOUND;
-}
-
 /*
  * examine
  *		Finds out what a request wants before its body is read.  One that gets an
@@ -163,16 +263,9 @@ examine(Request *request, const char *method)
 
 	request->verb = verb_from_text(method);
 	take_headers(request);
-	path_split(request->target, &request->path);
-	route = route_find(&request->path);
-	/* whoever watches us needs no token */
-	request->pool = is_health(route) ? pool_default() :
-		pool_for_token(header_value(request, "dapr-api-token"));
-	if (request->pool == NULL)
-	{
-		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header dapr-api-token has no valid token");
+	if (!take_pool(request))
 		return;
-	}
+	route = route_find(&request->path);
 	if (route == ROUTE_NONE)
 	{
 		answer_error(request, 404, "ERR_NOT_FOUND", "there is nothing at this path");
@@ -193,5 +286,7 @@ examine(Request *request, const char *method)
 		(!take_name(request, 2, "actor type", &request->actor_type) ||
 		 !take_name(request, 3, "actor id", &request->actor_id)))
 		return;
+	if (options.app != NULL && request->actor_id != NULL)
+		(void) MHD_get_connection_values(request->connection, MHD_HEADER_KIND, keep_header, request);
 	(void) take_last_name(request, route);
 }

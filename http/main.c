@@ -19,12 +19,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app.h"
 #include "config.h"
+#include "forward.h"
+#include "host.h"
+#include "late.h"
 #include "metadata.h"
 #include "options.h"
 #include "pool.h"
+#include "self.h"
 #include "server.h"
 #include "session.h"
+#include "transfer.h"
+#include "turn.h"
 #include "util.h"
 
 /* how long cancelled requests may take to end */
@@ -92,6 +99,48 @@ is_loopback(const char *address)
 		strcmp(address, "localhost") == 0;
 }
 
+static void
+cancel_all(void)
+{
+	if (options.app != NULL)
+	{
+		inboxes_cancel();
+		forwards_cancel();
+	}
+	pools_cancel();
+}
+
+/*
+ * Where other hosts reach this one, unless the operator has said that.
+ */
+static char *
+find_address(void)
+{
+	char		name[256] = "";
+
+	if (options.address != NULL)
+		return xstrdup(options.address);
+	/* all addresses of the machine: it has a name */
+	if ((strcmp(options.listen, "0.0.0.0") == 0 || strcmp(options.listen, "::") == 0) &&
+		gethostname(name, sizeof(name) - 1) == 0 && name[0] != '\0')
+		return xprintf("http://%s:%ld", name, options.port);
+	return xprintf(strchr(options.listen, ':') != NULL ? "http://[%s]:%ld" : "http://%s:%ld",
+				   options.listen, options.port);
+}
+
+/*
+ * Begins to serve the application, once requests are.
+ */
+static void
+start_hosting(void)
+{
+	char	   *address = find_address();
+
+	self_set_address(address);
+	free(address);
+	host_start();
+}
+
 /*
  * Lets running requests end, however long that may take.
  */
@@ -100,14 +149,23 @@ drain(const sigset_t *signals)
 {
 	int64_t		deadline = now_ms() + options.drain_timeout * 1000;
 	struct timespec no_time = {0};
+	bool		impatient = false;
 
+	/* the application can still ask for what belongs to its methods */
+	server_refuse();
+	while (options.app != NULL && !impatient && now_ms() < deadline &&
+		   !host_leave(now_ms() + 1000))
+	{
+		pools_expire();
+		impatient = sigtimedwait(signals, NULL, &no_time) > 0;
+	}
 	while (!server_drain(1))
 	{
 		pools_expire();
-		if (now_ms() >= deadline || sigtimedwait(signals, NULL, &no_time) > 0)
+		if (impatient || now_ms() >= deadline || sigtimedwait(signals, NULL, &no_time) > 0)
 		{
 			log_line("cancelling the requests that are running");
-			pools_cancel();
+			cancel_all();
 			if (server_drain(CANCEL_SECONDS) || server_can_stop())
 				break;
 			log_line("requests did not end");
@@ -133,9 +191,20 @@ main(int argc, char **argv)
 
 	if (options.host_config != NULL)
 		apply_host_config(options.host_config);
-	pools_start(request_finished);
+	requests_start(request_finished);
+	if (options.app != NULL)
+	{
+		transfers_start();
+		app_start();
+		self_start();
+		late_start();
+		forwards_start();
+	}
+	pools_start();
 	metadata_start();
 	server_start();
+	if (options.app != NULL)
+		start_hosting();
 	log_line("listening on %s, port %ld", options.listen, options.port);
 	if (!is_loopback(options.listen) && options.api_token == NULL && options.ntokens == 0)
 		log_line("everybody who can reach %s may use it, since there is no token", options.listen);
@@ -145,7 +214,18 @@ main(int argc, char **argv)
 	log_line("shutting down");
 	drain(&signals);
 	server_stop();
+	if (options.app != NULL)
+	{
+		forwards_stop();
+		late_stop();
+	}
 	pools_stop();
+	if (options.app != NULL)
+	{
+		host_stop();
+		self_stop();
+		transfers_stop();
+	}
 	metadata_stop();
 	options_free();
 	log_line("ended");

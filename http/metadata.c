@@ -21,6 +21,7 @@
 #include "metadata.h"
 #include "options.h"
 #include "pool.h"
+#include "self.h"
 #include "util.h"
 
 /* how long an answer of the database is good */
@@ -84,6 +85,9 @@ health_at_once(Request *request)
 	if (other)
 		answer_error(request, 500, "ERR_HEALTH_APPID_NOT_MATCH",
 					 "this is not the application with that id");
+	else if (options.app != NULL && request->operation->route == ROUTE_HEALTH && !self_is_ready())
+		answer_error(request, 500, request->operation->error_code,
+					 "the application is not ready");
 	/* when all sessions are busy, the database serves us */
 	else if (!pool_has_idle(request->pool))
 		answer_empty(request, 204);

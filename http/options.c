@@ -30,6 +30,7 @@ Options		options = {
 	.request_timeout = 30,
 	.queue_timeout = 30,
 	.drain_timeout = 30,
+	.app_timeout = 60,
 };
 
 static const OptionRow option_rows[] = {
@@ -39,6 +40,11 @@ static const OptionRow option_rows[] = {
 	{"app_id", "ID", "id that the metadata show (actor-http)", &options.app_id},
 	{"api_token", "TOKEN", "token that clients must show", &options.api_token, .secret = true},
 	{"host_config", "FILE", "Dapr host configuration to apply first", &options.host_config},
+	{"app", "URL", "application with actors to host, as http://127.0.0.1:3000", &options.app},
+	{"app_timeout", "SECONDS", "time that the application has for a call (60)",
+	NULL, &options.app_timeout, 1, 86400},
+	{"app_token", "TOKEN", "token that the application is shown", &options.app_token, .secret = true},
+	{"address", "URL", "where other hosts reach this one (found out)", &options.address},
 	{"pool_size", "NUMBER", "connections to the database, for each role (10)",
 	NULL, &options.pool_size, 1, 1000},
 	{"actor_limit", "NUMBER", "requests of one actor in the database (a quarter of the pool)",
@@ -108,7 +114,8 @@ show_help(void)
 	printf("  %-28s %s\n", "--config FILE", "JSON file with such options, and tokens");
 	printf("  %-28s %s\n  %-28s %s\n", "--help", "shows this", "--version", "shows the version");
 	printf("\nEach option can also be in the environment, --pool-size as ACTOR_HTTP_POOL_SIZE.\n"
-		   "ACTOR_HTTP_API_TOKEN is the token that clients must show.\n");
+		   "ACTOR_HTTP_API_TOKEN is the token that clients must show, and\n"
+		   "ACTOR_HTTP_APP_TOKEN the one that the application is shown.\n");
 }
 
 static void
@@ -171,6 +178,30 @@ read_flag(int argc, char **argv, int *i)
 }
 
 /*
+ * An address of another program, without a slash at its end.
+ */
+static void
+check_url(const char *flag, char **url)
+{
+	size_t		length;
+
+	if (*url != NULL && (*url)[0] == '\0')
+	{
+		free(*url);
+		*url = NULL;
+	}
+	if (*url == NULL)
+		return;
+	if (strncmp(*url, "http://", 7) != 0 && strncmp(*url, "https://", 8) != 0)
+		die("%s must be a URL that begins with http:// or https://", flag);
+	if (strpbrk(*url, "?#@ ") != NULL)
+		die("%s must be a URL with a host, perhaps a port and a path, and no more", flag);
+	length = strlen(*url);
+	while ((*url)[length - 1] == '/')
+		(*url)[--length] = '\0';
+}
+
+/*
  * options_read
  *		Fills in the options, or ends the program with a message.
  */
@@ -210,6 +241,10 @@ options_read(int argc, char **argv)
 		options.actor_limit = (options.pool_size + 3) / 4;
 	if (options.api_token != NULL && options.api_token[0] == '\0')
 		die("the token must not be empty");
+	check_url("--app", &options.app);
+	check_url("--address", &options.address);
+	if (options.app != NULL && options.api_token == NULL && options.ntokens > 0)
+		die("--app needs ACTOR_HTTP_API_TOKEN where there are tokens: without it the application cannot call");
 }
 
 void

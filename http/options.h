@@ -23,6 +23,10 @@ typedef struct Options
 	char	   *app_id;
 	char	   *api_token;
 	char	   *host_config;
+	char	   *app;			/* URL of the application; NULL: none */
+	char	   *app_token;
+	char	   *address;		/* URL for other hosts */
+	long		app_timeout;	/* seconds */
 	long		pool_size;
 	long		actor_limit;
 	long		threads;

@@ -19,9 +19,10 @@
 #include "util.h"
 
 /*
- * Where the path of a target begins, which can be a whole URL.
+ * path_start
+ *		Where the path of a target begins, which can be a whole URL.
  */
-static const char *
+const char *
 path_start(const char *target)
 {
 	const char *slashes = strstr(target, "://");

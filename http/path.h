@@ -26,6 +26,7 @@ typedef struct Path
 	JsonSpan	query;
 } Path;
 
+extern const char *path_start(const char *target);
 extern void path_split(const char *target, Path *path);
 extern char *percent_decode(const char *text, size_t length, size_t *decoded_length);
 extern char *path_resolve(char *path);

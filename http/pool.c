@@ -20,11 +20,12 @@
 #include "answer.h"
 #include "options.h"
 #include "pool.h"
+#include "self.h"
+#include "turn.h"
 #include "util.h"
 
 static Pool *pools;				/* the first one is the default */
 static size_t pool_count;
-static RequestFinished request_finished;
 
 /* threads --------------------------------------------------------------- */
 
@@ -54,6 +55,12 @@ static bool
 is_runnable(const Pool *pool, const Request *request)
 {
 	long		count = 0;
+
+	/* the application still runs what was given up */
+	if (options.app != NULL && request->actor_id != NULL &&
+		request->operation->route == ROUTE_METHOD &&
+		turn_is_late(request->actor_type, request->actor_id, NULL))
+		return false;
 
 	for (const Request *other = pool->running; other != NULL; other = other->next)
 		count += same_actor(request, other);
@@ -169,7 +176,7 @@ pools_expire(void)
 		{
 			answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
 						 "no connection to the database was free in time, for this actor or at all");
-			request_finished(request);
+			request_done(request);
 		}
 }
 
@@ -179,6 +186,7 @@ session_main(void *arg)
 	Worker	   *worker = arg;
 	Session    *session = &worker->session;
 	Request    *request;
+	void		(*then) (Request *request);
 
 	if (worker == worker->pool->workers)
 		session_open(session);
@@ -186,7 +194,9 @@ session_main(void *arg)
 	{
 		request->operation->handler(request, session);
 		end_running(worker->pool, request);
-		request_finished(request);
+		then = request->then != NULL ? request->then : request_done;
+		request->then = NULL;
+		then(request);
 		session_clean(session);
 	}
 	session_close(session);
@@ -213,6 +223,21 @@ pool_submit(Pool *pool, Request *request)
 }
 
 /*
+ * pools_wake
+ *		Requests that could not run may be able to now.
+ */
+void
+pools_wake(void)
+{
+	for (size_t i = 0; i < pool_count; i++)
+	{
+		pthread_mutex_lock(&pools[i].lock);
+		pthread_cond_broadcast(&pools[i].work);
+		pthread_mutex_unlock(&pools[i].lock);
+	}
+}
+
+/*
  * pool_has_idle
  *		Whether a request that is for no actor would run at once.
  */
@@ -229,21 +254,6 @@ pool_has_idle(Pool *pool)
 }
 
 /* tokens ---------------------------------------------------------------- */
-
-/*
- * Compares in a time that depends on the lengths only.
- */
-static bool
-same_secret(const char *secret, const char *given)
-{
-	size_t		secret_length = strlen(secret);
-	size_t		given_length = strlen(given);
-	volatile unsigned char difference = (secret_length != given_length);
-
-	for (size_t i = 0; i < given_length; i++)
-		difference |= (unsigned char) secret[i % secret_length] ^ (unsigned char) given[i];
-	return difference == 0;
-}
 
 /*
  * pool_for_token
@@ -303,13 +313,11 @@ start_pool(Pool *pool, size_t number, const char *conninfo)
 
 /*
  * pools_start
- *		Starts the threads of all pools.  Each request is handed to that function
- *		once it is answered.
+ *		Starts the threads of all pools.
  */
 void
-pools_start(RequestFinished finished)
+pools_start(void)
 {
-	request_finished = finished;
 	pool_count = options.ntokens + 1;
 	pools = xmalloc(pool_count * sizeof(Pool));
 	memset(pools, 0, pool_count * sizeof(Pool));

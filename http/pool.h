@@ -42,10 +42,7 @@ typedef struct Pool
 	bool		stopping;
 } Pool;
 
-/* called by the thread that has answered a request, which it then lets alone */
-typedef void (*RequestFinished) (Request *request);
-
-extern void pools_start(RequestFinished finished);
+extern void pools_start(void);
 extern void pools_stop(void);
 extern void pools_expire(void);
 extern void pools_cancel(void);
@@ -53,6 +50,7 @@ extern size_t pools_count(void);
 extern Pool *pool_for_token(const char *token);
 extern Pool *pool_default(void);
 extern void pool_submit(Pool *pool, Request *request);
+extern void pools_wake(void);
 extern bool pool_has_idle(Pool *pool);
 
 #endif							/* ACTOR_HTTP_POOL_H */

@@ -17,6 +17,31 @@
 #include "request.h"
 #include "util.h"
 
+static RequestFinished send_answer;
+
+/*
+ * requests_start
+ *		Answers are sent by that function.
+ */
+void
+requests_start(RequestFinished sender)
+{
+	send_answer = sender;
+}
+
+/*
+ * request_done
+ *		A request is answered, and not touched any more after this.
+ */
+void
+request_done(Request *request)
+{
+	if (request->finish != NULL)
+		request->finish(request);
+	else
+		send_answer(request);
+}
+
 /*
  * request_create
  *		A request of which only the target is known, as it was sent.
@@ -35,14 +60,8 @@ request_create(const char *target, struct MHD_Connection *connection)
 void
 request_free(Request *request)
 {
-	while (request->headers != NULL)
-	{
-		Header	   *next = request->headers->next;
-
-		free(request->headers->value);
-		free(request->headers);
-		request->headers = next;
-	}
+	headers_free(request->headers);
+	headers_free(request->passed);
 	buffer_free(&request->body);
 	free(request->target);
 	free(request->actor_type);
@@ -51,6 +70,10 @@ request_free(Request *request)
 	free(request->reentrancy_id);
 	free(request->request_id);
 	free(request->traceparent);
+	free(request->chain_id);
+	free(request->token);
+	free(request->origin);
+	free(request->caller);
 	free(request->content);
 	free(request);
 }

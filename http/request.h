@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "path.h"
+#include "transfer.h"
 #include "util.h"
 
 struct MHD_Connection;
@@ -72,12 +73,14 @@ typedef enum RequestState
 	REQUEST_ANSWERED
 } RequestState;
 
-typedef struct Header
+/* what another host has sent a request for */
+typedef enum Hop
 {
-	const char *name;			/* a constant */
-	char	   *value;
-	struct Header *next;
-} Header;
+	HOP_NONE,					/* it comes from a client, or from the application */
+	HOP_CALL,					/* a call of an actor that is here */
+	HOP_TURN,					/* our application is to run a method of their chain */
+	HOP_CHAIN					/* what its application wants of a chain that is here */
+} Hop;
 
 typedef struct Request
 {
@@ -103,6 +106,16 @@ typedef struct Request
 	char	   *request_id;
 	char	   *traceparent;
 
+	/* of what is for an application */
+	Header	   *passed;			/* end-to-end headers of the request */
+	Hop			hop;
+	char	   *chain_id;		/* of another host */
+	char	   *token;			/* of the instance, as the other host knows it */
+	bool		stale;			/* which knows that ours is out of date */
+	char	   *origin;			/* address of the other host */
+	bool		checked;		/* the rights of the caller were checked */
+	char	   *caller;			/* the role that has them; NULL: that of the host */
+
 	/* its statement had run, but could not be committed */
 	bool		failed_late;
 	/* SQLSTATE of an error from before a method ran; empty: none */
@@ -118,9 +131,19 @@ typedef struct Request
 	/* for the pool */
 	uint64_t	actor_hash;
 	struct Request *next;		/* in its queue, or among those that run */
+	/* takes it over when the handler is done, which has not answered; or NULL */
+	void		(*then) (struct Request *request);
+	/* takes it when it is done, NULL: it is sent to the client */
+	void		(*finish) (struct Request *request);
+	void	   *job;			/* of what no client has sent */
 } Request;
+
+/* called by the thread that has answered a request, which it then lets alone */
+typedef void (*RequestFinished) (Request *request);
 
 extern Request *request_create(const char *target, struct MHD_Connection *connection);
 extern void request_free(Request *request);
+extern void requests_start(RequestFinished sender);
+extern void request_done(Request *request);
 
 #endif							/* ACTOR_HTTP_REQUEST_H */

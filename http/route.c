@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "actors.h"
+#include "ending.h"
+#include "hosted.h"
 #include "metadata.h"
 #include "route.h"
 #include "schedule.h"
@@ -43,7 +45,7 @@ static const Pattern patterns[] = {
 };
 
 static const Operation operations[] = {
-	{ROUTE_METHOD, VERB_GET | VERB_WRITE | VERB_DELETE, handle_method,
+	{ROUTE_METHOD, VERB_GET | VERB_WRITE | VERB_DELETE, handle_call,
 	.error_code = "ERR_ACTOR_INVOKE_METHOD"},
 	{ROUTE_STATE_KEY, VERB_READ, handle_state_get,
 	.error_code = "ERR_ACTOR_STATE_GET",.safe = true},
@@ -60,7 +62,7 @@ static const Operation operations[] = {
 	.error_code = "ERR_ACTOR_TIMER_GET",.safe = true},
 	{ROUTE_TIMER, VERB_DELETE, handle_delete_timer,
 	.error_code = "ERR_ACTOR_TIMER_DELETE"},
-	{ROUTE_ACTOR, VERB_DELETE, handle_deactivate, .error_code = "ERR_ACTOR_DEACTIVATE"},
+	{ROUTE_ACTOR, VERB_DELETE, handle_end, .error_code = "ERR_ACTOR_DEACTIVATE"},
 	{ROUTE_HEALTH, VERB_READ, handle_health, health_at_once,
 	.error_code = "ERR_HEALTH_NOT_READY",.safe = true},
 	{ROUTE_HEALTH_OUTBOUND, VERB_READ, handle_health, health_at_once,

@@ -29,6 +29,7 @@
 
 #include "answer.h"
 #include "body.h"
+#include "dispatch.h"
 #include "examine.h"
 #include "options.h"
 #include "pool.h"
@@ -40,6 +41,7 @@
 #define LISTEN_BACKLOG		1024
 
 static struct MHD_Daemon *daemon_handle;
+static bool quiet;				/* no connections are accepted; of the main thread */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
 static pthread_cond_t all_done;
@@ -158,8 +160,12 @@ begin_running(Request *request)
 {
 	bool		accepted;
 
+	bool		was_draining;
+
 	pthread_mutex_lock(&lock);
-	accepted = !draining;
+	was_draining = draining;
+	/* turns that are under way want to come to their end */
+	accepted = !draining || (options.app != NULL && request->actor_type != NULL);
 	if (accepted)
 	{
 		suspended++;
@@ -175,7 +181,7 @@ begin_running(Request *request)
 	}
 	request->state = REQUEST_RUNNING;
 	MHD_suspend_connection(request->connection);
-	pool_submit(request->pool, request);
+	dispatch(request, was_draining);
 	return true;
 }
 
@@ -339,8 +345,20 @@ server_start(void)
 }
 
 /*
+ * server_refuse
+ *		Accepts nothing new, but for what belongs to turns that are under way.
+ */
+void
+server_refuse(void)
+{
+	pthread_mutex_lock(&lock);
+	draining = true;
+	pthread_mutex_unlock(&lock);
+}
+
+/*
  * server_drain
- *		Accepts nothing new and waits until all answers are sent, but not longer
+ *		Accepts no connections and waits until all answers are sent, but not longer
  *		than that.  Returns whether they are.
  */
 bool
@@ -350,16 +368,15 @@ server_drain(int seconds)
 	MHD_socket	listening;
 	bool		done;
 
-	pthread_mutex_lock(&lock);
-	if (!draining)
+	server_refuse();
+	if (!quiet)
 	{
-		draining = true;
-		pthread_mutex_unlock(&lock);
+		quiet = true;
 		listening = MHD_quiesce_daemon(daemon_handle);
 		if (listening != MHD_INVALID_SOCKET)
 			close(listening);
-		pthread_mutex_lock(&lock);
 	}
+	pthread_mutex_lock(&lock);
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
 	deadline.tv_sec += seconds;
 	while ((suspended > 0 || unanswered > 0) &&

@@ -16,6 +16,7 @@
 #include "request.h"
 
 extern void server_start(void);
+extern void server_refuse(void);
 extern bool server_drain(int seconds);
 extern bool server_can_stop(void);
 extern void server_stop(void);

@@ -13,6 +13,10 @@
  * so the server finds it when it is done with the first, without being woken
  * for it, and the client has its answer meanwhile.
  *
+ * A transaction that outlasts a statement, that of a method which an application
+ * runs, is entered and left by its caller.  Within it each statement of a request
+ * has a savepoint, so that one that fails takes nothing else with it.
+ *
  * Statements are prepared when they are first used on a connection.  If they turn
  * out to be gone, which a method can bring about, or a pooler, that connection
  * does without.
@@ -81,7 +85,7 @@ session_close(Session *session)
 	session->schema = NULL;
 	session->nprepared = 0;
 	session->clean_prepared = session->unprepared = session->by_commands = false;
-	session->cleaning = false;
+	session->cleaning = session->used = false;
 }
 
 /*
@@ -128,13 +132,15 @@ connection_message(const PGconn *connection)
  * Finds the schema of our functions; NULL with a reason if there is none.
  */
 static char *
-find_schema(PGconn *connection, char **reason)
+find_schema(Session *session, char **reason)
 {
+	PGconn	   *connection = session->connection;
 	PGresult   *result;
 	char	   *schema = NULL;
 
 	result = PQexec(connection,
-					"SELECT pg_catalog.quote_ident(n.nspname)"
+					"SELECT pg_catalog.quote_ident(n.nspname),"
+					" pg_catalog.current_setting('idle_in_transaction_session_timeout')"
 					" FROM pg_catalog.pg_extension e"
 					" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
 					" WHERE e.extname OPERATOR(pg_catalog.=) 'actor'");
@@ -144,7 +150,10 @@ find_schema(PGconn *connection, char **reason)
 		*reason = xprintf("database \"%s\" does not have the extension \"actor\"",
 						  PQdb(connection));
 	else
+	{
 		schema = xstrdup(PQgetvalue(result, 0, 0));
+		session->idle_limit = strcmp(PQgetvalue(result, 0, 1), "0") != 0;
+	}
 	PQclear(result);
 	return schema;
 }
@@ -166,7 +175,7 @@ connect_now(Session *session, char **reason)
 	if (PQstatus(session->connection) != CONNECTION_OK)
 		*reason = connection_message(session->connection);
 	else
-		session->schema = find_schema(session->connection, reason);
+		session->schema = find_schema(session, reason);
 	if (session->schema == NULL)
 	{
 		note_connection(session->database, xstrdup(*reason));
@@ -291,37 +300,55 @@ statement_number(const Session *session, const char *sql)
 }
 
 /*
+ * Sends a statement, and before it what prepares it, if it is to be and is not.
+ * Says whether that was so.
+ */
+static bool
+send_one(Session *session, const Statement *statement, const char *traceparent, bool *prepares)
+{
+	/* no trace has the text of another */
+	int			number = traceparent == NULL && !statement->once ?
+		statement_number(session, statement->sql) : -1;
+	char	   *text = NULL;
+	char		name[32];
+	bool		sent = true;
+
+	*prepares = (number >= 0 && number == session->nprepared);
+	snprintf(name, sizeof(name), "actor_http_%d", number);
+	if (number < 0 || *prepares)
+		text = complete_sql(session, statement->sql, traceparent);
+	if (number < 0)
+	{
+		sent = PQsendQueryParams(session->connection, text, statement->nvalues, NULL,
+								 statement->values, statement->lengths,
+								 statement->formats, 0) != 0;
+		session->clean_prepared = false;
+	}
+	else if (*prepares)
+	{
+		sent = PQsendPrepare(session->connection, name, text, statement->nvalues, NULL) != 0;
+		session->prepared[session->nprepared++] = statement->sql;
+	}
+	if (sent && number >= 0)
+		sent = PQsendQueryPrepared(session->connection, name, statement->nvalues,
+								   statement->values, statement->lengths,
+								   statement->formats, 0) != 0;
+	free(text);
+	return sent;
+}
+
+/*
  * Sends a statement, which becomes a transaction of its own.
  */
 static bool
 send_statement(Session *session, const char *sql, const char *traceparent, int nvalues,
 			   const char *const *values)
 {
-	/* no trace has the text of another */
-	int			number = traceparent == NULL ? statement_number(session, sql) : -1;
-	char	   *text = NULL;
-	char		name[32];
-	bool		sent = true;
+	Statement	statement = {.sql = sql,.nvalues = nvalues,.values = values};
+	bool		prepares;
 
-	snprintf(name, sizeof(name), "actor_http_%d", number);
-	if (number < 0 || number == session->nprepared)
-		text = complete_sql(session, sql, traceparent);
-	if (number < 0)
-	{
-		sent = PQsendQueryParams(session->connection, text, nvalues, NULL, values,
-								 NULL, NULL, 0) != 0;
-		session->clean_prepared = false;
-	}
-	else if (number == session->nprepared)
-	{
-		sent = PQsendPrepare(session->connection, name, text, nvalues, NULL) != 0;
-		session->prepared[session->nprepared++] = sql;
-	}
-	if (sent && number >= 0)
-		sent = PQsendQueryPrepared(session->connection, name, nvalues, values,
-								   NULL, NULL, 0) != 0;
-	free(text);
-	return sent && PQpipelineSync(session->connection) != 0;
+	return send_one(session, &statement, traceparent, &prepares) &&
+		PQpipelineSync(session->connection) != 0;
 }
 
 /*
@@ -478,6 +505,193 @@ session_clean(Session *session)
 }
 
 /*
+ * Reads one result and the NULL behind it.  NULL if the connection broke.
+ */
+static PGresult *
+read_one(Session *session)
+{
+	PGresult   *result = PQgetResult(session->connection);
+
+	if (result != NULL)
+		PQclear(PQgetResult(session->connection));
+	return result;
+}
+
+/*
+ * Reads the result of a statement.  If it could not be prepared it is as if that
+ * had not been tried, nor for those behind it.
+ */
+static PGresult *
+read_statement(Session *session, const char *sql, bool prepares)
+{
+	PGresult   *result;
+
+	if (prepares)
+	{
+		result = read_one(session);
+		if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		{
+			for (int i = 0; i < session->nprepared; i++)
+				if (session->prepared[i] == sql)
+					session->nprepared = i;
+			/* what would have run it is left out by the server, too */
+			PQclear(read_one(session));
+			return result;
+		}
+		PQclear(result);
+	}
+	return read_one(session);
+}
+
+/*
+ * session_statements
+ *		Sends statements together.  Those behind one that fails are not run: their
+ *		results are of status PGRES_PIPELINE_ABORTED.  All results are NULL unless
+ *		there was an answer; the reason is to be freed and NULL if there was one.
+ *
+ * The caller has entered the session, or what is between BEGIN and COMMIT is all
+ * in there.
+ */
+QueryOutcome
+session_statements(Session *session, const Statement *statements, int count,
+				   PGresult **results, char **reason)
+{
+	bool		prepares[8];
+	bool		complete = true;
+	PGresult   *last;
+
+	*reason = NULL;
+	memset(results, 0, (size_t) count * sizeof(PGresult *));
+	if (!session->within)
+		session_clean(session);
+	if (session->within ? session->connection == NULL : !make_ready(session, reason))
+	{
+		if (*reason == NULL)
+			*reason = xstrdup("the connection is gone");
+		return QUERY_NOT_SENT;
+	}
+	for (int i = 0; i < count && complete; i++)
+		complete = send_one(session, &statements[i], NULL, &prepares[i]);
+	complete = complete && PQpipelineSync(session->connection) != 0;
+	for (int i = 0; i < count && complete; i++)
+		complete = (results[i] = read_statement(session, statements[i].sql, prepares[i])) != NULL;
+	if (complete)
+	{
+		last = PQgetResult(session->connection);
+		complete = PQresultStatus(last) == PGRES_PIPELINE_SYNC;
+		PQclear(last);
+	}
+	if (complete && PQstatus(session->connection) == CONNECTION_OK)
+		return QUERY_ANSWERED;
+	*reason = connection_message(session->connection);
+	for (int i = 0; i < count; i++)
+	{
+		PQclear(results[i]);
+		results[i] = NULL;
+	}
+	session_close(session);
+	return QUERY_LOST;
+}
+
+/* transactions ---------------------------------------------------------- */
+
+/*
+ * session_enter
+ *		The transaction that the caller begins now outlasts a statement: until
+ *		session_leave() the connection is that one or none.
+ */
+bool
+session_enter(Session *session, char **reason)
+{
+	*reason = NULL;
+	session_clean(session);
+	if (!make_ready(session, reason))
+		return false;
+	session->within = true;
+	return true;
+}
+
+/*
+ * session_leave
+ *		The transaction has ended.  If that is not so, the connection is given up.
+ */
+void
+session_leave(Session *session)
+{
+	session->within = false;
+	if (session->connection == NULL)
+		return;
+	if (PQstatus(session->connection) != CONNECTION_OK ||
+		PQtransactionStatus(session->connection) != PQTRANS_IDLE ||
+		(session->used && !send_cleaning(session)))
+		session_close(session);
+	session->used = false;
+}
+
+/*
+ * session_alive
+ *		Whether the connection still works, as far as that can be seen from here.
+ */
+bool
+session_alive(Session *session)
+{
+	return session->connection != NULL && still_open(session->connection);
+}
+
+/*
+ * Runs a statement of a request within a transaction.  If it fails nothing else
+ * is lost.
+ */
+static QueryOutcome
+query_within(Session *session, const char *sql, int nvalues, const char *const *values,
+			 PGresult **result, char **reason)
+{
+	const Statement statements[] = {
+		{"SAVEPOINT actor_request"},
+		{.sql = sql,.nvalues = nvalues,.values = values},
+		{"RELEASE SAVEPOINT actor_request"}
+	};
+	const Statement undo[] = {
+		{"ROLLBACK TO SAVEPOINT actor_request"},
+		{"RELEASE SAVEPOINT actor_request"}
+	};
+	PGresult   *results[3];
+	QueryOutcome outcome = session_statements(session, statements, 3, results, reason);
+	PGresult   *first = results[0];
+
+	*result = results[1];
+	PQclear(results[2]);
+	if (outcome != QUERY_ANSWERED)
+		return outcome;
+	session->failed_late = false;
+	if (PQresultStatus(*result) == PGRES_TUPLES_OK)
+	{
+		PQclear(first);
+		return QUERY_ANSWERED;
+	}
+	/* the transaction had failed before */
+	if (PQresultStatus(first) != PGRES_COMMAND_OK)
+	{
+		PQclear(*result);
+		*result = first;
+		return QUERY_ANSWERED;
+	}
+	PQclear(first);
+	outcome = session_statements(session, undo, 2, results, reason);
+	PQclear(results[0]);
+	PQclear(results[1]);
+	if (outcome == QUERY_ANSWERED)
+	{
+		if (is_stale(*result))
+			session->unprepared = true;
+		return QUERY_ANSWERED;
+	}
+	PQclear(*result);
+	*result = NULL;
+	return outcome;
+}
+
+/*
  * session_not_begun
  *		Whether the error of a statement means that nothing has run, since what
  *		was known of the database is not true any more.  It can be sent again.
@@ -495,7 +709,8 @@ session_not_begun(const Session *session, const PGresult *result)
  *		answer; the reason is to be freed and NULL if there was one.
  *
  * A traceparent must be valid.  Where code of users may run, the session is to
- * be cleaned afterwards, which begins here: session_clean() waits for it.
+ * be cleaned afterwards, which begins here: session_clean() waits for it.  Within a
+ * transaction both are left to who has entered it.
  */
 QueryOutcome
 session_query(Session *session, const char *sql, const char *traceparent, bool runs_users_code,
@@ -503,6 +718,8 @@ session_query(Session *session, const char *sql, const char *traceparent, bool r
 {
 	*result = NULL;
 	*reason = NULL;
+	if (session->within)
+		return query_within(session, sql, nvalues, values, result, reason);
 	session_clean(session);
 	if (!make_ready(session, reason))
 		return QUERY_NOT_SENT;

@@ -40,9 +40,23 @@ typedef struct Session
 	bool		clean_prepared; /* what cleans is the statement without a name */
 	bool		unprepared;		/* nothing else is to be prepared */
 	bool		by_commands;	/* it is cleaned without the function for that */
+	bool		idle_limit;		/* idle_in_transaction_session_timeout is set */
+	bool		within;			/* in a transaction that outlasts a statement */
+	bool		used;			/* that has run code of users */
 	int			nprepared;
-	const char *prepared[32];	/* statements, each with its number in its name */
+	const char *prepared[64];	/* statements, each with its number in its name */
 } Session;
+
+/* one of several statements that are sent together */
+typedef struct Statement
+{
+	const char *sql;			/* a constant, unless it is not to be prepared */
+	bool		once;			/* it is not to be prepared */
+	int			nvalues;
+	const char *const *values;
+	const int  *lengths;		/* of binary values; NULL: all are text */
+	const int  *formats;
+} Statement;
 
 typedef enum QueryOutcome
 {
@@ -57,6 +71,11 @@ extern QueryOutcome session_query(Session *session, const char *sql, const char 
 								  bool runs_users_code, int nvalues,
 								  const char *const *values, PGresult **result,
 								  char **reason);
+extern QueryOutcome session_statements(Session *session, const Statement *statements, int count,
+									   PGresult **results, char **reason);
+extern bool session_enter(Session *session, char **reason);
+extern void session_leave(Session *session);
+extern bool session_alive(Session *session);
 extern bool session_not_begun(const Session *session, const PGresult *result);
 extern void session_open(Session *session);
 extern void session_clean(Session *session);

@@ -92,6 +92,8 @@ missing_packages()
 	# actor-http
 	[ -e /usr/include/microhttpd.h ] || echo libmicrohttpd-dev
 	[ -e /usr/include/jansson.h ] || echo libjansson-dev
+	compgen -G '/usr/include/*/curl/curl.h' > /dev/null || [ -e /usr/include/curl/curl.h ] ||
+		echo libcurl4-openssl-dev
 	[ -z "$major" ] || [ -e /usr/include/postgresql/libpq-fe.h ] || echo libpq-dev
 	have curl || echo curl
 	[ "${1:-}" = test ] || return 0

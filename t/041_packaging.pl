@@ -185,7 +185,7 @@ SKIP:
 	  ? split /\n/, (run_command([ 'pg_buildext', 'supported-versions' ]))[0]
 	  : ();
 
-	my @libraries = grep { !-e "/usr/include/$_" } qw(microhttpd.h jansson.h);
+	my @libraries = grep { !-e "/usr/include/$_" && !@{ [ glob("/usr/include/*/$_") ] } } qw(microhttpd.h jansson.h curl/curl.h);
 
 	skip 'the tools for Debian packages are not there', 20
 	  unless @versions && have('dh') && have('dpkg-buildpackage');

@@ -21,7 +21,7 @@ sub missing
 {
 	my @missing =
 	  grep { system("printf '#include <$_>\\n' | cc -E -I`pg_config --includedir` - >/dev/null 2>&1") != 0 }
-	  qw(microhttpd.h jansson.h libpq-fe.h);
+	  qw(microhttpd.h jansson.h curl/curl.h libpq-fe.h);
 
 	return "@missing";
 }

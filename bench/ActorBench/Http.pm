@@ -28,7 +28,7 @@ sub missing
 
 	chomp $include;
 	return grep { system("echo '#include <$_>' | cc -E -I'$include' - >/dev/null 2>&1") != 0 }
-	  qw(microhttpd.h jansson.h libpq-fe.h);
+	  qw(microhttpd.h jansson.h curl/curl.h libpq-fe.h);
 }
 
 # Builds actor-http and what loads it, into a folder.

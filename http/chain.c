@@ -1,0 +1,990 @@
+/*-------------------------------------------------------------------------
+ *
+ * chain.c
+ *		A chain of calls that the application runs in one transaction.
+ *
+ * The chain has a session and the thread of that, which waits for the answers of
+ * the application and for what that asks for meanwhile.  What belongs to the chain
+ * comes to its inbox and is run on the session, one thing after the other.
+ *
+ * A call within the chain begins with a savepoint.  If it fails, and nothing else
+ * has happened since but what it has done itself, that is undone, and its caller
+ * may go on.  Calls that overlap in time are mixed in the transaction, so one of
+ * them cannot be undone alone: the whole chain is, when it has come to its end.
+ *
+ * To tell who has called, each call gets an id of its own in Dapr-Reentrancy-Id.
+ *
+ * What the application still runs when the chain ends goes to late.c.
+ *
+ * IDENTIFICATION
+ *		http/chain.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "actors.h"
+#include "answer.h"
+#include "app.h"
+#include "chain.h"
+#include "instance.h"
+#include "options.h"
+#include "types.h"
+#include "util.h"
+
+/* how often a call within a chain tries to find where the actor is */
+#define MAX_PLACINGS		100
+/* how much of the id of a chain those of its calls have */
+#define CHAIN_PREFIX		24
+
+/* what one thread has for all its chains, one after the other */
+typedef struct Tools
+{
+	CURLM	   *multi;
+	Session		aside;			/* for what is to be committed meanwhile */
+} Tools;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t tools_key;
+
+static void
+free_tools(void *arg)
+{
+	Tools	   *tools = arg;
+
+	transfers_free(tools->multi);
+	if (tools->aside.database != NULL)
+		session_close(&tools->aside);
+	free(tools);
+}
+
+static void
+create_key(void)
+{
+	if (pthread_key_create(&tools_key, free_tools) != 0)
+		die("there is no room for what belongs to a thread");
+}
+
+/*
+ * What this thread has; it ends with that.
+ */
+static Tools *
+own_tools(void)
+{
+	Tools	   *tools;
+
+	pthread_once(&once, create_key);
+	tools = pthread_getspecific(tools_key);
+	if (tools == NULL)
+	{
+		tools = xmalloc(sizeof(Tools));
+		memset(tools, 0, sizeof(*tools));
+		pthread_setspecific(tools_key, tools);
+	}
+	if (tools->multi == NULL)
+		tools->multi = transfers_create();
+	return tools;
+}
+
+/* answers --------------------------------------------------------------- */
+
+/*
+ * call_error
+ *		What has become of a call that has failed, in words; to be freed.
+ */
+char *
+call_error(CallEnd end, const Transfer *answer)
+{
+	switch (end)
+	{
+		case CALL_REFUSED:
+			return xprintf("error invoke actor method: error from actor service: (%d) %s",
+						   answer->status, answer->content.data != NULL ? answer->content.data : "");
+		case CALL_NOT_SENT:
+			return xprintf("error invoke actor method: the application cannot be reached: %s",
+						   answer != NULL ? answer->problem : "it is not there");
+		case CALL_LOST:
+			return xprintf("error invoke actor method: error from actor service: %s",
+						   answer->problem);
+		case CALL_LATE:
+			return xprintf("error invoke actor method: the application has not answered in %ld seconds",
+						   options.app_timeout);
+		case CALL_CANCELLED:
+			return xstrdup("error invoke actor method: the call was cancelled");
+		case CALL_NO_SESSION:
+			return xstrdup("error invoke actor method: the transaction of the call was ended by the database");
+		default:
+			return xstrdup("error invoke actor method");
+	}
+}
+
+/*
+ * answer_call_error
+ *		Answers for a call that has failed; why the whole chain will be undone, if
+ *		so, is said, too.
+ */
+void
+answer_call_error(Request *request, CallEnd end, const Transfer *answer, const char *undone)
+{
+	char	   *error = end == CALL_UNDONE ? xstrdup(undone) : call_error(end, answer);
+	char	   *message = undone == NULL || end == CALL_UNDONE ? xstrdup(error) :
+		xprintf("%s; %s", error, undone);
+
+	if (answer != NULL && !utf8_valid(message, strlen(message)))
+	{
+		free(message);
+		message = xprintf("error invoke actor method: error from actor service: (%d)", answer->status);
+	}
+	if (end == CALL_NO_SESSION)
+		answer_message(request, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE", message);
+	else
+		answer_message(request, end == CALL_LATE || end == CALL_CANCELLED ? 504 : 500,
+					   "ERR_ACTOR_INVOKE_METHOD", message);
+	free(message);
+	free(error);
+}
+
+/* calls ----------------------------------------------------------------- */
+
+static Call *
+call_create(Chain *chain, const Work *work, const Entry *entry)
+{
+	Call	   *call = xmalloc(sizeof(Call));
+
+	memset(call, 0, sizeof(*call));
+	call->chain = chain;
+	call->work = *work;
+	call->work.type = call->type = xstrdup(work->type);
+	call->work.id = call->id = xstrdup(work->id);
+	memcpy(call->token, entry->token, UUID_SIZE);
+	memcpy(call->frame, entry->frame, sizeof(call->frame));
+	call->stale = entry->stale;
+	if (entry->action == ENTRY_ELSEWHERE)
+		call->address = xstrdup(entry->address);
+	call->deadline = now_ms() + options.app_timeout * 1000;
+	return call;
+}
+
+static void
+call_free(Call *call)
+{
+	free(call->type);
+	free(call->id);
+	free(call->address);
+	free(call->work.owned_body);
+	free(call);
+}
+
+static void
+unlink_call(Chain *chain, Call *call)
+{
+	Call	  **link = &chain->open;
+
+	while (*link != call)
+		link = &(*link)->next;
+	*link = call->next;
+	call->next = NULL;
+}
+
+static void
+send_method(Call *call)
+{
+	call->dropping = false;
+	call->transfer = app_send_method(call, call->chain->multi, &call->work,
+									 call->chain->inbox.ids[call->number]);
+}
+
+static void
+send_drop(Call *call)
+{
+	call->dropping = true;
+	call->transfer = app_send_drop(call, call->chain->multi, call->type, call->id);
+}
+
+/*
+ * Lets the host that has the actor call its application.
+ */
+static void
+send_elsewhere(Call *call)
+{
+	const Work *work = &call->work;
+	Buffer		url = {0};
+	char	   *path = actor_path(work->type, work->id);
+	char	   *secret = self_secret();
+
+	buffer_text(&url, call->address);
+	buffer_text(&url, "/actor-host/v1.0");
+	buffer_text(&url, path);
+	buffer_text(&url, "/method/");
+	path_append(&url, work->method, "/");
+	if (work->query.length > 0)
+	{
+		buffer_text(&url, "?");
+		if (!buffer_append(&url, work->query.start, work->query.length))
+			die("out of memory");
+	}
+	call->transfer = transfer_create(call);
+	transfer_headers(call->transfer, work->headers);
+	transfer_header(call->transfer, "actor-host-secret", secret);
+	transfer_header(call->transfer, "actor-host-hop", "turn");
+	transfer_header(call->transfer, "actor-host-chain", call->chain->id);
+	transfer_header(call->transfer, "actor-host-token", call->token);
+	if (call->stale)
+		transfer_header(call->transfer, "actor-host-stale", "true");
+	transfer_header(call->transfer, "actor-host-origin", self_address());
+	transfer_header(call->transfer, "Dapr-Reentrancy-Id", call->chain->inbox.ids[call->number]);
+	transfer_begin(call->transfer, call->chain->multi, "PUT", url.data, work->body,
+				   work->body_length);
+	buffer_free(&url);
+	free(path);
+	free(secret);
+}
+
+/*
+ * Begins a call whose turn is taken.
+ */
+static void
+begin_call(Chain *chain, Call *call)
+{
+	bool		drop;
+
+	call->next = chain->open;
+	chain->open = call;
+	if (call->address != NULL)
+	{
+		send_elsewhere(call);
+		return;
+	}
+	call->turn = turn_open(call->type, call->id, &chain->inbox, chain->id);
+	drop = instance_begin(call->type, call->id, call->token, call->stale);
+	if (call->work.method == NULL || drop)
+		send_drop(call);
+	else
+		send_method(call);
+}
+
+/*
+ * Leaves a call that the application still runs to be waited for.
+ */
+static void
+give_up(Call *call)
+{
+	Request    *lender = call->work.lender;
+
+	/* which is about to be answered */
+	if (lender != NULL && lender->body.data != NULL)
+	{
+		transfer_own_body(call->transfer, lender->body.data);
+		lender->body.data = NULL;
+	}
+	else if (call->work.owned_body != NULL)
+		transfer_own_body(call->transfer, call->work.owned_body);
+	call->work.owned_body = NULL;
+	if (call->turn != NULL)
+		turn_give_up(call->turn);
+	call->chain->late = late_add(call->chain->late, call->transfer, call->turn);
+	call->transfer = NULL;
+	call->turn = NULL;
+}
+
+/*
+ * The application does not run a call any more.
+ */
+static void
+end_turn(Call *call, bool good)
+{
+	bool		sent = call->transfer == NULL || call->transfer->state != TRANSFER_NOT_SENT;
+
+	if (call->turn != NULL)
+		turn_ended(call->turn, good ? INSTANCE_GOOD : sent ? INSTANCE_SPOILT : INSTANCE_AS_BEFORE);
+	call->turn = NULL;
+}
+
+/*
+ * Those that have been answered since a call began are undone with it.
+ */
+static void
+spoil_since(Chain *chain, int number)
+{
+	for (Call *call = chain->ended; call != NULL; call = call->next)
+		if (call->number >= number && call->address == NULL)
+			instance_spoil(call->type, call->id);
+}
+
+/* who has called -------------------------------------------------------- */
+
+static bool
+is_within(const Call *call, const Call *outer)
+{
+	while (call != NULL && call != outer)
+		call = call->parent;
+	return call != NULL;
+}
+
+/*
+ * Something is done for a call, the outermost one if it is NULL: those that it is
+ * no part of cannot be undone without it any more.
+ */
+static void
+mix(Chain *chain, const Call *call)
+{
+	for (Call *other = chain->open; other != NULL; other = other->next)
+		if (!is_within(call, other))
+			other->mixed = true;
+}
+
+static Call *
+outermost(Chain *chain)
+{
+	Call	   *call = chain->open;
+
+	while (call != NULL && call->number != 0)
+		call = call->next;
+	return call;
+}
+
+/*
+ * The call that a request has come from, as far as that can be told.
+ */
+static Call *
+find_caller(Chain *chain, const Request *request)
+{
+	const char *call_id = request->hop == HOP_CHAIN ? request->chain_id :
+		request->operation->route == ROUTE_METHOD ? request->reentrancy_id : NULL;
+
+	for (Call *call = chain->open; call != NULL; call = call->next)
+		if (call_id != NULL ? strcasecmp(chain->inbox.ids[call->number], call_id) == 0 :
+			strcmp(call->id, request->actor_id) == 0 && strcmp(call->type, request->actor_type) == 0)
+			return call;
+	return outermost(chain);
+}
+
+/* the end of a call ----------------------------------------------------- */
+
+static void
+undo_all(Chain *chain, const char *why)
+{
+	if (chain->undone == NULL)
+		chain->undone = xstrdup(why);
+}
+
+/*
+ * Runs statements about a savepoint.  If that fails, the transaction is lost.
+ */
+static bool
+run_simple(Chain *chain, const Statement *statements, int count)
+{
+	PGresult   *results[4];
+	char	   *reason;
+	bool		done = session_statements(chain->session, statements, count, results,
+										  &reason) == QUERY_ANSWERED;
+
+	for (int i = 0; i < count; i++)
+	{
+		done = done && PQresultStatus(results[i]) != PGRES_FATAL_ERROR &&
+			PQresultStatus(results[i]) != PGRES_PIPELINE_ABORTED;
+		PQclear(results[i]);
+	}
+	free(reason);
+	return done;
+}
+
+static bool
+undo_to(Chain *chain, int number)
+{
+	char	   *rollback = xprintf("ROLLBACK TO SAVEPOINT actor_call_%d", number);
+	char	   *release = xprintf("RELEASE SAVEPOINT actor_call_%d", number);
+	const Statement statements[] = {
+		{.sql = rollback,.once = true}, {.sql = release,.once = true}
+	};
+	bool		done = run_simple(chain, statements, 2);
+
+	free(rollback);
+	free(release);
+	return done;
+}
+
+/*
+ * A call within the chain was answered with success, and what it has done stays if
+ * those around it do.  Returns false if the database does not agree.
+ */
+static bool
+keep(Chain *chain, Call *call)
+{
+	bool		is_last = (chain->open == call);
+	char	   *release = xprintf("RELEASE SAVEPOINT actor_call_%d", call->number);
+	char		status[16];
+	const char *values[] = {
+		call->frame, status, headers_value(call->transfer->headers, "Content-Type"), NULL,
+		call->request->request_id != NULL && call->transfer->content.data != NULL ?
+		call->transfer->content.data : NULL
+	};
+	const int	lengths[] = {0, 0, 0, 0, (int) call->transfer->content.length};
+	const int	formats[] = {0, 0, 0, 0, 1};
+	const Statement statements[] = {
+		{
+			.sql = HOST_EXIT,.nvalues = 5,.values = values,.lengths = lengths,.formats = formats
+		},
+		{.sql = release,.once = true}
+	};
+	bool		done;
+
+	snprintf(status, sizeof(status), "%d", call->transfer->status);
+	mix(chain, call);
+	done = run_simple(chain, statements, is_last ? 2 : 1);
+	free(release);
+	return done;
+}
+
+/*
+ * A call within the chain has failed.  It is undone alone if it can be.
+ */
+static void
+undo_call(Chain *chain, Call *call)
+{
+	bool		alone = !call->mixed && chain->open == call;
+
+	if (alone && undo_to(chain, call->number))
+		spoil_since(chain, call->number);
+	else if (alone)
+		chain->end = CALL_NO_SESSION;
+	else
+	{
+		mix(chain, call);
+		undo_all(chain, "a call that overlapped with others of its chain has failed,"
+				 " so the whole chain is rolled back");
+	}
+}
+
+/*
+ * A call within the chain has come to an end, or is given up.
+ */
+static void
+end_nested(Chain *chain, Call *call, CallEnd end)
+{
+	Request    *request = call->request;
+
+	if (end == CALL_ANSWERED && keep(chain, call))
+	{
+		unlink_call(chain, call);
+		answer_transfer(request, call->transfer);
+		if (call->work.with_id)
+			answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
+		end_turn(call, true);
+		transfer_free(call->transfer, chain->multi);
+		call->transfer = NULL;
+		call->next = chain->ended;
+		chain->ended = call;
+		call->request = NULL;
+		request_done(request);
+		return;
+	}
+	if (end == CALL_ANSWERED)
+		chain->end = CALL_NO_SESSION;
+	if (chain->end == CALL_UNDERWAY)
+		undo_call(chain, call);
+	unlink_call(chain, call);
+	answer_call_error(request, end == CALL_ANSWERED ? CALL_NO_SESSION : end, call->transfer,
+					  chain->undone);
+	if (call->transfer->state == TRANSFER_UNDERWAY)
+		give_up(call);
+	end_turn(call, false);
+	transfer_free(call->transfer, chain->multi);
+	call_free(call);
+	request_done(request);
+}
+
+/*
+ * What has become of a transfer that has ended.  Of another host's answer, that
+ * host says whether it is one of its application.
+ */
+static CallEnd
+how_ended(const Call *call)
+{
+	const Transfer *transfer = call->transfer;
+	const char *outcome;
+
+	if (transfer->state == TRANSFER_NOT_SENT)
+		return CALL_NOT_SENT;
+	if (transfer->state == TRANSFER_LOST)
+		return CALL_LOST;
+	/* those who answer with an error did not have it, or have dropped it before */
+	if (call->dropping)
+		return CALL_ANSWERED;
+	outcome = call->address != NULL ? headers_value(transfer->headers, "actor-host-outcome") : NULL;
+	if (call->address != NULL && (outcome == NULL || strcmp(outcome, "answered") != 0))
+		return CALL_REFUSED;
+	return transfer_succeeded(transfer) ? CALL_ANSWERED : CALL_REFUSED;
+}
+
+/*
+ * A transfer has ended.
+ */
+static void
+take_answer(Chain *chain, Call *call)
+{
+	CallEnd		end = how_ended(call);
+
+	if (call->dropping && end == CALL_ANSWERED)
+	{
+		instance_dropped(call->type, call->id);
+		if (call->work.method != NULL)
+		{
+			transfer_free(call->transfer, chain->multi);
+			send_method(call);
+			return;
+		}
+	}
+	if (call->request != NULL)
+	{
+		end_nested(chain, call, end);
+		return;
+	}
+	chain->end = end;
+	transfer_finish(call->transfer, chain->multi);
+}
+
+/* what the application asks for ----------------------------------------- */
+
+/*
+ * chain_refuse
+ *		Answers a request that came to a chain with an error.
+ */
+void
+chain_refuse(Request *request, int status, const char *code, const char *message)
+{
+	answer_message(request, status, code, message);
+	request_done(request);
+}
+
+/*
+ * work_of
+ *		What a request wants from the application.
+ */
+Work
+work_of(Request *request, bool with_id)
+{
+	Work		work = {
+		.type = request->actor_type,.id = request->actor_id,.prefix = "",
+		.method = request->name,.query = request->path.query,.headers = request->passed,
+		.body = request->body.data,.body_length = request->body.length,.lender = request,
+		.with_id = with_id
+	};
+
+	return work;
+}
+
+/*
+ * request_manner
+ *		What must be the same in a request that is repeated, besides its body; to be
+ *		freed, NULL if it is not one that can be.
+ */
+char *
+request_manner(const Request *request)
+{
+	const char *content_type = headers_value(request->passed, "Content-Type");
+
+	if (request->request_id == NULL)
+		return NULL;
+	return xprintf("%s\n%.*s", content_type != NULL ? content_type : "",
+				   (int) request->path.query.length, request->path.query.start);
+}
+
+/*
+ * Finds out where the actor of a call is, or places it, with another connection,
+ * because that must be committed before the application hears of it.
+ */
+static void
+place_aside(Chain *chain, const char *host_id, const Request *request, Entry *entry)
+{
+	Session    *aside = &own_tools()->aside;
+
+	aside->database = chain->session->database;
+	entry_place(aside, host_id, request->actor_type, request->actor_id, entry);
+	if (entry->action == ENTRY_RUN)
+		instance_place(request->actor_type, request->actor_id, entry->token);
+}
+
+/*
+ * Takes the turn of the actor of a call within the chain, behind a savepoint of
+ * that number.  If that is not taken, or not needed, the savepoint is gone.
+ */
+static void
+enter(Chain *chain, const Request *request, int number, Entry *entry)
+{
+	char		host_id[UUID_SIZE];
+	char		token[UUID_SIZE];
+	char	   *savepoint = xprintf("SAVEPOINT actor_call_%d", number);
+	char	   *manner = request_manner(request);
+	const Statement before[] = {{.sql = savepoint,.once = true}};
+
+	for (int i = 0;; i++)
+	{
+		bool		known = instance_token(request->actor_type, request->actor_id, token);
+		EntryRequest wanted = {
+			.type = request->actor_type,.id = request->actor_id,
+			.method = request->name,.token = known ? token : NULL,.chain_id = chain->id,
+			.request_id = request->request_id,
+			.body = request->body.data,.body_length = request->body.length,
+			.manner = manner,.caller = request->caller
+		};
+		Entry		place;
+
+		(void) self_id(host_id);
+		wanted.host_id = host_id;
+		entry_enter(chain->session, &wanted, before, 1, entry);
+		if (entry->action == ENTRY_RUN || entry->action == ENTRY_ELSEWHERE ||
+			entry->action == ENTRY_UNAVAILABLE)
+			break;
+		if (!undo_to(chain, number))
+		{
+			entry->action = ENTRY_UNAVAILABLE;
+			break;
+		}
+		if (entry->action != ENTRY_UNPLACED || i == MAX_PLACINGS)
+			break;
+		instance_unplace(request->actor_type, request->actor_id);
+		entry_clear(entry);
+		place_aside(chain, host_id, request, &place);
+		if (place.action == ENTRY_ERROR || place.action == ENTRY_UNAVAILABLE)
+		{
+			*entry = place;
+			break;
+		}
+		entry_clear(&place);
+	}
+	free(savepoint);
+	free(manner);
+}
+
+/*
+ * answer_again
+ *		Answers with what was answered to the same request before.
+ */
+void
+answer_again(Request *request, const Entry *entry)
+{
+	const char *status = entry_column(entry, "status");
+	const char *body = entry_column(entry, "body");
+	size_t		length = 0;
+	unsigned char *bytes = body != NULL ?
+		PQunescapeBytea((const unsigned char *) body, &length) : NULL;
+
+	answer_bytes(request, status != NULL ? atoi(status) : 200, NULL,
+				 bytes != NULL ? (char *) bytes : "", length);
+	if (entry_column(entry, "content_type") != NULL)
+		answer_header(request, "Content-Type", entry_column(entry, "content_type"));
+	PQfreemem(bytes);
+}
+
+/*
+ * What a request does in the database belongs to the chain, whichever of its calls
+ * has asked for it.
+ */
+static void
+adopt(Chain *chain, Request *request)
+{
+	if (request->reentrancy_id == NULL)
+		return;
+	free(request->reentrancy_id);
+	request->reentrancy_id = xstrdup(chain->id);
+}
+
+/*
+ * A call within the chain.
+ */
+static void
+begin_nested(Chain *chain, Request *request)
+{
+	Call	   *caller = find_caller(chain, request);
+	char		call_id[UUID_SIZE];
+	int			number;
+	Entry		entry;
+
+	if (turn_is_late(request->actor_type, request->actor_id, chain->id))
+	{
+		chain_refuse(request, 423, "ERR_ACTOR_BUSY",
+			   "the application still runs a method of that actor whose turn was given up");
+		return;
+	}
+	mix(chain, caller);
+	adopt(chain, request);
+	/* ids of one chain begin alike, for those who look */
+	uuid_create(call_id);
+	memcpy(call_id, chain->id, CHAIN_PREFIX);
+	number = inbox_add_id(&chain->inbox, call_id);
+	enter(chain, request, number, &entry);
+	switch (entry.action)
+	{
+		case ENTRY_RUN:
+		case ENTRY_ELSEWHERE:
+			{
+				Work		work = work_of(request, true);
+				Call	   *call = call_create(chain, &work, &entry);
+
+				call->request = request;
+				call->number = number;
+				call->parent = caller;
+				begin_call(chain, call);
+				entry_clear(&entry);
+				return;
+			}
+		case ENTRY_FUNCTION:
+			chain->session->used = true;
+			handle_method(request, chain->session);
+			break;
+		case ENTRY_ANSWERED:
+			answer_again(request, &entry);
+			break;
+		case ENTRY_ERROR:
+			answer_sql_error(request, entry.result);
+			break;
+		case ENTRY_UNAVAILABLE:
+			chain->end = CALL_NO_SESSION;
+			answer_call_error(request, CALL_NO_SESSION, NULL, NULL);
+			break;
+		default:
+			answer_message(request, 503, "ERR_ACTOR_OVERLOADED", "the actor could not be placed");
+			break;
+	}
+	entry_clear(&entry);
+	request_done(request);
+}
+
+static bool
+only_reads(const Request *request)
+{
+	return request->verb == VERB_GET || request->verb == VERB_HEAD;
+}
+
+/*
+ * Serves something that belongs to the chain.
+ */
+static void
+serve(Chain *chain, Request *request)
+{
+	Call	   *caller;
+
+	if (chain->undone != NULL)
+	{
+		answer_call_error(request, CALL_UNDONE, NULL, chain->undone);
+		request_done(request);
+		return;
+	}
+	caller = find_caller(chain, request);
+	/* what an object that is dropped still wants to save is not true */
+	if (caller != NULL && caller->dropping && caller->work.method != NULL && !only_reads(request) &&
+		request->operation->route != ROUTE_METHOD)
+	{
+		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
+			   "what the application has of that actor is out of date");
+		return;
+	}
+	if (chain->serve != NULL)
+	{
+		chain->serve(chain, request);
+		return;
+	}
+	if (request->operation->route == ROUTE_METHOD && type_is_hosted(request->actor_type))
+	{
+		begin_nested(chain, request);
+		return;
+	}
+	if (request->operation->route == ROUTE_METHOD)
+		chain->session->used = true;
+	if (!only_reads(request))
+		mix(chain, caller);
+	adopt(chain, request);
+	if (request->operation->route == ROUTE_METHOD)
+		handle_method(request, chain->session);
+	else
+		request->operation->handler(request, chain->session);
+	if (chain->session->connection == NULL)
+		chain->end = CALL_NO_SESSION;
+	request_done(request);
+}
+
+/* running --------------------------------------------------------------- */
+
+/*
+ * The time at which the next call has taken too long.
+ */
+static int64_t
+next_deadline(const Chain *chain)
+{
+	int64_t		deadline = INT64_MAX;
+
+	for (const Call *call = chain->open; call != NULL; call = call->next)
+		if (call->deadline < deadline && call->transfer->state == TRANSFER_UNDERWAY)
+			deadline = call->deadline;
+	return deadline;
+}
+
+static void
+end_overdue(Chain *chain)
+{
+	int64_t		now = now_ms();
+	Call	   *call = chain->open;
+
+	while (call != NULL && (call->deadline > now || call->transfer->state != TRANSFER_UNDERWAY))
+		call = call->next;
+	if (call == NULL)
+		return;
+	if (call->request != NULL)
+		end_nested(chain, call, CALL_LATE);
+	else
+		chain->end = CALL_LATE;
+}
+
+/*
+ * Whether the outermost call has come to its end, and those that it has begun, or
+ * nothing can be committed any more.
+ */
+static bool
+is_over(const Chain *chain)
+{
+	if (chain->end == CALL_UNDERWAY)
+		return false;
+	return chain->end != CALL_ANSWERED || chain->open->next == NULL;
+}
+
+/*
+ * Waits until there is something to do.
+ */
+static void
+wait_for_any(Chain *chain)
+{
+	int64_t		left = next_deadline(chain) - now_ms();
+	struct curl_waitfd server = {.events = CURL_WAIT_POLLIN};
+	bool		watched = !chain->is_lease && chain->session->connection != NULL;
+
+	if (watched)
+		server.fd = PQsocket(chain->session->connection);
+	if (left > 0 &&
+		curl_multi_poll(chain->multi, &server, watched, left < 60000 ? (int) left : 60000,
+						NULL) != CURLM_OK)
+		die("could not use libcurl");
+	/* a transaction that was ended by the server cannot come to a good end */
+	if (!chain->is_lease &&
+		(!watched || (server.revents != 0 && !session_alive(chain->session))))
+		chain->end = CALL_NO_SESSION;
+}
+
+/*
+ * chain_open
+ *		Begins a chain on a session.  The transaction is that of the caller.
+ */
+void
+chain_open(Chain *chain, Session *session, const char *chain_id)
+{
+	memset(chain, 0, sizeof(*chain));
+	chain->session = session;
+	strncat(chain->id, chain_id, UUID_SIZE - 1);
+	chain->multi = own_tools()->multi;
+	inbox_open(&chain->inbox, chain_id, chain->multi);
+}
+
+/*
+ * chain_run
+ *		Lets the application run the outermost call, whose turn is taken, and all
+ *		that it asks for.  Whatever comes of it, the transaction is left to the
+ *		caller, who commits only after CALL_ANSWERED.  The answer of the application
+ *		is in the chain.
+ */
+CallEnd
+chain_run(Chain *chain, const Work *work, const Entry *entry)
+{
+	Call	   *call = call_create(chain, work, entry);
+	Transfer   *transfer;
+	Request    *request;
+	bool		cancelled = false;
+
+	begin_call(chain, call);
+	while (!is_over(chain))
+	{
+		while (!is_over(chain) && (transfer = transfers_ended(chain->multi)) != NULL)
+			if (transfer->owner != NULL)
+				take_answer(chain, transfer->owner);
+			else
+				chain->late = late_end(chain->late, transfer, chain->multi);
+		while (!is_over(chain) && (request = inbox_take(&chain->inbox, &cancelled)) != NULL)
+			serve(chain, request);
+		if (is_over(chain))
+			break;
+		if (cancelled)
+			chain->end = CALL_CANCELLED;
+		else
+		{
+			wait_for_any(chain);
+			if (chain->end == CALL_UNDERWAY || chain->end == CALL_ANSWERED)
+				end_overdue(chain);
+		}
+	}
+	chain->answer = call->transfer;
+	if (chain->end == CALL_ANSWERED && chain->undone != NULL)
+		return CALL_UNDONE;
+	return chain->end;
+}
+
+/*
+ * Answers what the chain was asked for and has not done.
+ */
+static void
+refuse_rest(Request *request)
+{
+	while (request != NULL)
+	{
+		Request    *next = request->next;
+
+		request->next = NULL;
+		chain_refuse(request, request->operation->route == ROUTE_METHOD ? 500 : 400,
+			   request->operation->route == ROUTE_METHOD ? "ERR_ACTOR_INVOKE_METHOD" :
+			   "ERR_ACTOR_INSTANCE_MISSING", "the turn that this belongs to has ended");
+		request = next;
+	}
+}
+
+/*
+ * chain_close
+ *		Ends a chain whose transaction has ended, with COMMIT if that is good.  What
+ *		the application still runs is waited for elsewhere.
+ */
+void
+chain_close(Chain *chain, bool good)
+{
+	refuse_rest(inbox_close(&chain->inbox));
+	if (!good)
+		spoil_since(chain, 0);
+	while (chain->open != NULL)
+	{
+		Call	   *call = chain->open;
+
+		unlink_call(chain, call);
+		if (call->request != NULL)
+			answer_call_error(call->request, CALL_CANCELLED, NULL, NULL);
+		if (call->transfer->state == TRANSFER_UNDERWAY)
+			give_up(call);
+		if (call->request != NULL)
+			request_done(call->request);
+		end_turn(call, good);
+		transfer_free(call->transfer, chain->multi);
+		call_free(call);
+	}
+	while (chain->ended != NULL)
+	{
+		Call	   *call = chain->ended;
+
+		chain->ended = call->next;
+		call_free(call);
+	}
+	free(chain->undone);
+	if (chain->late != NULL)
+	{
+		own_tools()->multi = NULL;
+		late_keep(chain->multi, chain->late);
+	}
+}

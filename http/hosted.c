@@ -1,0 +1,479 @@
+/*-------------------------------------------------------------------------
+ *
+ * hosted.c
+ *		Calls of methods that an application has: each is a transaction around what
+ *		the application does.
+ *
+ * A call that has come to a host which does not have the actor goes on to the one
+ * that does, once.  Those of clients with tokens of their own are first asked
+ * about in a session of the role that the token stands for, and run in one of the
+ * host's then.
+ *
+ * IDENTIFICATION
+ *		http/hosted.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors.h"
+#include "answer.h"
+#include "app.h"
+#include "call.h"
+#include "forward.h"
+#include "hosted.h"
+#include "instance.h"
+#include "options.h"
+#include "pool.h"
+#include "types.h"
+#include "util.h"
+
+/* how long a call waits for the application to be there */
+#define READY_MS			5000
+/* how often a call tries to find where the actor is */
+#define MAX_PLACINGS		100
+/* time between two looks for another host */
+#define AGAIN_MS			100
+
+/* transactions ---------------------------------------------------------- */
+
+/*
+ * turn_begin
+ *		Makes a session one for a transaction around an application, and fills in
+ *		the statements that begin it: at most three, with values that live as long
+ *		as the traceparent.  Returns false with a reason if there is no connection.
+ */
+bool
+turn_begin(Session *session, const char *traceparent, Statement *statements, int *count,
+		   char **reason)
+{
+	static _Thread_local const char *values[1];
+
+	*count = 0;
+	if (!session_enter(session, reason))
+		return false;
+	statements[(*count)++] = (Statement)
+	{
+		.sql = "BEGIN"
+	};
+	/* the application may take its time */
+	if (session->idle_limit)
+		statements[(*count)++] = (Statement)
+	{
+		.sql = "SET LOCAL idle_in_transaction_session_timeout = 0"
+	};
+	values[0] = traceparent;
+	if (traceparent != NULL)
+		statements[(*count)++] = (Statement)
+	{
+		.sql = "SELECT pg_catalog.set_config('actor.traceparent', $1, true)",
+			.nvalues = 1,.values = values
+	};
+	return true;
+}
+
+/*
+ * turn_roll_back
+ *		Ends the transaction, if there is still one.
+ */
+void
+turn_roll_back(Session *session)
+{
+	const Statement rollback = {.sql = "ROLLBACK"};
+	PGresult   *result;
+	char	   *reason;
+
+	(void) session_statements(session, &rollback, 1, &result, &reason);
+	PQclear(result);
+	free(reason);
+	session_leave(session);
+}
+
+/*
+ * turn_commit
+ *		Runs the last statement of a transaction, and commits it.  Returns false,
+ *		and has answered the request, if there is one, if that has failed.
+ */
+bool
+turn_commit(Request *request, Session *session, const Statement *last)
+{
+	const Statement statements[] = {*last, {.sql = "COMMIT"}};
+	PGresult   *results[2];
+	char	   *reason;
+	bool		done = false;
+	QueryOutcome outcome = session_statements(session, statements, 2, results, &reason);
+
+	if (outcome == QUERY_ANSWERED)
+		done = PQresultStatus(results[0]) == PGRES_TUPLES_OK &&
+			PQresultStatus(results[1]) == PGRES_COMMAND_OK &&
+			strcmp(PQcmdStatus(results[1]), "COMMIT") == 0;
+	if (!done && outcome == QUERY_ANSWERED && request != NULL)
+	{
+		request->failed_late = true;
+		answer_sql_error(request, PQresultStatus(results[0]) == PGRES_FATAL_ERROR ?
+						 results[0] : results[1]);
+	}
+	else if (!done && request != NULL)
+		answer_error(request, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE",
+					 "the connection to the database broke; it is not known whether the request took effect: %s",
+					 reason);
+	PQclear(results[0]);
+	PQclear(results[1]);
+	free(reason);
+	if (done)
+		session_leave(session);
+	else
+		turn_roll_back(session);
+	return done;
+}
+
+/* refusals -------------------------------------------------------------- */
+
+static void
+answer_unavailable(Request *request)
+{
+	answer_error(request, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE", "could not use the database");
+}
+
+/*
+ * Answers with what has gone wrong before the application was called.
+ */
+static void
+answer_entry(Request *request, const Entry *entry)
+{
+	if (entry->action == ENTRY_ERROR)
+		answer_sql_error(request, entry->result);
+	else if (entry->action == ENTRY_UNAVAILABLE)
+		answer_unavailable(request);
+	else
+		answer_error(request, 503, "ERR_ACTOR_OVERLOADED", "the actor could not be placed");
+}
+
+/*
+ * Whether no host has the type now.
+ */
+static bool
+has_no_host(const Entry *entry)
+{
+	const char *sqlstate = PQresultErrorField(entry->result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(entry->result, PG_DIAG_MESSAGE_PRIMARY);
+
+	return entry->action == ENTRY_ERROR && sqlstate != NULL && strcmp(sqlstate, "55000") == 0 &&
+		message != NULL && strstr(message, "host") != NULL;
+}
+
+/*
+ * Whether the placement of the actor is being changed.
+ */
+static bool
+is_not_free(const Entry *entry)
+{
+	const char *sqlstate = PQresultErrorField(entry->result, PG_DIAG_SQLSTATE);
+
+	return entry->action == ENTRY_ERROR && sqlstate != NULL && strcmp(sqlstate, "55P03") == 0;
+}
+
+/*
+ * Answers for a call whose application was not there in time.
+ */
+static void
+answer_not_ready(Request *request)
+{
+	if (self_is_leaving())
+		answer_error(request, 503, "ERR_ACTOR_RUNTIME_CLOSED", "the server is shutting down");
+	else
+		answer_error(request, 500, "ERR_ACTOR_INVOKE_METHOD",
+					 "error invoke actor method: no application with that actor type is ready");
+}
+
+/* running --------------------------------------------------------------- */
+
+/*
+ * Ends a chain that was answered with success.
+ */
+static void
+commit_chain(Request *request, Chain *chain, const Entry *entry)
+{
+	Transfer   *answer = chain->answer;
+	bool		keeps = request->request_id != NULL;
+	char		status[16];
+	const char *values[] = {
+		entry->frame, status, headers_value(answer->headers, "Content-Type"), NULL,
+		!keeps ? NULL : answer->content.data != NULL ? answer->content.data : ""
+	};
+	const int	lengths[] = {0, 0, 0, 0, (int) answer->content.length};
+	const int	formats[] = {0, 0, 0, 0, 1};
+	const Statement last = {
+		.sql = HOST_EXIT,.nvalues = 5,.values = values,.lengths = lengths,.formats = formats
+	};
+	bool		good;
+
+	snprintf(status, sizeof(status), "%d", answer->status);
+	good = turn_commit(request, chain->session, &last);
+	if (good)
+		answer_transfer(request, answer);
+	chain_close(chain, good);
+}
+
+/*
+ * Lets the application run a method whose turn is taken.  Returns whether it has
+ * got it; if not, nothing has happened.
+ */
+static bool
+run_method(Request *request, Session *session, const char *chain_id, const Entry *entry)
+{
+	HostedType	type;
+	bool		with_id = request->reentrancy_id != NULL ||
+		(type_find(request->actor_type, &type) && type.reentrant);
+	Work		work = work_of(request, with_id);
+	Chain		chain;
+	CallEnd		end;
+
+	chain_open(&chain, session, chain_id);
+	end = chain_run(&chain, &work, entry);
+	if (with_id && headers_value(request->headers, "Dapr-Reentrancy-Id") == NULL)
+		answer_header(request, "Dapr-Reentrancy-Id", chain_id);
+	if (end == CALL_ANSWERED)
+	{
+		commit_chain(request, &chain, entry);
+		return true;
+	}
+	if (end == CALL_NOT_SENT)
+		self_missed();
+	turn_roll_back(session);
+	answer_call_error(request, end, chain.answer, chain.undone);
+	chain_close(&chain, false);
+	return end != CALL_NOT_SENT;
+}
+
+/*
+ * What was found out about a call.
+ */
+typedef enum CallStep
+{
+	STEP_DONE,					/* it is answered, or goes on elsewhere */
+	STEP_AGAIN,					/* the actor was placed, or is to be */
+	STEP_NOT_READY				/* the application is not there */
+} CallStep;
+
+/*
+ * Takes the turn, and does what is to be done then.
+ */
+static CallStep
+enter(Request *request, Session *session, const char *host_id, const char *token)
+{
+	Statement	before[3];
+	int			count;
+	char	   *reason;
+	Entry		entry;
+	CallStep	step = STEP_DONE;
+	char		chain_id[UUID_SIZE];
+	EntryRequest wanted = {
+		.host_id = host_id,.type = request->actor_type,.id = request->actor_id,
+		.method = request->name,.token = token,.chain_id = chain_id,
+		.request_id = request->request_id,
+		.body = request->body.data,.body_length = request->body.length,
+		.caller = request->caller
+	};
+	char	   *manner = request_manner(request);
+
+	wanted.manner = manner;
+	if (request->reentrancy_id != NULL)
+		memcpy(chain_id, request->reentrancy_id, UUID_SIZE);
+	else
+		uuid_create(chain_id);
+	if (!turn_begin(session, request->traceparent, before, &count, &reason))
+	{
+		free(manner);
+		free(reason);
+		answer_unavailable(request);
+		return STEP_DONE;
+	}
+	entry_enter(session, &wanted, before, count, &entry);
+	free(manner);
+	if (entry.action == ENTRY_RUN && turn_is_late(request->actor_type, request->actor_id, chain_id))
+	{
+		turn_roll_back(session);
+		answer_error(request, 423, "ERR_ACTOR_BUSY",
+					 "the application still runs a method of that actor whose turn was given up");
+	}
+	else if (entry.action == ENTRY_RUN && !session_alive(session))
+	{
+		/* whoever ended it may have ended the turn, too */
+		turn_roll_back(session);
+		answer_unavailable(request);
+	}
+	else if (entry.action == ENTRY_RUN)
+		step = run_method(request, session, chain_id, &entry) ? STEP_DONE : STEP_NOT_READY;
+	else
+	{
+		turn_roll_back(session);
+		if (entry.action == ENTRY_ELSEWHERE)
+			forward_call(request, entry.address);
+		else if (entry.action == ENTRY_FUNCTION)
+			handle_method(request, session);
+		else if (entry.action == ENTRY_ANSWERED)
+			answer_again(request, &entry);
+		else if (entry.action == ENTRY_UNPLACED)
+		{
+			instance_unplace(request->actor_type, request->actor_id);
+			step = STEP_AGAIN;
+		}
+		else if (has_no_host(&entry))
+			step = STEP_NOT_READY;
+		else
+			answer_entry(request, &entry);
+	}
+	entry_clear(&entry);
+	return step;
+}
+
+/*
+ * Finds out where the actor is, if that is not known.
+ */
+static CallStep
+place(Request *request, Session *session, const char *host_id)
+{
+	CallStep	step = STEP_DONE;
+	Entry		entry;
+
+	entry_place(session, host_id, request->actor_type, request->actor_id, &entry);
+	if (entry.action == ENTRY_RUN)
+	{
+		instance_place(request->actor_type, request->actor_id, entry.token);
+		step = STEP_AGAIN;
+	}
+	else if (entry.action == ENTRY_ELSEWHERE)
+		forward_call(request, entry.address);
+	else if (has_no_host(&entry))
+		step = STEP_NOT_READY;
+	/* whoever has the turn changes where it is: wait for that turn */
+	else if (is_not_free(&entry))
+		step = enter(request, session, host_id, NULL);
+	else
+		answer_entry(request, &entry);
+	entry_clear(&entry);
+	return step;
+}
+
+/*
+ * Waits until the application is there, which was not, or another host has the
+ * type.  Returns false if that takes too long.
+ */
+static bool
+wait_for_host(char *host_id, int64_t until)
+{
+	bool		was_ready = self_is_ready();
+
+	if (self_is_leaving() || now_ms() >= until || !self_wait_ready(host_id, until))
+		return false;
+	/* it is another host that is missing */
+	if (was_ready)
+		(void) poll(NULL, 0, AGAIN_MS);
+	return true;
+}
+
+/*
+ * A call of a hosted type, by somebody who may call it.
+ */
+static void
+call_hosted(Request *request, Session *session)
+{
+	int64_t		until = now_ms() + READY_MS;
+	char		host_id[UUID_SIZE];
+	char		token[UUID_SIZE];
+	int			placings = 0;
+
+	while (self_id(host_id) || wait_for_host(host_id, until))
+	{
+		CallStep	step;
+
+		if (instance_token(request->actor_type, request->actor_id, token))
+			step = enter(request, session, host_id, token);
+		else
+			step = place(request, session, host_id);
+		if (step == STEP_DONE)
+			return;
+		if (step == STEP_NOT_READY ? !wait_for_host(host_id, until) : ++placings > MAX_PLACINGS)
+			break;
+	}
+	answer_not_ready(request);
+}
+
+/* rights ---------------------------------------------------------------- */
+
+/*
+ * A request of another role goes on in a session of the host's.
+ */
+static void
+run_as_host(Request *request)
+{
+	request->checked = true;
+	pool_submit(pool_default(), request);
+}
+
+/*
+ * Asks in a session of the caller's role who has the method, and whether the role
+ * may call it.
+ */
+static void
+call_as_other(Request *request, Session *session)
+{
+	const char *values[] = {request->actor_type, request->name};
+	PGresult   *result = call_database(request, session,
+									   "SELECT actor.host_may_call($1::pg_catalog.text,"
+									   " $2::pg_catalog.text), CURRENT_USER", 2, values);
+
+	if (result == NULL)
+		return;
+	if (strcmp(PQgetvalue(result, 0, 0), "hosted") == 0)
+	{
+		request->caller = xstrdup(PQgetvalue(result, 0, 1));
+		request->then = run_as_host;
+	}
+	else
+		handle_method(request, session);
+	PQclear(result);
+}
+
+/*
+ * A method of a type that is not known to be hosted.  The application may be about
+ * to tell that it has it.
+ */
+static void
+call_unknown(Request *request, Session *session)
+{
+	char		host_id[UUID_SIZE];
+	int64_t		until = now_ms() + READY_MS;
+	bool		was_ready = self_is_ready();
+
+	handle_method(request, session);
+	if (!was_ready && strcmp(request->refusal, "42704") == 0 &&
+		self_wait_ready(host_id, until) && type_is_hosted(request->actor_type))
+	{
+		request->refusal[0] = '\0';
+		handle_call(request, session);
+	}
+}
+
+/*
+ * handle_call
+ *		Calls a method, whoever has it.
+ */
+void
+handle_call(Request *request, Session *session)
+{
+	if (options.app == NULL)
+		handle_method(request, session);
+	else if (!type_is_hosted(request->actor_type))
+		call_unknown(request, session);
+	else if (request->reentrancy_id != NULL && !is_uuid(request->reentrancy_id))
+		answer_error(request, 400, "ERR_BAD_REQUEST", "Dapr-Reentrancy-Id must be a uuid");
+	else if (request->pool != pool_default() && !request->checked)
+		call_as_other(request, session);
+	else
+		call_hosted(request, session);
+}

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ *
+ * late.h
+ *		Methods whose turns were given up while the application runs them.
+ *
+ * IDENTIFICATION
+ *		http/late.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_LATE_H
+#define ACTOR_HTTP_LATE_H
+
+#include "instance.h"
+#include "transfer.h"
+#include "turn.h"
+
+typedef struct LateCall
+{
+	Transfer   *transfer;
+	Turn	   *turn;
+	struct LateCall *next;
+} LateCall;
+
+extern void late_start(void);
+extern void late_stop(void);
+extern LateCall *late_add(LateCall *calls, Transfer *transfer, Turn *turn);
+extern void late_keep(CURLM *multi, LateCall *calls);
+extern LateCall *late_end(LateCall *calls, Transfer *transfer, CURLM *multi);
+extern void turn_ended(Turn *turn, InstanceEnd end);
+
+#endif							/* ACTOR_HTTP_LATE_H */

@@ -1,0 +1,300 @@
+/*-------------------------------------------------------------------------
+ *
+ * self.c
+ *		What this host is: whether it has joined, under which id, with which
+ *		secret hosts prove themselves to each other, and whether the application
+ *		can be reached.
+ *
+ * IDENTIFICATION
+ *		http/self.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "self.h"
+#include "util.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
+static pthread_cond_t changed;
+static char *own_address;		/* not changed after the start */
+static char own_id[UUID_SIZE];	/* empty: it has not joined */
+static char *own_secret;
+static bool reachable;
+static bool missed;				/* it was not, and is to be looked for */
+static bool leaving;
+
+/* texts ----------------------------------------------------------------- */
+
+/*
+ * uuid_create
+ *		A random one.
+ */
+void
+uuid_create(char uuid[UUID_SIZE])
+{
+	unsigned char bytes[16];
+	size_t		at = 0;
+
+	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+		die("there are no random numbers");
+	bytes[6] = (unsigned char) ((bytes[6] & 0x0F) | 0x40);
+	bytes[8] = (unsigned char) ((bytes[8] & 0x3F) | 0x80);
+	for (int i = 0; i < 16; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			uuid[at++] = '-';
+		uuid[at++] = "0123456789abcdef"[bytes[i] >> 4];
+		uuid[at++] = "0123456789abcdef"[bytes[i] & 0x0F];
+	}
+	uuid[at] = '\0';
+}
+
+bool
+is_uuid(const char *text)
+{
+	if (strlen(text) != 36)
+		return false;
+	for (int i = 0; i < 36; i++)
+	{
+		bool		dash = (i == 8 || i == 13 || i == 18 || i == 23);
+
+		if (dash ? text[i] != '-' : strchr("0123456789abcdefABCDEF", text[i]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * same_secret
+ *		Compares in a time that depends on the lengths only.
+ */
+bool
+same_secret(const char *secret, const char *given)
+{
+	size_t		secret_length = strlen(secret);
+	size_t		given_length = strlen(given);
+	volatile unsigned char difference = (secret_length != given_length);
+
+	for (size_t i = 0; i < given_length; i++)
+		difference |= (unsigned char) secret[i % secret_length] ^ (unsigned char) given[i];
+	return difference == 0;
+}
+
+/* this host ------------------------------------------------------------- */
+
+/*
+ * self_start
+ *		Called before there are other threads.
+ */
+void
+self_start(void)
+{
+	pthread_condattr_t attributes;
+
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&changed, &attributes);
+	pthread_condattr_destroy(&attributes);
+}
+
+/*
+ * self_stop
+ *		Called when no other thread is left.
+ */
+void
+self_stop(void)
+{
+	free(own_address);
+	free(own_secret);
+	pthread_cond_destroy(&changed);
+}
+
+/*
+ * self_set_address
+ *		Other hosts find this one there.  Called before it joins them.
+ */
+void
+self_set_address(const char *address)
+{
+	own_address = xstrdup(address);
+}
+
+const char *
+self_address(void)
+{
+	return own_address;
+}
+
+/*
+ * self_joined
+ *		The host has joined, under a new id.
+ */
+void
+self_joined(const char *host_id, const char *secret)
+{
+	pthread_mutex_lock(&lock);
+	strncpy(own_id, host_id, UUID_SIZE - 1);
+	free(own_secret);
+	own_secret = xstrdup(secret);
+	reachable = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * self_gone
+ *		The others believe that this host is gone.
+ */
+void
+self_gone(void)
+{
+	pthread_mutex_lock(&lock);
+	own_id[0] = '\0';
+	pthread_mutex_unlock(&lock);
+}
+
+void
+self_reachable(bool is_reachable)
+{
+	pthread_mutex_lock(&lock);
+	reachable = is_reachable;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * self_missed
+ *		The application could not be reached.
+ */
+void
+self_missed(void)
+{
+	pthread_mutex_lock(&lock);
+	reachable = false;
+	missed = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * self_wait_missed
+ *		Waits until then, or until the application was missed, which is returned, or
+ *		the host leaves.
+ */
+bool
+self_wait_missed(int64_t until)
+{
+	struct timespec deadline = {.tv_sec = until / 1000,.tv_nsec = until % 1000 * 1000000};
+	bool		result;
+
+	pthread_mutex_lock(&lock);
+	while (!missed && !leaving && pthread_cond_timedwait(&changed, &lock, &deadline) == 0)
+		;
+	result = missed;
+	missed = false;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+/*
+ * self_leave
+ *		Nothing new is begun any more.
+ */
+void
+self_leave(void)
+{
+	pthread_mutex_lock(&lock);
+	leaving = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+bool
+self_is_leaving(void)
+{
+	bool		result;
+
+	pthread_mutex_lock(&lock);
+	result = leaving;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+bool
+self_is_ready(void)
+{
+	bool		result;
+
+	pthread_mutex_lock(&lock);
+	result = own_id[0] != '\0' && reachable && !leaving;
+	pthread_mutex_unlock(&lock);
+	return result;
+}
+
+/*
+ * self_id
+ *		The id under which this host has joined.  Returns false if it has not.
+ */
+bool
+self_id(char host_id[UUID_SIZE])
+{
+	pthread_mutex_lock(&lock);
+	memcpy(host_id, own_id, UUID_SIZE);
+	pthread_mutex_unlock(&lock);
+	return host_id[0] != '\0';
+}
+
+/*
+ * self_wait_ready
+ *		Waits until the host has joined and reaches its application, but not
+ *		longer than that.
+ */
+bool
+self_wait_ready(char host_id[UUID_SIZE], int64_t until)
+{
+	struct timespec deadline = {.tv_sec = until / 1000,.tv_nsec = until % 1000 * 1000000};
+	bool		ready;
+
+	pthread_mutex_lock(&lock);
+	while (!(ready = own_id[0] != '\0' && reachable) && !leaving &&
+		   pthread_cond_timedwait(&changed, &lock, &deadline) == 0)
+		;
+	memcpy(host_id, own_id, UUID_SIZE);
+	pthread_mutex_unlock(&lock);
+	return ready;
+}
+
+/*
+ * self_secret
+ *		What this host shows to others, to be freed.
+ */
+char *
+self_secret(void)
+{
+	char	   *secret;
+
+	pthread_mutex_lock(&lock);
+	secret = xstrdup(own_secret != NULL ? own_secret : "");
+	pthread_mutex_unlock(&lock);
+	return secret;
+}
+
+/*
+ * self_accepts
+ *		Whether a secret is that of the hosts.
+ */
+bool
+self_accepts(const char *secret)
+{
+	bool		result;
+
+	pthread_mutex_lock(&lock);
+	result = own_secret != NULL && own_secret[0] != '\0' && same_secret(own_secret, secret);
+	pthread_mutex_unlock(&lock);
+	return result;
+}

@@ -1,0 +1,501 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.c
+ *		Sends requests, by libcurl, and reads their answers.
+ *
+ * A request is sent once: if the connection breaks, nobody knows what the other
+ * side has done, and libcurl is kept from trying again by itself.  A connection
+ * is used again only when it was used a moment ago, because many servers close
+ * silent ones after some seconds.
+ *
+ * An answer whose end is in doubt is none: what RFC 9112 lets a client refuse is
+ * refused, so that nothing of one answer can become a part of another.
+ *
+ * A transfer belongs to the thread that drives its multi handle.
+ *
+ * IDENTIFICATION
+ *		http/transfer.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "options.h"
+#include "transfer.h"
+
+/* how long a connection may be silent and still be used again */
+#define REUSE_SECONDS		1
+#define CONNECT_MS			5000
+/* silent connections that a thread keeps */
+#define KEPT_CONNECTIONS	4
+
+/*
+ * transfers_start
+ *		Called before there are other threads.
+ */
+void
+transfers_start(void)
+{
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+		die("could not start libcurl");
+}
+
+void
+transfers_stop(void)
+{
+	curl_global_cleanup();
+}
+
+/* headers --------------------------------------------------------------- */
+
+Header *
+header_create(const char *name, size_t name_length, const char *value, size_t value_length)
+{
+	Header	   *header = xmalloc(sizeof(Header));
+
+	header->name = xstrndup(name, name_length);
+	header->value = xstrndup(value, value_length);
+	header->next = NULL;
+	return header;
+}
+
+void
+headers_free(Header *headers)
+{
+	while (headers != NULL)
+	{
+		Header	   *next = headers->next;
+
+		free(headers->name);
+		free(headers->value);
+		free(headers);
+		headers = next;
+	}
+}
+
+/*
+ * headers_value
+ *		The first header of that name; NULL if there is none.
+ */
+const char *
+headers_value(const Header *headers, const char *name)
+{
+	for (; headers != NULL; headers = headers->next)
+		if (strcasecmp(headers->name, name) == 0)
+			return headers->value;
+	return NULL;
+}
+
+/*
+ * is_end_to_end
+ *		Whether a header is to be passed on: it is not about the connection, nor
+ *		about where a body ends.
+ */
+bool
+is_end_to_end(const char *name, size_t length)
+{
+	static const char *const hop_by_hop[] = {
+		"connection", "keep-alive", "proxy-connection", "proxy-authenticate",
+		"proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
+		"content-length", "host", "expect", "date", NULL
+	};
+
+	for (int i = 0; hop_by_hop[i] != NULL; i++)
+		if (strlen(hop_by_hop[i]) == length && strncasecmp(hop_by_hop[i], name, length) == 0)
+			return false;
+	return true;
+}
+
+/* called by libcurl ----------------------------------------------------- */
+
+static size_t
+refuse(Transfer *transfer, const char *problem)
+{
+	strncpy(transfer->problem, problem, sizeof(transfer->problem) - 1);
+	return 0;
+}
+
+static bool
+is_token(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (!isalnum((unsigned char) text[i]) && strchr("!#$%&'*+-.^_`|~", text[i]) == NULL)
+			return false;
+	return length > 0;
+}
+
+static bool
+is_field_value(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		if (((unsigned char) text[i] < 0x20 && text[i] != '\t') || text[i] == 0x7F)
+			return false;
+	return true;
+}
+
+/*
+ * Looks at a header that says where the answer ends.  Returns whether that is
+ * beyond doubt.
+ */
+static bool
+note_framing(Transfer *transfer, const Header *header)
+{
+	if (strcasecmp(header->name, "content-length") == 0)
+	{
+		size_t		digits = strspn(header->value, "0123456789");
+
+		transfer->lengths++;
+		if (digits == 0 || digits > 18 || header->value[digits] != '\0')
+			return false;
+	}
+	else if (strcasecmp(header->name, "transfer-encoding") == 0)
+	{
+		transfer->codings++;
+		if (strcasecmp(header->value, "chunked") != 0)
+			return false;
+	}
+	return transfer->lengths + transfer->codings <= 1;
+}
+
+/*
+ * Takes a line of the head of an answer, with its end.
+ */
+static size_t
+take_line(char *line, size_t size, size_t count, void *arg)
+{
+	Transfer   *transfer = arg;
+	size_t		length = size * count;
+	const char *colon;
+	const char *value;
+	size_t		value_length;
+	Header	   *header;
+
+	if (length < 2 || line[length - 2] != '\r')
+		return refuse(transfer, "the answer has a line that does not end in CR LF");
+	length -= 2;
+	if (length >= 5 && strncmp(line, "HTTP/", 5) == 0)
+	{
+		/* one for which others have made way, such as 100 */
+		headers_free(transfer->headers);
+		transfer->headers = NULL;
+		transfer->last = &transfer->headers;
+		transfer->lengths = transfer->codings = 0;
+		return size * count;
+	}
+	if (length == 0)
+		return size * count;
+	colon = memchr(line, ':', length);
+	if (colon == NULL || !is_token(line, (size_t) (colon - line)))
+		return refuse(transfer, "the answer has a header without a valid name");
+	value = colon + 1;
+	value_length = (size_t) (line + length - value);
+	while (value_length > 0 && (*value == ' ' || *value == '\t'))
+		value++, value_length--;
+	while (value_length > 0 && (value[value_length - 1] == ' ' || value[value_length - 1] == '\t'))
+		value_length--;
+	if (!is_field_value(value, value_length))
+		return refuse(transfer, "the answer has a header with characters that are not allowed");
+	header = header_create(line, (size_t) (colon - line), value, value_length);
+	if (!note_framing(transfer, header))
+	{
+		headers_free(header);
+		return refuse(transfer, "the end of the answer is in doubt");
+	}
+	if (is_end_to_end(header->name, strlen(header->name)))
+	{
+		*transfer->last = header;
+		transfer->last = &header->next;
+	}
+	else
+		headers_free(header);
+	return size * count;
+}
+
+static size_t
+take_content(char *bytes, size_t size, size_t count, void *arg)
+{
+	Transfer   *transfer = arg;
+
+	if (transfer->content.length + size * count > (size_t) options.body_limit)
+		return refuse(transfer, "the answer is longer than body_limit");
+	if (!buffer_append(&transfer->content, bytes, size * count))
+		return refuse(transfer, "there is no memory for the answer");
+	return size * count;
+}
+
+/*
+ * Called when a connection is to be made.
+ */
+static int
+before_connecting(void *arg, curl_socket_t socket, curlsocktype purpose)
+{
+	(void) socket, (void) purpose;
+	((Transfer *) arg)->is_new = true;
+	return CURL_SOCKOPT_OK;
+}
+
+/*
+ * Called when a connection is there.  The second time would be another attempt.
+ */
+static int
+before_sending(void *arg, char *to, char *from, int to_port, int from_port)
+{
+	Transfer   *transfer = arg;
+
+	(void) to, (void) from, (void) to_port, (void) from_port;
+	if (transfer->sent)
+		return CURL_PREREQFUNC_ABORT;
+	if (transfer->is_new && transfer->is_right != NULL && !transfer->is_right())
+		return CURL_PREREQFUNC_ABORT;
+	transfer->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* transfers ------------------------------------------------------------- */
+
+/*
+ * transfers_create
+ *		What drives the transfers of one thread, and keeps their connections.
+ */
+CURLM *
+transfers_create(void)
+{
+	CURLM	   *multi = curl_multi_init();
+
+	if (multi == NULL)
+		die("out of memory");
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long) KEPT_CONNECTIONS);
+	return multi;
+}
+
+void
+transfers_free(CURLM *multi)
+{
+	if (multi != NULL)
+		curl_multi_cleanup(multi);
+}
+
+/*
+ * transfer_create
+ *		One that is not sent yet.
+ */
+Transfer *
+transfer_create(void *owner)
+{
+	Transfer   *transfer = xmalloc(sizeof(Transfer));
+
+	memset(transfer, 0, sizeof(*transfer));
+	transfer->owner = owner;
+	transfer->last = &transfer->headers;
+	return transfer;
+}
+
+static void
+add_line(Transfer *transfer, const char *line)
+{
+	struct curl_slist *lines = curl_slist_append(transfer->lines, line);
+
+	if (lines == NULL)
+		die("out of memory");
+	transfer->lines = lines;
+}
+
+/*
+ * transfer_header
+ *		Adds a header to what will be sent.
+ */
+void
+transfer_header(Transfer *transfer, const char *name, const char *value)
+{
+	/* an empty one has another form, since libcurl takes "name:" for none */
+	char	   *line = value[0] != '\0' ? xprintf("%s: %s", name, value) : xprintf("%s;", name);
+
+	add_line(transfer, line);
+	free(line);
+}
+
+void
+transfer_headers(Transfer *transfer, const Header *headers)
+{
+	for (; headers != NULL; headers = headers->next)
+		transfer_header(transfer, headers->name, headers->value);
+}
+
+static bool
+has_line(const Transfer *transfer, const char *name)
+{
+	size_t		length = strlen(name);
+
+	for (struct curl_slist *line = transfer->lines; line != NULL; line = line->next)
+		if (strncasecmp(line->data, name, length) == 0 &&
+			(line->data[length] == ':' || line->data[length] == ';'))
+			return true;
+	return false;
+}
+
+/*
+ * An easy handle with all that does not depend on the request.
+ */
+static CURL *
+easy_create(void)
+{
+	CURL	   *easy = curl_easy_init();
+
+	if (easy == NULL)
+		die("out of memory");
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, 10L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 5L);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long) CONNECT_MS);
+	curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long) REUSE_SECONDS);
+	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_line);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_content);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, before_connecting);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_sending);
+	return easy;
+}
+
+/*
+ * transfer_begin
+ *		Sends a request.  The body must stay where it is until the transfer has
+ *		ended.
+ */
+void
+transfer_begin(Transfer *transfer, CURLM *multi, const char *verb, const char *url,
+			   const char *body, size_t body_length)
+{
+	bool		has_body = body_length > 0 || strcmp(verb, "PUT") == 0 || strcmp(verb, "POST") == 0;
+	CURL	   *easy = easy_create();
+
+	transfer->easy = easy;
+	/* what libcurl would add by itself */
+	add_line(transfer, "Expect:");
+	if (!has_line(transfer, "Accept"))
+		add_line(transfer, "Accept:");
+	if (has_body && !has_line(transfer, "Content-Type"))
+		add_line(transfer, "Content-Type:");
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, verb);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->lines);
+	if (has_body)
+	{
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) body_length);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body_length > 0 ? body : "");
+	}
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->problem);
+	curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, transfer);
+	if (curl_multi_add_handle(multi, easy) != CURLM_OK)
+		die("could not use libcurl");
+}
+
+/*
+ * transfer_own_body
+ *		The body belongs to the transfer from now on.
+ */
+void
+transfer_own_body(Transfer *transfer, char *body)
+{
+	transfer->owned_body = body;
+}
+
+/*
+ * transfers_ended
+ *		Lets transfers go on, without waiting, and returns one that has ended and
+ *		was not returned before; NULL if there is none.
+ */
+Transfer *
+transfers_ended(CURLM *multi)
+{
+	int			running;
+	int			left;
+	CURLMsg    *message;
+
+	if (curl_multi_perform(multi, &running) != CURLM_OK)
+		die("could not use libcurl");
+	while ((message = curl_multi_info_read(multi, &left)) != NULL)
+	{
+		Transfer   *transfer;
+		long		status = 0;
+
+		if (message->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
+		transfer->status = (int) status;
+		if (message->data.result == CURLE_OK && status >= 200)
+			transfer->state = TRANSFER_ANSWERED;
+		else
+			transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
+		if (transfer->state != TRANSFER_ANSWERED && transfer->problem[0] == '\0')
+			(void) refuse(transfer, curl_easy_strerror(message->data.result));
+		return transfer;
+	}
+	return NULL;
+}
+
+bool
+transfer_succeeded(const Transfer *transfer)
+{
+	return transfer->state == TRANSFER_ANSWERED && transfer->status / 100 == 2;
+}
+
+/*
+ * transfer_socket
+ *		The socket of a transfer that is under way; -1 if there is none.
+ */
+int
+transfer_socket(const Transfer *transfer)
+{
+	curl_socket_t socket = CURL_SOCKET_BAD;
+
+	curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket);
+	return socket;
+}
+
+/*
+ * transfer_finish
+ *		Leaves of a transfer what has come of it; the connection of one that has
+ *		not come to its end is closed.
+ */
+void
+transfer_finish(Transfer *transfer, CURLM *multi)
+{
+	if (transfer->easy == NULL)
+		return;
+	curl_multi_remove_handle(multi, transfer->easy);
+	curl_easy_cleanup(transfer->easy);
+	transfer->easy = NULL;
+	if (transfer->state == TRANSFER_UNDERWAY)
+	{
+		transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
+		(void) refuse(transfer, "there was no answer in time");
+	}
+}
+
+/*
+ * transfer_free
+ *		The multi handle is not needed for one that is finished.
+ */
+void
+transfer_free(Transfer *transfer, CURLM *multi)
+{
+	if (transfer == NULL)
+		return;
+	transfer_finish(transfer, multi);
+	curl_slist_free_all(transfer->lines);
+	headers_free(transfer->headers);
+	buffer_free(&transfer->content);
+	free(transfer->owned_body);
+	free(transfer);
+}

@@ -1,0 +1,82 @@
+/*-------------------------------------------------------------------------
+ *
+ * transfer.h
+ *		A request that we send, to the application or to another host.
+ *
+ * IDENTIFICATION
+ *		http/transfer.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_TRANSFER_H
+#define ACTOR_HTTP_TRANSFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <curl/curl.h>
+
+#include "util.h"
+
+/* a header of a request or an answer */
+typedef struct Header
+{
+	char	   *name;
+	char	   *value;
+	struct Header *next;
+} Header;
+
+typedef enum TransferState
+{
+	TRANSFER_UNDERWAY,
+	TRANSFER_ANSWERED,
+	TRANSFER_NOT_SENT,			/* nobody is there, so nothing has happened */
+	TRANSFER_LOST				/* the connection broke, or the answer is none */
+} TransferState;
+
+typedef struct Transfer
+{
+	void	   *owner;			/* for whom it runs */
+	/* whether a connection that is new leads to where it should; NULL: it does */
+	bool		(*is_right) (void);
+	TransferState state;
+	char		problem[CURL_ERROR_SIZE];	/* unless there was an answer */
+
+	/* the answer */
+	int			status;
+	Buffer		content;
+	Header	   *headers;		/* end-to-end ones, in their order */
+
+	/* private */
+	CURL	   *easy;
+	struct curl_slist *lines;
+	char	   *owned_body;
+	bool		sent;
+	bool		is_new;			/* the connection is */
+	int			lengths;		/* headers about where the answer ends */
+	int			codings;
+	Header	  **last;
+} Transfer;
+
+extern void transfers_start(void);
+extern void transfers_stop(void);
+extern Header *header_create(const char *name, size_t name_length,
+							 const char *value, size_t value_length);
+extern void headers_free(Header *headers);
+extern const char *headers_value(const Header *headers, const char *name);
+extern bool is_end_to_end(const char *name, size_t length);
+extern CURLM *transfers_create(void);
+extern void transfers_free(CURLM *multi);
+extern Transfer *transfer_create(void *owner);
+extern void transfer_header(Transfer *transfer, const char *name, const char *value);
+extern void transfer_headers(Transfer *transfer, const Header *headers);
+extern void transfer_begin(Transfer *transfer, CURLM *multi, const char *verb, const char *url,
+						   const char *body, size_t body_length);
+extern void transfer_own_body(Transfer *transfer, char *body);
+extern Transfer *transfers_ended(CURLM *multi);
+extern bool transfer_succeeded(const Transfer *transfer);
+extern int	transfer_socket(const Transfer *transfer);
+extern void transfer_finish(Transfer *transfer, CURLM *multi);
+extern void transfer_free(Transfer *transfer, CURLM *multi);
+
+#endif							/* ACTOR_HTTP_TRANSFER_H */

@@ -1,0 +1,363 @@
+/*-------------------------------------------------------------------------
+ *
+ * turn.c
+ *		The turns that are under way, and who gets what is asked in them.
+ *
+ * What an application asks for about an actor whose method it runs belongs to the
+ * transaction of that method.  It brings no id, so the turn is found by type and
+ * id.  Calls of other actors belong to the chain whose id they bring.
+ *
+ * A turn that its chain has given up stays here until the application has answered
+ * or is gone: what it still asks for is refused, instead of landing in the next
+ * turn.
+ *
+ * IDENTIFICATION
+ *		http/turn.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "turn.h"
+#include "util.h"
+
+#define TURN_BUCKETS		1024
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
+static Inbox *inboxes;
+static Turn *buckets[TURN_BUCKETS];
+
+/* inboxes --------------------------------------------------------------- */
+
+/*
+ * inbox_open
+ *		A chain begins.
+ */
+void
+inbox_open(Inbox *inbox, const char *chain_id, CURLM *multi)
+{
+	memset(inbox, 0, sizeof(*inbox));
+	inbox->multi = multi;
+	(void) inbox_add_id(inbox, chain_id);
+	pthread_mutex_lock(&lock);
+	inbox->next = inboxes;
+	inboxes = inbox;
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * inbox_add_id
+ *		What brings that id belongs to the chain, too.  Returns its number.
+ */
+int
+inbox_add_id(Inbox *inbox, const char *call_id)
+{
+	int			number;
+
+	pthread_mutex_lock(&lock);
+	number = inbox->nids++;
+	inbox->ids = xrealloc(inbox->ids, (size_t) inbox->nids * sizeof(*inbox->ids));
+	inbox->ids[number][0] = '\0';
+	strncat(inbox->ids[number], call_id, UUID_SIZE - 1);
+	pthread_mutex_unlock(&lock);
+	return number;
+}
+
+/*
+ * inbox_take
+ *		The oldest request; NULL if there is none.
+ */
+Request *
+inbox_take(Inbox *inbox, bool *cancelled)
+{
+	Request    *request;
+
+	pthread_mutex_lock(&lock);
+	*cancelled = inbox->cancelled;
+	request = inbox->first;
+	if (request != NULL)
+	{
+		inbox->first = request->next;
+		request->next = NULL;
+	}
+	pthread_mutex_unlock(&lock);
+	return request;
+}
+
+/*
+ * inbox_close
+ *		A chain has ended.  Returns the requests that it has not taken.
+ */
+Request *
+inbox_close(Inbox *inbox)
+{
+	Inbox	  **link = &inboxes;
+
+	pthread_mutex_lock(&lock);
+	while (*link != inbox)
+		link = &(*link)->next;
+	*link = inbox->next;
+	pthread_mutex_unlock(&lock);
+	free(inbox->ids);
+	inbox->ids = NULL;
+	return inbox->first;
+}
+
+/*
+ * inboxes_cancel
+ *		All chains are to come to an end.
+ */
+void
+inboxes_cancel(void)
+{
+	pthread_mutex_lock(&lock);
+	for (Inbox *inbox = inboxes; inbox != NULL; inbox = inbox->next)
+	{
+		inbox->cancelled = true;
+		curl_multi_wakeup(inbox->multi);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * Locked, so that the inbox stays.
+ */
+static void
+put(Inbox *inbox, Request *request)
+{
+	request->next = NULL;
+	if (inbox->first != NULL)
+		inbox->last->next = request;
+	else
+		inbox->first = request;
+	inbox->last = request;
+	curl_multi_wakeup(inbox->multi);
+}
+
+static bool
+has_id(const Inbox *inbox, const char *call_id)
+{
+	for (int i = 0; i < inbox->nids; i++)
+		if (strcasecmp(inbox->ids[i], call_id) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Locked.
+ */
+static Inbox *
+find_inbox(const char *call_id)
+{
+	Inbox	   *inbox = inboxes;
+
+	while (inbox != NULL && !has_id(inbox, call_id))
+		inbox = inbox->next;
+	return inbox;
+}
+
+/*
+ * inbox_deliver
+ *		Hands a request to the chain that has a call with that id, if there is one.
+ */
+bool
+inbox_deliver(const char *call_id, Request *request)
+{
+	Inbox	   *inbox;
+
+	pthread_mutex_lock(&lock);
+	inbox = find_inbox(call_id);
+	if (inbox != NULL)
+		put(inbox, request);
+	pthread_mutex_unlock(&lock);
+	return inbox != NULL;
+}
+
+/* turns ----------------------------------------------------------------- */
+
+static Turn **
+bucket_of(const char *type, const char *id)
+{
+	uint32_t	hash = 5381;
+
+	for (const char *c = type; *c != '\0'; c++)
+		hash = hash * 33 + (unsigned char) *c;
+	for (const char *c = id; *c != '\0'; c++)
+		hash = hash * 33 + (unsigned char) *c;
+	return &buckets[hash % TURN_BUCKETS];
+}
+
+/*
+ * The turn of an actor that was opened last; NULL if there is none.  Locked.
+ */
+static Turn *
+find_turn(const char *type, const char *id)
+{
+	Turn	   *turn = *bucket_of(type, id);
+
+	while (turn != NULL && (strcmp(turn->id, id) != 0 || strcmp(turn->type, type) != 0))
+		turn = turn->next;
+	return turn;
+}
+
+/*
+ * Takes over the texts after the inbox.
+ */
+static Turn *
+add_turn(const char *type, const char *id, Inbox *inbox, char *origin, char *call_id,
+		 char *chain_id)
+{
+	Turn	   *turn = xmalloc(sizeof(Turn));
+	Turn	  **bucket = bucket_of(type, id);
+
+	turn->type = xstrdup(type);
+	turn->id = xstrdup(id);
+	turn->inbox = inbox;
+	turn->origin = origin;
+	turn->call_id = call_id;
+	turn->chain_id = chain_id;
+	pthread_mutex_lock(&lock);
+	turn->next = *bucket;
+	*bucket = turn;
+	pthread_mutex_unlock(&lock);
+	return turn;
+}
+
+/*
+ * turn_open
+ *		Our application is about to run a method of a chain that is here.
+ */
+Turn *
+turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id)
+{
+	return add_turn(type, id, inbox, NULL, NULL, xstrdup(chain_id));
+}
+
+/*
+ * turn_open_elsewhere
+ *		The same for a chain that is at another host, which knows the call by that
+ *		id.
+ */
+Turn *
+turn_open_elsewhere(const char *type, const char *id, const char *origin,
+					const char *call_id, const char *chain_id)
+{
+	return add_turn(type, id, NULL, xstrdup(origin), xstrdup(call_id), xstrdup(chain_id));
+}
+
+/*
+ * turn_give_up
+ *		The application still runs the method, but not in its turn any more.
+ */
+void
+turn_give_up(Turn *turn)
+{
+	pthread_mutex_lock(&lock);
+	turn->inbox = NULL;
+	free(turn->origin);
+	turn->origin = NULL;
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * turn_close
+ *		The application does not run the method any more.
+ */
+void
+turn_close(Turn *turn)
+{
+	Turn	  **link = bucket_of(turn->type, turn->id);
+
+	pthread_mutex_lock(&lock);
+	while (*link != turn)
+		link = &(*link)->next;
+	*link = turn->next;
+	pthread_mutex_unlock(&lock);
+	free(turn->type);
+	free(turn->id);
+	free(turn->origin);
+	free(turn->call_id);
+	free(turn->chain_id);
+	free(turn);
+}
+
+/*
+ * turn_is_late
+ *		Whether the application runs a method of an actor whose turn was given up.
+ *		Who has the turn now and is in that chain, NULL if in none yet, knows that
+ *		all others have been, whatever is known of them here.
+ */
+bool
+turn_is_late(const char *type, const char *id, const char *chain_id)
+{
+	bool		late = false;
+
+	pthread_mutex_lock(&lock);
+	for (Turn *turn = *bucket_of(type, id); turn != NULL && !late; turn = turn->next)
+	{
+		if (strcmp(turn->id, id) != 0 || strcmp(turn->type, type) != 0)
+			continue;
+		late = (turn->inbox == NULL && turn->origin == NULL) ||
+			(chain_id != NULL && strcasecmp(turn->chain_id, chain_id) != 0);
+	}
+	pthread_mutex_unlock(&lock);
+	return late;
+}
+
+/*
+ * The turn of a chain elsewhere; NULL if there is none.  Locked.
+ */
+static Turn *
+find_elsewhere(const char *call_id)
+{
+	for (int i = 0; i < TURN_BUCKETS; i++)
+		for (Turn *turn = buckets[i]; turn != NULL; turn = turn->next)
+			if (turn->origin != NULL && strcasecmp(turn->call_id, call_id) == 0)
+				return turn;
+	return NULL;
+}
+
+/*
+ * turn_deliver
+ *		Finds the chain that a request of the application belongs to.  If that is
+ *		elsewhere, its address and the id of the call are to be freed.
+ */
+TurnFound
+turn_deliver(Request *request, char **origin, char **call_id)
+{
+	bool		is_call = request->operation->route == ROUTE_METHOD;
+	const char *id = request->reentrancy_id;
+	Inbox	   *inbox = NULL;
+	Turn	   *turn = NULL;
+	TurnFound	found = TURN_NONE;
+
+	pthread_mutex_lock(&lock);
+	if (is_call && id != NULL)
+	{
+		inbox = find_inbox(id);
+		if (inbox == NULL)
+			turn = find_elsewhere(id);
+	}
+	else if (!is_call)
+		turn = find_turn(request->actor_type, request->actor_id);
+	if (turn != NULL)
+		inbox = turn->inbox;
+	if (inbox != NULL)
+	{
+		put(inbox, request);
+		found = TURN_HERE;
+	}
+	else if (turn != NULL && turn->origin != NULL)
+	{
+		*origin = xstrdup(turn->origin);
+		*call_id = xstrdup(turn->call_id);
+		found = TURN_ELSEWHERE;
+	}
+	else if (turn != NULL)
+		found = TURN_LATE;
+	pthread_mutex_unlock(&lock);
+	return found;
+}

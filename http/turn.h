@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * turn.h
+ *		The turns that are under way, and who gets what is asked in them.
+ *
+ * IDENTIFICATION
+ *		http/turn.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_HTTP_TURN_H
+#define ACTOR_HTTP_TURN_H
+
+#include <stdbool.h>
+
+#include <curl/curl.h>
+
+#include "request.h"
+#include "self.h"
+
+/*
+ * What a chain is asked for; its thread waits for it in the multi handle.  Each of
+ * its calls has an id, so that it is known which of them asks; the first is that of
+ * the chain.
+ */
+typedef struct Inbox
+{
+	char	  (*ids)[UUID_SIZE];
+	int			nids;
+	CURLM	   *multi;
+	Request    *first;
+	Request    *last;
+	bool		cancelled;		/* it is to come to an end now */
+	struct Inbox *next;
+} Inbox;
+
+/* a method that our application runs */
+typedef struct Turn
+{
+	char	   *type;
+	char	   *id;
+	Inbox	   *inbox;			/* NULL: its chain is elsewhere, or has given it up */
+	char	   *origin;			/* address of the host that has the chain */
+	char	   *call_id;		/* by which that knows the call */
+	char	   *chain_id;
+	struct Turn *next;
+} Turn;
+
+typedef enum TurnFound
+{
+	TURN_NONE,					/* nothing of this request is under way */
+	TURN_HERE,					/* the chain has got it */
+	TURN_ELSEWHERE,				/* it is for the chain of another host */
+	TURN_LATE					/* its chain has given up the turn */
+} TurnFound;
+
+extern void inbox_open(Inbox *inbox, const char *chain_id, CURLM *multi);
+extern int	inbox_add_id(Inbox *inbox, const char *call_id);
+extern Request *inbox_take(Inbox *inbox, bool *cancelled);
+extern Request *inbox_close(Inbox *inbox);
+extern void inboxes_cancel(void);
+extern bool inbox_deliver(const char *call_id, Request *request);
+extern Turn *turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id);
+extern Turn *turn_open_elsewhere(const char *type, const char *id, const char *origin,
+								 const char *call_id, const char *chain_id);
+extern void turn_give_up(Turn *turn);
+extern void turn_close(Turn *turn);
+extern bool turn_is_late(const char *type, const char *id, const char *chain_id);
+extern TurnFound turn_deliver(Request *request, char **origin, char **call_id);
+
+#endif							/* ACTOR_HTTP_TURN_H */
