@@ -46,6 +46,8 @@ request_memory(void)
 	actor_location_request();
 	actor_shared_request();
 	actor_stats_request();
+	actor_gate_request();
+	actor_flush_request();
 }
 
 #if PG_VERSION_NUM >= 150000
@@ -67,6 +69,8 @@ shmem_startup(void)
 	actor_location_attach();
 	actor_shared_attach();
 	actor_stats_attach();
+	actor_gate_attach();
+	actor_flush_attach();
 	LWLockRelease(AddinShmemInitLock);
 }
 

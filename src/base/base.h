@@ -156,7 +156,9 @@ extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE m
 									bool wait);
 extern bool actor_lock_try(ActorLockClass class, uint64 key);
 extern void actor_unlock(ActorLockClass class, uint64 key, LOCKMODE mode);
-extern bool actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg);
+extern int	actor_lock_limit(int timeout);
+extern bool actor_lock_within(int timeout, int spent, void (*wait) (const void *arg),
+							  const void *arg);
 extern void actor_lock_allow_waiting(bool allowed);
 extern bool actor_lock_waiting_allowed(void);
 

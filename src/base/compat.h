@@ -219,6 +219,15 @@ extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attrib
 #endif
 
 /*
+ * 15 tells the timeline, too.
+ */
+#if PG_VERSION_NUM >= 150000
+#define actor_flushed_up_to() GetFlushRecPtr(NULL)
+#else
+#define actor_flushed_up_to() GetFlushRecPtr()
+#endif
+
+/*
  * 17 has wait events with names.
  */
 #include "utils/wait_event.h"

@@ -75,16 +75,28 @@ actor_unlock(ActorLockClass class, uint64 key, LOCKMODE mode)
 }
 
 /*
+ * actor_lock_limit
+ *		How many milliseconds somebody waits at most who may wait for so many: no
+ *		more than the caller's lock_timeout.  In each of them 0 is for ever.
+ */
+int
+actor_lock_limit(int timeout)
+{
+	return LockTimeout > 0 && (timeout == 0 || LockTimeout < timeout) ? LockTimeout : timeout;
+}
+
+/*
  * actor_lock_within
  *		Calls a function that waits for a lock, for at most timeout milliseconds
- *		if that is not 0, and at most the caller's lock_timeout.
+ *		if that is not 0, and at most the caller's lock_timeout; so many of them
+ *		have been spent already.
  *
  * Returns false if it was the timeout that has ended the wait, since the
  * server's own error would not say what was waited for; other errors are
  * raised.
  */
 bool
-actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg)
+actor_lock_within(int timeout, int spent, void (*wait) (const void *arg), const void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -96,6 +108,8 @@ actor_lock_within(int timeout, void (*wait) (const void *arg), const void *arg)
 	{
 		if (ours)
 			LockTimeout = timeout;
+		if (LockTimeout > 0)
+			LockTimeout = Max(LockTimeout - spent, 1);
 		wait(arg);
 		LockTimeout = saved_timeout;
 	}

@@ -111,7 +111,7 @@ actor_due_lock(ActorDueKind kind, const ActorRef *actor, const text *name,
 	actor_call_timeout_default;
 	RowWait		wait = {kind, actor, name, registrant, false};
 
-	if (!actor_lock_within(timeout, wait_for_row, &wait))
+	if (!actor_lock_within(timeout, 0, wait_for_row, &wait))
 		ereport(ERROR,
 				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 				 errmsg("%s \"%s\" of actor \"%s\" of type \"%s\" was not free within %d ms",

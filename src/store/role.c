@@ -450,7 +450,7 @@ lock_name(uint64 key, LOCKMODE mode, const NameData *name)
 	if (result == LOCKACQUIRE_OK)
 		AcceptInvalidationMessages();
 	if (result != LOCKACQUIRE_NOT_AVAIL ||
-		actor_lock_within(actor_call_timeout_default, wait_for_name, &lock))
+		actor_lock_within(actor_call_timeout_default, 0, wait_for_name, &lock))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),

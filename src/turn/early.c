@@ -179,7 +179,7 @@ actor_early_answer(void)
 		return;
 	seen_up_to = InvalidXLogRecPtr;
 	if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
-		XLogFlush(up_to);
+		actor_flush(up_to);
 }
 
 /* committing ------------------------------------------------------------ */
@@ -246,10 +246,7 @@ release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, 
 	releasing = false;
 	if (synchronous_commit > SYNCHRONOUS_COMMIT_OFF)
 	{
-		/* nothing can be undone any more */
-		START_CRIT_SECTION();
-		XLogFlush(up_to);
-		END_CRIT_SECTION();
+		actor_flush(up_to);
 		SyncRepWaitForLSN(up_to, true);
 	}
 	lower_counters();

@@ -11,6 +11,8 @@
 #ifndef ACTOR_TURN_INTERNAL_H
 #define ACTOR_TURN_INTERNAL_H
 
+#include "access/xlogdefs.h"
+
 #include "turn/turn.h"
 
 /* turn.c */
@@ -18,5 +20,16 @@
 extern int	actor_turn_held_count(void);
 extern uint64 actor_turn_held_hash(int number);
 extern bool actor_turn_all_early(void);
+
+/* flush.c */
+
+extern void actor_flush(XLogRecPtr up_to);
+
+/* gate.c */
+
+extern bool actor_gate_wait(const ActorRef *actor, bool (*try) (const ActorRef *actor),
+							int limit, int *spent);
+extern void actor_gate_leave(bool has_turn);
+extern void actor_gate_open(uint64 hash);
 
 #endif							/* ACTOR_TURN_INTERNAL_H */

@@ -286,9 +286,7 @@ wait_visibly(const ActorRef *actor, const text *method, TimestampTz deadline)
 static TimestampTz
 wait_deadline(int timeout, int *limit)
 {
-	*limit = timeout;
-	if (LockTimeout > 0 && (timeout == 0 || LockTimeout < timeout))
-		*limit = LockTimeout;
+	*limit = actor_lock_limit(timeout);
 	return *limit == 0 ? DT_NOEND :
 		TimestampTzPlusMilliseconds(GetCurrentTimestamp(), *limit);
 }

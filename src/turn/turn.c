@@ -43,6 +43,7 @@
 #include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
@@ -82,16 +83,25 @@ static int	held_count = 0;
 static int	held_space = 0;
 static HTAB *held_index = NULL; /* of the actors, when there are many */
 
+/*
+ * Those behind the held ones which this (sub)transaction has had until now: its
+ * locks are about to be released.  Of them only the hashes can be used.
+ */
+static int	leaving_count = 0;
+
 /* whether what the server says of a wait is to have the call chain */
 static bool explain_wait = false;
 
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
+static void release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level,
+							 void *arg);
 
 void
 actor_turn_init(void)
 {
+	RegisterResourceReleaseCallback(release_callback, NULL);
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 	actor_type_forget_activations = actor_turn_forget_known;
@@ -289,14 +299,10 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			actor_activity_end();
+			actor_gate_leave(false);
+			leaving_count = event != XACT_EVENT_PREPARE ? held_count : 0;
 			held_count = 0;
 			held_index = NULL;	/* gone with TopTransactionContext */
-			if (held_space > 1024)
-			{
-				pfree(held);
-				held = NULL;
-				held_space = 0;
-			}
 			break;
 		default:
 			break;
@@ -319,12 +325,36 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
 				held[i].subid = parent;
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
+			leaving_count = 0;
 			while (held_count > 0 && held[held_count - 1].subid >= subid)
+			{
 				forget_last_turn();
+				leaving_count++;
+			}
 			actor_activity_waits_not();
+			actor_gate_leave(false);
 			break;
 		default:
 			break;
+	}
+}
+
+/*
+ * Locks were released: those who wait for the turns that went with them can have
+ * them.
+ */
+static void
+release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, void *arg)
+{
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS)
+		return;
+	for (; leaving_count > 0; leaving_count--)
+		actor_gate_open(held[held_count + leaving_count - 1].actor.hash);
+	if (is_top_level && held_space > 1024)
+	{
+		pfree(held);
+		held = NULL;
+		held_space = 0;
 	}
 }
 
@@ -413,6 +443,31 @@ refuse_to_wait(const ActorRef *actor)
 			 errdetail("Call chain: %s.", actor_call_chain_text(actor, NULL))));
 }
 
+static bool
+try_lock(const ActorRef *actor)
+{
+	return actor_lock(ACTOR_LOCK_TURN, actor->hash, ExclusiveLock, false) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * Waits before the queue of the lock; see gate.c.
+ */
+static bool
+wait_at_gate(const ActorRef *actor, int timeout, int *spent)
+{
+	ErrorContextCallback errcallback;
+	bool		has_turn;
+
+	errcallback.callback = lock_error_context;
+	errcallback.arg = unconstify(ActorRef *, actor);
+	errcallback.previous = error_context_stack;
+	error_context_stack = &errcallback;
+	has_turn = actor_gate_wait(actor, try_lock, actor_lock_limit(timeout), spent);
+	error_context_stack = errcallback.previous;
+	return has_turn;
+}
+
 static void
 wait_for_lock(const void *actor)
 {
@@ -429,22 +484,26 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 	bool		saved_log = log_lock_waits;
 	volatile bool within = false;
 	instr_time	since;
+	int			spent;
 
 	/* the server logs a long wait by itself, with the context of lock_turn */
 	explain_wait = actor_activity_wait(actor, method, &since);
 	log_lock_waits |= explain_wait;
 	PG_TRY();
 	{
-		within = actor_lock_within(timeout, wait_for_lock, actor);
+		within = wait_at_gate(actor, timeout, &spent) ||
+			actor_lock_within(timeout, spent, wait_for_lock, actor);
 	}
 	PG_CATCH();
 	{
+		actor_gate_leave(false);
 		log_lock_waits = saved_log;
 		explain_wait = false;
 		actor_activity_waited(actor, method, &since, geterrcode());
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	actor_gate_leave(within);
 	log_lock_waits = saved_log;
 	explain_wait = false;
 	actor_activity_waited(actor, method, &since, within ? 0 : ERRCODE_LOCK_NOT_AVAILABLE);
@@ -541,6 +600,7 @@ actor_turn_leave(const ActorRef *actor)
 	Assert(turn == &held[held_count - 1]);
 	Assert(turn->subid == GetCurrentSubTransactionId());
 	actor_unlock(ACTOR_LOCK_TURN, actor->hash, ExclusiveLock);
+	actor_gate_open(actor->hash);
 	actor_type_unshare(actor->type);
 	forget_last_turn();
 }

@@ -48,6 +48,16 @@ extern void actor_turn_forget_known(const text *type);
 extern void actor_turn_explain_error(void);
 extern void actor_turn_check_isolation(const char *action);
 
+/* gate.c */
+
+extern void actor_gate_request(void);
+extern void actor_gate_attach(void);
+
+/* flush.c */
+
+extern void actor_flush_request(void);
+extern void actor_flush_attach(void);
+
 /* early.c */
 
 extern void actor_early_init(void);

@@ -419,7 +419,7 @@ lock_registration(text *type, const NameData *schema_name)
 	};
 
 	for (int i = 0; i < lengthof(registrations); i++)
-		if (!actor_lock_within(actor_call_timeout_default, wait_for_registration,
+		if (!actor_lock_within(actor_call_timeout_default, 0, wait_for_registration,
 							   &registrations[i]))
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),

@@ -92,7 +92,7 @@ actor_type_share(const text *type, int timeout)
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),
 					 errdetail("Somebody is about to unregister or rename it.")));
-		if (!actor_lock_within(timeout, wait_to_share, type))
+		if (!actor_lock_within(timeout, 0, wait_to_share, type))
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("actor type \"%s\" was not free within %d ms",
