@@ -178,11 +178,14 @@ CREATE TABLE actor.reminder (
     last_fired_at  timestamptz,
     last_ok_at     timestamptz,
     last_ms        double precision,
+    hosted         boolean NOT NULL,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
-CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at);
+CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at) WHERE NOT hosted;
+CREATE INDEX reminder_hosted ON actor.reminder (actor_type, next_try_at) WHERE hosted;
 COMMENT ON TABLE actor.reminder IS 'durable callbacks, one row a reminder';
 COMMENT ON INDEX actor.reminder_due IS 'finds the due reminders of a role';
+COMMENT ON INDEX actor.reminder_hosted IS 'finds the due reminders of a type that hosts run';
 COMMENT ON COLUMN actor.reminder.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.reminder.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.reminder.name IS 'name of the reminder, unique for the actor';
@@ -214,6 +217,7 @@ COMMENT ON COLUMN actor.reminder.fired IS 'how often the method was called since
 COMMENT ON COLUMN actor.reminder.last_fired_at IS 'when the last of these calls began; NULL: there was none';
 COMMENT ON COLUMN actor.reminder.last_ok_at IS 'when the last one that has not failed began; NULL: there was none';
 COMMENT ON COLUMN actor.reminder.last_ms IS 'how long the last call took, in milliseconds';
+COMMENT ON COLUMN actor.reminder.hosted IS 'whether a host runs it, because the method is one of an application';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
 CREATE TABLE actor.message (
@@ -232,13 +236,16 @@ CREATE TABLE actor.message (
     last_error  text,
     traceparent text,
     failure_policy jsonb,
+    hosted         boolean NOT NULL,
     PRIMARY KEY (actor_type, actor_id, message_id)
 );
-CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id);
+CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id) WHERE NOT hosted;
+CREATE INDEX message_hosted ON actor.message (actor_type, next_try_at, message_id) WHERE hosted;
 CREATE INDEX message_queue ON actor.message (actor_type, actor_id, message_id) WHERE queued;
 CREATE INDEX message_delayed ON actor.message (actor_type, actor_id, next_try_at) WHERE NOT queued;
 COMMENT ON TABLE actor.message IS 'durable one-way messages that wait for delivery';
 COMMENT ON INDEX actor.message_due IS 'finds the due messages of a role';
+COMMENT ON INDEX actor.message_hosted IS 'finds the due messages of a type that hosts run';
 COMMENT ON INDEX actor.message_queue IS 'the queue of an actor';
 COMMENT ON INDEX actor.message_delayed IS 'finds messages that are to join the queue of their actor';
 COMMENT ON COLUMN actor.message.actor_type IS 'type of the actor';
@@ -256,6 +263,7 @@ COMMENT ON COLUMN actor.message.sent_at IS 'when the message was sent';
 COMMENT ON COLUMN actor.message.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.message.traceparent IS 'trace context that the method runs with; NULL: none';
 COMMENT ON COLUMN actor.message.failure_policy IS 'what happens when the method fails; NULL: nine retries, and the queue waits';
+COMMENT ON COLUMN actor.message.hosted IS 'whether a host runs it, because the method is one of an application';
 SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.message_message_id_seq', '');
 
@@ -321,11 +329,14 @@ CREATE UNLOGGED TABLE actor.timer (
     deferrals      integer NOT NULL,
     last_error     text,
     traceparent    text,
+    hosted         boolean NOT NULL,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
-CREATE INDEX timer_due ON actor.timer (role_name, next_try_at);
+CREATE INDEX timer_due ON actor.timer (role_name, next_try_at) WHERE NOT hosted;
+CREATE INDEX timer_hosted ON actor.timer (actor_type, next_try_at) WHERE hosted;
 COMMENT ON TABLE actor.timer IS 'callbacks of active actors, one row a timer';
 COMMENT ON INDEX actor.timer_due IS 'finds the due timers of a role';
+COMMENT ON INDEX actor.timer_hosted IS 'finds the due timers of a type that hosts run';
 COMMENT ON COLUMN actor.timer.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.timer.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.timer.name IS 'name of the timer, unique for the actor';
@@ -350,6 +361,7 @@ COMMENT ON COLUMN actor.timer.attempt IS 'number of the next attempt of the pend
 COMMENT ON COLUMN actor.timer.deferrals IS 'how often in a row the pending firing was put off for a reason that does not count, such as a deadlock';
 COMMENT ON COLUMN actor.timer.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.timer.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.timer.hosted IS 'whether a host runs it, because the method is one of an application';
 
 CREATE TABLE actor.pause (
     actor_type text COLLATE "C" NOT NULL,

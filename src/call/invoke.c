@@ -98,10 +98,11 @@ actor_choose_method(const text *type_name, text *name, const char *other)
 /*
  * actor_check_call
  *		Raises what a call of that method with that payload by the current user
- *		would raise before anything runs.  Returns the schema of the type.
+ *		would raise before anything runs.  Returns the schema of the type, and
+ *		sets whether the method is one of an application.
  */
 Oid
-actor_check_call(const text *type_name, const text *method_name, Jsonb *payload)
+actor_check_call(const text *type_name, text *method_name, Jsonb *payload, bool *hosted)
 {
 	ActorType  *type;
 	ActorMethod *method;
@@ -111,9 +112,13 @@ actor_check_call(const text *type_name, const text *method_name, Jsonb *payload)
 	type = actor_type_lookup(type_name);
 	schema = type->schema_oid;
 	actor_type_check_usage(type);
-	/* only the application knows which methods it has, and what they take */
-	if (actor_method_is_hosted(type, method_name))
+	*hosted = actor_method_is_hosted(type, method_name);
+	if (*hosted)
+	{
+		/* only the application knows which methods it has, and what they take */
+		actor_check_text(method_name, false, "method", ACTOR_MAX_NAME_LEN);
 		return schema;
+	}
 	method = actor_method_lookup(type, method_name);
 	actor_method_check_acl(method);
 	actor_payload_check(actor_method_function(method), payload);

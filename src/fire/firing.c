@@ -80,7 +80,7 @@ typedef struct Run
 	"(SELECT " kind "::pg_catalog.int4, actor_type, actor_id, " columns "," \
 	"  attempt, next_try_at" \
 	"   FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
 	"    AND next_try_at OPERATOR(pg_catalog.>=) $2" \
 	"    AND next_try_at OPERATOR(pg_catalog.<=) $3" \
 	"  ORDER BY " order " LIMIT $4)"
@@ -99,7 +99,7 @@ static ActorQuery scan_due = {
 
 #define READ_NEXT(table) \
 	"(SELECT next_try_at FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
 	"    AND next_try_at OPERATOR(pg_catalog.>) $2" \
 	"  ORDER BY next_try_at LIMIT 1)"
 

@@ -48,11 +48,11 @@ static ActorQuery write_retry = {
 	"INSERT INTO actor.reminder (actor_type, actor_id, name, method, data,"
 	"  catch_up, role_name, generation, registered_at, first_at, firings, time_zone,"
 	"  firing, scheduled_at, next_try_at, remaining, attempt, deferrals, retry_of,"
-	"  traceparent, fired)"
-	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12, 0)"
+	"  traceparent, fired, hosted)"
+	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12, 0, $13)"
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING",
-	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID}
+	13, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}
 };
 
 /* a failure that has been taken out of the table, for another try */
@@ -169,13 +169,13 @@ take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
  * still be there.
  */
 static void
-retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_id)
+retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_id, bool hosted)
 {
 	char	   *name = psprintf("failure " INT64_FORMAT, failure_id);
 	ActorBookkeeping bookkeeping;
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[12];
-	char		nulls[12];
+	Datum		values[13];
+	char		nulls[13];
 	bool		inserted;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -193,6 +193,7 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 	values[10] = PointerGetDatum(failure->name);
 	values[11] = PointerGetDatum(failure->traceparent);
 	nulls[11] = failure->traceparent == NULL ? 'n' : ' ';
+	values[12] = BoolGetDatum(hosted);
 	actor_bookkeeping_begin(&bookkeeping);
 	inserted = actor_query_run(&write_retry, values, nulls) > 0;
 	actor_bookkeeping_end(&bookkeeping);
@@ -201,7 +202,10 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("reminder \"%s\" of actor \"%s\" of type \"%s\" already exists",
 						name, text_to_cstring(failure->id), text_to_cstring(type))));
-	actor_wake_at(now);
+	if (hosted)
+		actor_wake_hosts(now);
+	else
+		actor_wake_at(now);
 }
 
 /*
@@ -214,6 +218,7 @@ actor_retry(PG_FUNCTION_ARGS)
 {
 	TakenFailure failure;
 	text	   *type;
+	bool		hosted;
 
 	actor_require_preload("reminders");
 	type = take(fcinfo, &failure, "actor_retry()");
@@ -225,6 +230,14 @@ actor_retry(PG_FUNCTION_ARGS)
 				 errmsg("cannot retry hook \"%s\"", text_to_cstring(failure.name)),
 				 errdetail("The actor has been deactivated all the same."),
 				 errhint("Remove the failure with actor_discard().")));
+	hosted = actor_method_is_hosted(actor_type_get(type), failure.method);
+	/* to an application a timer is something else than a reminder */
+	if (hosted && strcmp(text_to_cstring(failure.kind), "timer") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot retry timer \"%s\" of an application",
+						text_to_cstring(failure.name)),
+				 errhint("Remove the failure with actor_discard().")));
 	if (strcmp(text_to_cstring(failure.kind), "message") == 0)
 	{
 		ActorRef	actor;
@@ -235,7 +248,7 @@ actor_retry(PG_FUNCTION_ARGS)
 		actor_trace_end(nestlevel);
 	}
 	else
-		retry_as_reminder(type, &failure, PG_GETARG_INT64(0));
+		retry_as_reminder(type, &failure, PG_GETARG_INT64(0), hosted);
 	PG_RETURN_BOOL(true);
 }
 

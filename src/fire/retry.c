@@ -64,7 +64,7 @@ deferral_delay(int32 deferrals)
 typedef struct FailedCall
 {
 	const ActorRef *actor;
-	const text *method;
+	text	   *method;
 	Jsonb	   *payload;
 } FailedCall;
 
@@ -72,8 +72,9 @@ static void
 check_call(void *arg)
 {
 	FailedCall *call = arg;
+	bool		hosted;
 
-	(void) actor_check_call(call->actor->type, call->method, call->payload);
+	(void) actor_check_call(call->actor->type, call->method, call->payload, &hosted);
 }
 
 /*
@@ -85,7 +86,7 @@ check_call(void *arg)
  * found out anew.
  */
 bool
-actor_retry_is_vain(const ActorRef *actor, const text *method, Jsonb *payload,
+actor_retry_is_vain(const ActorRef *actor, text *method, Jsonb *payload,
 					const ErrorData *error)
 {
 	FailedCall	call = {actor, method, payload};

@@ -65,17 +65,18 @@ enum
 	COL_SENT_AT,
 	COL_TRACEPARENT,
 	COL_FAILURE_POLICY,
+	COL_HOSTED,
 	COL_MESSAGE_ID,
 	COL_COUNT
 };
 
 #define COLUMNS \
 	"actor_type, actor_id, method, payload, due_at, next_try_at, queued, role_name," \
-	" sent_at, traceparent, failure_policy, attempt, deferrals"
-#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1, 0"
+	" sent_at, traceparent, failure_policy, hosted, attempt, deferrals"
+#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, 0"
 #define COLUMN_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
-	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID
+	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID
 
 static ActorQuery insert_message = {
 	"INSERT INTO actor.message (" COLUMNS ") VALUES (" COLUMN_VALUES ")"
@@ -85,7 +86,7 @@ static ActorQuery insert_message = {
 
 static ActorQuery insert_reserved = {
 	"INSERT INTO actor.message (" COLUMNS ", message_id) OVERRIDING SYSTEM VALUE"
-	" VALUES (" COLUMN_VALUES ", $12) RETURNING message_id",
+	" VALUES (" COLUMN_VALUES ", $13) RETURNING message_id",
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
@@ -107,6 +108,7 @@ enum
 	ROW_LAST_ERROR,
 	ROW_TRACEPARENT,
 	ROW_FAILURE_POLICY,
+	ROW_HOSTED,
 	ROW_COUNT
 };
 
@@ -152,7 +154,8 @@ insert_directly(const Datum *values, const char *nulls)
 		[COL_PAYLOAD] = ROW_PAYLOAD,[COL_DUE_AT] = ROW_DUE_AT,
 		[COL_NEXT_TRY_AT] = ROW_NEXT_TRY_AT,[COL_QUEUED] = ROW_QUEUED,
 		[COL_ROLE_NAME] = ROW_ROLE_NAME,[COL_SENT_AT] = ROW_SENT_AT,
-		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_FAILURE_POLICY] = ROW_FAILURE_POLICY,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
+		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_FAILURE_POLICY] = ROW_FAILURE_POLICY,
+		[COL_HOSTED] = ROW_HOSTED,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
 	};
 	Datum		row[ROW_COUNT];
 	bool		isnull[ROW_COUNT] = {false};
@@ -177,7 +180,7 @@ insert_directly(const Datum *values, const char *nulls)
 static int64
 write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 			  const Jsonb *failure_policy, const NameData *role_name, TimestampTz due_at,
-			  TimestampTz now, int64 message_id)
+			  TimestampTz now, int64 message_id, bool hosted)
 {
 	TimestampTz next_try_at = Max(due_at, now);
 	text	   *traceparent = actor_traceparent();
@@ -206,6 +209,7 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	nulls[COL_TRACEPARENT] = traceparent == NULL ? 'n' : ' ';
 	values[COL_FAILURE_POLICY] = PointerGetDatum(failure_policy);
 	nulls[COL_FAILURE_POLICY] = failure_policy == NULL ? 'n' : ' ';
+	values[COL_HOSTED] = BoolGetDatum(hosted);
 	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
 	if (message_id == 0 || !insert_directly(values, nulls))
 	{
@@ -215,7 +219,10 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 		message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
 		actor_bookkeeping_end(&bookkeeping);
 	}
-	actor_wake_at(next_try_at);
+	if (hosted)
+		actor_wake_hosts(next_try_at);
+	else
+		actor_wake_at(next_try_at);
 	return message_id;
 }
 
@@ -228,8 +235,10 @@ actor_message_again(const ActorRef *actor, const text *method, const Jsonb *payl
 					const NameData *role_name)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	ActorType  *type = actor_type_find(actor->type);
 
-	(void) write_message(actor, method, payload, NULL, role_name, now, now, 0);
+	(void) write_message(actor, method, payload, NULL, role_name, now, now, 0,
+						 type != NULL && actor_method_is_hosted(type, method));
 }
 
 /*
@@ -251,6 +260,7 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	TimestampTz due_at;
 	NameData	role_name;
 	Oid			schema;
+	bool		hosted;
 	int64		message_id = 0;
 
 	actor_ref_arguments(&actor, fcinfo);
@@ -269,10 +279,13 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	actor_due_check_write("actor_send()");
 	PreventCommandIfParallelMode("actor_send()");
 	actor_require_preload("messages");
-	schema = actor_check_call(actor.type, method, payload);
-	actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
+	schema = actor_check_call(actor.type, method, payload, &hosted);
+	if (hosted)
+		actor_role_use(GetUserId(), &role_name);
+	else
+		actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
 	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type))))
-		schema = actor_check_call(actor.type, method, payload);
+		schema = actor_check_call(actor.type, method, payload, &hosted);
 	/* before an id is drawn for it: see look.c */
 	(void) GetTopTransactionId();
 	if (request_id != NULL &&
@@ -283,7 +296,7 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	}
 
 	message_id = write_message(&actor, method, payload, failure_policy, &role_name, due_at,
-							   now, message_id);
+							   now, message_id, hosted);
 	actor_type_check_same(actor.type, schema, generation);
 	PG_RETURN_INT64(message_id);
 }

@@ -82,13 +82,18 @@ static ActorQuery delete_one = {
 
 #define OF_ROLE " WHERE role_name OPERATOR(pg_catalog.=) $1"
 
+/* each of both has an index */
+#define DUE_OF_ROLE \
+	" WHERE (NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
+	"     OR hosted AND role_name OPERATOR(pg_catalog.=) $1)"
+
 #define MOVE_FREE(table) \
-	{"WITH" FREE_ROWS(table, OF_ROLE) \
+	{"WITH" FREE_ROWS(table, DUE_OF_ROLE) \
 	" UPDATE " table " m SET role_name = $2 FROM free WHERE " IS_FREE("m"), \
 	2, {NAMEOID, NAMEOID}}
 
 #define READ_OF_ROLE(table) \
-	{"SELECT actor_type, actor_id, name FROM " table OF_ROLE, 1, {NAMEOID}}
+	{"SELECT actor_type, actor_id, name FROM " table DUE_OF_ROLE, 1, {NAMEOID}}
 
 #define MOVE_ONE(table) \
 	{"UPDATE " table " SET role_name = $5" OF_KEY \
@@ -116,16 +121,17 @@ static ActorQuery move_one[] = {
 
 /* a message is gone when it has been delivered, so nobody loses it for long */
 static ActorQuery move_others[] = {
-	MOVE_ROWS("actor.message"),
+	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
 	MOVE_ROWS("actor.request"),
 	MOVE_ROWS("actor.failure")
 };
 
 #define COUNT_ROWS(table) "(SELECT pg_catalog.count(*) FROM " table OF_ROLE ")"
+#define COUNT_DUE(table) "(SELECT pg_catalog.count(*) FROM " table DUE_OF_ROLE ")"
 
 static ActorQuery count_rows = {
-	"SELECT " COUNT_ROWS("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.timer")
-	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.message")
+	"SELECT " COUNT_DUE("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_DUE("actor.timer")
+	" OPERATOR(pg_catalog.+) " COUNT_DUE("actor.message")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.request")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.failure"),
 	1, {NAMEOID}

@@ -97,6 +97,7 @@ enum
 	COL_EXPIRES_AT,
 	COL_REMAINING,
 	COL_TRACEPARENT,
+	COL_HOSTED,
 	COL_COUNT
 };
 
@@ -106,7 +107,7 @@ enum
 #define COLUMN_TYPES \
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, \
 	TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
-	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID}
+	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, BOOLOID}
 
 #define WHERE_KEY \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
@@ -118,9 +119,9 @@ enum
 	{"INSERT INTO " table " (actor_type, actor_id, name, method, data," \
 	"  due_time, period, ttl, " policies "role_name, generation," \
 	"  registered_at, first_at, step, firings, time_zone, expires_at, remaining," \
-	"  traceparent, firing, scheduled_at, next_try_at, attempt, deferrals)" \
+	"  traceparent, hosted, firing, scheduled_at, next_try_at, attempt, deferrals)" \
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, " policy_values "$11, $12, $13, $14," \
-	"  $15, $16, $17, $18, $19, $20, 0, $14, $14, 1, 0)" \
+	"  $15, $16, $17, $18, $19, $20, $21, 0, $14, $14, 1, 0)" \
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING", \
 	COL_COUNT, COLUMN_TYPES}
 
@@ -145,6 +146,7 @@ enum
 	ROW_LAST_FIRED_AT,
 	ROW_LAST_OK_AT,
 	ROW_LAST_MS,
+	ROW_HOSTED,
 	ROW_COUNT
 };
 
@@ -155,7 +157,7 @@ static ActorTable reminder_table = {"reminder", COL_NAME + 1};
 	"  ttl = $8, " policies "role_name = $11," \
 	"  generation = $12, registered_at = $13, first_at = $14, step = $15," \
 	"  firings = $16, time_zone = $17, expires_at = $18, remaining = $19," \
-	"  traceparent = $20, firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1," \
+	"  traceparent = $20, hosted = $21, firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1," \
 	"  deferrals = 0, last_error = NULL" WHERE_KEY, \
 	COL_COUNT, COLUMN_TYPES}
 
@@ -361,6 +363,7 @@ insert_directly(const Datum *values, const char *nulls)
 		isnull[ROW_LAST_OK_AT] = isnull[ROW_LAST_MS] = true;
 	row[ROW_TRACEPARENT] = values[COL_TRACEPARENT];
 	isnull[ROW_TRACEPARENT] = nulls[COL_TRACEPARENT] == 'n';
+	row[ROW_HOSTED] = values[COL_HOSTED];
 	return actor_direct_insert(&reminder_table, row, isnull, ROW_COUNT, true);
 }
 
@@ -463,6 +466,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	ActorSchedule schedule;
 	NameData	role_name;
 	Oid			schema;
+	bool		hosted;
 	Datum		values[COL_COUNT];
 	char		nulls[COL_COUNT];
 
@@ -482,20 +486,23 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	if (PG_ARGISNULL(ARG_METHOD))
 		method_name = actor_choose_method(actor->type, name, actor_due_receiver(kind));
 	payload = actor_due_payload(kind, name, method_name, data);
-	schema = actor_check_call(actor->type, method_name, payload);
-	actor_due_check_role(kind, GetUserId(), &role_name);
+	schema = actor_check_call(actor->type, method_name, payload, &hosted);
+	if (hosted)
+		actor_role_use(GetUserId(), &role_name);
+	else
+		actor_due_check_role(kind, GetUserId(), &role_name);
 	if (is_timer)
 	{
 		enter_for_timer(actor, generation);
 		/* that may have taken its time */
-		schema = actor_check_call(actor->type, method_name, payload);
+		schema = actor_check_call(actor->type, method_name, payload, &hosted);
 		now = GetCurrentTimestamp();
 		actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 							now, session_timezone);
 	}
 	else if (actor_type_share(actor->type,
 							  actor_type_call_timeout(actor_type_lookup(actor->type))))
-		schema = actor_check_call(actor->type, method_name, payload);
+		schema = actor_check_call(actor->type, method_name, payload, &hosted);
 
 #define SET(column, value, is_null) \
 	values[column] = (value); \
@@ -520,11 +527,15 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 		TIMESTAMP_IS_NOEND(schedule.expires_at));
 	SET(COL_REMAINING, Int64GetDatum(schedule.count), schedule.count == 0);
 	SET(COL_TRACEPARENT, PointerGetDatum(traceparent), traceparent == NULL);
+	SET(COL_HOSTED, BoolGetDatum(hosted), false);
 #undef SET
 
 	upsert(kind, actor, values, nulls, PG_GETARG_BOOL(overwrite));
 	actor_type_check_same(actor->type, schema, generation);
-	actor_wake_at(schedule.first_at);
+	if (hosted)
+		actor_wake_hosts(schedule.first_at);
+	else
+		actor_wake_at(schedule.first_at);
 }
 
 /* each form of a due time, for reminders and timers */

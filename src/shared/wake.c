@@ -51,6 +51,8 @@ void
 actor_wake_at(TimestampTz due)
 {
 	pending_due = Min(pending_due, due);
+	/* then nobody knows whose rows they are, either */
+	pending_hosts |= due == DT_NOBEGIN;
 	noted_due = Min(noted_due, due);
 }
 

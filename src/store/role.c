@@ -123,11 +123,18 @@ static ActorQuery close_gone = {
 	{"UPDATE " table " SET " column " = $2 WHERE " column " OPERATOR(pg_catalog.=) $1", \
 	2, {NAMEOID, NAMEOID}}
 
+/* rows that hosts run are in another index than those of workers */
+#define MOVE_DUE(table) \
+	{"UPDATE " table " SET role_name = $2" \
+	" WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
+	"    OR hosted AND role_name OPERATOR(pg_catalog.=) $1", \
+	2, {NAMEOID, NAMEOID}}
+
 /* what belongs to a role, and what is known of its name */
 static ActorQuery move_rows[] = {
-	MOVE_ROWS("actor.reminder", "role_name"),
-	MOVE_ROWS("actor.timer", "role_name"),
-	MOVE_ROWS("actor.message", "role_name"),
+	MOVE_DUE("actor.reminder"),
+	MOVE_DUE("actor.timer"),
+	MOVE_DUE("actor.message"),
 	MOVE_ROWS("actor.request", "role_name"),
 	MOVE_ROWS("actor.failure", "role_name"),
 	MOVE_ROWS("actor.type", "owner_name"),
@@ -136,11 +143,16 @@ static ActorQuery move_rows[] = {
 	2, {NAMEOID, NAMEOID}}
 };
 
+/* the index on roles has those that are not hosted */
+#define ROWS_OF(table, condition) \
+	" EXISTS (SELECT FROM actor." table " WHERE " condition \
+	" AND role_name OPERATOR(pg_catalog.=) $1)"
+
 static ActorQuery read_left = {
 	"SELECT 1 WHERE"
-	"    EXISTS (SELECT FROM actor.reminder WHERE role_name OPERATOR(pg_catalog.=) $1)"
-	" OR EXISTS (SELECT FROM actor.timer WHERE role_name OPERATOR(pg_catalog.=) $1)"
-	" OR EXISTS (SELECT FROM actor.message WHERE role_name OPERATOR(pg_catalog.=) $1)",
+	ROWS_OF("reminder", "NOT hosted") " OR " ROWS_OF("timer", "NOT hosted")
+	" OR " ROWS_OF("message", "NOT hosted") " OR " ROWS_OF("reminder", "hosted")
+	" OR " ROWS_OF("timer", "hosted") " OR " ROWS_OF("message", "hosted"),
 	1, {NAMEOID}
 };
 

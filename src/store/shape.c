@@ -133,7 +133,8 @@ static const ShapeColumn reminder_columns[] = {
 	{"fired", INT8OID, true},
 	{"last_fired_at", TIMESTAMPTZOID, false},
 	{"last_ok_at", TIMESTAMPTZOID, false},
-	{"last_ms", FLOAT8OID, false}
+	{"last_ms", FLOAT8OID, false},
+	{"hosted", BOOLOID, true}
 };
 
 static const ShapeColumn message_columns[] = {
@@ -151,7 +152,8 @@ static const ShapeColumn message_columns[] = {
 	{"sent_at", TIMESTAMPTZOID, true},
 	{"last_error", TEXTOID, false},
 	{"traceparent", TEXTOID, false},
-	{"failure_policy", JSONBOID, false}
+	{"failure_policy", JSONBOID, false},
+	{"hosted", BOOLOID, true}
 };
 
 static const ShapeColumn request_columns[] = {
@@ -194,7 +196,8 @@ static const ShapeColumn timer_columns[] = {
 	{"attempt", INT4OID, true},
 	{"deferrals", INT4OID, true},
 	{"last_error", TEXTOID, false},
-	{"traceparent", TEXTOID, false}
+	{"traceparent", TEXTOID, false},
+	{"hosted", BOOLOID, true}
 };
 
 static const ShapeColumn pause_columns[] = {

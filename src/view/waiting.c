@@ -67,7 +67,7 @@ static ActorQuery read_paused = {
 /* the row of a role that is tried at that time */
 #define ROW_IN(table, text) \
 	"(SELECT " text " FROM " table " r" \
-	"  WHERE r.role_name OPERATOR(pg_catalog.=) $1" \
+	"  WHERE NOT r.hosted AND r.role_name OPERATOR(pg_catalog.=) $1" \
 	"    AND r.next_try_at OPERATOR(pg_catalog.=) $2 LIMIT 1)"
 
 static ActorQuery read_row = {

@@ -63,15 +63,20 @@
 #include "fire/fire.h"
 #include "worker/internal.h"
 
+/*
+ * What hosts run is not in the indexes on roles, so every statement that is to use
+ * these asks for rows that are not hosted.
+ */
+
 /* the earliest row of each role, by skipping from role to role in the index */
 #define ROLES_OF(table, name) \
 	name " AS (" \
-	"  (SELECT role_name, next_try_at FROM " table \
+	"  (SELECT role_name, next_try_at FROM " table " WHERE NOT hosted" \
 	"    ORDER BY role_name, next_try_at LIMIT 1)" \
 	"  UNION ALL" \
 	"  SELECT n.role_name, n.next_try_at FROM " name " r CROSS JOIN LATERAL" \
 	"    (SELECT m.role_name, m.next_try_at FROM " table " m" \
-	"      WHERE m.role_name OPERATOR(pg_catalog.>) r.role_name" \
+	"      WHERE NOT m.hosted AND m.role_name OPERATOR(pg_catalog.>) r.role_name" \
 	"      ORDER BY m.role_name, m.next_try_at LIMIT 1) n)"
 
 static ActorQuery read_roles = {
@@ -86,7 +91,7 @@ static ActorQuery read_roles = {
 
 #define FIRST_IN(table, from) \
 	"(SELECT next_try_at FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
 	"    AND next_try_at OPERATOR(pg_catalog.>=) " from \
 	"  ORDER BY next_try_at LIMIT 1)"
 
@@ -98,7 +103,7 @@ static ActorQuery read_from_bounds = {
 
 #define ANY_BETWEEN(table) \
 	"(SELECT 1 FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.>) $1" \
+	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.>) $1" \
 	"    AND role_name OPERATOR(pg_catalog.<) $2" \
 	"  ORDER BY role_name, next_try_at LIMIT 1)"
 
@@ -110,7 +115,7 @@ static ActorQuery read_gap = {
 
 #define DUE_IN(table, from) \
 	"(SELECT 1 FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1" \
+	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
 	"    AND next_try_at OPERATOR(pg_catalog.>=) " from \
 	"    AND next_try_at OPERATOR(pg_catalog.<=) $2 LIMIT $3)"
 
@@ -123,7 +128,7 @@ static ActorQuery count_due = {
 
 #define COUNT_IN(table) \
 	"(SELECT pg_catalog.count(*) FROM " table \
-	"  WHERE role_name OPERATOR(pg_catalog.=) $1)"
+	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1)"
 
 static ActorQuery count_of_role = {
 	"SELECT " COUNT_IN("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_IN("actor.timer")
