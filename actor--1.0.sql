@@ -1760,6 +1760,58 @@ AS 'MODULE_PATHNAME', 'actor_host_end';
 COMMENT ON FUNCTION actor.host_end(integer)
     IS 'deactivates the actor that the application has forgotten, and removes its placement';
 
+CREATE PROCEDURE actor.host_wait(
+    host_id    uuid,
+    wait_until timestamptz DEFAULT NULL,
+    skip       bigint[] DEFAULT NULL,
+    max_rows   integer DEFAULT 100,
+    INOUT due  jsonb DEFAULT NULL)
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'actor_host_wait';
+COMMENT ON PROCEDURE actor.host_wait(uuid, timestamptz, bigint[], integer, jsonb)
+    IS 'waits until a host has something to do, at most until then, and says what; skip has the keys of what it has in its hands';
+
+CREATE FUNCTION actor.host_claim(
+    host_id         uuid,
+    token           uuid,
+    due             jsonb,
+    OUT action      text,
+    OUT frame       integer,
+    OUT at_host     uuid,
+    OUT address     text,
+    OUT current     uuid,
+    OUT anew        boolean,
+    OUT method      text,
+    OUT name        text,
+    OUT data        jsonb,
+    OUT due_time    text,
+    OUT period      text,
+    OUT traceparent text,
+    OUT attempt     integer)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_claim';
+COMMENT ON FUNCTION actor.host_claim(uuid, uuid, jsonb)
+    IS 'claims a row that actor.host_wait() has found, and begins its method: run, stale, elsewhere, unplaced, busy, gone or failed';
+
+CREATE FUNCTION actor.host_fired(frame integer)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_fired';
+COMMENT ON FUNCTION actor.host_fired(integer)
+    IS 'ends a method that was called for what was due, and has returned';
+
+CREATE FUNCTION actor.host_failed(
+    frame    integer,
+    sqlstate text DEFAULT '38000',
+    message  text DEFAULT NULL,
+    detail   text DEFAULT NULL)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_failed';
+COMMENT ON FUNCTION actor.host_failed(integer, text, text, text)
+    IS 'ends a method that was called for what was due, and has failed and is rolled back';
+
 /*
  * Rights, all of them.  What default privileges have granted on our objects, or
  * taken away, is undone first: our tables are written by the library only, and

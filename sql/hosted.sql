@@ -437,9 +437,205 @@ SELECT actor.host_left_behind(:h2);
 SELECT actor.host_moving(:h2);
 SET SESSION AUTHORIZATION regress_actor_owner;
 
--- the end
+--
+-- Callbacks
+--
 SELECT actor.host_leave(:h3);
-SELECT actor.host_forget_all(:h2) + actor.host_forget_all(:h3) AS forgotten;
+SELECT actor.host_forget_all(:h3) > 0 AS forgotten;
+CREATE FUNCTION pg_temp.due(result jsonb, OUT kind text, OUT actor_id text, OUT name text, OUT attempt text) RETURNS SETOF record
+LANGUAGE sql AS $$ SELECT d ->> 'kind', d ->> 'actor_id', CASE WHEN d ->> 'kind' <> 'message' THEN d ->> 'name' END, d ->> 'attempt' FROM jsonb_array_elements(result -> 'due') d ORDER BY d ->> 'actor_id', d ->> 'kind' $$;
+CALL actor.host_wait(:h2, 'now', NULL, 0);
+CALL actor.host_wait(NULL, 'now');
+CALL actor.host_wait(:h3, 'now');
+BEGIN;
+CALL actor.host_wait(:h2, 'now');
+ROLLBACK;
+SET SESSION AUTHORIZATION regress_actor_granted;
+CALL actor.host_wait(:h2, 'now');
+SET SESSION AUTHORIZATION regress_actor_owner;
+-- who comes and goes is told once
+CALL actor.host_wait(:h2, 'now');
+CALL actor.host_wait(:h2, 'now');
+
+-- any name will do; those of functions are for executors
+SELECT actor_set_reminder('hosted', 'r', 'wake', data => '{"a": 1}', due_time => '0s', period => 'R2/PT100H');
+SELECT actor_set_reminder('hosted', 'f', 'wake', method => 'put', data => '["f", 1]', due_time => '100h');
+SELECT actor_set_timer('hosted', 't', 'tick', data => '2', due_time => '0s', method => 'on tick');
+SELECT actor_send('hosted', 'm', 'first', '1') IS NOT NULL AS sent;
+SELECT actor_send('hosted', 'm', 'second', '2') IS NOT NULL AS sent;
+SELECT actor_send('hosted', 'm', repeat('m', 513)) IS NOT NULL AS sent;
+-- nor need the role be able to connect
+SET SESSION AUTHORIZATION regress_actor_nologin;
+SELECT actor_send('hosted', 'm', 'third');
+RESET SESSION AUTHORIZATION;
+GRANT USAGE ON SCHEMA hosted TO regress_actor_nologin;
+SET SESSION AUTHORIZATION regress_actor_nologin;
+SELECT actor_send('hosted', 'm', 'third') IS NOT NULL AS sent;
+SELECT actor_send('hosted', 'm', 'put', '["a", 1]');
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_id, name, method, hosted FROM actor.reminder WHERE actor_type = 'hosted' ORDER BY 1;
+SELECT actor_id, name, method, hosted FROM actor.timer WHERE actor_type = 'hosted' ORDER BY 1;
+SELECT actor_id, method, hosted, role_name FROM actor.message WHERE actor_type = 'hosted' ORDER BY message_id;
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT * FROM pg_temp.due(:'due');
+CALL actor.host_wait(:h2, 'now', NULL, 1) \gset
+SELECT count(*) FROM pg_temp.due(:'due');
+-- what is in the hands of the host, and with it its actor
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT array_agg(d ->> 'key') AS keys FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' <> 'timer' \gset
+CALL actor.host_wait(:h2, 'now', :'keys') \gset
+SELECT * FROM pg_temp.due(:'due');
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS reminder FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'reminder' \gset
+SELECT d::text AS timer FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'timer' \gset
+SELECT d::text AS message FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'message' \gset
+
+-- claiming
+SELECT actor.host_claim(:h2, NULL, :'reminder');
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, NULL, :'reminder');
+COMMIT;
+SELECT count(actor.host_place(:h2, 'hosted', id)) FROM unnest(ARRAY['r', 'm', 't']) id;
+BEGIN;
+SELECT action, frame, current = pg_temp.token('r') AS token, anew, method, name, data, due_time, period, traceparent, attempt
+  FROM actor.host_claim(:h2, NULL, :'reminder') \gset c_
+\echo :c_action :c_token :c_anew :c_method :c_name :c_data :c_due_time :c_period :c_attempt
+SELECT depth, actor_id, method FROM actor_call_chain();
+SELECT actor_cause() - 'scheduled_at' - 'fired_at' AS cause;
+SELECT actor.host_exit(:c_frame);
+ROLLBACK;
+BEGIN;
+SELECT frame FROM actor.host_claim(:h2, NULL, :'reminder') \gset
+SAVEPOINT s;
+SELECT actor_transact('hosted', 'r', '[{"operation": "upsert", "request": {"key": "a", "value": 1}}]');
+ROLLBACK TO s;
+SELECT actor.host_failed(:frame, 'bad');
+ROLLBACK TO s;
+SELECT actor.host_failed(:frame, message => '(500) no', detail => 'body');
+COMMIT;
+SELECT attempt, last_error, fired FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'r';
+SELECT count(*) FROM actor.state WHERE actor_type = 'hosted' AND actor_id = 'r';
+-- not as it was any more
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, NULL, :'reminder');
+COMMIT;
+CALL wait_until($$SELECT next_try_at <= clock_timestamp() FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'r'$$);
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS reminder FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'reminder' \gset
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, pg_temp.token('r'), :'reminder') \gset
+\echo :action
+SELECT actor_transact('hosted', 'r', '[{"operation": "upsert", "request": {"key": "a", "value": 2}}]');
+SELECT actor.host_fired(:frame);
+COMMIT;
+SELECT attempt, last_error, remaining, fired FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'r';
+-- the wait ends when something is due
+SELECT actor_set_reminder('hosted', 'r', 'wake', '300ms');
+CALL actor.host_wait(:h2, now() + '1 minute', ARRAY[(:'timer'::jsonb ->> 'key')::bigint, (:'message'::jsonb ->> 'key')::bigint]) \gset
+SELECT d::text AS reminder FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'reminder' \gset
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, pg_temp.token('r'), :'reminder') \gset
+\echo :action
+SELECT actor.host_fired(:frame);
+COMMIT;
+SELECT count(*) FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'r';
+-- the timer of an earlier life is gone with the first turn at this host
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, pg_temp.token('t'), :'timer');
+COMMIT;
+SELECT count(*) FROM actor.timer WHERE actor_type = 'hosted' AND actor_id = 't';
+SELECT actor_set_timer('hosted', 't', 'tick', data => '2', due_time => '0s', method => 'on tick');
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS timer FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'timer' \gset
+BEGIN;
+SELECT action, frame, method, name, data, due_time, period FROM actor.host_claim(:h2, pg_temp.token('t'), :'timer') \gset c_
+\echo :c_action :c_method :c_name :c_data :c_due_time :c_period
+SELECT actor.host_fired(:c_frame);
+COMMIT;
+SELECT count(*) FROM actor.timer WHERE actor_type = 'hosted' AND actor_id = 't';
+-- messages: in their order, and given up after the last try
+SET client_min_messages = error;
+BEGIN;
+SELECT action, frame, method, data FROM actor.host_claim(:h2, pg_temp.token('m'), :'message') \gset c_
+\echo :c_action :c_method :c_data
+SELECT actor.host_fired(:c_frame);
+COMMIT;
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS message FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'kind' = 'message' \gset
+BEGIN;
+SELECT action, frame, method, data FROM actor.host_claim(:h2, pg_temp.token('m'), :'message') \gset c_
+\echo :c_action :c_method :c_data
+SELECT actor.host_failed(:c_frame, message => 'no');
+COMMIT;
+SELECT method, attempt, last_error FROM actor.message WHERE actor_type = 'hosted' ORDER BY message_id;
+SELECT actor_send('hosted', 'g', 'never', failure_policy => '{"drop": {}}') IS NOT NULL AS sent;
+SELECT count(actor.host_place(:h2, 'hosted', 'g'));
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS message FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'actor_id' = 'g' \gset
+BEGIN;
+SELECT frame FROM actor.host_claim(:h2, pg_temp.token('g'), :'message') \gset
+SELECT actor.host_failed(:frame, 'P0001', '(500) never', 'the body');
+COMMIT;
+SELECT kind, method, attempts, sqlstate, message, detail, role_name FROM actor.failure WHERE actor_type = 'hosted';
+SELECT count(actor_retry(failure_id)) FROM actor.failure WHERE actor_type = 'hosted';
+SELECT method, hosted FROM actor.message WHERE actor_type = 'hosted' AND actor_id = 'g';
+SET client_min_messages = warning;
+-- paused: nobody fires, and it is there when the actor is resumed
+SELECT actor_pause('hosted', 'g');
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS message FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'actor_id' = 'g' \gset
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, pg_temp.token('g'), :'message');
+COMMIT;
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT count(*) FROM pg_temp.due(:'due') WHERE actor_id = 'g';
+SELECT actor_resume('hosted', 'g');
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT count(*) FROM pg_temp.due(:'due') WHERE actor_id = 'g';
+-- a method that has become a function goes to the executors, and back
+CREATE TABLE hosted.done (what text);
+CREATE FUNCTION hosted.never() RETURNS void LANGUAGE sql AS $$ INSERT INTO hosted.done VALUES (actor_method()) $$;
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT d::text AS message FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'actor_id' = 'g' \gset
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, pg_temp.token('g'), :'message');
+COMMIT;
+CALL wait_until('SELECT count(*) = 1 FROM hosted.done');
+SELECT actor_set_reminder('hosted', 'g', 'never', '300ms', data => '{}');
+SELECT hosted FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'g';
+DROP FUNCTION hosted.never();
+CALL wait_until($$SELECT hosted FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'g'$$);
+CALL actor.host_wait(:h2, 'now') \gset
+SELECT * FROM pg_temp.due(:'due') WHERE actor_id = 'g';
+-- a hook that fails is a failed attempt
+CREATE FUNCTION hosted.on_activate() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$;
+SELECT actor_deactivate('hosted', 'g');
+SELECT d::text AS reminder FROM jsonb_array_elements(:'due'::jsonb -> 'due') d WHERE d ->> 'actor_id' = 'g' \gset
+BEGIN;
+SELECT action, frame FROM actor.host_claim(:h2, pg_temp.token('g'), :'reminder');
+COMMIT;
+SELECT attempt, last_error FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'g';
+DROP FUNCTION hosted.on_activate();
+-- what is no row
+BEGIN;
+SELECT actor.host_claim(:h2, NULL, NULL);
+ROLLBACK;
+BEGIN;
+SELECT actor.host_claim(:h2, NULL, '[]');
+ROLLBACK;
+BEGIN;
+SELECT actor.host_claim(:h2, NULL, '{"kind": "idle"}');
+ROLLBACK;
+BEGIN;
+SELECT actor.host_claim(:h2, NULL, '{"kind": "timer", "actor_type": "hosted", "actor_id": "1", "name": "n", "generation": "x"}');
+ROLLBACK;
+BEGIN;
+SELECT frame FROM actor.host_enter(:h2, 'hosted', 'g', 'm') \gset
+SELECT actor.host_fired(:frame);
+ROLLBACK;
+
+-- the end
+SELECT actor.host_forget_all(:h2) > 0 AS forgotten;
 SELECT actor.host_leave(:h2);
 SELECT actor_rename('hosted', 'hosted by name');
 SELECT actor_unregister('hosted by name', true);

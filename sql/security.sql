@@ -204,7 +204,12 @@ INSERT INTO function_matrix VALUES
 ('actor.host_place(uuid,text,text)', $$actor.host_place(gen_random_uuid(), 'bank', '1')$$, '25001', '42501', '42501', '42501', '25001'),
 ('actor.host_enter(uuid,text,text,text,uuid,uuid,text,bytea,name)', $$actor.host_enter(gen_random_uuid(), 'bank', '1', 'touch')$$, '55000', '42501', '42501', '42501', '55000'),
 ('actor.host_enter_to_end(uuid,text,text,boolean)', $$actor.host_enter_to_end(gen_random_uuid(), 'bank', '1')$$, '55000', '42501', '42501', '42501', '55000'),
+('actor.host_claim(uuid,uuid,jsonb)', $$actor.host_claim(gen_random_uuid(), NULL, '{"kind": "timer", "actor_type": "bank", "actor_id": "1", "name": "by owner", "generation": 1, "scheduled_at": 1, "next_try_at": 1, "attempt": 1, "role_name": "x"}')$$, '55000', '42501', '42501', '42501', '55000'),
+-- (a procedure, which EXECUTE in a function cannot call as it has to be)
+('actor.host_wait(uuid,timestamp with time zone,bigint[],integer,jsonb)', '1', '1', '1', '1', '1', '1'),
 -- (frames are of the caller's own transaction)
+('actor.host_fired(integer)', 'actor.host_fired(1)', '55000', '55000', '55000', '55000', '55000'),
+('actor.host_failed(integer,text,text,text)', 'actor.host_failed(1)', '55000', '55000', '55000', '55000', '55000'),
 ('actor.host_exit(integer,integer,text,jsonb,bytea)', 'actor.host_exit(1)', '55000', '55000', '55000', '55000', '55000'),
 ('actor.host_end(integer)', 'actor.host_end(1)', '55000', '55000', '55000', '55000', '55000'),
 -- the caller's own session

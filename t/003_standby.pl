@@ -156,6 +156,7 @@ my %answers = (
 	"actor_state_at('account', 'a', now())" => 'row',
 	"actor_transact('[]')" => '55000',
 	"actor_transact('account', 'a', '[]')" => '25006',
+	"actor.host_claim(gen_random_uuid(), NULL, '{}')" => '22023',
 	"actor.host_enter(gen_random_uuid(), 'account', 'a', 'm')" => '25006',
 	"actor.host_enter_to_end(gen_random_uuid(), 'account', 'a')" => '25006',
 	"actor.host_forget_all(gen_random_uuid())" => '42501',

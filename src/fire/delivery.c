@@ -31,16 +31,7 @@
 /* pause when a message cannot be given up now, in microseconds */
 #define GIVE_UP_AGAIN_US	USECS_PER_SEC
 
-/* a claimed row */
-typedef struct Claim
-{
-	text	   *method;
-	Jsonb	   *payload;		/* NULL: none */
-	int32		deferrals;
-	text	   *traceparent;	/* NULL: none */
-	ActorRetryPolicy policy;
-	bool		passes;			/* others pass it until it is tried again */
-} Claim;
+typedef ActorMessageClaim Claim;
 
 /* a queue among what is due */
 typedef struct Queue
@@ -85,6 +76,11 @@ static ActorQuery retry_message = {
 	"UPDATE actor.message SET next_try_at = $4, attempt = $5, deferrals = $6,"
 	"  last_error = $7" WHERE_KEY,
 	7, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, INT4OID, TEXTOID}
+};
+
+static ActorQuery hand_over_message = {
+	"UPDATE actor.message SET hosted = $4" WHERE_KEY,
+	4, {TEXTOID, TEXTOID, INT8OID, BOOLOID}
 };
 
 /* identity -------------------------------------------------------------- */
@@ -208,7 +204,7 @@ claim(const ActorDue *due, const NameData *role, TimestampTz first_at, const Act
  * Claims a message as the first of the queue, as of that time.
  */
 static bool
-claim_as_first(const ActorDue *due, const NameData *role, const ActorFireMode *mode,
+claim_as_first(const ActorDue *due, const NameData *role, TimestampTz clock,
 			   TimestampTz now, Claim *claimed)
 {
 	int64		message_id = message_id_of(due);
@@ -219,7 +215,7 @@ claim_as_first(const ActorDue *due, const NameData *role, const ActorFireMode *m
 		return false;
 	/* a time to come says nothing of what is sent until then */
 	actor_look_end(&look, &due->actor, message_id,
-				   mode->clock == 0 ? now : look.from.due_at);
+				   clock == 0 ? now : look.from.due_at);
 	return true;
 }
 
@@ -330,6 +326,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	}
 	write_retry(due, &retry, error);
 	actor_wake_at(retry.at);
+	actor_wake_hosts(retry.at);
 	if (claimed->passes && actor_turn_try_enter(&due->actor, NULL))
 		actor_queue_step_out(&due->actor, message_id_of(due));
 	else
@@ -338,22 +335,103 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 
 /* delivering ------------------------------------------------------------ */
 
-/* what is attempted in a subtransaction */
-typedef struct Delivery
-{
-	const ActorDue *due;
-	const Claim *claimed;
-	const ActorCause *cause;
-} Delivery;
-
 static void
 call_method(void *arg)
 {
-	Delivery   *delivery = arg;
+	ActorFiring *firing = arg;
 
-	(void) actor_call(&delivery->due->actor, delivery->claimed->method,
-					  delivery->claimed->payload, NULL, NULL, delivery->cause);
+	(void) actor_call(&firing->due->actor, firing->method, firing->data, NULL, NULL,
+					  &firing->cause);
 	actor_callback_settle();
+}
+
+/*
+ * Leaves a message to hosts, or to executors, since its method has turned out to be
+ * theirs.
+ */
+static void
+hand_over(const ActorDue *due, bool hosted)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[4];
+
+	key_values(&due->actor, message_id_of(due), values);
+	values[3] = BoolGetDatum(hosted);
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&hand_over_message, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	if (hosted)
+		actor_wake_hosts(due->next_try_at);
+	else
+		actor_wake_at(due->next_try_at);
+}
+
+/*
+ * actor_message_claim
+ *		Claims a message, as actor_firing_claim does with other things that are
+ *		due, if it is the first of the queue.
+ */
+ActorFiringResult
+actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
+{
+	const ActorDue *due = firing->due;
+	Claim	   *claimed = &firing->message;
+	TimestampTz started_at = GetCurrentTimestamp();
+	TimestampTz now = clock != 0 ? clock : started_at;
+	ActorType  *type;
+
+	switch (actor_pause_share(&due->actor))
+	{
+		case ACTOR_PAUSE_CHANGING:
+			return FIRING_BUSY;
+		case ACTOR_PAUSED:
+			return put_off(due, firing->role);
+		default:
+			break;
+	}
+	if (!claim_as_first(due, firing->role, clock, now, claimed) &&
+		!(actor_queue_join(&due->actor, message_id_of(due), now) &&
+		  claim_as_first(due, firing->role, clock, now, claimed)))
+		return stand_aside(due, now);
+	type = actor_type_find(due->actor.type);
+	if (type != NULL && actor_method_is_hosted(type, claimed->method) != by_host)
+	{
+		hand_over(due, !by_host);
+		return FIRING_SKIPPED;
+	}
+
+	firing->method = claimed->method;
+	firing->data = claimed->payload;
+	firing->traceparent = claimed->traceparent;
+	firing->cause.kind = actor_due_word(due->kind);
+	firing->cause.name = due->name;
+	firing->cause.scheduled_at = due->scheduled_at;
+	firing->cause.fired_at = now;
+	firing->cause.attempt = due->attempt;
+	firing->run.fired_at = now;
+	firing->run.started_at = started_at;
+	return FIRING_DONE;
+}
+
+/*
+ * actor_message_done
+ *		The method of a claimed message has returned.
+ */
+void
+actor_message_done(ActorFiring *firing)
+{
+	(void) actor_queue_remove_locked(&firing->due->actor, message_id_of(firing->due));
+}
+
+/*
+ * actor_message_ran_badly
+ *		The method of a claimed message has failed, at that time.
+ */
+void
+actor_message_ran_badly(ActorFiring *firing, ErrorData *error, TimestampTz now)
+{
+	record_failure(firing->due, &firing->message, firing->role, error,
+				   firing->run.started_at, now);
 }
 
 /*
@@ -364,47 +442,21 @@ call_method(void *arg)
 ActorFiringResult
 actor_message_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 {
-	TimestampTz started_at = GetCurrentTimestamp();
-	TimestampTz now = mode->clock != 0 ? mode->clock : started_at;
-	Claim		claimed;
-	ActorCause	cause;
-	Delivery	delivery;
-	ActorFiringResult result;
+	ActorFiring firing = {.due = due,.role = role};
+	ActorFiringResult result = actor_message_claim(&firing, false, mode->clock);
 	int			nestlevel;
 	ErrorData  *error;
 
-	switch (actor_pause_share(&due->actor))
-	{
-		case ACTOR_PAUSE_CHANGING:
-			return FIRING_BUSY;
-		case ACTOR_PAUSED:
-			return put_off(due, role);
-		default:
-			break;
-	}
-	if (!claim_as_first(due, role, mode, now, &claimed) &&
-		!(actor_queue_join(&due->actor, message_id_of(due), now) &&
-		  claim_as_first(due, role, mode, now, &claimed)))
-		return stand_aside(due, now);
-
-	cause.kind = actor_due_word(due->kind);
-	cause.name = due->name;
-	cause.scheduled_at = due->scheduled_at;
-	cause.fired_at = now;
-	cause.attempt = due->attempt;
-	cause.missed = 0;
-	cause.remaining = 0;
-
-	delivery.due = due;
-	delivery.claimed = &claimed;
-	delivery.cause = &cause;
-	nestlevel = actor_trace_begin(claimed.traceparent);
-	result = actor_callback_run(due, mode, call_method, &delivery, &error);
+	if (result != FIRING_DONE)
+		return result;
+	nestlevel = actor_trace_begin(firing.traceparent);
+	result = actor_callback_run(due, mode, call_method, &firing, &error);
 	if (result == FIRING_FAILED)
-		record_failure(due, &claimed, role, error, started_at,
-					   mode->clock != 0 ? now : GetCurrentTimestamp());
+		actor_message_ran_badly(&firing, error,
+								mode->clock != 0 ? firing.cause.fired_at :
+								GetCurrentTimestamp());
 	else if (result == FIRING_DONE)
-		(void) actor_queue_remove_locked(&due->actor, message_id_of(due));
+		actor_message_done(&firing);
 	actor_trace_end(nestlevel);
 	return result;
 }

@@ -15,6 +15,7 @@
 #include "nodes/pg_list.h"
 #include "reminder/reminder.h"
 #include "shared/shared.h"
+#include "time/time.h"
 
 /* firing.c */
 
@@ -34,8 +35,93 @@ typedef struct ActorDue
 	int32		attempt;
 } ActorDue;
 
+typedef enum ActorFiringResult
+{
+	FIRING_DONE,				/* the method ran */
+	FIRING_SKIPPED,				/* it did not have to run, or must not now */
+	FIRING_FAILED,				/* the method failed, which is written down */
+	FIRING_BUSY,				/* somebody else has the actor or the row, or
+								 * the row is not as it was seen */
+	FIRING_OPEN,				/* a chain of calls has the actor's turn open */
+	FIRING_STOPPED,				/* the method was made to end, or its type has
+								 * lost its schema */
+	FIRING_WOULD_WAIT,			/* the method would have to wait, or for
+								 * longer */
+	FIRING_SLOW					/* the method took too long for a batch */
+} ActorFiringResult;
+
+/* what is claimed of a reminder or timer */
+typedef struct ActorFiringClaim
+{
+	text	   *name;			/* of what a retry was registered for, or its
+								 * own */
+	text	   *method;
+	Jsonb	   *data;			/* NULL: none */
+	text	   *traceparent;	/* NULL: none */
+	ActorSchedule schedule;
+	int64		firing;
+	ActorCatchUp catch_up;
+	ActorRetryPolicy policy;
+	int32		deferrals;
+} ActorFiringClaim;
+
+/* what is claimed of a message */
+typedef struct ActorMessageClaim
+{
+	text	   *method;
+	Jsonb	   *payload;		/* NULL: none */
+	int32		deferrals;
+	text	   *traceparent;	/* NULL: none */
+	ActorRetryPolicy policy;
+	bool		passes;			/* others pass it until it is tried again */
+} ActorMessageClaim;
+
+/* how a call of the method went */
+typedef struct ActorFiringRun
+{
+	TimestampTz fired_at;
+	TimestampTz started_at;		/* the same by the clock; 0: nothing was
+								 * called */
+	bool		ok;
+} ActorFiringRun;
+
+/*
+ * A row that is claimed, and what is to be called for it.  Whoever claims it fills
+ * in the row and its role; all else is zero before.
+ */
+typedef struct ActorFiring
+{
+	const ActorDue *due;
+	const NameData *role;
+	text	   *method;
+	Jsonb	   *data;			/* NULL: none */
+	text	   *traceparent;	/* NULL: none */
+	ActorCause	cause;
+
+	/* of firing.c and delivery.c */
+	ActorFiringClaim claim;
+	ActorMessageClaim message;
+	ActorFiringRun run;
+	int64		next;			/* firing; -1: there is none */
+	TimestampTz next_at;
+} ActorFiring;
+
+extern ActorFiringResult actor_firing_claim(ActorFiring *firing, bool by_host,
+											TimestampTz clock);
+extern void actor_firing_done(ActorFiring *firing);
+extern void actor_firing_failed(ActorFiring *firing, ErrorData *error, TimestampTz now);
 extern bool actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 							  TimestampTz started_at);
+
+/* delivery.c */
+
+extern int64 actor_message_generation(const ActorRef *actor, int64 message_id,
+									  TimestampTz due_at);
+extern ActorFiringResult actor_message_claim(ActorFiring *firing, bool by_host,
+											 TimestampTz clock);
+extern void actor_message_done(ActorFiring *firing);
+extern void actor_message_ran_badly(ActorFiring *firing, ErrorData *error, TimestampTz now);
+extern uint64 actor_messages_hide(List *due_list);
 
 /* idle.c */
 

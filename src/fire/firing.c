@@ -48,67 +48,13 @@
 /* what is late by less than that is never left out, in microseconds */
 #define SKIP_LATE_US		USECS_PER_SEC
 
-/* a claimed row */
-typedef struct Claim
-{
-	text	   *name;			/* of what a retry was registered for, or its
-								 * own */
-	text	   *method;
-	Jsonb	   *data;			/* NULL: none */
-	text	   *traceparent;	/* NULL: none */
-	ActorSchedule schedule;
-	int64		firing;
-	ActorCatchUp catch_up;
-	ActorRetryPolicy policy;
-	int32		deferrals;
-} Claim;
-
-/* how a call of the method went */
-typedef struct Run
-{
-	TimestampTz fired_at;
-	TimestampTz started_at;		/* the same by the clock; 0: nothing was
-								 * called */
-	bool		ok;
-} Run;
+typedef ActorFiringClaim Claim;
+typedef ActorFiringRun Run;
 
 /*
  * Reminders and timers are alike, but for what they do not do: timers have
  * neither a policy for missed firings nor one for failures.
  */
-#define SCAN_DUE(kind, columns, table, order) \
-	"(SELECT " kind "::pg_catalog.int4, actor_type, actor_id, " columns "," \
-	"  attempt, next_try_at" \
-	"   FROM " table \
-	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
-	"    AND next_try_at OPERATOR(pg_catalog.>=) $2" \
-	"    AND next_try_at OPERATOR(pg_catalog.<=) $3" \
-	"  ORDER BY " order " LIMIT $4)"
-
-/* messages that are tried at the same time are found in their order */
-static ActorQuery scan_due = {
-	SCAN_DUE("0", "name, generation, scheduled_at", "actor.reminder", "next_try_at")
-	" UNION ALL "
-	SCAN_DUE("1", "name, generation, scheduled_at", "actor.timer", "next_try_at")
-	" UNION ALL "
-	SCAN_DUE("3", "message_id::pg_catalog.text AS name, message_id AS generation, due_at", "actor.message",
-			 "next_try_at, message_id")
-	" ORDER BY next_try_at, generation LIMIT $4",
-	4, {NAMEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}, true
-};
-
-#define READ_NEXT(table) \
-	"(SELECT next_try_at FROM " table \
-	"  WHERE NOT hosted AND role_name OPERATOR(pg_catalog.=) $1" \
-	"    AND next_try_at OPERATOR(pg_catalog.>) $2" \
-	"  ORDER BY next_try_at LIMIT 1)"
-
-static ActorQuery read_next = {
-	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ", "
-	READ_NEXT("actor.message") ")",
-	2, {NAMEOID, TIMESTAMPTZOID}
-};
-
 #define WHERE_KEY \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
 	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
@@ -194,62 +140,14 @@ static ActorQuery put_off_row[] = {
 	PUT_OFF_ROW("actor.timer")
 };
 
-/* finding --------------------------------------------------------------- */
+#define HAND_OVER_ROW(table) \
+	{"UPDATE " table " SET hosted = $5" WHERE_KEY, \
+	5, {TEXTOID, TEXTOID, TEXTOID, INT8OID, BOOLOID}}
 
-static void *
-read_due(uint64 row)
-{
-	ActorDue   *due = palloc(sizeof(ActorDue));
-	bool		isnull;
-
-	due->kind = DatumGetInt32(actor_query_result(row, 1, &isnull));
-	actor_ref_init(&due->actor,
-				   DatumGetTextPCopy(actor_query_result(row, 2, &isnull)),
-				   DatumGetTextPCopy(actor_query_result(row, 3, &isnull)));
-	due->name = DatumGetTextPCopy(actor_query_result(row, 4, &isnull));
-	due->generation = DatumGetInt64(actor_query_result(row, 5, &isnull));
-	due->scheduled_at = DatumGetTimestampTz(actor_query_result(row, 6, &isnull));
-	if (due->kind == DUE_MESSAGE)
-		due->generation = actor_message_generation(&due->actor, due->generation,
-												   due->scheduled_at);
-	due->attempt = DatumGetInt32(actor_query_result(row, 7, &isnull));
-	due->next_try_at = DatumGetTimestampTz(actor_query_result(row, 8, &isnull));
-	return due;
-}
-
-/*
- * actor_due_scan
- *		The rows of a role that are due in a range of time, earliest first, as
- *		a list of ActorDue in the current memory context.  Takes no locks.
- */
-List *
-actor_due_scan(const NameData *role, TimestampTz from, TimestampTz until, int limit)
-{
-	Datum		values[4] = {NameGetDatum(role), TimestampTzGetDatum(from),
-	TimestampTzGetDatum(until), Int64GetDatum(limit)};
-
-	return actor_query_list(&scan_due, values, read_due);
-}
-
-/*
- * actor_due_next
- *		When the next row of a role is due after that time; DT_NOEND if none
- *		is.
- */
-TimestampTz
-actor_due_next(const NameData *role, TimestampTz after)
-{
-	ActorBookkeeping bookkeeping;
-	Datum		values[2] = {NameGetDatum(role), TimestampTzGetDatum(after)};
-	Datum		next;
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(&read_next, values, NULL);
-	next = actor_query_result(0, 1, &isnull);
-	actor_bookkeeping_end(&bookkeeping);
-	return isnull ? DT_NOEND : DatumGetTimestampTz(next);
-}
+static ActorQuery hand_over_row[] = {
+	HAND_OVER_ROW("actor.reminder"),
+	HAND_OVER_ROW("actor.timer")
+};
 
 /* claiming -------------------------------------------------------------- */
 
@@ -588,8 +486,7 @@ typedef struct Attempt
 {
 	const ActorDue *due;
 	int			turn_wait;
-	const Claim *claimed;
-	const ActorCause *cause;
+	const ActorFiring *firing;
 } Attempt;
 
 static void
@@ -604,12 +501,12 @@ static void
 call_method(void *arg)
 {
 	Attempt    *attempt = arg;
-	const Claim *claimed = attempt->claimed;
+	const ActorFiring *firing = attempt->firing;
 
-	(void) actor_call(&attempt->due->actor, claimed->method,
-					  actor_due_payload(attempt->due->kind, claimed->name,
-										claimed->method, claimed->data),
-					  NULL, NULL, attempt->cause);
+	(void) actor_call(&attempt->due->actor, firing->method,
+					  actor_due_payload(attempt->due->kind, firing->cause.name,
+										firing->method, firing->data),
+					  NULL, NULL, &firing->cause);
 	actor_callback_settle();
 }
 
@@ -647,6 +544,122 @@ take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
 }
 
 /*
+ * Leaves a row to hosts, or to executors, since its method has turned out to be
+ * theirs.
+ */
+static void
+hand_over(const ActorDue *due, bool hosted)
+{
+	Datum		values[5];
+
+	key_values(due, values);
+	values[4] = BoolGetDatum(hosted);
+	write_outcome(&hand_over_row[due->kind], values, NULL);
+	if (hosted)
+		actor_wake_hosts(due->next_try_at);
+	else
+		actor_wake_at(due->next_try_at);
+}
+
+/*
+ * actor_firing_claim
+ *		Claims a row, in the actor's turn, for a host or an executor, as of that
+ *		time (0: now).  Returns FIRING_DONE if its method is to be called now;
+ *		otherwise that is over, and what there was to do is done.
+ *
+ * What is claimed is in the current memory context.
+ */
+ActorFiringResult
+actor_firing_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
+{
+	const ActorDue *due = firing->due;
+	Claim	   *claimed = &firing->claim;
+	ActorType  *type;
+	ActorPaused paused;
+	TimestampTz now;
+	int64		missed;
+
+	if (actor_due_is_wanted(&due->actor, due->name) || !claim(due, firing->role, claimed))
+		return FIRING_BUSY;
+	paused = actor_pause_share(&due->actor);
+	if (paused == ACTOR_PAUSE_CHANGING)
+		return FIRING_BUSY;
+	if (paused == ACTOR_PAUSED)
+	{
+		put_off(due);
+		return FIRING_SKIPPED;
+	}
+
+	/*
+	 * left by an earlier start of the server, in a transaction that was
+	 * prepared
+	 */
+	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
+	{
+		advance(due, &claimed->schedule, -1, 0, &firing->run, NULL);
+		return FIRING_SKIPPED;
+	}
+	type = actor_type_find(due->actor.type);
+	if (type != NULL && actor_method_is_hosted(type, claimed->method) != by_host)
+	{
+		hand_over(due, !by_host);
+		return FIRING_SKIPPED;
+	}
+
+	now = clock != 0 ? clock : GetCurrentTimestamp();
+	firing->next = actor_schedule_next(&claimed->schedule, claimed->firing, due->scheduled_at,
+									   claimed->catch_up, now, &firing->next_at, &missed);
+
+	/*
+	 * only what is on the grid: a firing late by a period is left out, unless
+	 * that is so short that there would never be one in time
+	 */
+	if (claimed->catch_up == ACTOR_CATCH_UP_SKIP && claimed->schedule.periodic &&
+		missed > 0 && due->attempt == 1 && now - due->scheduled_at >= SKIP_LATE_US)
+	{
+		advance(due, &claimed->schedule, firing->next, firing->next_at, &firing->run, NULL);
+		return FIRING_SKIPPED;
+	}
+
+	firing->method = claimed->method;
+	firing->data = claimed->data;
+	firing->traceparent = claimed->traceparent;
+	firing->cause.kind = actor_due_word(due->kind);
+	firing->cause.name = claimed->name;
+	firing->cause.scheduled_at = due->scheduled_at;
+	firing->cause.fired_at = now;
+	firing->cause.attempt = due->attempt;
+	firing->cause.missed = missed;
+	firing->cause.remaining = firing->next < 0 ? 0 :
+		firings_left(&claimed->schedule, firing->next);
+	firing->run.fired_at = now;
+	firing->run.started_at = clock != 0 ? GetCurrentTimestamp() : now;
+	return FIRING_DONE;
+}
+
+/*
+ * actor_firing_done
+ *		The method of a claimed row has returned.
+ */
+void
+actor_firing_done(ActorFiring *firing)
+{
+	firing->run.ok = true;
+	advance(firing->due, &firing->claim.schedule, firing->next, firing->next_at,
+			&firing->run, NULL);
+}
+
+/*
+ * actor_firing_failed
+ *		The method of a claimed row has failed, at that time.
+ */
+void
+actor_firing_failed(ActorFiring *firing, ErrorData *error, TimestampTz now)
+{
+	record_failure(firing->due, &firing->claim, firing->role, error, &firing->run, now);
+}
+
+/*
  * actor_fire
  *		Fires what is due as the current user, which must be the role that
  *		registered it, or the owner of the type of an idle actor.
@@ -658,16 +671,9 @@ take_turn(const ActorDue *due, const ActorFireMode *mode, ErrorData **error)
 ActorFiringResult
 actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 {
-	Run			run = {0};
-	TimestampTz now;
-	Claim		claimed;
-	ActorCause	cause;
-	TimestampTz next_at = 0;
-	Attempt		attempt;
+	ActorFiring firing = {.due = due,.role = role};
+	Attempt		attempt = {.due = due,.firing = &firing};
 	ActorFiringResult result;
-	ActorPaused paused;
-	int64		next;
-	int64		missed;
 	int			nestlevel;
 	ErrorData  *error;
 
@@ -689,67 +695,19 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 		return FIRING_OPEN;
 	if (due->kind == DUE_MESSAGE)
 		return actor_message_fire(due, role, mode);
-	if (actor_due_is_wanted(&due->actor, due->name) || !claim(due, role, &claimed))
-		return FIRING_BUSY;
-	paused = actor_pause_share(&due->actor);
-	if (paused == ACTOR_PAUSE_CHANGING)
-		return FIRING_BUSY;
-	if (paused == ACTOR_PAUSED)
-	{
-		put_off(due);
-		return FIRING_SKIPPED;
-	}
+	result = actor_firing_claim(&firing, false, mode->clock);
+	if (result != FIRING_DONE)
+		return result;
 
-	/*
-	 * left by an earlier start of the server, in a transaction that was
-	 * prepared
-	 */
-	if (due->kind == DUE_TIMER && !actor_is_active(&due->actor))
-	{
-		advance(due, &claimed.schedule, -1, 0, &run, NULL);
-		return FIRING_SKIPPED;
-	}
-
-	now = mode->clock != 0 ? mode->clock : GetCurrentTimestamp();
-	next = actor_schedule_next(&claimed.schedule, claimed.firing, due->scheduled_at, claimed.catch_up,
-							   now, &next_at, &missed);
-
-	/*
-	 * only what is on the grid: a firing late by a period is left out, unless
-	 * that is so short that there would never be one in time
-	 */
-	if (claimed.catch_up == ACTOR_CATCH_UP_SKIP && claimed.schedule.periodic &&
-		missed > 0 && due->attempt == 1 && now - due->scheduled_at >= SKIP_LATE_US)
-	{
-		advance(due, &claimed.schedule, next, next_at, &run, NULL);
-		return FIRING_SKIPPED;
-	}
-
-	cause.kind = actor_due_word(due->kind);
-	cause.name = claimed.name;
-	cause.scheduled_at = due->scheduled_at;
-	cause.fired_at = now;
-	cause.attempt = due->attempt;
-	cause.missed = missed;
-	cause.remaining = next < 0 ? 0 : firings_left(&claimed.schedule, next);
-
-	run.fired_at = now;
-	run.started_at = mode->clock != 0 ? GetCurrentTimestamp() : now;
-	attempt.due = due;
-	attempt.claimed = &claimed;
-	attempt.cause = &cause;
-	nestlevel = actor_trace_begin(claimed.traceparent);
+	nestlevel = actor_trace_begin(firing.traceparent);
 	result = actor_callback_run(due, mode, call_method, &attempt, &error);
 	if (result == FIRING_FAILED && actor_type_is_lost(due->actor.type))
 		result = FIRING_STOPPED;
 	if (result == FIRING_FAILED)
-		record_failure(due, &claimed, role, error, &run,
-					   mode->clock != 0 ? now : GetCurrentTimestamp());
+		actor_firing_failed(&firing, error,
+							mode->clock != 0 ? firing.cause.fired_at : GetCurrentTimestamp());
 	else if (result == FIRING_DONE)
-	{
-		run.ok = true;
-		advance(due, &claimed.schedule, next, next_at, &run, NULL);
-	}
+		actor_firing_done(&firing);
 	actor_trace_end(nestlevel);
 	return result;
 }

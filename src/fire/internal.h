@@ -29,21 +29,6 @@ typedef struct ActorFireMode
 	TimestampTz clock;			/* what to take for the current time, 0: that */
 } ActorFireMode;
 
-typedef enum ActorFiringResult
-{
-	FIRING_DONE,				/* the method ran */
-	FIRING_SKIPPED,				/* it did not have to run, or must not now */
-	FIRING_FAILED,				/* the method failed, which is written down */
-	FIRING_BUSY,				/* somebody else has the actor or the row, or
-								 * the row is not as it was seen */
-	FIRING_OPEN,				/* a chain of calls has the actor's turn open */
-	FIRING_STOPPED,				/* the method was made to end, or its type has
-								 * lost its schema */
-	FIRING_WOULD_WAIT,			/* the method would have to wait, or for
-								 * longer */
-	FIRING_SLOW					/* the method took too long for a batch */
-} ActorFiringResult;
-
 extern List *actor_due_scan(const NameData *role, TimestampTz from, TimestampTz until,
 							int limit);
 extern TimestampTz actor_due_next(const NameData *role, TimestampTz after);
@@ -80,15 +65,12 @@ extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMod
 
 /* delivery.c */
 
-extern int64 actor_message_generation(const ActorRef *actor, int64 message_id,
-									  TimestampTz due_at);
 extern ActorFiringResult actor_message_fire(const ActorDue *due, const NameData *role,
 											const ActorFireMode *mode);
 extern bool actor_message_failed(const ActorDue *due, const NameData *role,
 								 ErrorData *error, TimestampTz started_at);
 extern bool actor_message_give_up(const ActorDue *due, const NameData *role,
 								  ErrorData *error);
-extern uint64 actor_messages_hide(List *due_list);
 
 /* callback.c */
 

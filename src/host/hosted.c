@@ -58,16 +58,6 @@ PG_FUNCTION_INFO_V1(actor_host_exit);
 PG_FUNCTION_INFO_V1(actor_host_enter_to_end);
 PG_FUNCTION_INFO_V1(actor_host_end);
 
-/* a method that an application runs, in TopTransactionContext */
-typedef struct HostedFrame
-{
-	ActorFrame	frame;			/* is the first member */
-	int32		number;			/* never 0 */
-	bool		ends;			/* the actor is to be forgotten */
-	pg_uuid_t	host;
-	ActorAnswerKey key;
-} HostedFrame;
-
 /* frames ------------------------------------------------------------------ */
 
 static text *
@@ -79,13 +69,14 @@ copy_text(const text *value)
 /*
  * Begins a frame for a method of an actor, whose turn is entered.
  */
-static HostedFrame *
+static ActorHostedFrame *
 begin_frame(const ActorRef *actor, const ActorType *type, uint64 generation,
-			const text *method, const pg_uuid_t *reentrancy_id, const pg_uuid_t *host)
+			const text *method, const pg_uuid_t *reentrancy_id, const pg_uuid_t *host,
+			ActorFiring *firing)
 {
 	static int32 last_number = 0;
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	HostedFrame *hosted = palloc0(sizeof(HostedFrame));
+	ActorHostedFrame *hosted = palloc0(sizeof(ActorHostedFrame));
 	const pg_uuid_t *chain_id = actor_chain_id();
 
 	hosted->frame.actor.type = copy_text(actor->type);
@@ -99,7 +90,9 @@ begin_frame(const ActorRef *actor, const ActorType *type, uint64 generation,
 	/* that of the running chain says nothing new */
 	hosted->frame.given_id = reentrancy_id != NULL && chain_id != NULL &&
 		actor_same_uuid(reentrancy_id, chain_id) ? NULL : reentrancy_id;
+	hosted->frame.cause = firing != NULL ? &firing->cause : NULL;
 	hosted->host = *host;
+	hosted->firing = firing;
 	hosted->number = last_number = last_number == PG_INT32_MAX ? 1 : last_number + 1;
 	MemoryContextSwitchTo(old);
 	actor_frame_begin_hosted(&hosted->frame);
@@ -124,10 +117,11 @@ check_not_in_function(const char *function)
 }
 
 /*
- * The running frame that the first argument names.
+ * actor_hosted_argument
+ *		The running frame that the first argument names.
  */
-static HostedFrame *
-frame_argument(FunctionCallInfo fcinfo, const char *function)
+ActorHostedFrame *
+actor_hosted_argument(FunctionCallInfo fcinfo, const char *function)
 {
 	int32		number;
 
@@ -138,8 +132,8 @@ frame_argument(FunctionCallInfo fcinfo, const char *function)
 	number = PG_GETARG_INT32(0);
 	check_not_in_function(function);
 	for (ActorFrame *frame = actor_frame_current(); frame != NULL; frame = frame->caller)
-		if (((HostedFrame *) frame)->number == number)
-			return (HostedFrame *) frame;
+		if (((ActorHostedFrame *) frame)->number == number)
+			return (ActorHostedFrame *) frame;
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("frame %d has ended", number),
@@ -147,15 +141,16 @@ frame_argument(FunctionCallInfo fcinfo, const char *function)
 }
 
 /*
- * Ends a frame whose method has returned.
+ * actor_hosted_end
+ *		Ends a frame whose method has returned, or failed.
  */
-static void
-end_frame(HostedFrame *hosted)
+void
+actor_hosted_end(ActorHostedFrame *hosted, bool failed)
 {
 	static const ActorCause end_of_life = {"deactivate"};
 	ActorStatRef ref = {0, 0};
 
-	actor_activity_ran(&hosted->frame, &ref, false);
+	actor_activity_ran(&hosted->frame, &ref, failed);
 	actor_frame_end_hosted(&hosted->frame);
 	if (hosted->ends)
 		hosted->frame.cause = &end_of_life;
@@ -189,29 +184,12 @@ actor_host_may_call(PG_FUNCTION_ARGS)
 
 /* entering ---------------------------------------------------------------- */
 
-/* a call of a method of an application, and what is to be done */
-typedef struct Entry
-{
-	ActorRef	actor;
-	text	   *method;
-	const pg_uuid_t *host;
-	const pg_uuid_t *token;		/* that the host has; NULL: none */
-	const pg_uuid_t *reentrancy_id; /* NULL: none */
-	ActorAnswerKey key;
-	const char *action;
-	bool		anew;			/* nothing that an application has is true */
-	HostedFrame *hosted;		/* NULL: none has begun */
-	ActorPlacement placement;
-	bool		placed;
-	ActorAnswer answer;
-	bool		answered;
-} Entry;
-
 /*
- * The type of an actor, which the current user may host.
+ * actor_hosted_type
+ *		The type of an actor, which the current user may host.
  */
-static ActorType *
-resolve(const text *name)
+ActorType *
+actor_hosted_type(const text *name)
 {
 	ActorType  *type;
 
@@ -221,8 +199,13 @@ resolve(const text *name)
 	return type;
 }
 
-static void
-check_host_context(const char *function, const pg_uuid_t *host)
+/*
+ * actor_hosted_check
+ *		Refuses to begin a turn where there can be none, or for a host that does not
+ *		live.
+ */
+void
+actor_hosted_check(const char *function, const pg_uuid_t *host)
 {
 	check_not_in_function(function);
 	PreventCommandIfReadOnly(function);
@@ -235,40 +218,42 @@ check_host_context(const char *function, const pg_uuid_t *host)
 }
 
 /*
- * Finds out where the actor, whose turn is entered, is.
+ * actor_hosted_look
+ *		Finds out where the actor of a call, whose turn is entered, is.  If it is at
+ *		a host for the first time nothing is left from before.
  */
-static void
-look_for_placement(Entry *entry)
+void
+actor_hosted_look(ActorEntry *entry)
 {
 	actor_placement_forget_changed();
 	entry->placed = actor_placement_read(&entry->actor, &entry->placement);
 	if (entry->placed && !actor_same_uuid(&entry->placement.host, entry->host) &&
 		!actor_host_lives(&entry->placement.host))
 		entry->placed = false;
+	entry->anew = entry->placed && !entry->placement.entered;
+	if (!entry->anew)
+		return;
+	actor_remove_timers(&entry->actor);
+	actor_placement_set_entered(&entry->actor);
 }
 
 /*
- * Begins the method at the host that the actor is placed at.
+ * actor_hosted_begin
+ *		Begins the method of a call at the host that the actor is placed at.
  */
-static void
-begin_method(Entry *entry, ActorType *type, uint64 generation)
+void
+actor_hosted_begin(ActorEntry *entry, ActorType *type, uint64 generation)
 {
 	bool		reenters = actor_frame_of_application(&entry->actor) != NULL;
 
-	entry->anew = !entry->placement.entered;
-	if (entry->anew)
-	{
-		actor_remove_timers(&entry->actor);
-		actor_placement_set_entered(&entry->actor);
-	}
 	if (actor_begin_life(&entry->actor, type, generation))
 	{
 		entry->anew = true;
-		type = resolve(entry->actor.type);
+		type = actor_hosted_type(entry->actor.type);
 	}
 	entry->anew &= !reenters;
 	entry->hosted = begin_frame(&entry->actor, type, generation, entry->method,
-								entry->reentrancy_id, entry->host);
+								entry->reentrancy_id, entry->host, entry->firing);
 	if (!actor_same_uuid(&entry->placement.host, entry->host))
 		entry->action = "elsewhere";
 	else if (reenters ||
@@ -284,10 +269,10 @@ begin_method(Entry *entry, ActorType *type, uint64 generation)
  * to be done next.  The steps are those of actor_call.
  */
 static void
-enter(Entry *entry)
+enter(ActorEntry *entry)
 {
 	uint64		generation = actor_catalog_generation();
-	ActorType  *type = resolve(entry->actor.type);
+	ActorType  *type = actor_hosted_type(entry->actor.type);
 
 	if (!actor_method_is_hosted(type, entry->method))
 	{
@@ -298,11 +283,11 @@ enter(Entry *entry)
 	actor_check_can_write(&entry->actor, entry->method);
 	if (actor_lease_enter(&entry->actor, entry->method, actor_type_call_timeout(type),
 						  entry->reentrancy_id))
-		type = resolve(entry->actor.type);
+		type = actor_hosted_type(entry->actor.type);
 	if (!actor_turn_is_active(&entry->actor))
 		actor_pause_check(&entry->actor, entry->method);
 	if (generation != actor_catalog_generation())
-		type = resolve(entry->actor.type);
+		type = actor_hosted_type(entry->actor.type);
 
 	entry->answered = entry->key.request_id != NULL &&
 		actor_answer_find(&entry->actor, &entry->key, &entry->answer);
@@ -311,9 +296,9 @@ enter(Entry *entry)
 		entry->action = "answered";
 		return;
 	}
-	look_for_placement(entry);
+	actor_hosted_look(entry);
 	if (entry->placed)
-		begin_method(entry, type, generation);
+		actor_hosted_begin(entry, type, generation);
 	else
 		entry->action = "unplaced";
 }
@@ -334,7 +319,7 @@ caller_argument(FunctionCallInfo fcinfo, int number, NameData *caller)
  * Keeps what it takes to write down the answer.
  */
 static void
-keep_key(HostedFrame *hosted, const ActorAnswerKey *key)
+keep_key(ActorHostedFrame *hosted, const ActorAnswerKey *key)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
 
@@ -352,7 +337,7 @@ keep_key(HostedFrame *hosted, const ActorAnswerKey *key)
 Datum
 actor_host_enter(PG_FUNCTION_ARGS)
 {
-	Entry		entry;
+	ActorEntry	entry;
 	TupleDesc	tupdesc;
 	Datum		values[10] = {0};
 	bool		nulls[10];
@@ -369,8 +354,8 @@ actor_host_enter(PG_FUNCTION_ARGS)
 		actor_text_argument(fcinfo, 3, "method", ACTOR_MAX_NAME_LEN);
 	entry.token = PG_ARGISNULL(4) ? NULL : PG_GETARG_UUID_P(4);
 	entry.reentrancy_id = PG_ARGISNULL(5) ? NULL : PG_GETARG_UUID_P(5);
-	(void) resolve(entry.actor.type);
-	check_host_context("actor.host_enter()", entry.host);
+	(void) actor_hosted_type(entry.actor.type);
+	actor_hosted_check("actor.host_enter()", entry.host);
 	if (!PG_ARGISNULL(6))
 	{
 		entry.key.request_id = actor_text_argument(fcinfo, 6, "request id", ACTOR_MAX_NAME_LEN);
@@ -422,9 +407,14 @@ actor_host_enter(PG_FUNCTION_ARGS)
 Datum
 actor_host_exit(PG_FUNCTION_ARGS)
 {
-	HostedFrame *hosted = frame_argument(fcinfo, "actor.host_exit()");
+	ActorHostedFrame *hosted = actor_hosted_argument(fcinfo, "actor.host_exit()");
 	ActorAnswer answer;
 
+	if (hosted->firing != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("frame %d ends with %s or %s", hosted->number,
+						"actor.host_fired()", "actor.host_failed()")));
 	if (hosted->ends)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -443,7 +433,7 @@ actor_host_exit(PG_FUNCTION_ARGS)
 		actor_type_check_same(hosted->frame.actor.type, hosted->frame.schema,
 							  hosted->frame.generation);
 	}
-	end_frame(hosted);
+	actor_hosted_end(hosted, false);
 	PG_RETURN_VOID();
 }
 
@@ -499,7 +489,7 @@ actor_host_enter_to_end(PG_FUNCTION_ARGS)
 	ActorRef	actor;
 	ActorType  *type;
 	ActorPlacement placement;
-	HostedFrame *hosted = NULL;
+	ActorHostedFrame *hosted = NULL;
 	bool		own;
 	TupleDesc	tupdesc;
 	Datum		values[2] = {0};
@@ -510,17 +500,18 @@ actor_host_enter_to_end(PG_FUNCTION_ARGS)
 				   actor_text_argument(fcinfo, 2, "actor id", ACTOR_MAX_NAME_LEN));
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	type = resolve(actor.type);
-	check_host_context("actor.host_enter_to_end()", host);
+	type = actor_hosted_type(actor.type);
+	actor_hosted_check("actor.host_enter_to_end()", host);
 	actor_turn_check_isolation("end the life of an actor");
 	actor_frame_check_reentry(&actor, type, NULL);
 	if (enter_to_end(&actor, type, if_idle))
 	{
-		type = resolve(actor.type);
+		type = actor_hosted_type(actor.type);
 		own = actor_placement_read(&actor, &placement) &&
 			actor_same_uuid(&placement.host, host);
 		hosted = begin_frame(&actor, type, generation,
-							 cstring_to_text(actor_hook_name(HOOK_DEACTIVATE)), NULL, host);
+							 cstring_to_text(actor_hook_name(HOOK_DEACTIVATE)), NULL, host,
+							 NULL);
 		hosted->ends = true;
 		values[0] = Int32GetDatum(hosted->number);
 		values[1] = BoolGetDatum(!own);
@@ -537,7 +528,7 @@ actor_host_enter_to_end(PG_FUNCTION_ARGS)
 Datum
 actor_host_end(PG_FUNCTION_ARGS)
 {
-	HostedFrame *hosted = frame_argument(fcinfo, "actor.host_end()");
+	ActorHostedFrame *hosted = actor_hosted_argument(fcinfo, "actor.host_end()");
 	ActorRef	actor = hosted->frame.actor;
 	ActorPlacement placement;
 
@@ -545,7 +536,7 @@ actor_host_end(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("frame %d ends with %s", hosted->number, "actor.host_exit()")));
-	end_frame(hosted);
+	actor_hosted_end(hosted, false);
 	if (actor_placement_read(&actor, &placement) &&
 		(actor_same_uuid(&placement.host, &hosted->host) ||
 		 actor_placement_is_left(&placement, &hosted->host)))

@@ -12,8 +12,9 @@
 #define ACTOR_HOST_INTERNAL_H
 
 #include "nodes/pg_list.h"
-#include "host/host.h"
 #include "type/type.h"
+#include "fire/fire.h"
+#include "host/host.h"
 
 /* hosts.c */
 
@@ -84,5 +85,44 @@ extern bool actor_answer_find(const ActorRef *actor, const ActorAnswerKey *key,
 							  ActorAnswer *answer);
 extern void actor_answer_store(const ActorRef *actor, const ActorAnswerKey *key,
 							   const ActorAnswer *answer);
+
+/* hosted.c */
+
+/* a method that an application runs, in TopTransactionContext */
+typedef struct ActorHostedFrame
+{
+	ActorFrame	frame;			/* is the first member */
+	int32		number;			/* never 0 */
+	bool		ends;			/* the actor is to be forgotten */
+	pg_uuid_t	host;
+	ActorAnswerKey key;
+	ActorFiring *firing;		/* what it is called for; NULL: a call */
+} ActorHostedFrame;
+
+/* a call of a method of an application, and what is to be done */
+typedef struct ActorEntry
+{
+	ActorRef	actor;
+	text	   *method;
+	const pg_uuid_t *host;
+	const pg_uuid_t *token;		/* that the host has; NULL: none */
+	const pg_uuid_t *reentrancy_id; /* NULL: none */
+	ActorAnswerKey key;
+	ActorFiring *firing;		/* NULL: a call */
+	const char *action;
+	bool		anew;			/* nothing that an application has is true */
+	ActorHostedFrame *hosted;	/* NULL: none has begun */
+	ActorPlacement placement;
+	bool		placed;
+	ActorAnswer answer;
+	bool		answered;
+} ActorEntry;
+
+extern ActorType *actor_hosted_type(const text *name);
+extern void actor_hosted_check(const char *function, const pg_uuid_t *host);
+extern void actor_hosted_look(ActorEntry *entry);
+extern void actor_hosted_begin(ActorEntry *entry, ActorType *type, uint64 generation);
+extern ActorHostedFrame *actor_hosted_argument(FunctionCallInfo fcinfo, const char *function);
+extern void actor_hosted_end(ActorHostedFrame *hosted, bool failed);
 
 #endif							/* ACTOR_HOST_INTERNAL_H */

@@ -151,7 +151,7 @@ static ActorQuery put_off_message = {
 static ActorQuery show_window = {
 	"UPDATE actor.message SET next_try_at = due_at" IN_WINDOW
 	"   AND next_try_at OPERATOR(pg_catalog.=) " HIDDEN_AT
-	" RETURNING next_try_at",
+	" RETURNING next_try_at, hosted",
 	4, {TEXTOID, TEXTOID, INT8OID, INT8OID}
 };
 
@@ -341,8 +341,12 @@ actor_queue_show(const ActorRef *actor, int64 message_id)
 	for (uint64 i = 0; i < rows; i++)
 	{
 		bool		isnull;
+		TimestampTz at = DatumGetTimestampTz(actor_query_result(i, 1, &isnull));
 
-		actor_wake_at(DatumGetTimestampTz(actor_query_result(i, 1, &isnull)));
+		if (DatumGetBool(actor_query_result(i, 2, &isnull)))
+			actor_wake_hosts(at);
+		else
+			actor_wake_at(at);
 	}
 	actor_bookkeeping_end(&bookkeeping);
 	return rows;

@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(actor_reset_rights);
 	" WHERE n.nspname OPERATOR(pg_catalog.=) 'actor'" \
 	"   AND pg_catalog.strpos('rpvS', c.relkind::pg_catalog.text) OPERATOR(pg_catalog.>) 0"
 #define FUNCTIONS \
-	"SELECT 'FUNCTION', p.oid, p.proowner, p.proacl," \
+	"SELECT 'ROUTINE', p.oid, p.proowner, p.proacl," \
 	"       p.oid::pg_catalog.regprocedure::pg_catalog.text" \
 	"  FROM pg_catalog.pg_proc p" \
 	"  JOIN pg_catalog.pg_depend d" \
@@ -60,7 +60,7 @@ static const char reset_commands[] =
 " CROSS JOIN LATERAL (SELECT DISTINCT grantee FROM pg_catalog.aclexplode(o.acl)) a"
 " WHERE a.grantee OPERATOR(pg_catalog.<>) o.owner"
 " UNION ALL"
-" SELECT pg_catalog.format('GRANT EXECUTE ON FUNCTION %s TO PUBLIC', f.name)"
+" SELECT pg_catalog.format('GRANT EXECUTE ON ROUTINE %s TO PUBLIC', f.name)"
 "  FROM (" FUNCTIONS ") f (kind, oid, owner, acl, name)"
 " WHERE f.acl IS NOT NULL";
 
