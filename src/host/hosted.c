@@ -154,7 +154,7 @@ actor_hosted_end(ActorHostedFrame *hosted, bool failed)
 	actor_frame_end_hosted(&hosted->frame);
 	if (hosted->ends)
 		hosted->frame.cause = &end_of_life;
-	if (hosted->frame.history != ACTOR_HISTORY_OFF)
+	if (hosted->frame.history != ACTOR_HISTORY_OFF && !failed)
 		actor_record_end(&hosted->frame);
 }
 
