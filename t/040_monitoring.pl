@@ -107,6 +107,9 @@ is( query("SELECT count(*) FROM actor.turn WHERE since > now() - interval '1 hou
 	'3', 'since when');
 is(query("SELECT value FROM actor.get_gauges() WHERE name = 'actor_turns_waiting'"),
 	'1', 'one process waits');
+is( query("SELECT string_agg((value > 0)::text || CASE WHEN name LIKE '%seconds' THEN '' ELSE value::text END, ' ' ORDER BY name)"
+		  . " FROM actor.get_gauges('turns') WHERE name <> 'actor_turns_waiting'"),
+	'true2 true false0', 'two turns are held, for some time, and none is open');
 my $waits = qr/still waiting for ExclusiveLock on advisory lock.*?CONTEXT: .*?taking the turn of actor "b" of type "t".*?call chain: t\/a\.cross -> t\/b/s;
 ok( $node->wait_for_log($waits, $offset), 'a long wait is logged with actor and chain');
 my @lines = log_since($offset) =~ /still waiting for/g;
@@ -404,6 +407,11 @@ query(q{SELECT actor_pause('t', 'queue');
 my $values = parse_metrics(query('SELECT actor_metrics()') . "\n");
 is( join(' ', map { $values->{"actor_rows_$_"}{values}{'type=t'} } qw(messages messages_due reminders pauses)),
 	'4 3 1 1', 'depths are shown');
+is( query(q{BEGIN; SELECT actor_set_reminder('t', 'due', 'put', '0s');
+		SELECT actor_set_reminder('t', 'later', 'put', '1h');
+		SELECT string_agg(name || value::text, ' ' ORDER BY name) FROM actor.get_gauges('rows')
+		 WHERE actor_type = 't' AND name LIKE '%reminders%'; ROLLBACK}) =~ s/\n//gr,
+	'actor_rows_reminders3 actor_rows_reminders_due1', 'and which reminders are due');
 cmp_ok($values->{actor_rows_messages_age_seconds}{values}{'type=t'}, '>', 0, 'and ages');
 is($values->{actor_doctor_ok}{values}{'check=paused'}, 0, 'what the doctor finds');
 is($values->{actor_doctor_ok}{values}{'check=preload'}, 1, 'and what not');

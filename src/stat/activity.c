@@ -639,16 +639,36 @@ actor_get_turns(PG_FUNCTION_ARGS)
 }
 
 /*
- * actor_activity_waiting
- *		How many processes of this database wait for a turn.
+ * actor_activity_turns
+ *		What there is of turns in this database, in numbers.
  */
-int
-actor_activity_waiting(void)
+void
+actor_activity_turns(ActorTurnCounts *counts)
 {
-	int			count = 0;
+	Activity   *copy = palloc(sizeof(Activity));
+	ActorBookkeeping bookkeeping;
 
+	memset(counts, 0, sizeof(*counts));
 	for (int i = 0; activities != NULL && i < ACTOR_MAX_BACKENDS; i++)
-		if (activities[i].waiting && activities[i].database == MyDatabaseId)
-			count++;
-	return count;
+	{
+		instr_time	held;
+		const Label *oldest = (const Label *) copy->held.space;
+
+		if (activities[i].database != MyDatabaseId || !copy_activity(&activities[i], copy))
+			continue;
+		counts->waiting += copy->waiting;
+		counts->held += copy->held.count;
+		if (copy->held.shown == 0)
+			continue;
+		INSTR_TIME_SET_CURRENT(held);
+		INSTR_TIME_SUBTRACT(held, oldest->since);
+		counts->held_seconds = Max(counts->held_seconds, INSTR_TIME_GET_DOUBLE(held));
+	}
+	pfree(copy);
+	/* a standby cannot read activations, and has none */
+	if (RecoveryInProgress())
+		return;
+	actor_bookkeeping_begin(&bookkeeping);
+	counts->open = (int) actor_query_run(&read_open_turns, NULL, NULL);
+	actor_bookkeeping_end(&bookkeeping);
 }

@@ -110,7 +110,17 @@ extern bool actor_activity_wait(const ActorRef *actor, const text *method,
 								instr_time *since);
 extern void actor_activity_waited(const ActorRef *actor, const text *method,
 								  const instr_time *since, int sqlstate);
-extern int	actor_activity_waiting(void);
+
+/* turns of this database */
+typedef struct ActorTurnCounts
+{
+	int			waiting;		/* processes that wait for one */
+	int			held;			/* turns that transactions have */
+	double		held_seconds;	/* for how long, the oldest of these */
+	int			open;			/* turns that are open between transactions */
+} ActorTurnCounts;
+
+extern void actor_activity_turns(ActorTurnCounts *counts);
 
 /* visible.c */
 

@@ -37,9 +37,25 @@ PG_FUNCTION_INFO_V1(actor_get_gauges);
 
 /* columns after the type: those of row_gauges */
 static ActorQuery count_rows = {
-	"SELECT t.actor_type, " COUNT_OF_TYPE("actor.reminder") ", m.messages, m.due, m.age, "
+	/* the roles that have reminders, each found by a step in the index */
+	"WITH RECURSIVE roles AS ("
+	"  (SELECT role_name FROM actor.reminder ORDER BY role_name LIMIT 1)"
+	"   UNION ALL"
+	"  SELECT (SELECT r.role_name FROM actor.reminder r"
+	"           WHERE r.role_name OPERATOR(pg_catalog.>) o.role_name"
+	"           ORDER BY r.role_name LIMIT 1)"
+	"    FROM roles o WHERE o.role_name IS NOT NULL),"
+	" due AS (SELECT d.actor_type, pg_catalog.count(*)::pg_catalog.float8 AS reminders"
+	"   FROM roles o CROSS JOIN LATERAL"
+	"    (SELECT r.actor_type FROM actor.reminder r"
+	"      WHERE r.role_name OPERATOR(pg_catalog.=) o.role_name"
+	"        AND r.next_try_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
+	"      LIMIT " COUNTED_MAX ") d"
+	"  GROUP BY d.actor_type)"
+	"SELECT t.actor_type, " COUNT_OF_TYPE("actor.reminder") ", COALESCE(d.reminders, 0), m.messages, m.due, m.age, "
 	COUNT_OF_TYPE("actor.pause") ", " COUNT_OF_TYPE("actor.failure")
 	"  FROM actor.type t"
+	"  LEFT JOIN due d ON d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 	" CROSS JOIN LATERAL"
 	"  (SELECT pg_catalog.count(*)::pg_catalog.float8 AS messages,"
 	"          (pg_catalog.count(*) FILTER"
@@ -62,6 +78,7 @@ static const struct
 
 {
 	{"actor_rows_reminders", "Reminders, up to " COUNTED_MAX "."},
+	{"actor_rows_reminders_due", "Those of them that are due, up to " COUNTED_MAX " of each role."},
 	{"actor_rows_messages", "Messages that wait for delivery, up to " COUNTED_MAX "."},
 	{"actor_rows_messages_due", "Those of them that are due."},
 	{"actor_rows_messages_age_seconds", "For how long the oldest of these has been due; 0 when none is."},
@@ -118,8 +135,16 @@ add_workers(List **gauges)
 static void
 add_turns(List **gauges)
 {
-	add_gauge(gauges, "actor_turns_waiting", actor_activity_waiting(),
+	ActorTurnCounts counts;
+
+	actor_activity_turns(&counts);
+	add_gauge(gauges, "actor_turns_waiting", counts.waiting,
 			  "Processes of this database that wait for a turn.");
+	add_gauge(gauges, "actor_turns_held", counts.held, "Turns that transactions have.");
+	add_gauge(gauges, "actor_turns_held_oldest_seconds", counts.held_seconds,
+			  "For how long a transaction has had a turn, the longest time; 0 when none has.");
+	add_gauge(gauges, "actor_turns_open", counts.open,
+			  "Turns that are open between transactions.");
 }
 
 static void
