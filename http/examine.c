@@ -58,6 +58,24 @@ is_traceparent(const char *text)
 	return true;
 }
 
+/*
+ * The token of a request; NULL if it has none.  Metrics are asked for with the
+ * header of HTTP, too, which is what Prometheus can send; elsewhere that is the
+ * business of applications.
+ */
+static const char *
+token_of(const Request *request)
+{
+	const char *token = header_value(request, "dapr-api-token");
+	const char *authorization = header_value(request, "Authorization");
+
+	if (token == NULL && authorization != NULL &&
+		route_find(&request->path) == ROUTE_METRICS &&
+		strncasecmp(authorization, "Bearer ", 7) == 0)
+		token = authorization + 7;
+	return token;
+}
+
 static void
 take_headers(Request *request)
 {
@@ -169,7 +187,7 @@ take_pool(Request *request)
 	if (is_health(route_find(&request->path)))
 		request->pool = pool_default();
 	else
-		request->pool = pool_for_token(header_value(request, "dapr-api-token"));
+		request->pool = pool_for_token(token_of(request));
 	if (request->pool == NULL)
 		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header dapr-api-token has no valid token");
 	return request->pool != NULL;

@@ -253,6 +253,25 @@ pool_has_idle(Pool *pool)
 	return has_idle;
 }
 
+/*
+ * pool_count_requests
+ *		What a pool is doing, in numbers.
+ */
+void
+pool_count_requests(Pool *pool, PoolNumbers *numbers)
+{
+	memset(numbers, 0, sizeof(*numbers));
+	pthread_mutex_lock(&pool->lock);
+	for (const Request *request = pool->running; request != NULL; request = request->next)
+		numbers->running++;
+	numbers->idle = pool->idle;
+	for (const Request *request = pool->first; request != NULL; request = request->next)
+		numbers->queued++;
+	if (pool->first != NULL)
+		numbers->oldest_ms = now_ms() - pool->first->queued_at;
+	pthread_mutex_unlock(&pool->lock);
+}
+
 /* tokens ---------------------------------------------------------------- */
 
 /*

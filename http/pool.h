@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "request.h"
 #include "session.h"
@@ -42,6 +43,15 @@ typedef struct Pool
 	bool		stopping;
 } Pool;
 
+/* what a pool is doing, in numbers */
+typedef struct PoolNumbers
+{
+	int			running;
+	int			idle;
+	int			queued;
+	int64_t		oldest_ms;		/* for how long the first of these has waited */
+} PoolNumbers;
+
 extern void pools_start(void);
 extern void pools_stop(void);
 extern void pools_expire(void);
@@ -52,5 +62,6 @@ extern Pool *pool_default(void);
 extern void pool_submit(Pool *pool, Request *request);
 extern void pools_wake(void);
 extern bool pool_has_idle(Pool *pool);
+extern void pool_count_requests(Pool *pool, PoolNumbers *numbers);
 
 #endif							/* ACTOR_HTTP_POOL_H */

@@ -47,7 +47,8 @@ typedef enum Route
 	ROUTE_HEALTH,
 	ROUTE_HEALTH_OUTBOUND,
 	ROUTE_METADATA,
-	ROUTE_METADATA_KEY
+	ROUTE_METADATA_KEY,
+	ROUTE_METRICS
 } Route;
 
 /*
@@ -95,6 +96,7 @@ typedef struct Request
 	Buffer		body;
 	size_t		received;		/* bytes of the body, also of a refused one */
 	int64_t		queued_at;
+	int64_t		began_at;		/* see metrics.c */
 
 	/* decoded parts of the path */
 	char	   *actor_type;

@@ -15,6 +15,7 @@
 #include "ending.h"
 #include "hosted.h"
 #include "metadata.h"
+#include "metrics.h"
 #include "route.h"
 #include "schedule.h"
 #include "util.h"
@@ -22,7 +23,7 @@
 #define VERB_READ			(VERB_GET | VERB_HEAD)
 #define VERB_WRITE			(VERB_POST | VERB_PUT)
 
-/* paths below /v1.0; "*" is any part */
+/* paths; "*" is any part */
 typedef struct Pattern
 {
 	Route		route;
@@ -42,6 +43,7 @@ static const Pattern patterns[] = {
 	{ROUTE_HEALTH_OUTBOUND, {"v1.0", "healthz", "outbound"}, 3},
 	{ROUTE_METADATA, {"v1.0", "metadata"}, 2},
 	{ROUTE_METADATA_KEY, {"v1.0", "metadata", "*"}, 3},
+	{ROUTE_METRICS, {"metrics"}, 1},
 };
 
 static const Operation operations[] = {
@@ -70,6 +72,8 @@ static const Operation operations[] = {
 	{ROUTE_METADATA, VERB_READ, handle_metadata, metadata_at_once,.safe = true},
 	/* always answered at once */
 	{ROUTE_METADATA_KEY, VERB_PUT, .at_once = label_at_once},
+	{ROUTE_METRICS, VERB_READ, handle_metrics, metrics_at_once,
+	.error_code = "ERR_METRICS",.safe = true},
 };
 
 /* in the order of the header "Allow" */

@@ -31,6 +31,7 @@
 #include "body.h"
 #include "dispatch.h"
 #include "examine.h"
+#include "metrics.h"
 #include "options.h"
 #include "pool.h"
 #include "server.h"
@@ -107,6 +108,8 @@ end_request(void *arg, struct MHD_Connection *connection, void **con_cls,
 		wire_answered(wire_of(connection));
 	if (request->state == REQUEST_ANSWERED)
 		count_down(&unanswered);
+	if (request->begun)
+		metrics_end(request);
 	body_release(request);
 	request_free(request);
 }
@@ -219,6 +222,7 @@ handle_request(void *arg, struct MHD_Connection *connection, const char *url,
 			return MHD_NO;
 		wire_request(wire_of(connection));
 		request->begun = true;
+		metrics_begin(request);
 		request->connection = connection;
 		examine(request, method);
 		return body_begin(request) ? MHD_YES : send_answer(request);
