@@ -314,6 +314,9 @@ BEGIN; SELECT * FROM regress_altered('state ALTER expires_at TYPE text'); ROLLBA
 BEGIN; SELECT * FROM regress_altered('state ALTER value DROP NOT NULL'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered($$activation ALTER last_used_at TYPE text USING 'now'$$); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('message ALTER sent_at TYPE date'); ROLLBACK;
+-- one owner for all, whose rights are those of each statement
+BEGIN; SELECT * FROM regress_altered('type OWNER TO regress_actor_owner'); ROLLBACK;
+BEGIN; SELECT * FROM regress_altered('state OWNER TO regress_actor_owner'); ROLLBACK;
 -- these are read in the same way, but not written
 BEGIN; SELECT * FROM regress_altered('state ALTER value TYPE regress_jsonb'); ROLLBACK;
 BEGIN; SELECT * FROM regress_altered('state ALTER updated_at TYPE timestamptz(0)'); ROLLBACK;

@@ -143,5 +143,31 @@ wait_for(fired('true') . ' = 203', 'all of it comes when the type has its schema
 is($node->safe_psql('postgres', 'SELECT ' . fired('attempt > 1')),
 	'0', 'none has lost an attempt');
 
+#
+# Nor does what runs when that happens count as failed
+#
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION t.wait_and_fail() RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM pg_advisory_xact_lock_shared(18);
+		RAISE 'the schema is not there';
+	END $$});
+my $holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(18)');
+$node->safe_psql('postgres', q{
+	SELECT actor_set_reminder('t', 'runs', 'wait_and_fail', failure_policy => '{"drop": {}}');
+	SELECT actor_send('t', 'runs too', 'wait_and_fail', failure_policy => '{"drop": {}}')});
+wait_for(q{2 = (SELECT count(*) FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event = 'advisory')}, 'both run');
+$node->safe_psql('postgres', 'ALTER SCHEMA t OWNER TO regress_actor_new_owner');
+$holder->query_safe('SELECT pg_advisory_unlock(18)');
+wait_for(q{NOT EXISTS (SELECT FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event = 'advisory')}, 'both end');
+is( $node->safe_psql('postgres', q{
+		SELECT (SELECT count(*) FROM actor.failure), (SELECT max(attempt) FROM actor.reminder),
+			(SELECT max(attempt) FROM actor.message)}),
+	'0|1|1', 'what ran when its type lost its schema has not failed');
+$holder->quit;
+
 $node->stop;
 done_testing();

@@ -451,6 +451,8 @@ actor_message_fire(const ActorDue *due, const NameData *role, const ActorFireMod
 		return result;
 	nestlevel = actor_trace_begin(firing.traceparent);
 	result = actor_callback_run(due, mode, call_method, &firing, &error);
+	if (result == FIRING_FAILED && actor_retry_is_excused(&due->actor))
+		result = FIRING_STOPPED;
 	if (result == FIRING_FAILED)
 		actor_message_ran_badly(&firing, error,
 								mode->clock != 0 ? firing.cause.fired_at :

@@ -701,7 +701,7 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 
 	nestlevel = actor_trace_begin(firing.traceparent);
 	result = actor_callback_run(due, mode, call_method, &attempt, &error);
-	if (result == FIRING_FAILED && actor_type_is_lost(due->actor.type))
+	if (result == FIRING_FAILED && actor_retry_is_excused(&due->actor))
 		result = FIRING_STOPPED;
 	if (result == FIRING_FAILED)
 		actor_firing_failed(&firing, error,

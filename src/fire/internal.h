@@ -52,6 +52,7 @@ typedef struct ActorRetry
 
 extern const char *actor_retry_outcome(const ActorRetryPolicy *policy, int32 attempt,
 									   bool again);
+extern bool actor_retry_is_excused(const ActorRef *actor);
 extern bool actor_retry_is_vain(const ActorRef *actor, text *method, Jsonb *payload,
 								const ErrorData *error);
 extern bool actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *error,

@@ -10,11 +10,13 @@
  */
 #include "postgres.h"
 
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
 #include "base/compat.h"
 #include "time/time.h"
+#include "type/type.h"
 #include "call/call.h"
 #include "fire/internal.h"
 
@@ -75,6 +77,18 @@ check_call(void *arg)
 	bool		hosted;
 
 	(void) actor_check_call(call->actor->type, call->method, call->payload, &hosted);
+}
+
+/*
+ * actor_retry_is_excused
+ *		Whether what has just failed waits, without having lost an attempt, since the
+ *		type of its actor has lost its schema meanwhile.
+ */
+bool
+actor_retry_is_excused(const ActorRef *actor)
+{
+	AcceptInvalidationMessages();
+	return actor_type_is_lost(actor->type);
 }
 
 /*

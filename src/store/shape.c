@@ -25,9 +25,11 @@
 #include "access/genam.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_collation_d.h"
 #include "catalog/pg_opfamily_d.h"
 #include "catalog/pg_type_d.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -369,6 +371,30 @@ column_fault(const ShapeColumn *column, Form_pg_attribute attribute)
 }
 
 /*
+ * What is wrong with the owner of a table.  All are read and written as the owner of
+ * actor.type: the policies of one that belongs to somebody else would be asked,
+ * which read tables again, and so on without end.
+ */
+static char *
+owner_fault(Oid relation, Oid *owner)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+	Oid			other;
+
+	if (!HeapTupleIsValid(tuple))
+		return NULL;
+	other = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	if (!OidIsValid(*owner))
+		*owner = other;
+	if (other == *owner)
+		return NULL;
+	return psprintf("It belongs to role \"%s\", but table \"%s\" to role \"%s\".",
+					GetUserNameFromId(other, true), "actor.type",
+					GetUserNameFromId(*owner, true));
+}
+
+/*
  * Looks at all columns of a table; what is missing is for statements to say.
  */
 static char *
@@ -390,14 +416,15 @@ table_fault(const Shape *shape)
 
 /*
  * actor_shapes_check
- *		Whether all values in our tables can be read for what they should be; if
- *		not, says so at that level.
+ *		Whether all values in our tables can be read for what they should be, and by
+ *		whom they should be; if not, says so at that level.
  */
 bool
 actor_shapes_check(int elevel)
 {
 	uint64		generation = shape_generation;
 	bool		complete = true;
+	Oid			owner = InvalidOid;
 
 	if (actor_shapes_checked)
 		return true;
@@ -408,7 +435,9 @@ actor_shapes_check(int elevel)
 
 		shape->oid = actor_catalog_relation(shape->table);
 		complete = complete && OidIsValid(shape->oid);
-		fault = OidIsValid(shape->oid) ? table_fault(shape) : NULL;
+		fault = OidIsValid(shape->oid) ? owner_fault(shape->oid, &owner) : NULL;
+		if (fault == NULL && OidIsValid(shape->oid))
+			fault = table_fault(shape);
 		if (fault == NULL)
 			continue;
 		ereport(elevel,

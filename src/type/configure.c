@@ -146,6 +146,12 @@ find_entity(List *entities, const char *name)
 	return NULL;
 }
 
+static int
+compare_entities(const ListCell *a, const ListCell *b)
+{
+	return strcmp(((Entity *) lfirst(a))->name, ((Entity *) lfirst(b))->name);
+}
+
 /*
  * The array of names in member "entities" of an object, and how many there are.
  * Null, which Go programs write for an empty list, has none.
@@ -275,6 +281,8 @@ actor_configure(PG_FUNCTION_ARGS)
 					   psprintf("entitiesConfig[%d]", i), entities);
 	}
 
+	/* two who configure the same types must not wait for each other */
+	list_sort(entities, compare_entities);
 	foreach(cell, entities)
 	{
 		Entity	   *entity = lfirst(cell);
