@@ -39,7 +39,7 @@ REGRESS_OPTS   = --inputdir=$(srcdir) $(wording) $(temp_regress)
 ISOLATION      = $(notdir $(basename $(sort $(wildcard $(srcdir)/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=$(srcdir) $(wording) $(temp_isolation)
 PROVE_TESTS    = t/*.pl
-EXTRA_CLEAN    = tmp_regress tmp_isolation tmp_check tmp_check_iso output_iso log
+EXTRA_CLEAN    = tmp_regress tmp_isolation tmp_check tmp_check_iso output_iso log build-http build-hosted
 
 PG_CONFIG   ?= pg_config
 PGXS        := $(shell $(PG_CONFIG) --pgxs)

@@ -7,6 +7,7 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
+use Fcntl qw(LOCK_EX);
 use File::Basename;
 use HTTP::Tiny;
 use IO::Socket::INET;
@@ -26,15 +27,39 @@ sub missing
 	return "@missing";
 }
 
-# Builds target and returns the folder it is in.
+# Builds target and returns the folder it is in.  Without variables it is one that all
+# tests of a run share, so that only the first has to wait for the compiler.
 sub build
 {
 	my ($target, @variables) = @_;
-	my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
-	my $output = `make -s -C '$source' BUILD='$folder' PG_CONFIG=pg_config @variables $target 2>&1`;
+	my $folder = @variables ? abs_path(PostgreSQL::Test::Utils::tempdir) : shared_folder('http');
+	my $output = locked_make($folder, "-C '$source' PG_CONFIG=pg_config @variables $target");
 
 	is($?, 0, "$target can be built") or diag($output);
 	return $folder;
+}
+
+# A folder of that name for what tests share.
+sub shared_folder
+{
+	my ($name) = @_;
+	my $folder = dirname(abs_path(PostgreSQL::Test::Utils::tempdir)) . "/../build-$name";
+
+	mkdir $folder;
+	return abs_path($folder);
+}
+
+# Runs make on a folder that others may want to build at the same time; returns what it
+# says.
+sub locked_make
+{
+	my ($folder, $arguments) = @_;
+
+	open(my $lock, '>', "$folder/lock") or die "could not lock $folder: $!";
+	flock($lock, LOCK_EX) or die "could not lock $folder: $!";
+	my $output = `make -s BUILD='$folder' $arguments 2>&1`;
+	close $lock;
+	return $output;
 }
 
 # Starts it; the log is kept in a file.

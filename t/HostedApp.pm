@@ -24,19 +24,15 @@ my %programs;
 # What is missing to build it; script/test installs it.
 sub missing
 {
-	my $missing = ActorHttp::missing();
-
-	$missing .= ' curl/curl.h'
-	  if system("echo '#include <curl/curl.h>' | cc -E - >/dev/null 2>&1") != 0;
-	return $missing;
+	return ActorHttp::missing();
 }
 
 # Builds both programs, once.
 sub programs
 {
 	return \%programs if %programs;
-	my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
-	my $output = `make -s -C '$source' BUILD='$folder' 2>&1`;
+	my $folder = ActorHttp::shared_folder('hosted');
+	my $output = ActorHttp::locked_make($folder, "-C '$source'");
 
 	is($?, 0, 'the application can be built') or diag($output);
 	%programs = (app => "$folder/app", http => ActorHttp::build('all') . '/actor-http');
@@ -329,12 +325,20 @@ sub lines
 	} $self->journal;
 }
 
+# How many there are.
+sub count
+{
+	my ($self, %fields) = @_;
+
+	return scalar(my @lines = $self->lines(%fields));
+}
+
 # Waits until there are so many of them.
 sub wait_for_line
 {
 	my ($self, %fields) = @_;
 	my $count = delete $fields{count} // 1;
-	my $found = $self->wait_for(sub { $self->lines(%fields) >= $count });
+	my $found = $self->wait_for(sub { $self->count(%fields) >= $count });
 
 	ok($found, 'there is a line ' . join(' ', map { "$_=$fields{$_}" } sort keys %fields) . " in the journal")
 	  if !$found;
@@ -352,6 +356,15 @@ sub wait_for
 		select(undef, undef, undef, 0.02);
 	}
 	return 0;
+}
+
+# The chain that a call belongs to: what stands after that in the id tells the calls of
+# one chain from each other.
+sub chain
+{
+	my ($line) = @_;
+
+	return substr($line->{chain}, 0, 23);
 }
 
 # Where calls of an actor were running at the same time that do not belong to one
@@ -380,7 +393,7 @@ sub overlaps
 		{
 			push @overlaps, "$line->{type} $line->{id}: $line->{method} in $line->{pid}.$line->{instance}"
 			  . " beside $_->{method} in $_->{pid}.$_->{instance}"
-			  for grep { $_->{chain} eq '' || $_->{chain} ne $line->{chain} } @$calls;
+			  for grep { $_->{chain} eq '' || chain($_) ne chain($line) } @$calls;
 			push @$calls, $line;
 		}
 		else
