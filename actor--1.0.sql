@@ -237,6 +237,7 @@ CREATE TABLE actor.message (
     traceparent text,
     failure_policy jsonb,
     hosted         boolean NOT NULL,
+    request_id  text COLLATE "C",
     PRIMARY KEY (actor_type, actor_id, message_id)
 );
 CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id) WHERE NOT hosted;
@@ -262,6 +263,7 @@ COMMENT ON COLUMN actor.message.role_name IS 'role that sent the message and run
 COMMENT ON COLUMN actor.message.sent_at IS 'when the message was sent';
 COMMENT ON COLUMN actor.message.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.message.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.message.request_id IS 'request id that its result is kept under; NULL: none';
 COMMENT ON COLUMN actor.message.failure_policy IS 'what happens when the method fails; NULL: nine retries, and the queue waits';
 COMMENT ON COLUMN actor.message.hosted IS 'whether a host runs it, because the method is one of an application';
 SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
@@ -281,24 +283,30 @@ CREATE TABLE actor.request (
     content_type text,
     headers      jsonb,
     body         bytea,
+    state        text NOT NULL,
+    error        jsonb,
+    finished_at  timestamptz,
     PRIMARY KEY (actor_type, actor_id, request_id)
 );
-CREATE INDEX request_created ON actor.request (created_at);
+CREATE INDEX request_finished ON actor.request (finished_at);
 COMMENT ON TABLE actor.request IS 'calls and messages with a request id';
-COMMENT ON INDEX actor.request_created IS 'finds the requests that are kept no longer';
+COMMENT ON INDEX actor.request_finished IS 'finds the requests that are kept no longer';
 COMMENT ON COLUMN actor.request.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.request.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.request.request_id IS 'id that the caller chose, unique for the actor';
 COMMENT ON COLUMN actor.request.method IS 'method that was called, or that the message calls';
 COMMENT ON COLUMN actor.request.payload_hash IS 'SHA-256 of the payload';
 COMMENT ON COLUMN actor.request.role_name IS 'role that called or sent';
-COMMENT ON COLUMN actor.request.result IS 'what the method returned';
+COMMENT ON COLUMN actor.request.result IS 'what the method returned, also that of the message';
 COMMENT ON COLUMN actor.request.message_id IS 'message that was sent; NULL: it was a call';
 COMMENT ON COLUMN actor.request.created_at IS 'when the method returned, or the message was sent';
 COMMENT ON COLUMN actor.request.status IS 'status with which an application has answered; NULL: it was no call of an application';
 COMMENT ON COLUMN actor.request.content_type IS 'content type of its answer';
 COMMENT ON COLUMN actor.request.headers IS 'headers of its answer';
 COMMENT ON COLUMN actor.request.body IS 'its answer';
+COMMENT ON COLUMN actor.request.state IS 'pending, done, failed or cancelled; only a message can be other than done';
+COMMENT ON COLUMN actor.request.error IS 'error with which the message was given up: sqlstate, message and detail';
+COMMENT ON COLUMN actor.request.finished_at IS 'when the method returned, or the message was delivered, given up or cancelled; NULL: it waits';
 SELECT pg_catalog.pg_extension_config_dump('actor.request', '');
 
 /*
@@ -1561,6 +1569,35 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_cancel_message';
 COMMENT ON FUNCTION @extschema@.actor_cancel_message(text, text, bigint)
     IS 'removes a message that has not been delivered; true if there was one';
+
+CREATE FUNCTION @extschema@.actor_result(
+    actor_type      text,
+    actor_id        text,
+    request_id      text,
+    OUT state       text,
+    OUT result      jsonb,
+    OUT error       jsonb,
+    OUT finished_at timestamptz)
+RETURNS record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_result';
+COMMENT ON FUNCTION @extschema@.actor_result(text, text, text)
+    IS 'what has become of a message or call with a request id; all NULL: there is none';
+
+CREATE FUNCTION @extschema@.actor_wait(
+    actor_type      text,
+    actor_id        text,
+    request_id      text,
+    timeout         interval DEFAULT '60 seconds',
+    OUT state       text,
+    OUT result      jsonb,
+    OUT error       jsonb,
+    OUT finished_at timestamptz)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_wait';
+COMMENT ON FUNCTION @extschema@.actor_wait(text, text, text, interval)
+    IS 'waits until a message with a request id is no longer pending, or the time is over, and says what has become of it';
 
 /*
  * Schedules

@@ -14,6 +14,7 @@
 
 #include "answer.h"
 #include "call.h"
+#include "duration.h"
 #include "util.h"
 
 /*
@@ -37,6 +38,53 @@ read_body(Request *request, JsonDocument *document)
 				 line, column, error.problem);
 	return false;
 }
+
+/* members of a body ----------------------------------------------------- */
+
+/*
+ * malformed_member
+ *		Refuses a request because of a member of its body.  Returns false.
+ */
+bool
+malformed_member(Request *request, const char *name, const char *problem)
+{
+	answer_error(request, 400, "ERR_MALFORMED_REQUEST", "member \"%s\" %s", name, problem);
+	return false;
+}
+
+/*
+ * read_text_member
+ *		A member that is a string, to be freed; left alone if there is none.
+ *		Returns false, and has answered, if it is no string.
+ */
+bool
+read_text_member(Request *request, const JsonDocument *document, const char *name, char **value)
+{
+	const JsonSpan *span = json_member(document, name);
+
+	if (span == NULL || span_is_null(span))
+		return true;
+	if (span->start[0] != '"')
+		return malformed_member(request, name, "must be a string");
+	*value = json_text(span);
+	return true;
+}
+
+/*
+ * read_time_member
+ *		The same for one that says when.
+ */
+bool
+read_time_member(Request *request, const JsonDocument *document, const char *name, char **value)
+{
+	if (!read_text_member(request, document, name, value))
+		return false;
+	if (*value != NULL)
+		duration_mend(*value);
+	return true;
+}
+
+/* statements ------------------------------------------------------------ */
 
 /*
  * Whether an error says that the server is going away.

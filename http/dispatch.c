@@ -60,7 +60,7 @@ is_of_turn(Request *request)
 			return true;
 		case TURN_NONE:
 			/* what an application saves belongs to a method */
-			if (route != ROUTE_STATE || !type_is_hosted(request->actor_type))
+			if (route != ROUTE_STATE || only_reads(request) || !type_is_hosted(request->actor_type))
 				return false;
 			refuse(request);
 			return true;

@@ -256,6 +256,11 @@ take_last_name(Request *request, Route route)
 			/* any text can be a key */
 			request->name = decode_part(request, 5, &length);
 			return request->name != NULL;
+		case ROUTE_MESSAGE:
+		case ROUTE_RESULT:
+			/* any text can be a request id */
+			request->name = decode_part(request, 5, &length);
+			return request->name != NULL;
 		case ROUTE_METADATA_KEY:
 			request->name = decode_part(request, 2, &length);
 			return request->name != NULL;

@@ -14,6 +14,7 @@
 #include "actors.h"
 #include "ending.h"
 #include "hosted.h"
+#include "messages.h"
 #include "metadata.h"
 #include "metrics.h"
 #include "route.h"
@@ -37,7 +38,12 @@ static const Pattern patterns[] = {
 	{ROUTE_STATE_KEY, {"v1.0", "actors", "*", "*", "state", "*"}, 6},
 	{ROUTE_REMINDER, {"v1.0", "actors", "*", "*", "reminders", "*"}, 6},
 	{ROUTE_TIMER, {"v1.0", "actors", "*", "*", "timers", "*"}, 6},
+	{ROUTE_MESSAGE, {"v1.0", "actors", "*", "*", "messages", "*"}, 6},
+	{ROUTE_RESULT, {"v1.0", "actors", "*", "*", "results", "*"}, 6},
 	{ROUTE_STATE, {"v1.0", "actors", "*", "*", "state"}, 5},
+	{ROUTE_REMINDERS, {"v1.0", "actors", "*", "*", "reminders"}, 5},
+	{ROUTE_TIMERS, {"v1.0", "actors", "*", "*", "timers"}, 5},
+	{ROUTE_MESSAGES, {"v1.0", "actors", "*", "*", "messages"}, 5},
 	{ROUTE_ACTOR, {"v1.0", "actors", "*", "*"}, 4},
 	{ROUTE_HEALTH, {"v1.0", "healthz"}, 2},
 	{ROUTE_HEALTH_OUTBOUND, {"v1.0", "healthz", "outbound"}, 3},
@@ -53,6 +59,7 @@ static const Operation operations[] = {
 	.error_code = "ERR_ACTOR_STATE_GET",.safe = true},
 	{ROUTE_STATE, VERB_WRITE, handle_state_transaction,
 	.error_code = "ERR_ACTOR_STATE_TRANSACTION_SAVE"},
+	{ROUTE_STATE, VERB_READ, handle_list_keys, .error_code = "ERR_ACTOR_STATE_GET",.safe = true},
 	{ROUTE_REMINDER, VERB_WRITE, handle_set_reminder,
 	.error_code = "ERR_ACTOR_REMINDER_CREATE"},
 	{ROUTE_REMINDER, VERB_READ, handle_get_reminder,
@@ -64,6 +71,16 @@ static const Operation operations[] = {
 	.error_code = "ERR_ACTOR_TIMER_GET",.safe = true},
 	{ROUTE_TIMER, VERB_DELETE, handle_delete_timer,
 	.error_code = "ERR_ACTOR_TIMER_DELETE"},
+	{ROUTE_REMINDERS, VERB_READ, handle_list_reminders,
+	.error_code = "ERR_ACTOR_REMINDER_GET",.safe = true},
+	{ROUTE_TIMERS, VERB_READ, handle_list_timers,
+	.error_code = "ERR_ACTOR_TIMER_GET",.safe = true},
+	{ROUTE_MESSAGES, VERB_READ, handle_list_messages,
+	.error_code = "ERR_ACTOR_MESSAGE_GET",.safe = true},
+	{ROUTE_MESSAGES, VERB_WRITE, handle_send, .error_code = "ERR_ACTOR_MESSAGE_SEND"},
+	{ROUTE_MESSAGE, VERB_DELETE, handle_cancel, .error_code = "ERR_ACTOR_MESSAGE_CANCEL"},
+	{ROUTE_RESULT, VERB_READ, handle_result,
+	.error_code = "ERR_ACTOR_RESULT_GET",.safe = true},
 	{ROUTE_ACTOR, VERB_DELETE, handle_end, .error_code = "ERR_ACTOR_DEACTIVATE"},
 	{ROUTE_HEALTH, VERB_READ, handle_health, health_at_once,
 	.error_code = "ERR_HEALTH_NOT_READY",.safe = true},

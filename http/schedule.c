@@ -37,42 +37,6 @@ typedef struct Schedule
 
 /* reading --------------------------------------------------------------- */
 
-static bool
-malformed(Request *request, const char *name, const char *problem)
-{
-	answer_error(request, 400, "ERR_MALFORMED_REQUEST", "member \"%s\" %s", name, problem);
-	return false;
-}
-
-/*
- * A member that is a string, if there is one.
- */
-static bool
-read_string(Request *request, const JsonDocument *document, const char *name, char **value)
-{
-	const JsonSpan *span = json_member(document, name);
-
-	if (span == NULL || span_is_null(span))
-		return true;
-	if (span->start[0] != '"')
-		return malformed(request, name, "must be a string");
-	*value = json_text(span);
-	return true;
-}
-
-/*
- * A member that says when.
- */
-static bool
-read_when(Request *request, const JsonDocument *document, const char *name, char **value)
-{
-	if (!read_string(request, document, name, value))
-		return false;
-	if (*value != NULL)
-		duration_mend(*value);
-	return true;
-}
-
 /*
  * SDKs that cannot leave out a due time, a period or a ttl say so with a
  * duration that makes no sense there.
@@ -104,7 +68,7 @@ read_overwrite(Request *request, const JsonDocument *document, Schedule *schedul
 	if (span == NULL || span_is_null(span))
 		return true;
 	if (span->start[0] != 't' && span->start[0] != 'f')
-		return malformed(request, "overwrite", "must be true or false");
+		return malformed_member(request, "overwrite", "must be true or false");
 	if (span->start[0] == 'f')
 		schedule->overwrite = "false";
 	return true;
@@ -125,11 +89,11 @@ read_members(Request *request, const JsonDocument *document, Schedule *schedule)
 		schedule->data = xstrndup(data->start, data->length);
 	if (policy != NULL && !span_is_null(policy))
 		schedule->failure_policy = xstrndup(policy->start, policy->length);
-	return read_when(request, document, "dueTime", &schedule->due_time) &&
-		read_when(request, document, "period", &schedule->period) &&
-		read_when(request, document, "ttl", &schedule->ttl) &&
-		read_string(request, document, "callback", &schedule->method) &&
-		read_string(request, document, "catchUp", &schedule->catch_up) &&
+	return read_time_member(request, document, "dueTime", &schedule->due_time) &&
+		read_time_member(request, document, "period", &schedule->period) &&
+		read_time_member(request, document, "ttl", &schedule->ttl) &&
+		read_text_member(request, document, "callback", &schedule->method) &&
+		read_text_member(request, document, "catchUp", &schedule->catch_up) &&
 		read_overwrite(request, document, schedule);
 }
 

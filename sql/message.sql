@@ -409,7 +409,7 @@ ROLLBACK;
 SELECT count(*) FROM actor.request WHERE request_id = 'two';
 -- one that is kept no longer is forgotten
 RESET SESSION AUTHORIZATION;
-UPDATE actor.request SET created_at = created_at - interval '25 hours' WHERE request_id = 'one' OR request_id = 'call';
+UPDATE actor.request SET finished_at = finished_at - interval '25 hours' WHERE request_id = 'one' OR request_id = 'call';
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_send('post', 'r', 'take', '{"a": 5}', request_id => 'one') > :first AS sent_again,
        actor_send('post', 'r', 'take', '{"a": 6}', request_id => 'call') > :first AS instead_of_a_call;
@@ -417,6 +417,82 @@ CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_id LIKE 'r%
 SELECT request_id, method, result, message_id > :first AS message FROM actor.request WHERE actor_type = 'post' AND actor_id = 'r' ORDER BY request_id;
 SELECT state, message FROM refusal(format($$SELECT actor_send('post', 'r', 'take', request_id => %L)$$, repeat('x', 513)));
 SELECT state, message FROM refusal($$SELECT actor_send('post', 'r', 'take', request_id => '')$$);
+
+--
+-- Results
+--
+CREATE FUNCTION post.double(n int) RETURNS int LANGUAGE sql AS $$ SELECT n * 2 $$;
+CREATE FUNCTION post.stumble() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT actor_get('may', false) THEN
+        RAISE 'stumbled' USING ERRCODE = 'PT418', DETAIL = 'over a stone';
+    END IF;
+    RETURN 'walked';
+END $$;
+CREATE FUNCTION post.allow() RETURNS void LANGUAGE sql AS $$ SELECT actor_set('may', true) $$;
+CREATE FUNCTION post.wait_inside() RETURNS text LANGUAGE sql AS $$ SELECT state FROM actor_wait('post', 'res', 'double') $$;
+CREATE FUNCTION post.see(id text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT state FROM actor_result('post', 'res', id) $$;
+SELECT actor_send('post', 'res', 'double', '[21]', request_id => 'double') > 0 AS sent;
+SELECT state, result, error, finished_at > now() - interval '1 hour' AS finished FROM actor_wait('post', 'res', 'double');
+SELECT state, result FROM actor_result('post', 'res', 'double');
+SELECT actor_invoke('post', 'res', 'see', '["double"]');
+-- also of the next message to it, and of calls; an id that stands for nothing
+SELECT actor_send('post', 'res', 'allow', request_id => 'void') > 0 AS sent;
+SELECT state, result FROM actor_wait('post', 'res', 'void');
+SELECT actor_invoke('post', 'res', 'double', '[1]', request_id => 'invoked');
+SELECT state, result, error FROM actor_wait('post', 'res', 'invoked');
+SELECT state IS NULL AS nothing FROM actor_wait('post', 'res', 'never used');
+SELECT * FROM actor_result('post', 'never used', 'x');
+-- one that waits is kept for as long as it does
+SELECT actor_send('post', 'res', 'double', '[4]', '100h', request_id => 'late') AS late \gset
+SELECT state, result, finished_at FROM actor_wait('post', 'res', 'late', '10 ms');
+RESET SESSION AUTHORIZATION;
+UPDATE actor.request SET created_at = created_at - interval '25 hours' WHERE request_id = 'late';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_send('post', 'res', 'double', '[4]', '100h', request_id => 'late') = :late AS same,
+       (actor_result('post', 'res', 'late')).state;
+SELECT state FROM refusal($$SELECT actor_send('post', 'res', 'double', '[5]', request_id => 'late')$$);
+SELECT actor_cancel_message('post', 'res', :late);
+SELECT state, result, finished_at IS NOT NULL AS finished FROM actor_wait('post', 'res', 'late');
+SELECT actor_send('post', 'res2', 'double', '[4]', '100h', request_id => 'deleted') > 0 AS sent;
+SELECT actor_delete('post', 'res2');
+SELECT state FROM actor_wait('post', 'res2', 'deleted');
+-- one that is given up has an error, and may get a result when it is retried
+SELECT actor_send('post', 'res3', 'stumble', failure_policy => '{"drop": {}}', request_id => 'stumble') AS stumbled \gset
+SELECT state, result, error FROM actor_wait('post', 'res3', 'stumble');
+SELECT actor_invoke('post', 'res3', 'allow');
+SELECT actor_retry(failure_id) FROM actor.failure WHERE actor_id = 'res3';
+SELECT state, result, error FROM actor_wait('post', 'res3', 'stumble');
+SELECT actor_send('post', 'res3', 'stumble', failure_policy => '{"drop": {}}', request_id => 'stumble') > :stumbled AS the_later_one;
+-- it is written in the transaction of the delivery
+BEGIN;
+SELECT actor_send('post', 'res4', 'double', '[8]', request_id => 'undone') > 0 AS sent;
+SELECT state, message, hint FROM refusal($$SELECT actor_wait('post', 'res4', 'undone')$$);
+SELECT actor_run_due();
+SELECT state, result FROM actor_result('post', 'res4', 'undone');
+ROLLBACK;
+SELECT * FROM actor_result('post', 'res4', 'undone');
+-- where nobody can wait
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'res4', 'wait_inside')$$);
+BEGIN;
+SELECT actor_invoke('post', 'res', 'allow');
+SELECT state, message, hint FROM refusal($$SELECT actor_wait('post', 'res', 'double')$$);
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT state, message FROM refusal($$SELECT actor_wait('post', 'res', 'double')$$);
+COMMIT;
+SELECT state, message FROM refusal($$SELECT actor_wait('post', 'res', 'double', NULL)$$);
+SELECT state, message FROM refusal($$SELECT actor_wait('post', 'res', 'double', '-1 s')$$);
+SELECT state, message FROM refusal($$SELECT actor_wait('post', 'res', 'double', '1 month')$$);
+SELECT state, message FROM refusal($$SELECT actor_result('post', 'res', '')$$);
+SELECT state, message FROM refusal($$SELECT actor_result('post', 'res', NULL)$$);
+SELECT state, message FROM refusal($$SELECT actor_result('nothing', 'res', 'double')$$);
+-- others' results are not shown
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT * FROM refusal($$SELECT actor_result('post', 'res', 'double')$$);
+SELECT state IS NULL AS nothing FROM actor_result('post', 'res', 'never used');
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_discard(failure_id) FROM actor.failure WHERE actor_id LIKE 'res%';
 
 --
 -- What cannot be sent

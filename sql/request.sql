@@ -80,7 +80,7 @@ SELECT actor_invoke('req', 'a', 'add', '{"n": 1}',
 -- a request that is kept no longer stands for nothing; the owner sees them all
 SELECT actor_id, request_id, method, length(payload_hash), role_name = current_user AS mine, result
   FROM actor.request WHERE actor_type = 'req' ORDER BY 1, 2;
-UPDATE actor.request SET created_at = created_at - interval '1 day'
+UPDATE actor.request SET finished_at = finished_at - interval '1 day'
  WHERE actor_type = 'req' AND actor_id = 'b';
 SELECT actor_invoke('req', 'b', 'add', '{"n": 10}', request_id => 'r1');
 SELECT actor_invoke('req', 'b', 'add', '{"n": 10}', request_id => 'r1');

@@ -185,6 +185,12 @@ INSERT INTO function_matrix VALUES
 ('actor_delete_timer(text,text,text)', $$actor_delete_timer('bank', '1', 'none')$$, 'false', 'false', '42501', '42501', 'false'),
 ('actor_delete_reminders(text,text)', $$actor_delete_reminders('bank', 'none')$$, '0', '0', '42501', '42501', '0'),
 ('actor_cancel_message(text,text,bigint)', $$actor_cancel_message('bank', '1', 0)$$, 'false', 'false', '42501', '42501', 'false'),
+('actor_result(text,text,text)', $$(actor_result('bank', '1', 'none')).state$$, 'null', 'null', '42501', '42501', 'null'),
+('actor_result(text,text,text)', $$(actor_result('bank', '1', 'owner')).state$$, 'done', '42501', '42501', '42501', 'done'),
+('actor_result(text,text,text)', $$(actor_result('bank', '1', 'granted')).state$$, 'done', 'done', '42501', '42501', 'done'),
+('actor_wait(text,text,text,interval)', $$(actor_wait('bank', '1', 'none')).state$$, 'null', 'null', '42501', '42501', 'null'),
+('actor_wait(text,text,text,interval)', $$(actor_wait('bank', '1', 'owner')).state$$, 'done', '42501', '42501', '42501', 'done'),
+('actor_wait(text,text,text,interval)', $$(actor_wait('bank', '1', 'granted')).state$$, 'done', 'done', '42501', '42501', 'done'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_super') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 -- policies
@@ -347,6 +353,8 @@ SELECT what, probe_text(role, format('SELECT %s', replace(call, '?', there))) IS
                ('get timer', $$actor_get_timer('bank', '1', '?')$$, 'by owner', 'none'),
                ('delete timer', $$actor_delete_timer('bank', '1', '?')$$, 'by owner', 'none'),
                ('delete reminders', $$actor_delete_reminders('bank', '?')$$, '1', 'none'),
+               ('result', $$actor_result('bank', '1', '?')$$, 'owner', 'none'),
+               ('wait', $$actor_wait('bank', '1', '?')$$, 'owner', 'none'),
                ('cancel message', $$actor_cancel_message('bank', '1', ?)$$, message_of('regress_actor_owner')::text, '0')) AS p (what, call, there, missing),
        unnest(ARRAY['regress_actor_stranger', 'regress_actor_monitor']) AS role
  ORDER BY role, what;

@@ -143,6 +143,7 @@ my %answers = (
 	"actor_register('account')" => '25006',
 	"actor_remove('k')" => '55000',
 	"actor_rename('account', 'other')" => '25006',
+	"actor_result('account', 'a', 'none')" => 'row',
 	"actor_resume('account')" => '25006',
 	"actor_retry(1)" => '25006',
 	"actor_run_due()" => '25006',
@@ -166,7 +167,8 @@ my %answers = (
 	"actor.host_may_call('account', 'balance')" => 'row',
 	"actor.host_place(gen_random_uuid(), 'account', 'a')" => '25006',
 	"actor_type()" => '',
-	"actor_unregister('account')" => '25006');
+	"actor_unregister('account')" => '25006',
+	"actor_wait('account', 'a', 'none')" => 'row');
 foreach my $call (sort keys %answers)
 {
 	my ($ret, $stdout, $stderr) =

@@ -246,5 +246,32 @@ $node->safe_psql('postgres', q{COMMIT PREPARED 'send'; SELECT actor_send('t', 'p
 wait_for(left('prepared') . ' = 0', 'a prepared message is delivered');
 is(notes('prepared'), 'one, two', 'in order');
 
+# who waits for a result is woken by its commit, also by that of a prepared transaction
+sub wait_for_result
+{
+	my ($id, $deliver, $name) = @_;
+	my ($out, $err) = ('', '');
+
+	$node->safe_psql('postgres', "SELECT actor_send('t', '$id', 'keep', due_time => '100h', request_id => 'r')");
+	my $waiter = IPC::Run::start(
+		[ $node->installed_command('psql'), '-XAtq', '-d', $node->connstr('postgres'), '-c',
+			"SELECT state FROM actor_wait('t', '$id', 'r', '10 min')" ],
+		'>', \$out, '2>', \$err);
+	wait_for(q{EXISTS (SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT state FROM actor_wait%'
+		AND wait_event_type = 'Extension')}, "somebody waits for $name");
+	$node->safe_psql('postgres', $deliver);
+	$waiter->finish;
+	is("$out$err", "done\n", $name);
+	return;
+}
+wait_for_result('result', "SELECT actor_run_due(now() + interval '101 h')", 'the result of a message');
+wait_for_result('prepared result', q{
+	BEGIN; SELECT actor_run_due(now() + interval '101 h'); PREPARE TRANSACTION 'deliver';
+	SELECT pg_sleep(0.1); COMMIT PREPARED 'deliver'}, 'one of a prepared transaction');
+$node->safe_psql('postgres', "SELECT actor_send('t', 'crash', 'keep', due_time => '100h', request_id => 'r')");
+$node->stop('immediate');
+$node->start;
+is($node->safe_psql('postgres', "SELECT state FROM actor_result('t', 'crash', 'r')"), 'pending', 'a crash changes nothing');
+
 $node->stop;
 done_testing();

@@ -78,9 +78,9 @@ is(count('request'), '2', 'results are kept');
 
 # they get old; a look at the database shows it
 $node->safe_psql('postgres', q{
-	UPDATE actor.request SET created_at = created_at - interval '23 hours 59 minutes'
+	UPDATE actor.request SET finished_at = finished_at - interval '23 hours 59 minutes'
 		WHERE request_id = 'new';
-	UPDATE actor.request SET created_at = created_at - interval '24 hours 1 minute'
+	UPDATE actor.request SET finished_at = finished_at - interval '24 hours 1 minute'
 		WHERE request_id = 'old';
 	UPDATE actor.failure SET failed_at = failed_at - interval '29 days 23 hours'
 		WHERE actor_id = 'f1';

@@ -425,6 +425,61 @@ is( $node->safe_psql('postgres', "SELECT failure_policy, catch_up FROM actor.rem
 answer('one that is none', [ 'POST', "$box/reminders/r", '{"callback": "add", "failurePolicy": {"x": 1}}' ],
 	400, 'ERR_ACTOR_REMINDER_CREATE');
 
+# messages, results and lists ---------------------------------------------------
+
+my $post = '/v1.0/actors/box/post';
+sub body
+{
+	return decode_json($http->request('GET', @_)->{content});
+}
+
+$response = $http->request('POST', "$post/messages", '{"method": "add", "data": {"n": 1.50}}', 'Idempotency-Key' => 'order 17/a');
+like("$response->{status} $response->{content}", qr/^200 \{"id" : (\d+)\}$/, 'a message is sent');
+my $sent_once = $response->{content};
+$response = $http->request('GET', "$post/results/order%2017%2Fa?wait=100s");
+is($response->{status}, 200, 'its result is there');
+like($response->{content}, qr/"state" : "done", "result" : 1\.50, "error" : null, "finishedAt" : "2\d+-\d\d-\d\dT/, 'with all digits');
+answer('it is sent once', [ 'PUT', "$post/messages", '{"method": "add", "data": {"n": 1.50}}', 'Idempotency-Key' => 'order 17/a' ], 200, $sent_once);
+answer('the key is that of one message', [ 'POST', "$post/messages", '{"method": "add"}', 'Idempotency-Key' => 'order 17/a' ],
+	400, 'ERR_ACTOR_MESSAGE_SEND');
+$http->request('POST', "$post/method/add", '[1]', 'Idempotency-Key' => 'call');
+like($http->request('GET', "$post/results/call")->{content}, qr/"state" : "done", "result" : 2\.50/, 'calls have results, too');
+answer('of another key nothing is known', [ 'GET', "$post/results/none" ], 204, '');
+answer('a wait that is no interval', [ 'GET', "$post/results/none?wait=long" ], 400, 'ERR_ACTOR_RESULT_GET');
+$http->request('POST', "$post/messages", '{"method": "raise", "data": ["P0001"], "failurePolicy": {"drop": {}}}', 'Idempotency-Key' => 'fails');
+$response = body("$post/results/fails?wait=100s");
+is_deeply([ $response->{state}, $response->{error} ],
+	[ 'failed', { sqlstate => 'P0001', message => 'by request', detail => 'a detail' } ], 'a message that is given up');
+
+# delayed, listed and cancelled
+$http->request('POST', "$post/messages", '{"method": "add", "dueTime": "100h"}', 'Idempotency-Key' => 'late');
+$http->request('POST', "$post/messages", '{"method": "nothing", "dueTime": "p9d"}');
+my $undelivered = body("$post/messages");
+is(join(' ', map { $_->{callback} } @$undelivered), 'add nothing', 'messages are listed');
+is_deeply([ map { $_->{id} } @{ body("$post/messages?after=$undelivered->[0]{id}") } ], [ $undelivered->[1]{id} ], 'from one on');
+is(body("$post/results/late?wait=1ms")->{state}, 'pending', 'one waits');
+answer('it is cancelled', [ 'DELETE', "$post/messages/$undelivered->[0]{id}" ], 200, '{"cancelled" : true}');
+answer('once', [ 'DELETE', "$post/messages/$undelivered->[0]{id}" ], 200, '{"cancelled" : false}');
+answer('what is no id', [ 'DELETE', "$post/messages/x" ], 400, 'ERR_ACTOR_MESSAGE_CANCEL');
+is(body("$post/results/late")->{state}, 'cancelled', 'which is its result');
+answer('a message without a method', [ 'POST', "$post/messages", '{}' ], 400, 'ERR_MALFORMED_REQUEST');
+answer('that is no object', [ 'POST', "$post/messages", '[]' ], 400, 'ERR_MALFORMED_REQUEST');
+answer('with a method that is no text', [ 'POST', "$post/messages", '{"method": 1}' ], 400, 'ERR_MALFORMED_REQUEST');
+answer('to no method', [ 'POST', "$post/messages", '{"method": "none"}' ], 404, 'ERR_ACTOR_METHOD_NOT_FOUND');
+answer('at no time', [ 'POST', "$post/messages", '{"method": "add", "dueTime": "soon"}' ], 400, 'ERR_ACTOR_MESSAGE_SEND');
+
+for my $kind ('reminders', 'timers')
+{
+	$http->request('POST', "$post/$kind/$_", '{"dueTime": "100h", "callback": "add"}') for 'b', 'a', 'c';
+	is(join(' ', map { "$_->{name} $_->{callback} $_->{attempt}" } @{ body("$post/$kind?after=a") }), 'b add 1 c add 1', "$kind are listed");
+	like(body("$post/$kind")->[0]{scheduledAt}, qr/^2\d+-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/, 'with their instants');
+	answer("no type has no $kind", [ 'GET', "/v1.0/actors/none/x/$kind" ], 404, 'ERR_ACTOR_NO_ADDRESS');
+	answer("an actor without $kind", [ 'GET', "/v1.0/actors/box/empty/$kind" ], 200, '[]');
+}
+$http->request('POST', "$post/method/put", '["k", 1, "1h"]');
+is_deeply([ map { [ $_->{key}, defined $_->{expiresAt} ] } grep { $_->{key} eq 'k' || $_->{key} eq 'n' } @{ body("$post/state") } ],
+	[ [ 'k', 1 ], [ 'n', '' ] ], 'keys are listed');
+
 # the rest --------------------------------------------------------------------
 
 answer('an actor is deactivated', [ 'DELETE', $box ], 204, '');
@@ -449,11 +504,15 @@ answer('a label that is too long', [ 'PUT', '/v1.0/metadata/l1', 'x' x 4097 ], 4
 
 answer('no such path', [ 'GET', $_ ], 404, 'ERR_NOT_FOUND')
   for '/', '/v1.0', '/v1.0/', '/v1.0/healthz/', '/v1.0/actors', '/v1.0/actors/box', '/v2.0/healthz',
-	"$box/what/x", "$box/reminders", "$box/method";
+	"$box/what/x", "$box/results", "$box/method";
 for my $case (
 	[ 'PATCH', "$box/method/add", 'GET, POST, PUT, DELETE, OPTIONS' ],
 	[ 'HEAD', "$box/method/add", 'GET, POST, PUT, DELETE, OPTIONS' ],
-	[ 'DELETE', "$box/state", 'POST, PUT, OPTIONS' ],
+	[ 'DELETE', "$box/state", 'GET, HEAD, POST, PUT, OPTIONS' ],
+	[ 'DELETE', "$box/reminders", 'GET, HEAD, OPTIONS' ],
+	[ 'DELETE', "$box/messages", 'GET, HEAD, POST, PUT, OPTIONS' ],
+	[ 'GET', "$box/messages/1", 'DELETE, OPTIONS' ],
+	[ 'POST', "$box/results/x", 'GET, HEAD, OPTIONS' ],
 	[ 'POST', "$box/state/x", 'GET, HEAD, OPTIONS' ],
 	[ 'PATCH', "$box/reminders/r", 'GET, HEAD, POST, PUT, DELETE, OPTIONS' ],
 	[ 'PATCH', "$box/timers/r", 'GET, HEAD, POST, PUT, DELETE, OPTIONS' ],

@@ -52,6 +52,14 @@ extern bool actor_request_find(const ActorRef *actor, text *request_id, const te
 							   Jsonb *payload, Jsonb **result);
 extern bool actor_request_reserve(const ActorRef *actor, text *request_id,
 								  const text *method, Jsonb *payload, int64 *message_id);
+extern void actor_request_done(const ActorRef *actor, const text *request_id,
+							   int64 message_id, Jsonb *result);
+extern void actor_request_failed(const ActorRef *actor, const text *request_id,
+								 int64 message_id, const ErrorData *error);
+extern void actor_request_cancelled(const ActorRef *actor, const text *request_id,
+									int64 message_id);
+extern text *actor_request_reopen(const ActorRef *actor, int64 old_message_id,
+								  int64 *message_id);
 extern void actor_request_store(const ActorRef *actor, text *request_id, const text *method,
 								Jsonb *payload, Jsonb *result);
 

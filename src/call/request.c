@@ -15,6 +15,9 @@
  * another method, payload or role is refused, and nothing of the stored row is
  * shown.
  *
+ * The row of a message is kept while that waits, and gets its result, in the
+ * transaction of its delivery; see message/result.c.
+ *
  * IDENTIFICATION
  *		src/call/request.c
  *
@@ -38,7 +41,7 @@ static ActorQuery read_request = {
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND request_id OPERATOR(pg_catalog.=) $3"
-	"   AND created_at OPERATOR(pg_catalog.>) $4",
+	"   AND (finished_at IS NULL OR finished_at OPERATOR(pg_catalog.>) $4)",
 	4, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
@@ -47,8 +50,8 @@ static ActorQuery read_request = {
 /* there can be a row of that id: one that is kept no longer, or of a message */
 static ActorQuery write_request = {
 	"INSERT INTO actor.request AS r (actor_type, actor_id, request_id, method,"
-	"  payload_hash, role_name, created_at, result)"
-	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, $9)"
+	"  payload_hash, role_name, created_at, result, finished_at, state)"
+	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, $9, $7, 'done')"
 	" ON CONFLICT (actor_type, actor_id, request_id) DO UPDATE SET"
 	"  method = EXCLUDED.method,"
 	"  payload_hash = EXCLUDED.payload_hash,"
@@ -56,8 +59,11 @@ static ActorQuery write_request = {
 	"  result = EXCLUDED.result,"
 	"  message_id = NULL,"
 	"  created_at = EXCLUDED.created_at,"
+	"  finished_at = EXCLUDED.finished_at,"
+	"  state = EXCLUDED.state,"
+	"  error = NULL,"
 	"  status = NULL, content_type = NULL, headers = NULL, body = NULL"
-	" WHERE r.created_at OPERATOR(pg_catalog.<=) $8",
+	" WHERE r.finished_at OPERATOR(pg_catalog.<=) $8",
 	9, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID, JSONBOID}
 };
@@ -67,8 +73,8 @@ static ActorQuery write_request = {
 
 static ActorQuery reserve_request = {
 	"INSERT INTO actor.request (actor_type, actor_id, request_id, method,"
-	"  payload_hash, role_name, created_at, message_id)"
-	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, " NEXT_MESSAGE_ID ")"
+	"  payload_hash, role_name, created_at, state, message_id)"
+	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, 'pending', " NEXT_MESSAGE_ID ")"
 	" ON CONFLICT (actor_type, actor_id, request_id) DO NOTHING"
 	" RETURNING message_id",
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID}
@@ -76,15 +82,40 @@ static ActorQuery reserve_request = {
 
 static ActorQuery reserve_expired = {
 	"UPDATE actor.request SET method = $4, payload_hash = $5, role_name = $6,"
-	"  created_at = $7, result = NULL, status = NULL, content_type = NULL,"
+	"  created_at = $7, finished_at = NULL, state = 'pending', error = NULL, result = NULL, status = NULL, content_type = NULL,"
 	"  headers = NULL, body = NULL, message_id = " NEXT_MESSAGE_ID
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND request_id OPERATOR(pg_catalog.=) $3"
-	"   AND created_at OPERATOR(pg_catalog.<=) $8"
+	"   AND finished_at OPERATOR(pg_catalog.<=) $8"
 	" RETURNING message_id",
 	8, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID}
+};
+
+static ActorQuery finish_request = {
+	"UPDATE actor.request SET state = $5, result = $6, finished_at = $7,"
+	"  error = CASE WHEN $8 IS NOT NULL THEN pg_catalog.jsonb_strip_nulls("
+	"    pg_catalog.jsonb_build_object('sqlstate'::pg_catalog.text, $8,"
+	"      'message'::pg_catalog.text, $9, 'detail'::pg_catalog.text, $10)) END"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND request_id OPERATOR(pg_catalog.=) $3"
+	"   AND message_id OPERATOR(pg_catalog.=) $4",
+	10, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID,
+	TEXTOID, TEXTOID}
+};
+
+/* rare, and an actor has not many requests */
+static ActorQuery reopen_request = {
+	"UPDATE actor.request SET state = 'pending', error = NULL, finished_at = NULL,"
+	"  message_id = " NEXT_MESSAGE_ID
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND message_id OPERATOR(pg_catalog.=) $3"
+	"   AND state OPERATOR(pg_catalog.=) 'failed'"
+	" RETURNING message_id, request_id",
+	3, {TEXTOID, TEXTOID, INT8OID}
 };
 
 /* a call or message as it is compared and written */
@@ -284,9 +315,6 @@ reserve(const Request *request, int64 *message_id)
 	if (reserved)
 		*message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
-	if (reserved)
-		actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
-									   actor_request_retention * USECS_PER_SEC));
 	return reserved;
 }
 
@@ -316,4 +344,106 @@ actor_request_reserve(const ActorRef *actor, text *request_id, const text *metho
 		refuse(&request, &stored);
 	*message_id = stored.message_id;
 	return false;
+}
+
+/* what becomes of messages ---------------------------------------------- */
+
+/*
+ * Writes down what has become of a message, and wakes who waits for that; "error"
+ * is of a message that was given up.
+ */
+static void
+finish(const ActorRef *actor, const text *request_id, int64 message_id, const char *state,
+	   Jsonb *result, const ErrorData *error)
+{
+	ActorBookkeeping bookkeeping;
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[10];
+	char		nulls[10] = {' ', ' ', ' ', ' ', ' ', 'n', ' ', 'n', 'n', 'n'};
+
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	values[2] = PointerGetDatum(request_id);
+	values[3] = Int64GetDatum(message_id);
+	values[4] = CStringGetTextDatum(state);
+	values[5] = PointerGetDatum(result);
+	nulls[5] = result == NULL ? 'n' : ' ';
+	values[6] = TimestampTzGetDatum(now);
+	if (error != NULL)
+	{
+		values[7] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+		values[8] = CStringGetTextDatum(error->message != NULL ? error->message : "");
+		values[9] = CStringGetTextDatum(error->detail != NULL ? error->detail : "");
+		nulls[7] = nulls[8] = ' ';
+		nulls[9] = error->detail != NULL ? ' ' : 'n';
+	}
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&finish_request, values, nulls);
+	actor_bookkeeping_end(&bookkeeping);
+	actor_wake_waiters(actor->hash);
+	actor_wake_at(actor_purge_time(now + actor_request_retention * USECS_PER_SEC));
+}
+
+/*
+ * actor_request_done
+ *		A message with a request id was delivered; the result is NULL for SQL
+ *		NULL.  Here and in the other two nothing happens if there is no such row.
+ */
+void
+actor_request_done(const ActorRef *actor, const text *request_id, int64 message_id,
+				   Jsonb *result)
+{
+	finish(actor, request_id, message_id, "done", result, NULL);
+}
+
+/*
+ * actor_request_failed
+ *		It was given up.
+ */
+void
+actor_request_failed(const ActorRef *actor, const text *request_id, int64 message_id,
+					 const ErrorData *error)
+{
+	finish(actor, request_id, message_id, "failed", NULL, error);
+}
+
+/*
+ * actor_request_cancelled
+ *		It was cancelled.
+ */
+void
+actor_request_cancelled(const ActorRef *actor, const text *request_id, int64 message_id)
+{
+	finish(actor, request_id, message_id, "cancelled", NULL, NULL);
+}
+
+/*
+ * actor_request_reopen
+ *		A message that was given up is to be sent once more.  If it had a request
+ *		id, returns that in the current memory context, and sets the id that the
+ *		new message is to have; NULL if it had none.
+ */
+text *
+actor_request_reopen(const ActorRef *actor, int64 old_message_id, int64 *message_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	Datum		values[3];
+	text	   *request_id = NULL;
+
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	values[2] = Int64GetDatum(old_message_id);
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&reopen_request, values, NULL) > 0)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		bool		isnull;
+
+		*message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
+		request_id = DatumGetTextPCopy(actor_query_result(0, 2, &isnull));
+		MemoryContextSwitchTo(old);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return request_id;
 }

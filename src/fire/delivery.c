@@ -47,7 +47,7 @@ typedef struct Queue
 	" WHERE" OF_ACTOR " AND message_id OPERATOR(pg_catalog.=) $3"
 
 #define CLAIM_MESSAGE(condition) \
-	"SELECT method, payload, deferrals, traceparent, failure_policy FROM actor.message" WHERE_KEY \
+	"SELECT method, payload, deferrals, traceparent, failure_policy, request_id FROM actor.message" WHERE_KEY \
 	"   AND due_at OPERATOR(pg_catalog.=) $4" \
 	"   AND attempt OPERATOR(pg_catalog.=) $5" \
 	"   AND role_name OPERATOR(pg_catalog.=) $6" \
@@ -194,6 +194,8 @@ claim(const ActorDue *due, const NameData *role, TimestampTz first_at, const Act
 		datum = actor_query_result(0, 5, &isnull);
 		actor_message_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy,
 								   &claimed->passes);
+		datum = actor_query_result(0, 6, &isnull);
+		claimed->request_id = isnull ? NULL : DatumGetTextPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -292,6 +294,8 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
 	failure.scheduled_at = due->scheduled_at;
 	failure.attempts = due->attempt;
 	actor_failure_write(&due->actor, &failure, role, error);
+	if (claimed->request_id != NULL)
+		actor_request_failed(&due->actor, claimed->request_id, message_id_of(due), error);
 	(void) actor_queue_remove_locked(&due->actor, message_id_of(due));
 }
 
@@ -340,8 +344,8 @@ call_method(void *arg)
 {
 	ActorFiring *firing = arg;
 
-	(void) actor_call(&firing->due->actor, firing->method, firing->data, NULL, NULL,
-					  &firing->cause);
+	firing->result = actor_call(&firing->due->actor, firing->method, firing->data, NULL, NULL,
+								&firing->cause);
 	actor_callback_settle();
 }
 
@@ -420,7 +424,12 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 void
 actor_message_done(ActorFiring *firing)
 {
-	(void) actor_queue_remove_locked(&firing->due->actor, message_id_of(firing->due));
+	const ActorRef *actor = &firing->due->actor;
+	int64		message_id = message_id_of(firing->due);
+
+	if (firing->message.request_id != NULL)
+		actor_request_done(actor, firing->message.request_id, message_id, firing->result);
+	(void) actor_queue_remove_locked(actor, message_id);
 }
 
 /*

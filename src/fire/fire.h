@@ -72,6 +72,7 @@ typedef struct ActorMessageClaim
 	Jsonb	   *payload;		/* NULL: none */
 	int32		deferrals;
 	text	   *traceparent;	/* NULL: none */
+	text	   *request_id;		/* NULL: none */
 	ActorRetryPolicy policy;
 	bool		passes;			/* others pass it until it is tried again */
 } ActorMessageClaim;
@@ -97,6 +98,7 @@ typedef struct ActorFiring
 	Jsonb	   *data;			/* NULL: none */
 	text	   *traceparent;	/* NULL: none */
 	ActorCause	cause;
+	Jsonb	   *result;			/* of the method; NULL: SQL NULL */
 
 	/* of firing.c and delivery.c */
 	ActorFiringClaim claim;

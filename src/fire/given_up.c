@@ -244,7 +244,8 @@ actor_retry(PG_FUNCTION_ARGS)
 		int			nestlevel = actor_trace_begin(failure.traceparent);
 
 		actor_ref_init(&actor, type, failure.id);
-		actor_message_again(&actor, failure.method, failure.payload, &failure.role);
+		actor_message_again(&actor, strtoll(text_to_cstring(failure.name), NULL, 10),
+							failure.method, failure.payload, &failure.role);
 		actor_trace_end(nestlevel);
 	}
 	else

@@ -31,15 +31,16 @@ static ActorQuery read_answer = {
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND request_id OPERATOR(pg_catalog.=) $3"
-	"   AND created_at OPERATOR(pg_catalog.>) $7",
+	"   AND (finished_at IS NULL OR finished_at OPERATOR(pg_catalog.>) $7)",
 	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID}
 };
 
 /* there can be a row of that id: one that is kept no longer, or of a message */
 static ActorQuery write_answer = {
 	"INSERT INTO actor.request AS r (actor_type, actor_id, request_id, method,"
-	"  payload_hash, role_name, created_at, status, content_type, headers, body)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $8, $9, $10, $11, $12)"
+	"  payload_hash, role_name, created_at, finished_at, state, status, content_type,"
+	"  headers, body)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $8, $8, 'done', $9, $10, $11, $12)"
 	" ON CONFLICT (actor_type, actor_id, request_id) DO UPDATE SET"
 	"  method = EXCLUDED.method,"
 	"  payload_hash = EXCLUDED.payload_hash,"
@@ -47,11 +48,14 @@ static ActorQuery write_answer = {
 	"  result = NULL,"
 	"  message_id = NULL,"
 	"  created_at = EXCLUDED.created_at,"
+	"  finished_at = EXCLUDED.finished_at,"
+	"  state = EXCLUDED.state,"
+	"  error = NULL,"
 	"  status = EXCLUDED.status,"
 	"  content_type = EXCLUDED.content_type,"
 	"  headers = EXCLUDED.headers,"
 	"  body = EXCLUDED.body"
-	" WHERE r.created_at OPERATOR(pg_catalog.<=) $7",
+	" WHERE r.finished_at OPERATOR(pg_catalog.<=) $7",
 	12, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
 	TIMESTAMPTZOID, INT4OID, TEXTOID, JSONBOID, BYTEAOID}
 };

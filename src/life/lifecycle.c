@@ -83,9 +83,24 @@ static ActorQuery delete_activation = DELETE_FROM("actor.activation");
 static ActorQuery delete_lasting[] = {
 	DELETE_FROM("actor.state"),
 	DELETE_FROM("actor.reminder"),
-	DELETE_FROM("actor.pause"),
-	DELETE_FROM("actor.message")
+	DELETE_FROM("actor.pause")
 };
+
+/* what a request id stands for outlives the actor */
+static ActorQuery delete_messages = {
+	"DELETE FROM actor.message"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	" RETURNING message_id, request_id",
+	2, {TEXTOID, TEXTOID}
+};
+
+/* a message that is deleted */
+typedef struct DeletedMessage
+{
+	int64		id;
+	text	   *request_id;		/* NULL: none */
+} DeletedMessage;
 
 /* idle time ------------------------------------------------------------- */
 
@@ -471,6 +486,39 @@ actor_deactivate(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(actor_end_life(&actor));
 }
 
+static void *
+read_deleted(uint64 row)
+{
+	DeletedMessage *message = palloc(sizeof(DeletedMessage));
+	bool		isnull;
+	Datum		value;
+
+	message->id = DatumGetInt64(actor_query_result(row, 1, &isnull));
+	value = actor_query_result(row, 2, &isnull);
+	message->request_id = isnull ? NULL : DatumGetTextPCopy(value);
+	return message;
+}
+
+/*
+ * Deletes the messages to an actor; returns whether there were any.
+ */
+static bool
+cancel_messages(const ActorRef *actor)
+{
+	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+	List	   *deleted = actor_query_list(&delete_messages, values, read_deleted);
+	ListCell   *cell;
+
+	foreach(cell, deleted)
+	{
+		DeletedMessage *message = lfirst(cell);
+
+		if (message->request_id != NULL)
+			actor_request_cancelled(actor, message->request_id, message->id);
+	}
+	return deleted != NIL;
+}
+
 Datum
 actor_delete(PG_FUNCTION_ARGS)
 {
@@ -493,6 +541,7 @@ actor_delete(PG_FUNCTION_ARGS)
 		actor_record_removals(&frame);
 	for (int i = 0; i < lengthof(delete_lasting); i++)
 		found |= run_for_actor(&delete_lasting[i], &actor, values) > 0;
+	found |= cancel_messages(&actor);
 	if (found && frame.history != ACTOR_HISTORY_OFF)
 		actor_record_end(&frame);
 	PG_RETURN_BOOL(found);

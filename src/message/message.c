@@ -66,17 +66,18 @@ enum
 	COL_TRACEPARENT,
 	COL_FAILURE_POLICY,
 	COL_HOSTED,
+	COL_REQUEST_ID,
 	COL_MESSAGE_ID,
 	COL_COUNT
 };
 
 #define COLUMNS \
 	"actor_type, actor_id, method, payload, due_at, next_try_at, queued, role_name," \
-	" sent_at, traceparent, failure_policy, hosted, attempt, deferrals"
-#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, 0"
+	" sent_at, traceparent, failure_policy, hosted, request_id, attempt, deferrals"
+#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, 0"
 #define COLUMN_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
-	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID
+	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID, TEXTOID
 
 static ActorQuery insert_message = {
 	"INSERT INTO actor.message (" COLUMNS ") VALUES (" COLUMN_VALUES ")"
@@ -86,7 +87,7 @@ static ActorQuery insert_message = {
 
 static ActorQuery insert_reserved = {
 	"INSERT INTO actor.message (" COLUMNS ", message_id) OVERRIDING SYSTEM VALUE"
-	" VALUES (" COLUMN_VALUES ", $13) RETURNING message_id",
+	" VALUES (" COLUMN_VALUES ", $14) RETURNING message_id",
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
@@ -109,14 +110,15 @@ enum
 	ROW_TRACEPARENT,
 	ROW_FAILURE_POLICY,
 	ROW_HOSTED,
+	ROW_REQUEST_ID,
 	ROW_COUNT
 };
 
 static ActorTable message_table = {"message", 3};
 static ActorTable message_ids = {"message_message_id_seq"};
 
-static ActorQuery read_role = {
-	"SELECT role_name FROM actor.message"
+static ActorQuery read_sender = {
+	"SELECT role_name, request_id FROM actor.message"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND message_id OPERATOR(pg_catalog.=) $3",
@@ -155,7 +157,8 @@ insert_directly(const Datum *values, const char *nulls)
 		[COL_NEXT_TRY_AT] = ROW_NEXT_TRY_AT,[COL_QUEUED] = ROW_QUEUED,
 		[COL_ROLE_NAME] = ROW_ROLE_NAME,[COL_SENT_AT] = ROW_SENT_AT,
 		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_FAILURE_POLICY] = ROW_FAILURE_POLICY,
-		[COL_HOSTED] = ROW_HOSTED,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
+		[COL_HOSTED] = ROW_HOSTED,[COL_REQUEST_ID] = ROW_REQUEST_ID,
+		[COL_MESSAGE_ID] = ROW_MESSAGE_ID
 	};
 	Datum		row[ROW_COUNT];
 	bool		isnull[ROW_COUNT] = {false};
@@ -180,7 +183,7 @@ insert_directly(const Datum *values, const char *nulls)
 static int64
 write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 			  const Jsonb *failure_policy, const NameData *role_name, TimestampTz due_at,
-			  TimestampTz now, int64 message_id, bool hosted)
+			  TimestampTz now, const text *request_id, int64 message_id, bool hosted)
 {
 	TimestampTz next_try_at = Max(due_at, now);
 	text	   *traceparent = actor_traceparent();
@@ -210,6 +213,8 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	values[COL_FAILURE_POLICY] = PointerGetDatum(failure_policy);
 	nulls[COL_FAILURE_POLICY] = failure_policy == NULL ? 'n' : ' ';
 	values[COL_HOSTED] = BoolGetDatum(hosted);
+	values[COL_REQUEST_ID] = PointerGetDatum(request_id);
+	nulls[COL_REQUEST_ID] = request_id == NULL ? 'n' : ' ';
 	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
 	if (message_id == 0 || !insert_directly(values, nulls))
 	{
@@ -228,17 +233,23 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 
 /*
  * actor_message_again
- *		Sends a message that was given up once more, as the role it had.
+ *		Sends a message that was given up once more, as the role and with the
+ *		request id it had.
  */
 void
-actor_message_again(const ActorRef *actor, const text *method, const Jsonb *payload,
-					const NameData *role_name)
+actor_message_again(const ActorRef *actor, int64 old_message_id, const text *method,
+					const Jsonb *payload, const NameData *role_name)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ActorType  *type = actor_type_find(actor->type);
+	int64		message_id = 0;
+	text	   *request_id;
 
-	(void) write_message(actor, method, payload, NULL, role_name, now, now, 0,
-						 type != NULL && actor_method_is_hosted(type, method));
+	/* before an id is drawn for it: see look.c */
+	(void) GetTopTransactionId();
+	request_id = actor_request_reopen(actor, old_message_id, &message_id);
+	(void) write_message(actor, method, payload, NULL, role_name, now, now, request_id,
+						 message_id, type != NULL && actor_method_is_hosted(type, method));
 }
 
 /*
@@ -296,7 +307,7 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	}
 
 	message_id = write_message(&actor, method, payload, failure_policy, &role_name, due_at,
-							   now, message_id, hosted);
+							   now, request_id, message_id, hosted);
 	actor_type_check_same(actor.type, schema, generation);
 	PG_RETURN_INT64(message_id);
 }
@@ -341,25 +352,35 @@ actor_send_in(PG_FUNCTION_ARGS)
 /* cancelling ------------------------------------------------------------ */
 
 /*
- * Whether the current user sent a message that has not been delivered.
+ * Reads who has sent a message that has not been delivered, and its request id,
+ * NULL if it has none; false if there is no such message.
  */
 static bool
-is_sender(const ActorRef *actor, int64 message_id, bool *exists)
+read_message(const ActorRef *actor, int64 message_id, NameData *role_name, text **request_id)
 {
+	MemoryContext context = CurrentMemoryContext;
 	ActorBookkeeping bookkeeping;
 	Datum		values[3];
-	NameData	role_name;
-	bool		isnull;
+	bool		found;
 
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
 	values[2] = Int64GetDatum(message_id);
 	actor_bookkeeping_begin(&bookkeeping);
-	*exists = actor_query_run(&read_role, values, NULL) > 0;
-	if (*exists)
-		role_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	found = actor_query_run(&read_sender, values, NULL) > 0;
+	if (found)
+	{
+		MemoryContext old = MemoryContextSwitchTo(context);
+		bool		isnull;
+		Datum		datum;
+
+		*role_name = *DatumGetName(actor_query_result(0, 1, &isnull));
+		datum = actor_query_result(0, 2, &isnull);
+		*request_id = isnull ? NULL : DatumGetTextPCopy(datum);
+		MemoryContextSwitchTo(old);
+	}
 	actor_bookkeeping_end(&bookkeeping);
-	return *exists && actor_role_held(&role_name);
+	return found;
 }
 
 /*
@@ -372,11 +393,16 @@ check_right(const ActorRef *actor, int64 message_id)
 {
 	ActorFrame *frame = actor_frame_current();
 	ActorType  *type;
+	NameData	role_name;
+	text	   *request_id;
 	bool		exists;
 
 	if (frame != NULL && actor_ref_equal(&frame->actor, actor))
 		return true;
-	if (actor_type_owned(actor->type) || is_sender(actor, message_id, &exists))
+	if (actor_type_owned(actor->type))
+		return true;
+	exists = read_message(actor, message_id, &role_name, &request_id);
+	if (exists && actor_role_held(&role_name))
 		return true;
 	type = actor_type_lookup(actor->type);
 	actor_type_check_usage(type);
@@ -395,6 +421,9 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	ActorRef	actor;
 	ActorType  *type;
 	int64		message_id;
+	NameData	role_name;
+	text	   *request_id;
+	bool		exists;
 
 	actor_ref_arguments(&actor, fcinfo);
 	if (PG_ARGISNULL(2))
@@ -417,5 +446,10 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	(void) actor_turn_enter(&actor, NULL, type != NULL ? actor_type_call_timeout(type) : 0);
 	/* for the order of the queue only, whoever has it open */
 	actor_turn_keep(&actor);
-	PG_RETURN_BOOL(actor_queue_remove(&actor, message_id));
+	exists = read_message(&actor, message_id, &role_name, &request_id);
+	if (!actor_queue_remove(&actor, message_id))
+		PG_RETURN_BOOL(false);
+	if (exists && request_id != NULL)
+		actor_request_cancelled(&actor, request_id, message_id);
+	PG_RETURN_BOOL(true);
 }

@@ -70,6 +70,8 @@ actor_shared_attach(void)
 			ConditionVariableInit(&actor_shared->hosts[i].changed);
 			pg_atomic_init_u64(&actor_shared->hosts[i].changes, 0);
 		}
+		for (int i = 0; i < ACTOR_RESULT_COUNT; i++)
+			ConditionVariableInit(&actor_shared->results[i]);
 		for (int i = 0; i < ACTOR_JOINED_COUNT; i++)
 			pg_atomic_init_u64(&actor_shared->joined[i], 0);
 		for (int i = 0; i < ACTOR_UNFLUSHED_COUNT; i++)

@@ -189,6 +189,9 @@ typedef struct ActorLogged
 /* what is due sooner than that wakes hosts, which look twice as often themselves */
 #define ACTOR_HOST_LOOK_MS		60000
 
+/* number of condition variables of results, which are found by a hash */
+#define ACTOR_RESULT_COUNT		64
+
 typedef struct ActorHostWake
 {
 	ConditionVariable changed;
@@ -207,6 +210,7 @@ typedef struct ActorShared
 	pg_atomic_uint32 unflushed[ACTOR_UNFLUSHED_COUNT];	/* see early.c */
 	pg_atomic_uint64 joined[ACTOR_JOINED_COUNT];	/* see look.c */
 	ActorHostWake hosts[ACTOR_HOST_WAKE_COUNT]; /* see wake.c */
+	ConditionVariable results[ACTOR_RESULT_COUNT];	/* see wake.c */
 	int			ndatabases;		/* slots that have ever been used */
 	int			nslots;			/* of each array but the databases */
 
@@ -237,6 +241,7 @@ extern void actor_wake_at(TimestampTz due);
 extern void actor_wake_hosts(TimestampTz due);
 extern void actor_hosts_changed(void);
 extern TimestampTz actor_wake_noted(void);
+extern void actor_wake_waiters(uint64 actor_hash);
 extern TimestampTz actor_purge_time(TimestampTz expires_at);
 
 /* process.c */

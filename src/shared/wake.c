@@ -38,6 +38,10 @@ static TimestampTz committed_due = DT_NOEND;
 static bool pending_hosts = false;
 static bool committed_hosts = false;
 
+/* the same for those who wait for results, a bit for each variable */
+static uint64 pending_results = 0;
+static uint64 committed_results = 0;
+
 
 /*
  * actor_wake_at
@@ -104,6 +108,17 @@ actor_hosts_changed(void)
 }
 
 /*
+ * actor_wake_waiters
+ *		Makes sure that, if this transaction commits, those who wait for results
+ *		of an actor look whether there are any.
+ */
+void
+actor_wake_waiters(uint64 actor_hash)
+{
+	pending_results |= UINT64CONST(1) << (actor_hash % ACTOR_RESULT_COUNT);
+}
+
+/*
  * Subtransactions are ignored: a look for something that was rolled back does
  * no harm.  What is prepared becomes visible elsewhere, and is found when that
  * has happened; see commands.c.
@@ -118,11 +133,14 @@ xact_callback(XactEvent event, void *arg)
 			pending_due = DT_NOEND;
 			committed_hosts = pending_hosts;
 			pending_hosts = false;
+			committed_results = pending_results;
+			pending_results = 0;
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			pending_due = DT_NOEND;
 			pending_hosts = false;
+			pending_results = 0;
 			break;
 		default:
 			break;
@@ -143,6 +161,9 @@ release_callback(ResourceReleasePhase phase, bool is_commit, bool is_top_level, 
 	if (committed_hosts)
 		actor_hosts_changed();
 	committed_hosts = false;
+	for (int i = 0; committed_results != 0; i++, committed_results >>= 1)
+		if ((committed_results & 1) && actor_shared != NULL)
+			ConditionVariableBroadcast(&actor_shared->results[i]);
 	if (due == DT_NOEND)
 		return;
 	committed_due = DT_NOEND;

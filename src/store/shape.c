@@ -155,7 +155,8 @@ static const ShapeColumn message_columns[] = {
 	{"last_error", TEXTOID, false},
 	{"traceparent", TEXTOID, false},
 	{"failure_policy", JSONBOID, false},
-	{"hosted", BOOLOID, true}
+	{"hosted", BOOLOID, true},
+	{"request_id", TEXTOID, false}
 };
 
 static const ShapeColumn request_columns[] = {
@@ -171,7 +172,10 @@ static const ShapeColumn request_columns[] = {
 	{"status", INT4OID, false},
 	{"content_type", TEXTOID, false},
 	{"headers", JSONBOID, false},
-	{"body", BYTEAOID, false}
+	{"body", BYTEAOID, false},
+	{"state", TEXTOID, true},
+	{"error", JSONBOID, false},
+	{"finished_at", TIMESTAMPTZOID, false}
 };
 
 static const ShapeColumn timer_columns[] = {

@@ -70,7 +70,7 @@ static ActorQuery delete_changes = {
 
 static PurgedTable tables[] = {
 	PURGED_TABLE("actor.state", "key", TEXTOID, "expires_at", NULL, NULL),
-	PURGED_TABLE("actor.request", "request_id", TEXTOID, "created_at", &actor_request_retention, NULL),
+	PURGED_TABLE("actor.request", "request_id", TEXTOID, "finished_at", &actor_request_retention, NULL),
 	PURGED_TABLE("actor.failure", "failure_id", INT8OID, "failed_at", &actor_failure_retention, NULL),
 	PURGED_TABLE("actor.history", "history_id", INT8OID, "expires_at", NULL, &delete_changes)
 };
