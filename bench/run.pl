@@ -16,6 +16,7 @@ use Getopt::Long qw(GetOptions);
 use POSIX qw(strftime);
 
 use ActorBench::Growth qw(growth_groups);
+use ActorBench::Hot qw(hot_groups);
 use ActorBench::Http qw(http_groups);
 use ActorBench::Report qw(write_report);
 use ActorBench::Rows qw(groups);
@@ -47,6 +48,8 @@ my %normal = (
 	actor_counts => [ 1_000, 10_000, 100_000, 1_000_000 ],
 	pending_counts => [ 10_000, 100_000, 1_000_000 ],
 	hot_clients => [ 1, 2, 4, 8, 16, 32 ],
+	hot_rows => [ 1, 8, 32 ],
+	chains => [ 30, 100, 300 ],
 	depths => [ 1, 10, 30, 100, 300 ],
 	turns => [ 1, 10, 100, 1000 ],
 	sizes => [ 100, 1_000, 10_000, 100_000, 1_000_000 ],
@@ -75,6 +78,8 @@ my %modes = (
 		cron => 0,
 		writes => [ [ 'put', 8, 1 ], [ 'put', 1, 0 ], [ 'put', 8, 0 ], [ 'count', 1, 0 ] ],
 		registers => [ [ 8, 1 ], [ 1, 0 ] ],
+		hot_rows => [8],
+		chains => [100],
 		growth => 0
 	},
 	# only shows that everything runs
@@ -97,6 +102,8 @@ my %modes = (
 		actor_counts => [ 10, 20 ],
 		pending_counts => [ 10, 20 ],
 		hot_clients => [ 1, 2 ],
+		hot_rows => [ 1, 2 ],
+		chains => [5],
 		depths => [ 1, 5 ],
 		turns => [ 1, 5 ],
 		sizes => [ 100, 10_000 ],
@@ -131,7 +138,7 @@ sub options
 sub wanted
 {
 	my @all = @_;
-	my %known = (groups(), http_groups(), growth_groups());
+	my %known = (groups(), hot_groups(), http_groups(), growth_groups());
 	my %wish = map { $_ => 1 } split /,/, $rows // '';
 	my @unknown = grep { !$known{$_} } sort keys %wish;
 	my @result;
@@ -190,7 +197,7 @@ sub set_up
 }
 
 options();
-my @row_groups = wanted(groups(), http_groups());
+my @row_groups = wanted(groups(), hot_groups(), http_groups());
 my @growth_groups = $scale{growth} || defined $rows ? wanted(growth_groups()) : ();
 set_up();
 

@@ -145,10 +145,20 @@ BEGIN
 	END LOOP;
 END $$;
 
+CREATE FUNCTION rival.descend(levels integer) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+	IF levels > 1 THEN
+		PERFORM rival.descend(levels - 1);
+	END IF;
+END $$;
+
 RESET ROLE;
--- the same columns, keys and indexes as the table of the extension
+-- the same columns, keys and indexes as the tables of the extension
 CREATE TABLE rival.reminder (LIKE actor.reminder INCLUDING ALL) WITH (fillfactor = 80);
+CREATE TABLE rival.message (LIKE actor.message INCLUDING ALL);
 ALTER TABLE rival.reminder OWNER TO bench;
+ALTER TABLE rival.message OWNER TO bench;
 SET ROLE bench;
 
 /*

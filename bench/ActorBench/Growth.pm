@@ -125,10 +125,19 @@ sub hot
 		$scale{hot_clients},
 		[
 			[ 'writing method', 'count_actor' ],
+			[ 'the same with early release', 'early' ],
 			[ 'UPDATE of one row', 'count_plain' ],
 			[ 'PL/pgSQL by hand', 'count_plpgsql' ] ],
-		sub { pgbench($_[1], clients => $_[0], set => { actors => 1 }) });
+		sub {
+			my ($clients, $side) = @_;
+			my $early = $side eq 'early';
+
+			query("ALTER DATABASE $database SET actor.early_release = " . ($early ? 'on' : 'off'));
+			return pgbench($early ? 'count_actor' : $side, clients => $clients, set => { actors => 1 });
+		});
 	my @reads;
+
+	query("ALTER DATABASE $database RESET actor.early_release");
 
 	for my $readers (@{ $scale{hot_clients} })
 	{
@@ -174,13 +183,13 @@ sub depth
 	my $lines = sweep(
 		'ms',
 		$scale{depths},
-		[ [ 'a chain of actors', 'descend_actor' ] ],
+		[ [ 'a chain of actors', 'descend_actor' ], [ 'a function that calls itself', 'descend_plpgsql' ] ],
 		sub { pgbench($_[1], set => { levels => $_[0] }) });
 
 	$_->[1] *= 1000 / $_->[0] for map { @{ $_->{points} } } @$lines;
 	return {
 		id => 'depth',
-		title => 'Nested calls by depth of the chain, durable',
+		title => 'Nested calls by depth of the chain',
 		x => 'depth', y => 'µs a level', log_x => 1, log_y => 1, lines => $lines
 	};
 }

@@ -20,7 +20,7 @@ use Exporter 'import';
 
 use ActorBench::Server qw(sql query pgbench median percentile progress compare_rounds %scale);
 
-our @EXPORT_OK = qw(groups row prepare_actors clients_text fire_due measure_lateness has_function set_enabled);
+our @EXPORT_OK = qw(groups row with_target prepare_actors clients_text fire_due measure_lateness has_function set_enabled);
 
 # name => [title, function that returns rows]
 sub groups
@@ -29,6 +29,7 @@ sub groups
 		read => [ 'read-only method', \&read_rows ],
 		write => [ 'writing method', \&write_rows ],
 		nested => [ 'nested call', \&nested_rows ],
+		chain => [ 'chain of calls', \&chain_rows ],
 		register => [ 'registering reminders', \&register_rows ],
 		fire => [ 'firing reminders', \&fire_rows ],
 		send => [ 'delivering messages', \&send_rows ],
@@ -181,27 +182,47 @@ sub write_rows
 	return @rows;
 }
 
-# The difference of two loops, in microseconds a call.
-sub nested_rows
+# What an actor adds to a call of its method, in microseconds a call, where each
+# transaction makes so many of them.  The script is that of both sides.
+sub added_row
 {
-	my $calls = $scale{calls};
+	my ($script, $variable, $calls, $most, %row) = @_;
 	my $numbers = compare_rounds(
 		map {
 			my $side = $_;
-			$side => sub { pgbench("nest_$side", set => { calls => $calls })->{ms} * 1000 / $calls; }
+			$side => sub { pgbench("${script}_$side", set => { $variable => $calls })->{ms} * 1000 / $calls; }
 		} qw(actor plpgsql));
 	my $row = row(
-		id => 'nested',
-		title => 'empty nested call in one transaction',
-		unit => 'µs a call',
+		%row,
 		better => 'lower',
-		rival_name => 'the method called directly',
 		rounds => { ours => $numbers->{actor}, rival => $numbers->{plpgsql} });
 
 	$row->{extra} = median(map { $numbers->{actor}[$_] - $numbers->{plpgsql}[$_] } 0 .. $#{ $numbers->{actor} });
-	$row->{target} = '≤ 2 µs extra';
-	$row->{met} = $row->{extra} <= 2 ? \1 : \0;
+	$row->{target} = "≤ $most µs extra";
+	$row->{met} = $row->{extra} <= $most ? \1 : \0;
 	return $row;
+}
+
+sub nested_rows
+{
+	return added_row(
+		'nest', 'calls', $scale{calls}, 0.5,
+		id => 'nested',
+		title => 'empty nested call in one transaction',
+		unit => 'µs a call',
+		rival_name => 'the method called directly');
+}
+
+sub chain_rows
+{
+	return map {
+		added_row(
+			'descend', 'levels', $_, 3,
+			id => "chain_$_",
+			title => "chain of $_ actors in one transaction",
+			unit => 'µs a level',
+			rival_name => 'a function that calls itself')
+	} @{ $scale{chains} };
 }
 
 sub empty_reminders
@@ -315,6 +336,33 @@ sub delivery_rows
 	return @rows;
 }
 
+# Messages that are sent in one statement, next to rows of a table of that shape.
+sub send_bulk_row
+{
+	my $bulk = $scale{bulk};
+
+	set_enabled(0);
+	my $numbers = compare_rounds(
+		actor => sub {
+			query('TRUNCATE actor.message, rival.message');
+			bulk_rate("SELECT pg_catalog.count(actor_send('bench', i::text, 'noop')) FROM generate_series(1, $bulk) i;");
+		},
+		plain => sub {
+			bulk_rate(
+				"INSERT INTO rival.message (actor_type, actor_id, method, due_at, next_try_at, queued,
+					attempt, deferrals, role_name, sent_at)
+				 SELECT 'bench', i::text, 'noop', now(), now(), true, 1, 0, 'bench', now()
+				   FROM generate_series(1, $bulk) i;");
+		});
+	query('TRUNCATE actor.message, rival.message');
+	query('ALTER SYSTEM SET actor.enabled = on');
+	query('SELECT pg_reload_conf()');
+	my $row = against('send_bulk', "sending $bulk messages in one statement",
+		$numbers, 'plain', 'INSERT into a table of that shape', 0.9);
+	$row->{unit} = 'messages/s';
+	return $row;
+}
+
 sub fire_rows
 {
 	empty_reminders();
@@ -328,8 +376,10 @@ sub send_rows
 
 	return { id => 'send', title => $title, skipped => 'this version has no actor_send' }
 	  if !has_function('actor_send');
-	return delivery_rows('send', $title, 'messages/s', 'message',
-		"SELECT pg_catalog.count(actor_send('bench', i::text, 'noop'))");
+	return (
+		delivery_rows('send', $title, 'messages/s', 'message',
+			"SELECT pg_catalog.count(actor_send('bench', i::text, 'noop'))"),
+		send_bulk_row());
 }
 
 # Registers probes one after another, each due in a moment, and returns how
