@@ -150,21 +150,25 @@ build_held_index(void)
 }
 
 /*
- * The turn of an actor, if this transaction has it; otherwise NULL.
+ * The turn of an actor, if this transaction has it; otherwise NULL.  A call asks
+ * for the same one several times, most often for the last one that was taken.
  */
 static HeldTurn *
 find_held_turn(const ActorRef *actor)
 {
-	if (held_index != NULL)
-	{
-		HeldIndexEntry *entry = hash_search(held_index, actor, HASH_FIND, NULL);
+	HeldIndexEntry *entry;
 
-		return entry != NULL ? &held[entry->position] : NULL;
+	if (held_index == NULL)
+	{
+		for (int i = held_count - 1; i >= 0; i--)
+			if (actor_ref_equal(&held[i].actor, actor))
+				return &held[i];
+		return NULL;
 	}
-	for (int i = held_count - 1; i >= 0; i--)
-		if (actor_ref_equal(&held[i].actor, actor))
-			return &held[i];
-	return NULL;
+	if (held_count > 0 && actor_ref_equal(&held[held_count - 1].actor, actor))
+		return &held[held_count - 1];
+	entry = hash_search(held_index, actor, HASH_FIND, NULL);
+	return entry != NULL ? &held[entry->position] : NULL;
 }
 
 /*
