@@ -179,6 +179,7 @@ CREATE TABLE actor.reminder (
     last_ok_at     timestamptz,
     last_ms        double precision,
     hosted         boolean NOT NULL,
+    settings       jsonb,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
 CREATE INDEX reminder_due ON actor.reminder (role_name, next_try_at) WHERE NOT hosted;
@@ -218,6 +219,7 @@ COMMENT ON COLUMN actor.reminder.last_fired_at IS 'when the last of these calls 
 COMMENT ON COLUMN actor.reminder.last_ok_at IS 'when the last one that has not failed began; NULL: there was none';
 COMMENT ON COLUMN actor.reminder.last_ms IS 'how long the last call took, in milliseconds';
 COMMENT ON COLUMN actor.reminder.hosted IS 'whether a host runs it, because the method is one of an application';
+COMMENT ON COLUMN actor.reminder.settings IS 'settings of the sender that the method runs with, by name; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.reminder', '');
 
 CREATE TABLE actor.message (
@@ -238,6 +240,7 @@ CREATE TABLE actor.message (
     failure_policy jsonb,
     hosted         boolean NOT NULL,
     request_id  text COLLATE "C",
+    settings    jsonb,
     PRIMARY KEY (actor_type, actor_id, message_id)
 );
 CREATE INDEX message_due ON actor.message (role_name, next_try_at, message_id) WHERE NOT hosted;
@@ -266,6 +269,7 @@ COMMENT ON COLUMN actor.message.traceparent IS 'trace context that the method ru
 COMMENT ON COLUMN actor.message.request_id IS 'request id that its result is kept under; NULL: none';
 COMMENT ON COLUMN actor.message.failure_policy IS 'what happens when the method fails; NULL: nine retries, and the queue waits';
 COMMENT ON COLUMN actor.message.hosted IS 'whether a host runs it, because the method is one of an application';
+COMMENT ON COLUMN actor.message.settings IS 'settings of the sender that the method runs with, by name; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.message_message_id_seq', '');
 
@@ -338,6 +342,7 @@ CREATE UNLOGGED TABLE actor.timer (
     last_error     text,
     traceparent    text,
     hosted         boolean NOT NULL,
+    settings       jsonb,
     PRIMARY KEY (actor_type, actor_id, name)
 ) WITH (fillfactor = 80);
 CREATE INDEX timer_due ON actor.timer (role_name, next_try_at) WHERE NOT hosted;
@@ -370,6 +375,7 @@ COMMENT ON COLUMN actor.timer.deferrals IS 'how often in a row the pending firin
 COMMENT ON COLUMN actor.timer.last_error IS 'message of the last failed attempt';
 COMMENT ON COLUMN actor.timer.traceparent IS 'trace context that the method runs with; NULL: none';
 COMMENT ON COLUMN actor.timer.hosted IS 'whether a host runs it, because the method is one of an application';
+COMMENT ON COLUMN actor.timer.settings IS 'settings of the sender that the method runs with, by name; NULL: none';
 
 CREATE TABLE actor.pause (
     actor_type text COLLATE "C" NOT NULL,
@@ -402,6 +408,7 @@ CREATE TABLE actor.failure (
     context      text,
     role_name    name NOT NULL,
     traceparent  text,
+    settings     jsonb,
     PRIMARY KEY (actor_type, actor_id, failure_id)
 );
 CREATE INDEX failure_number ON actor.failure (failure_id);
@@ -427,6 +434,7 @@ COMMENT ON COLUMN actor.failure.detail IS 'detail of the last error';
 COMMENT ON COLUMN actor.failure.context IS 'context of the last error';
 COMMENT ON COLUMN actor.failure.role_name IS 'role that ran the method';
 COMMENT ON COLUMN actor.failure.traceparent IS 'trace context that the method ran with; NULL: none';
+COMMENT ON COLUMN actor.failure.settings IS 'settings of the sender that the method ran with, by name; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.failure', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.failure_failure_id_seq', '');
 

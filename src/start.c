@@ -100,6 +100,7 @@ _PG_init(void)
 {
 	actor_settings_init();
 	actor_trace_init();
+	actor_carried_init();
 	/* the first to register for the release of resources is called last */
 	actor_early_init();
 	actor_catalog_init();

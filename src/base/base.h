@@ -164,6 +164,14 @@ extern bool actor_lock_waiting_allowed(void);
 
 /* trace.c */
 
+/* carried.c */
+
+extern void actor_carried_init(void);
+extern Jsonb *actor_carried(void);
+extern int	actor_carried_begin(const Jsonb *settings);
+
+/* trace.c */
+
 extern void actor_trace_init(void);
 extern text *actor_traceparent(void);
 extern int	actor_trace_begin(const text *value);

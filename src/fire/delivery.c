@@ -47,7 +47,7 @@ typedef struct Queue
 	" WHERE" OF_ACTOR " AND message_id OPERATOR(pg_catalog.=) $3"
 
 #define CLAIM_MESSAGE(condition) \
-	"SELECT method, payload, deferrals, traceparent, failure_policy, request_id FROM actor.message" WHERE_KEY \
+	"SELECT method, payload, deferrals, traceparent, failure_policy, request_id, settings FROM actor.message" WHERE_KEY \
 	"   AND due_at OPERATOR(pg_catalog.=) $4" \
 	"   AND attempt OPERATOR(pg_catalog.=) $5" \
 	"   AND role_name OPERATOR(pg_catalog.=) $6" \
@@ -196,6 +196,8 @@ claim(const ActorDue *due, const NameData *role, TimestampTz first_at, const Act
 								   &claimed->passes);
 		datum = actor_query_result(0, 6, &isnull);
 		claimed->request_id = isnull ? NULL : DatumGetTextPCopy(datum);
+		datum = actor_query_result(0, 7, &isnull);
+		claimed->settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -291,6 +293,7 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
 	failure.name = due->name;
 	failure.method = claimed->method;
 	failure.payload = claimed->payload;
+	failure.settings = claimed->settings;
 	failure.scheduled_at = due->scheduled_at;
 	failure.attempts = due->attempt;
 	actor_failure_write(&due->actor, &failure, role, error);
@@ -343,10 +346,12 @@ static void
 call_method(void *arg)
 {
 	ActorFiring *firing = arg;
+	int			nestlevel = actor_carried_begin(firing->settings);
 
 	firing->result = actor_call(&firing->due->actor, firing->method, firing->data, NULL, NULL,
 								&firing->cause);
 	actor_callback_settle();
+	actor_trace_end(nestlevel);
 }
 
 /*
@@ -407,6 +412,7 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 	firing->method = claimed->method;
 	firing->data = claimed->payload;
 	firing->traceparent = claimed->traceparent;
+	firing->settings = claimed->settings;
 	firing->cause.kind = actor_due_word(due->kind);
 	firing->cause.name = due->name;
 	firing->cause.scheduled_at = due->scheduled_at;

@@ -58,6 +58,7 @@ typedef struct ActorFiringClaim
 	text	   *method;
 	Jsonb	   *data;			/* NULL: none */
 	text	   *traceparent;	/* NULL: none */
+	Jsonb	   *settings;		/* NULL: none */
 	ActorSchedule schedule;
 	int64		firing;
 	ActorCatchUp catch_up;
@@ -73,6 +74,7 @@ typedef struct ActorMessageClaim
 	int32		deferrals;
 	text	   *traceparent;	/* NULL: none */
 	text	   *request_id;		/* NULL: none */
+	Jsonb	   *settings;		/* NULL: none */
 	ActorRetryPolicy policy;
 	bool		passes;			/* others pass it until it is tried again */
 } ActorMessageClaim;
@@ -97,6 +99,7 @@ typedef struct ActorFiring
 	text	   *method;
 	Jsonb	   *data;			/* NULL: none */
 	text	   *traceparent;	/* NULL: none */
+	Jsonb	   *settings;		/* NULL: none */
 	ActorCause	cause;
 	Jsonb	   *result;			/* of the method; NULL: SQL NULL */
 

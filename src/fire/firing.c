@@ -64,7 +64,7 @@ typedef ActorFiringRun Run;
 /* the cast keeps the index on the role, with all its due rows, out of the plan */
 #define CLAIM_ROW(table, policies) \
 	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
-	"  firing, deferrals, " policies ", traceparent, period" \
+	"  firing, deferrals, " policies ", traceparent, period, settings" \
 	"  FROM " table WHERE_KEY \
 	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
 	"   AND attempt OPERATOR(pg_catalog.=) $6" \
@@ -234,6 +234,8 @@ claim(const ActorDue *due, const NameData *role, Claim *claimed)
 		claimed->name = DatumGetTextPCopy(actor_query_result(0, 12, &isnull));
 		datum = actor_query_result(0, 13, &isnull);
 		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
+		datum = actor_query_result(0, 15, &isnull);
+		claimed->settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -422,6 +424,7 @@ park(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorData 
 	failure.name = claimed->name;
 	failure.method = claimed->method;
 	failure.payload = claimed->data;
+	failure.settings = claimed->settings;
 	failure.scheduled_at = due->scheduled_at;
 	failure.attempts = due->attempt;
 	actor_failure_write(&due->actor, &failure, role, error);
@@ -502,12 +505,14 @@ call_method(void *arg)
 {
 	Attempt    *attempt = arg;
 	const ActorFiring *firing = attempt->firing;
+	int			nestlevel = actor_carried_begin(firing->settings);
 
 	(void) actor_call(&attempt->due->actor, firing->method,
 					  actor_due_payload(attempt->due->kind, firing->cause.name,
 										firing->method, firing->data),
 					  NULL, NULL, &firing->cause);
 	actor_callback_settle();
+	actor_trace_end(nestlevel);
 }
 
 /*
@@ -624,6 +629,7 @@ actor_firing_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 	firing->method = claimed->method;
 	firing->data = claimed->data;
 	firing->traceparent = claimed->traceparent;
+	firing->settings = claimed->settings;
 	firing->cause.kind = actor_due_word(due->kind);
 	firing->cause.name = claimed->name;
 	firing->cause.scheduled_at = due->scheduled_at;

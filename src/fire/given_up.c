@@ -39,7 +39,7 @@ static ActorQuery take_failure = {
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND failure_id OPERATOR(pg_catalog.=) $2"
 	" RETURNING kind, actor_id, name, method, payload, scheduled_at, role_name,"
-	"  traceparent",
+	"  traceparent, settings",
 	2, {TEXTOID, INT8OID}
 };
 
@@ -48,11 +48,11 @@ static ActorQuery write_retry = {
 	"INSERT INTO actor.reminder (actor_type, actor_id, name, method, data,"
 	"  catch_up, role_name, generation, registered_at, first_at, firings, time_zone,"
 	"  firing, scheduled_at, next_try_at, remaining, attempt, deferrals, retry_of,"
-	"  traceparent, fired, hosted)"
-	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12, 0, $13)"
+	"  traceparent, fired, hosted, settings)"
+	" VALUES ($1, $2, $3, $4, $5, 'all', $6, $7, $8, $9, 1, $10, 0, $9, $8, 1, 1, 0, $11, $12, 0, $13, $14)"
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING",
-	13, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID}
+	14, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, TEXTOID, TEXTOID, TEXTOID, BOOLOID, JSONBOID}
 };
 
 /* a failure that has been taken out of the table, for another try */
@@ -66,6 +66,7 @@ typedef struct TakenFailure
 	TimestampTz scheduled_at;
 	NameData	role;
 	text	   *traceparent;	/* NULL: none */
+	Jsonb	   *settings;		/* NULL: none */
 } TakenFailure;
 
 /*
@@ -157,6 +158,8 @@ take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
 		failure->role = *DatumGetName(actor_query_result(0, 7, &isnull));
 		datum = actor_query_result(0, 8, &isnull);
 		failure->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
+		datum = actor_query_result(0, 9, &isnull);
+		failure->settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -174,8 +177,8 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 	char	   *name = psprintf("failure " INT64_FORMAT, failure_id);
 	ActorBookkeeping bookkeeping;
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[13];
-	char		nulls[13];
+	Datum		values[14];
+	char		nulls[14];
 	bool		inserted;
 
 	memset(nulls, ' ', sizeof(nulls));
@@ -194,6 +197,8 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 	values[11] = PointerGetDatum(failure->traceparent);
 	nulls[11] = failure->traceparent == NULL ? 'n' : ' ';
 	values[12] = BoolGetDatum(hosted);
+	values[13] = PointerGetDatum(failure->settings);
+	nulls[13] = failure->settings == NULL ? 'n' : ' ';
 	actor_bookkeeping_begin(&bookkeeping);
 	inserted = actor_query_run(&write_retry, values, nulls) > 0;
 	actor_bookkeeping_end(&bookkeeping);
@@ -211,7 +216,7 @@ retry_as_reminder(const text *type, const TakenFailure *failure, int64 failure_i
 /*
  * actor_retry
  *		Makes a call that was given up once more, with new attempts, as the role
- *		and with the traceparent it had.
+ *		with the traceparent and the settings it had.
  */
 Datum
 actor_retry(PG_FUNCTION_ARGS)
@@ -245,7 +250,7 @@ actor_retry(PG_FUNCTION_ARGS)
 
 		actor_ref_init(&actor, type, failure.id);
 		actor_message_again(&actor, strtoll(text_to_cstring(failure.name), NULL, 10),
-							failure.method, failure.payload, &failure.role);
+							failure.method, failure.payload, failure.settings, &failure.role);
 		actor_trace_end(nestlevel);
 	}
 	else

@@ -34,10 +34,10 @@
 static ActorQuery write_failure = {
 	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
 	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name,"
-	"  traceparent)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
-	15, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID, TEXTOID}
+	"  traceparent, settings)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+	16, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
+	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID, TEXTOID, JSONBOID}
 };
 
 /* writing --------------------------------------------------------------- */
@@ -124,8 +124,8 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 {
 	ActorBookkeeping bookkeeping;
 	text	   *traceparent = actor_traceparent();
-	Datum		values[15];
-	char		nulls[15];
+	Datum		values[16];
+	char		nulls[16];
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = PointerGetDatum(actor->type);
@@ -147,6 +147,8 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 	values[13] = NameGetDatum(role);
 	values[14] = PointerGetDatum(traceparent);
 	nulls[14] = traceparent == NULL ? 'n' : ' ';
+	values[15] = PointerGetDatum(failure->settings);
+	nulls[15] = failure->settings == NULL ? 'n' : ' ';
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_failure, values, nulls);

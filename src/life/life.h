@@ -44,6 +44,7 @@ typedef struct ActorFailure
 	const text *name;
 	const text *method;
 	const Jsonb *payload;		/* NULL: none */
+	const Jsonb *settings;		/* NULL: none */
 	TimestampTz scheduled_at;
 	int32		attempts;
 } ActorFailure;

@@ -67,17 +67,18 @@ enum
 	COL_FAILURE_POLICY,
 	COL_HOSTED,
 	COL_REQUEST_ID,
+	COL_SETTINGS,
 	COL_MESSAGE_ID,
 	COL_COUNT
 };
 
 #define COLUMNS \
 	"actor_type, actor_id, method, payload, due_at, next_try_at, queued, role_name," \
-	" sent_at, traceparent, failure_policy, hosted, request_id, attempt, deferrals"
-#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, 0"
+	" sent_at, traceparent, failure_policy, hosted, request_id, settings, attempt, deferrals"
+#define COLUMN_VALUES "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 1, 0"
 #define COLUMN_TYPES \
 	TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID, \
-	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID, TEXTOID
+	NAMEOID, TIMESTAMPTZOID, TEXTOID, JSONBOID, BOOLOID, TEXTOID, JSONBOID
 
 static ActorQuery insert_message = {
 	"INSERT INTO actor.message (" COLUMNS ") VALUES (" COLUMN_VALUES ")"
@@ -87,7 +88,7 @@ static ActorQuery insert_message = {
 
 static ActorQuery insert_reserved = {
 	"INSERT INTO actor.message (" COLUMNS ", message_id) OVERRIDING SYSTEM VALUE"
-	" VALUES (" COLUMN_VALUES ", $14) RETURNING message_id",
+	" VALUES (" COLUMN_VALUES ", $15) RETURNING message_id",
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
@@ -111,6 +112,7 @@ enum
 	ROW_FAILURE_POLICY,
 	ROW_HOSTED,
 	ROW_REQUEST_ID,
+	ROW_SETTINGS,
 	ROW_COUNT
 };
 
@@ -158,7 +160,7 @@ insert_directly(const Datum *values, const char *nulls)
 		[COL_ROLE_NAME] = ROW_ROLE_NAME,[COL_SENT_AT] = ROW_SENT_AT,
 		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_FAILURE_POLICY] = ROW_FAILURE_POLICY,
 		[COL_HOSTED] = ROW_HOSTED,[COL_REQUEST_ID] = ROW_REQUEST_ID,
-		[COL_MESSAGE_ID] = ROW_MESSAGE_ID
+		[COL_SETTINGS] = ROW_SETTINGS,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
 	};
 	Datum		row[ROW_COUNT];
 	bool		isnull[ROW_COUNT] = {false};
@@ -182,8 +184,8 @@ insert_directly(const Datum *values, const char *nulls)
  */
 static int64
 write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
-			  const Jsonb *failure_policy, const NameData *role_name, TimestampTz due_at,
-			  TimestampTz now, const text *request_id, int64 message_id, bool hosted)
+			  const Jsonb *failure_policy, const Jsonb *settings, const NameData *role_name,
+			  TimestampTz due_at, TimestampTz now, const text *request_id, int64 message_id, bool hosted)
 {
 	TimestampTz next_try_at = Max(due_at, now);
 	text	   *traceparent = actor_traceparent();
@@ -215,6 +217,8 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	values[COL_HOSTED] = BoolGetDatum(hosted);
 	values[COL_REQUEST_ID] = PointerGetDatum(request_id);
 	nulls[COL_REQUEST_ID] = request_id == NULL ? 'n' : ' ';
+	values[COL_SETTINGS] = PointerGetDatum(settings);
+	nulls[COL_SETTINGS] = settings == NULL ? 'n' : ' ';
 	values[COL_MESSAGE_ID] = Int64GetDatum(message_id);
 	if (message_id == 0 || !insert_directly(values, nulls))
 	{
@@ -238,7 +242,7 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
  */
 void
 actor_message_again(const ActorRef *actor, int64 old_message_id, const text *method,
-					const Jsonb *payload, const NameData *role_name)
+					const Jsonb *payload, const Jsonb *settings, const NameData *role_name)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ActorType  *type = actor_type_find(actor->type);
@@ -248,7 +252,7 @@ actor_message_again(const ActorRef *actor, int64 old_message_id, const text *met
 	/* before an id is drawn for it: see look.c */
 	(void) GetTopTransactionId();
 	request_id = actor_request_reopen(actor, old_message_id, &message_id);
-	(void) write_message(actor, method, payload, NULL, role_name, now, now, request_id,
+	(void) write_message(actor, method, payload, NULL, settings, role_name, now, now, request_id,
 						 message_id, type != NULL && actor_method_is_hosted(type, method));
 }
 
@@ -270,6 +274,7 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz due_at;
 	NameData	role_name;
+	Jsonb	   *settings = actor_carried();
 	Oid			schema;
 	bool		hosted;
 	int64		message_id = 0;
@@ -306,7 +311,7 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 		PG_RETURN_INT64(message_id);
 	}
 
-	message_id = write_message(&actor, method, payload, failure_policy, &role_name, due_at,
+	message_id = write_message(&actor, method, payload, failure_policy, settings, &role_name, due_at,
 							   now, request_id, message_id, hosted);
 	actor_type_check_same(actor.type, schema, generation);
 	PG_RETURN_INT64(message_id);

@@ -75,6 +75,6 @@ extern void actor_queue_step_out(const ActorRef *actor, int64 message_id);
 
 extern void actor_message_again(const ActorRef *actor, int64 old_message_id,
 								const text *method, const Jsonb *payload,
-								const NameData *role_name);
+								const Jsonb *settings, const NameData *role_name);
 
 #endif							/* ACTOR_MESSAGE_H */

@@ -98,6 +98,7 @@ enum
 	COL_REMAINING,
 	COL_TRACEPARENT,
 	COL_HOSTED,
+	COL_SETTINGS,
 	COL_COUNT
 };
 
@@ -107,7 +108,7 @@ enum
 #define COLUMN_TYPES \
 	{TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, \
 	TEXTOID, JSONBOID, NAMEOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, \
-	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, BOOLOID}
+	INTERVALOID, INT4OID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, BOOLOID, JSONBOID}
 
 #define WHERE_KEY \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
@@ -119,9 +120,9 @@ enum
 	{"INSERT INTO " table " (actor_type, actor_id, name, method, data," \
 	"  due_time, period, ttl, " policies "role_name, generation," \
 	"  registered_at, first_at, step, firings, time_zone, expires_at, remaining," \
-	"  traceparent, hosted, firing, scheduled_at, next_try_at, attempt, deferrals)" \
+	"  traceparent, hosted, settings, firing, scheduled_at, next_try_at, attempt, deferrals)" \
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, " policy_values "$11, $12, $13, $14," \
-	"  $15, $16, $17, $18, $19, $20, $21, 0, $14, $14, 1, 0)" \
+	"  $15, $16, $17, $18, $19, $20, $21, $22, 0, $14, $14, 1, 0)" \
 	" ON CONFLICT (actor_type, actor_id, name) DO NOTHING", \
 	COL_COUNT, COLUMN_TYPES}
 
@@ -147,6 +148,7 @@ enum
 	ROW_LAST_OK_AT,
 	ROW_LAST_MS,
 	ROW_HOSTED,
+	ROW_SETTINGS,
 	ROW_COUNT
 };
 
@@ -157,7 +159,8 @@ static ActorTable reminder_table = {"reminder", COL_NAME + 1};
 	"  ttl = $8, " policies "role_name = $11," \
 	"  generation = $12, registered_at = $13, first_at = $14, step = $15," \
 	"  firings = $16, time_zone = $17, expires_at = $18, remaining = $19," \
-	"  traceparent = $20, hosted = $21, firing = 0, scheduled_at = $14, next_try_at = $14, attempt = 1," \
+	"  traceparent = $20, hosted = $21, settings = $22, firing = 0, scheduled_at = $14, next_try_at = $14," \
+	"  attempt = 1," \
 	"  deferrals = 0, last_error = NULL" WHERE_KEY, \
 	COL_COUNT, COLUMN_TYPES}
 
@@ -364,6 +367,8 @@ insert_directly(const Datum *values, const char *nulls)
 	row[ROW_TRACEPARENT] = values[COL_TRACEPARENT];
 	isnull[ROW_TRACEPARENT] = nulls[COL_TRACEPARENT] == 'n';
 	row[ROW_HOSTED] = values[COL_HOSTED];
+	row[ROW_SETTINGS] = values[COL_SETTINGS];
+	isnull[ROW_SETTINGS] = nulls[COL_SETTINGS] == 'n';
 	return actor_direct_insert(&reminder_table, row, isnull, ROW_COUNT, true);
 }
 
@@ -463,6 +468,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
 	text	   *traceparent = actor_traceparent();
+	Jsonb	   *settings = actor_carried();
 	ActorSchedule schedule;
 	NameData	role_name;
 	Oid			schema;
@@ -528,6 +534,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	SET(COL_REMAINING, Int64GetDatum(schedule.count), schedule.count == 0);
 	SET(COL_TRACEPARENT, PointerGetDatum(traceparent), traceparent == NULL);
 	SET(COL_HOSTED, BoolGetDatum(hosted), false);
+	SET(COL_SETTINGS, PointerGetDatum(settings), settings == NULL);
 #undef SET
 
 	upsert(kind, actor, values, nulls, PG_GETARG_BOOL(overwrite));

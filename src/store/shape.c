@@ -136,7 +136,8 @@ static const ShapeColumn reminder_columns[] = {
 	{"last_fired_at", TIMESTAMPTZOID, false},
 	{"last_ok_at", TIMESTAMPTZOID, false},
 	{"last_ms", FLOAT8OID, false},
-	{"hosted", BOOLOID, true}
+	{"hosted", BOOLOID, true},
+	{"settings", JSONBOID, false}
 };
 
 static const ShapeColumn message_columns[] = {
@@ -156,7 +157,8 @@ static const ShapeColumn message_columns[] = {
 	{"traceparent", TEXTOID, false},
 	{"failure_policy", JSONBOID, false},
 	{"hosted", BOOLOID, true},
-	{"request_id", TEXTOID, false}
+	{"request_id", TEXTOID, false},
+	{"settings", JSONBOID, false}
 };
 
 static const ShapeColumn request_columns[] = {
@@ -203,7 +205,8 @@ static const ShapeColumn timer_columns[] = {
 	{"deferrals", INT4OID, true},
 	{"last_error", TEXTOID, false},
 	{"traceparent", TEXTOID, false},
-	{"hosted", BOOLOID, true}
+	{"hosted", BOOLOID, true},
+	{"settings", JSONBOID, false}
 };
 
 static const ShapeColumn pause_columns[] = {
@@ -229,7 +232,8 @@ static const ShapeColumn failure_columns[] = {
 	{"detail", TEXTOID, false},
 	{"context", TEXTOID, false},
 	{"role_name", NAMEOID, true},
-	{"traceparent", TEXTOID, false}
+	{"traceparent", TEXTOID, false},
+	{"settings", JSONBOID, false}
 };
 
 static const ShapeColumn host_columns[] = {
