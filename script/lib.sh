@@ -196,7 +196,8 @@ as_account()
 	shift
 	(
 		cd "$home" || exit
-		set -- env -i PATH="$PATH" HOME="$home" LANG=C.UTF-8 "$@"
+		set -- env -i PATH="$PATH" HOME="$home" LANG=C.UTF-8 \
+			${ROUNDS:+ROUNDS="$ROUNDS"} ${ACTOR_SEED:+ACTOR_SEED="$ACTOR_SEED"} "$@"
 		if is_root; then
 			exec runuser -u "$account" -- "$@"
 		else

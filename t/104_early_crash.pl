@@ -1,7 +1,9 @@
 # A server that crashes again and again while turns are released early.
 #
 # Whoever was answered must find after the crash what he was told, and the turns of
-# an actor are a history without a gap.  ROUNDS=1000 prove ... does it for long.
+# an actor are a history without a gap.
+#
+#	ROUNDS=n		crashes so often, 4 times if not given
 
 use strict;
 use warnings FATAL => 'all';
