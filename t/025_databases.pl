@@ -125,6 +125,7 @@ cmp_ok($starts, '<=', 2 * @databases * (1 + (time - $began) / 60),
 $node->safe_psql($_, q{SELECT actor_delete_reminder('t', 'later', 'fire')}) for @databases;
 $node->append_conf('postgresql.conf', 'actor.max_workers = 10');
 $node->restart;
+no_workers('postgres', 'nobody stays in a database without the extension');
 
 #
 # Tables that somebody has locked: when the server starts, only that database waits

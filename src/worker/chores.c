@@ -78,6 +78,8 @@ actor_chore_look(TimestampTz reported)
 		actor_roles_settle();
 		result = actor_pending_roles(reported, context);
 	}
+	else
+		actor_pending_none();
 	end_transaction(context);
 	return result;
 }

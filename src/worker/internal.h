@@ -26,6 +26,7 @@ extern PGDLLEXPORT void actor_executor_main(Datum arg);
 
 extern List *actor_pending_roles(TimestampTz reported, MemoryContext context);
 extern bool actor_pending_complete(void);
+extern void actor_pending_none(void);
 
 /* chores.c */
 

@@ -395,6 +395,16 @@ pages_accessed(void)
 	return pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
 }
 
+/*
+ * actor_pending_none
+ *		The scheduler has found that the extension is not there, and so no rows.
+ */
+void
+actor_pending_none(void)
+{
+	complete = true;
+}
+
 static List *
 look_everywhere_and_remember(void)
 {
