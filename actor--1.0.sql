@@ -1703,7 +1703,8 @@ COMMENT ON FUNCTION actor.host_is_alive(uuid)
 CREATE FUNCTION actor.host_left_behind(
     host_id        uuid,
     OUT actor_type text,
-    OUT actor_id   text)
+    OUT actor_id   text,
+    OUT held_from  uuid)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_host_left_behind';
@@ -1763,6 +1764,7 @@ CREATE FUNCTION actor.host_enter(
     OUT address      text,
     OUT current      uuid,
     OUT anew         boolean,
+    OUT held_from    uuid,
     OUT status       integer,
     OUT content_type text,
     OUT headers      jsonb,
@@ -1826,6 +1828,7 @@ CREATE FUNCTION actor.host_claim(
     OUT address     text,
     OUT current     uuid,
     OUT anew        boolean,
+    OUT held_from   uuid,
     OUT method      text,
     OUT name        text,
     OUT data        jsonb,

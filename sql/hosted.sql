@@ -376,10 +376,21 @@ SELECT at_host FROM actor.host_place(:h2, 'hosted', '1');
 SELECT * FROM actor.leftover WHERE actor_type = 'hosted';
 SELECT * FROM actor.host_left_behind(:h2) ORDER BY actor_id;
 BEGIN;
-SELECT action, frame FROM pg_temp.call(:h2, '1', 'm', pg_temp.token('1')) \gset
-\echo :action
+SELECT action, frame, held_from FROM actor.host_enter(:h2, 'hosted', '1', 'm', pg_temp.token('1')) \gset
+\echo :action :held_from
+SELECT actor.host_exit(:frame);
+ROLLBACK;
+BEGIN;
+SELECT action, frame, held_from FROM actor.host_enter(:h2, 'hosted', '1', 'm', pg_temp.token('1')) \gset
+\echo :action :held_from
 SELECT actor.host_exit(:frame);
 COMMIT;
+BEGIN;
+SELECT action, frame, held_from IS NULL AS forgotten FROM actor.host_enter(:h2, 'hosted', '1', 'm', pg_temp.token('1')) \gset
+\echo :action :forgotten
+SELECT actor.host_exit(:frame);
+COMMIT;
+SELECT * FROM actor.host_left_behind(:h2) ORDER BY actor_id;
 -- an earlier life's timers are gone with the first turn
 SELECT count(*) FROM actor.timer WHERE actor_type = 'hosted';
 -- of another application nothing is left

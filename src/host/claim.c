@@ -266,8 +266,8 @@ actor_host_claim(PG_FUNCTION_ARGS)
 	NameData   *role;
 	MemoryContext old;
 	TupleDesc	tupdesc;
-	Datum		values[13] = {0};
-	bool		nulls[13];
+	Datum		values[14] = {0};
+	bool		nulls[14];
 	const ActorHost *host = NULL;
 
 	memset(&entry, 0, sizeof(entry));
@@ -300,7 +300,9 @@ actor_host_claim(PG_FUNCTION_ARGS)
 		values[2] = UUIDPGetDatum(&entry.placement.host);
 		values[4] = UUIDPGetDatum(&entry.placement.token);
 		values[5] = BoolGetDatum(entry.anew);
+		values[6] = UUIDPGetDatum(&entry.held_from);
 		nulls[2] = nulls[4] = nulls[5] = false;
+		nulls[6] = !entry.held;
 		if (!actor_same_uuid(&entry.placement.host, entry.host))
 			host = actor_hosts_find(actor_hosts_read(), &entry.placement.host);
 	}
@@ -312,15 +314,15 @@ actor_host_claim(PG_FUNCTION_ARGS)
 	if (entry.hosted != NULL)
 	{
 		values[1] = Int32GetDatum(entry.hosted->number);
-		values[6] = PointerGetDatum(firing->method);
-		values[7] = PointerGetDatum(firing->cause.name);
-		values[8] = PointerGetDatum(firing->data);
-		values[11] = PointerGetDatum(firing->traceparent);
-		values[12] = Int32GetDatum(due->attempt);
-		nulls[1] = nulls[6] = nulls[7] = nulls[12] = false;
-		nulls[8] = firing->data == NULL;
-		nulls[11] = firing->traceparent == NULL;
-		read_texts(due, &values[9], &nulls[9]);
+		values[7] = PointerGetDatum(firing->method);
+		values[8] = PointerGetDatum(firing->cause.name);
+		values[9] = PointerGetDatum(firing->data);
+		values[12] = PointerGetDatum(firing->traceparent);
+		values[13] = Int32GetDatum(due->attempt);
+		nulls[1] = nulls[7] = nulls[8] = nulls[13] = false;
+		nulls[9] = firing->data == NULL;
+		nulls[12] = firing->traceparent == NULL;
+		read_texts(due, &values[10], &nulls[10]);
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
 }

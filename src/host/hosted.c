@@ -235,6 +235,8 @@ actor_hosted_look(ActorEntry *entry)
 		return;
 	actor_remove_timers(&entry->actor);
 	actor_placement_set_entered(&entry->actor);
+	entry->held = actor_leftover_remove(&entry->actor, &entry->placement.host,
+										&entry->held_from);
 }
 
 /*
@@ -339,8 +341,8 @@ actor_host_enter(PG_FUNCTION_ARGS)
 {
 	ActorEntry	entry;
 	TupleDesc	tupdesc;
-	Datum		values[10] = {0};
-	bool		nulls[10];
+	Datum		values[11] = {0};
+	bool		nulls[11];
 	const ActorHost *host = NULL;
 
 	memset(&entry, 0, sizeof(entry));
@@ -377,7 +379,9 @@ actor_host_enter(PG_FUNCTION_ARGS)
 		values[2] = UUIDPGetDatum(&entry.placement.host);
 		values[4] = UUIDPGetDatum(&entry.placement.token);
 		values[5] = BoolGetDatum(entry.anew);
+		values[6] = UUIDPGetDatum(&entry.held_from);
 		nulls[1] = nulls[2] = nulls[4] = nulls[5] = false;
+		nulls[6] = !entry.held;
 		if (!actor_same_uuid(&entry.placement.host, entry.host))
 			host = actor_hosts_find(actor_hosts_read(), &entry.placement.host);
 	}
@@ -388,12 +392,12 @@ actor_host_enter(PG_FUNCTION_ARGS)
 	}
 	if (entry.answered)
 	{
-		values[6] = Int32GetDatum(entry.answer.status);
-		values[7] = PointerGetDatum(entry.answer.content_type);
-		values[8] = PointerGetDatum(entry.answer.headers);
-		values[9] = PointerGetDatum(entry.answer.body);
-		nulls[6] = false;
-		for (int i = 7; i < 10; i++)
+		values[7] = Int32GetDatum(entry.answer.status);
+		values[8] = PointerGetDatum(entry.answer.content_type);
+		values[9] = PointerGetDatum(entry.answer.headers);
+		values[10] = PointerGetDatum(entry.answer.body);
+		nulls[7] = false;
+		for (int i = 8; i < 11; i++)
 			nulls[i] = DatumGetPointer(values[i]) == NULL;
 	}
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(tupdesc), values, nulls)));
@@ -531,6 +535,7 @@ actor_host_end(PG_FUNCTION_ARGS)
 	ActorHostedFrame *hosted = actor_hosted_argument(fcinfo, "actor.host_end()");
 	ActorRef	actor = hosted->frame.actor;
 	ActorPlacement placement;
+	pg_uuid_t	before;
 
 	if (!hosted->ends)
 		ereport(ERROR,
@@ -544,6 +549,6 @@ actor_host_end(PG_FUNCTION_ARGS)
 		(void) actor_end_life(&actor);
 		actor_placement_remove(&actor);
 	}
-	actor_leftover_remove(&actor, &hosted->host);
+	(void) actor_leftover_remove(&actor, &hosted->host, &before);
 	PG_RETURN_VOID();
 }

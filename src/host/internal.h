@@ -59,7 +59,8 @@ extern void actor_placement_set_entered(const ActorRef *actor);
 extern void actor_placement_remove(const ActorRef *actor);
 extern void actor_placement_forget_changed(void);
 extern bool actor_placement_is_left(const ActorPlacement *placement, const pg_uuid_t *id);
-extern void actor_leftover_remove(const ActorRef *actor, const pg_uuid_t *id);
+extern bool actor_leftover_remove(const ActorRef *actor, const pg_uuid_t *id,
+								  pg_uuid_t *before);
 
 /* answer.c */
 
@@ -111,6 +112,8 @@ typedef struct ActorEntry
 	ActorFiring *firing;		/* NULL: a call */
 	const char *action;
 	bool		anew;			/* nothing that an application has is true */
+	bool		held;			/* it may have the actor from a host before */
+	pg_uuid_t	held_from;
 	ActorHostedFrame *hosted;	/* NULL: none has begun */
 	ActorPlacement placement;
 	bool		placed;

@@ -481,13 +481,15 @@ actor_placement_is_left(const ActorPlacement *placement, const pg_uuid_t *id)
 /*
  * actor_leftover_remove
  *		The application of a host has nothing of an actor, whose turn is held, from
- *		hosts before it.
+ *		hosts before it, or will be told to forget that.  Returns whether it may
+ *		have, with the id of one of those hosts.
  */
-void
-actor_leftover_remove(const ActorRef *actor, const pg_uuid_t *id)
+bool
+actor_leftover_remove(const ActorRef *actor, const pg_uuid_t *id, pg_uuid_t *before)
 {
 	List	   *hosts = actor_hosts_read();
 	const ActorHost *host = actor_hosts_find(hosts, id);
+	bool		found = false;
 	ListCell   *cell;
 
 	foreach(cell, hosts)
@@ -498,8 +500,12 @@ actor_leftover_remove(const ActorRef *actor, const pg_uuid_t *id)
 		if (host == NULL || !is_predecessor(other, host))
 			continue;
 		values[2] = UUIDPGetDatum(&other->id);
-		(void) run_for_actor(&delete_leftover, actor, values);
+		if (run_for_actor(&delete_leftover, actor, values) == 0)
+			continue;
+		found = true;
+		*before = other->id;
 	}
+	return found;
 }
 
 /* placements of a host ---------------------------------------------------- */
@@ -523,12 +529,17 @@ read_actors(ActorQuery *query, const pg_uuid_t *id)
 	return actor_query_list(query, values, read_actor);
 }
 
+/*
+ * Adds an actor to the result; of a host that is gone, if that is not NULL.
+ */
 static void
-return_actor(FunctionCallInfo fcinfo, const ActorRef *actor)
+return_actor(FunctionCallInfo fcinfo, const ActorRef *actor, const pg_uuid_t *host)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
-	bool		nulls[2] = {false};
+	Datum		values[3] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id),
+		UUIDPGetDatum(host)
+	};
+	bool		nulls[3] = {false};
 
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
@@ -574,10 +585,11 @@ actor_host_left_behind(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(cell, predecessors(hosts, own_host(hosts, id)))
 	{
+		const pg_uuid_t *before = &((ActorHost *) lfirst(cell))->id;
 		ListCell   *left;
 
-		foreach(left, read_actors(&read_left_by_host, &((ActorHost *) lfirst(cell))->id))
-			return_actor(fcinfo, lfirst(left));
+		foreach(left, read_actors(&read_left_by_host, before))
+			return_actor(fcinfo, lfirst(left), before);
 	}
 	return (Datum) 0;
 }
@@ -601,7 +613,7 @@ actor_host_moving(PG_FUNCTION_ARGS)
 		const ActorHost *host = actor_hosts_choose(hosts, lfirst(cell));
 
 		if (host != NULL && !actor_same_uuid(&host->id, id))
-			return_actor(fcinfo, lfirst(cell));
+			return_actor(fcinfo, lfirst(cell), NULL);
 	}
 	return (Datum) 0;
 }
