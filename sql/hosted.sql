@@ -29,6 +29,12 @@ SELECT actor_configure('{"entities": ["Made"], "actorIdleTimeout": "1m"}', hoste
 SELECT schema_name, owner_name, hosted, turn, idle_timeout FROM actor.type WHERE actor_type = 'Made';
 SELECT actor_configure('{"entities": ["Made"], "entitiesConfig": [{"entities": ["Made"], "reentrancy": {"enabled": true}}]}', hosted => true, turn => 'lease');
 SELECT hosted, turn, reentrancy FROM actor.type WHERE actor_type = 'Made';
+-- what it cannot say stays as it is
+SELECT actor_register('Made', hosted => true, turn => 'lease', call_timeout => '7s', early_release => true);
+SELECT actor_configure('{"entities": ["Made"]}', hosted => true);
+SELECT turn, call_timeout, early_release, reentrancy FROM actor.type WHERE actor_type = 'Made';
+SELECT actor_configure('{"entities": ["Made"]}', hosted => true, turn => 'transaction');
+SELECT hosted, turn, reentrancy FROM actor.type WHERE actor_type = 'Made';
 SET client_min_messages = notice;
 SELECT actor_configure('{"entities": ["Made"]}');
 SET client_min_messages = warning;
@@ -643,6 +649,18 @@ ROLLBACK;
 BEGIN;
 SELECT frame FROM actor.host_enter(:h2, 'hosted', 'g', 'm') \gset
 SELECT actor.host_fired(:frame);
+ROLLBACK;
+
+-- a type that is hosted no longer: its rows are for the executors
+SELECT hosted FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'g';
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT actor_register('hosted');
+ROLLBACK;
+BEGIN;
+SELECT actor_register('hosted');
+SELECT count(*) FILTER (WHERE hosted), count(*) > 0 AS rows FROM (SELECT hosted FROM actor.reminder WHERE actor_type = 'hosted' UNION ALL SELECT hosted FROM actor.message WHERE actor_type = 'hosted') r;
+SELECT count(*) FROM actor.placement WHERE actor_type = 'hosted';
+SELECT action FROM actor.host_enter(:h2, 'hosted', '1', 'm');
 ROLLBACK;
 
 -- the end

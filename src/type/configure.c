@@ -292,7 +292,11 @@ actor_configure(PG_FUNCTION_ARGS)
 		actor_check_text(type, false, "actor type", ACTOR_MAX_TYPE_LEN);
 		actor_type_schema(type, &schema_name);
 		if (hosted)
+		{
 			make_schema(&schema_name);
+			/* hosts configure their types each time they start */
+			actor_type_keep_options(type, &entity->options);
+		}
 		actor_type_register(type, &schema_name, &entity->options);
 	}
 	PG_RETURN_VOID();

@@ -135,6 +135,12 @@ static const char *const option_names[] = {
 /* among the values of write_type */
 #define FIRST_OPTION	3
 
+#define FORGOTTEN(table) \
+	{table, {NULL}, \
+	{"DELETE FROM actor." table " WHERE actor_type OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}}, \
+	{"DELETE FROM actor." table " WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	" AND $2 IS NOT NULL", 2, {TEXTOID, TEXTOID}}}
+
 /*
  * What unregistering looks at (if "exists" is set) and removes, and what
  * renaming renames.
@@ -226,44 +232,9 @@ static struct TypeData
 			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
 		2, {TEXTOID, TEXTOID}}
 	},
-	{
-		/* no application knows the new name of what it has */
-		"placement",
-		{NULL},
-		{"DELETE FROM actor.placement WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.placement WHERE actor_type OPERATOR(pg_catalog.=) $1"
-			" AND $2 IS NOT NULL",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"leftover",
-		{NULL},
-		{"DELETE FROM actor.leftover WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.leftover WHERE actor_type OPERATOR(pg_catalog.=) $1"
-			" AND $2 IS NOT NULL",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		/* what is over keeps nobody */
-		"history",
-		{NULL},
-		{"DELETE FROM actor.history WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.history SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"history_change",
-		{NULL},
-		{"DELETE FROM actor.history_change WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.history_change SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	}
+	/* no application knows the new name of what it has */
+	FORGOTTEN("placement"),
+	FORGOTTEN("leftover")
 };
 
 /* registering ----------------------------------------------------------- */
@@ -535,6 +506,7 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	NameData	owner_name;
 	Oid			schema;
 	Oid			owner;
+	bool		ends;
 	ActorBookkeeping bookkeeping;
 	Datum		values[19];
 	char		nulls[19];
@@ -543,6 +515,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	schema = check_schema(NameStr(*schema_name), &owner);
 	PreventCommandIfReadOnly("actor_register()");
 
+	/* nobody is to write a row for a host when it has none any more */
+	ends = (options->hosted == NULL || !*options->hosted) && actor_type_begin_end_of_hosting(type);
 	/* a stranger is refused then, and gives it back with that */
 	lock_registration(type, schema_name);
 	actor_type_require_register(type, schema);
@@ -586,6 +560,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_type, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
+	if (ends)
+		actor_type_stop_hosting(type);
 
 	actor_catalog_invalidate_types();
 	notice_public_schema(schema, NameStr(*schema_name));

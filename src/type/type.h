@@ -198,6 +198,12 @@ typedef void (*ActorForgetActivations) (const text *type);
 
 extern ActorForgetActivations actor_type_forget_activations;
 
+/* hosting.c */
+
+extern void actor_type_keep_options(const text *type, ActorTypeOptions *options);
+extern bool actor_type_begin_end_of_hosting(const text *type);
+extern void actor_type_stop_hosting(const text *type);
+
 /* type_lock.c */
 
 extern bool actor_type_try_share(const text *type);
