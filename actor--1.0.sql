@@ -683,28 +683,67 @@ CREATE VIEW actor.instance WITH (security_barrier) AS
            pg_catalog.sum(i.keys) AS keys,
            pg_catalog.sum(i.bytes) AS bytes,
            pg_catalog.max(i.activated_at) AS activated_at,
-           pg_catalog.max(i.last_used_at) AS last_used_at
+           pg_catalog.max(i.last_used_at) AS last_used_at,
+           pg_catalog.max(i.host_id) AS host_id,
+           pg_catalog.max(i.host_address) AS host_address
       FROM (SELECT s.actor_type, s.actor_id, 1 AS keys,
                    pg_catalog.pg_column_size(s.value) AS bytes,
                    NULL::pg_catalog.timestamptz AS activated_at,
-                   NULL::pg_catalog.timestamptz AS last_used_at
+                   NULL::pg_catalog.timestamptz AS last_used_at,
+                   NULL::pg_catalog.text AS host_id,
+                   NULL::pg_catalog.text AS host_address
               FROM actor.state s
              WHERE s.expires_at IS NULL
                 OR s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
             UNION ALL
             SELECT a.actor_type COLLATE "C", a.actor_id COLLATE "C", 0, 0,
-                   a.activated_at, a.last_used_at
-              FROM actor.get_activations() a) i
+                   a.activated_at, a.last_used_at, NULL, NULL
+              FROM actor.get_activations() a
+            UNION ALL
+            SELECT p.actor_type, p.actor_id, 0, 0, NULL, NULL,
+                   p.host_id::pg_catalog.text, h.address
+              FROM actor.placement p
+              JOIN actor.host h ON h.host_id OPERATOR(pg_catalog.=) p.host_id) i
      WHERE actor.owns_type(i.actor_type)
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE')
      GROUP BY i.actor_type, i.actor_id;
-COMMENT ON VIEW actor.instance IS 'actors that have state or are active';
+COMMENT ON VIEW actor.instance IS 'actors that have state, are active, or are placed at a host';
 COMMENT ON COLUMN actor.instance.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.instance.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.instance.keys IS 'number of keys of its state';
 COMMENT ON COLUMN actor.instance.bytes IS 'bytes that their values take';
 COMMENT ON COLUMN actor.instance.activated_at IS 'when it was activated; NULL: it is not active';
+COMMENT ON COLUMN actor.instance.host_id IS 'host that has it; NULL: none';
+COMMENT ON COLUMN actor.instance.host_address IS 'where that host is';
 COMMENT ON COLUMN actor.instance.last_used_at IS 'when it was last used, late by at most half of scan_interval; NULL: it is not active';
+
+CREATE FUNCTION actor.host_is_alive(host_id uuid)
+RETURNS boolean
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_is_alive';
+COMMENT ON FUNCTION actor.host_is_alive(uuid)
+    IS 'whether a host lives: the session in which it has joined';
+
+CREATE VIEW actor.host_status WITH (security_barrier) AS
+    SELECT h.host_id::pg_catalog.text AS host_id, h.app_id, h.app_address, h.address,
+           h.role_name, h.actor_types, h.since,
+           actor.host_is_alive(h.host_id) AS alive, h.reachable,
+           (SELECT pg_catalog.count(*) FROM actor.placement p
+             WHERE p.host_id OPERATOR(pg_catalog.=) h.host_id) AS placements
+      FROM actor.host h
+     WHERE actor.holds_role(h.role_name)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW actor.host_status IS 'hosts that have joined, and whether they live';
+COMMENT ON COLUMN actor.host_status.host_id IS 'id of the host';
+COMMENT ON COLUMN actor.host_status.app_id IS 'id of the application';
+COMMENT ON COLUMN actor.host_status.app_address IS 'where the host finds the application';
+COMMENT ON COLUMN actor.host_status.address IS 'where other hosts find the host';
+COMMENT ON COLUMN actor.host_status.role_name IS 'role that has joined';
+COMMENT ON COLUMN actor.host_status.actor_types IS 'types that the application has';
+COMMENT ON COLUMN actor.host_status.since IS 'when the host has joined';
+COMMENT ON COLUMN actor.host_status.alive IS 'whether the host lives';
+COMMENT ON COLUMN actor.host_status.reachable IS 'whether the application has answered its host last';
+COMMENT ON COLUMN actor.host_status.placements IS 'number of actors that are placed there';
 
 CREATE VIEW actor.queue WITH (security_barrier) AS
     SELECT m.actor_type,
@@ -934,7 +973,7 @@ RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_get_gauges';
 COMMENT ON FUNCTION actor.get_gauges(text)
-    IS 'the metrics of actor_metrics() that can go down, or those of a source: workers, turns, due, rows or doctor';
+    IS 'the metrics of actor_metrics() that can go down, or those of a source: workers, turns, due, rows, hosts or doctor';
 
 CREATE FUNCTION actor.get_worker_stats(
     OUT pid            integer,
@@ -1692,13 +1731,6 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_host_report';
 COMMENT ON FUNCTION actor.host_report(uuid, boolean)
     IS 'writes down whether the application of a host answers; while it does not nothing is placed there';
-
-CREATE FUNCTION actor.host_is_alive(host_id uuid)
-RETURNS boolean
-LANGUAGE c STABLE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'actor_host_is_alive';
-COMMENT ON FUNCTION actor.host_is_alive(uuid)
-    IS 'whether a host lives: the session in which it has joined';
 
 CREATE FUNCTION actor.host_left_behind(
     host_id        uuid,

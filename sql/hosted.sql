@@ -402,6 +402,17 @@ SELECT count(*) FROM actor.timer WHERE actor_type = 'hosted';
 -- of another application nothing is left
 SELECT length(actor.host_join(:h3, 'shop', 'http://127.0.0.1:3001', '127.0.0.1:3502', '{hosted}'));
 SELECT * FROM actor.host_left_behind(:h3);
+-- what operators see
+SELECT app_id, address, alive, reachable, placements FROM actor.host_status ORDER BY address;
+SELECT actor_id, keys, activated_at IS NOT NULL AS active, host_address FROM actor.instance WHERE actor_type = 'hosted' ORDER BY actor_id;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT count(*) FROM actor.host_status;
+RESET SESSION AUTHORIZATION;
+SELECT name, value FROM actor.get_gauges('hosts');
+SELECT actor.host_report(:h2, false);
+SELECT check_name, detail, hint FROM actor_doctor() WHERE NOT ok AND check_name IN ('hosts', 'applications');
+SELECT actor.host_report(:h2, true);
+SET SESSION AUTHORIZATION regress_actor_owner;
 -- the application has restarted: nothing of it is left, here or before
 SELECT actor.host_forget_all(:h2);
 SELECT * FROM actor.host_left_behind(:h2);
@@ -666,6 +677,10 @@ ROLLBACK;
 -- the end
 SELECT actor.host_forget_all(:h2) > 0 AS forgotten;
 SELECT actor.host_leave(:h2);
+SELECT actor_send('hosted', 'w', 'm') > 0 AS sent;
+RESET SESSION AUTHORIZATION;
+SELECT check_name, detail, hint FROM actor_doctor() WHERE NOT ok AND check_name IN ('hosts', 'applications');
+SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_rename('hosted', 'hosted by name');
 SELECT actor_unregister('hosted by name', true);
 SELECT actor_unregister('plain', true);

@@ -137,6 +137,11 @@ typedef struct ActorIdleOwner
 	TimestampTz next;			/* when to look for idle ones */
 } ActorIdleOwner;
 
+/* whether hosts see to the idle actors of a type; see host/, which fills this in */
+typedef bool (*ActorIdleByHosts) (const text *type);
+
+extern ActorIdleByHosts actor_idle_by_hosts;
+
 extern List *actor_idle_owners(void);
 extern List *actor_idle_scan(const NameData *owner, int limit);
 extern void actor_idle_looked(const NameData *owner);

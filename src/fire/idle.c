@@ -129,6 +129,8 @@ typedef struct OwnerMemory
 	TimestampTz looked_at;
 } OwnerMemory;
 
+ActorIdleByHosts actor_idle_by_hosts = NULL;
+
 static HTAB *owners = NULL;
 
 /* the actors that are passed over until the next look is over, and their texts */
@@ -203,12 +205,24 @@ read_active_type(uint64 row)
 }
 
 /*
- * Reads the types with active actors into the current memory context.
+ * Reads the types with active actors that executors see to into the current memory
+ * context.  What applications have is ended by hosts, while there are any.
  */
 static List *
 read_active_types(void)
 {
-	return actor_query_list(&read_types, NULL, read_active_type);
+	List	   *result = NIL;
+	ListCell   *cell;
+
+	foreach(cell, actor_query_list(&read_types, NULL, read_active_type))
+	{
+		IdleType   *active = lfirst(cell);
+		ActorType  *type = actor_type_find(active->name);
+
+		if (type == NULL || !type->row.hosted || !actor_idle_by_hosts(active->name))
+			result = lappend(result, active);
+	}
+	return result;
 }
 
 /*

@@ -275,8 +275,11 @@ actor_host_lives(const pg_uuid_t *id)
 static void
 session_exit(int code, Datum arg)
 {
-	if (joined != NULL)
-		actor_hosts_changed();
+	if (joined == NULL || actor_shared == NULL)
+		return;
+	actor_hosts_changed();
+	/* executors see to idle actors if it was the last one */
+	actor_worker_report(MyDatabaseId, GetCurrentTimestamp());
 }
 
 /*
@@ -395,6 +398,25 @@ actor_host_has_type(const ActorHost *host, const text *type)
 	foreach(cell, host->types)
 		if (actor_text_equal(lfirst(cell), type))
 		return true;
+	return false;
+}
+
+/*
+ * actor_hosts_have_type
+ *		Whether any host that lives has a type.
+ */
+bool
+actor_hosts_have_type(const text *type)
+{
+	ListCell   *cell;
+
+	foreach(cell, actor_hosts_read())
+	{
+		const ActorHost *host = lfirst(cell);
+
+		if (host->alive && actor_host_has_type(host, type))
+			return true;
+	}
 	return false;
 }
 
@@ -574,6 +596,7 @@ actor_host_leave(PG_FUNCTION_ARGS)
 	actor_bookkeeping_end(&bookkeeping);
 	end_living(id);
 	actor_wake_hosts(0);
+	actor_wake_at(GetCurrentTimestamp());
 	PG_RETURN_VOID();
 }
 

@@ -42,6 +42,7 @@ extern bool actor_host_lives(const pg_uuid_t *id);
 extern List *actor_hosts_read(void);
 extern const ActorHost *actor_hosts_find(List *hosts, const pg_uuid_t *id);
 extern bool actor_host_has_type(const ActorHost *host, const text *type);
+extern bool actor_hosts_have_type(const text *type);
 extern const ActorHost *actor_hosts_choose(List *hosts, const ActorRef *actor);
 
 /* placement.c */

@@ -55,6 +55,7 @@
 #include "type/type.h"
 #include "turn/turn.h"
 #include "life/life.h"
+#include "fire/fire.h"
 #include "host/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_host_place);
@@ -177,6 +178,7 @@ void
 actor_placement_init(void)
 {
 	actor_state_changed = state_changed;
+	actor_idle_by_hosts = actor_hosts_have_type;
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 }

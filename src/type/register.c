@@ -234,7 +234,26 @@ static struct TypeData
 	},
 	/* no application knows the new name of what it has */
 	FORGOTTEN("placement"),
-	FORGOTTEN("leftover")
+	FORGOTTEN("leftover"),
+	{
+		/* what is over keeps nobody */
+		"history",
+		{NULL},
+		{"DELETE FROM actor.history WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"UPDATE actor.history SET actor_type = $2"
+				" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
+	},
+	{
+		"history_change",
+		{NULL},
+		{"DELETE FROM actor.history_change WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"UPDATE actor.history_change SET actor_type = $2"
+				" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
+	}
 };
 
 /* registering ----------------------------------------------------------- */

@@ -39,18 +39,24 @@ PG_FUNCTION_INFO_V1(actor_get_gauges);
 static ActorQuery count_rows = {
 	/* the roles that have reminders, each found by a step in the index */
 	"WITH RECURSIVE roles AS ("
-	"  (SELECT role_name FROM actor.reminder ORDER BY role_name LIMIT 1)"
+	"  (SELECT role_name FROM actor.reminder WHERE NOT hosted ORDER BY role_name LIMIT 1)"
 	"   UNION ALL"
 	"  SELECT (SELECT r.role_name FROM actor.reminder r"
-	"           WHERE r.role_name OPERATOR(pg_catalog.>) o.role_name"
+	"           WHERE NOT r.hosted AND r.role_name OPERATOR(pg_catalog.>) o.role_name"
 	"           ORDER BY r.role_name LIMIT 1)"
 	"    FROM roles o WHERE o.role_name IS NOT NULL),"
 	" due AS (SELECT d.actor_type, pg_catalog.count(*)::pg_catalog.float8 AS reminders"
-	"   FROM roles o CROSS JOIN LATERAL"
+	"   FROM (SELECT w.actor_type FROM roles o CROSS JOIN LATERAL"
 	"    (SELECT r.actor_type FROM actor.reminder r"
-	"      WHERE r.role_name OPERATOR(pg_catalog.=) o.role_name"
+	"      WHERE NOT r.hosted AND r.role_name OPERATOR(pg_catalog.=) o.role_name"
 	"        AND r.next_try_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
-	"      LIMIT " COUNTED_MAX ") d"
+	"      LIMIT " COUNTED_MAX ") w"
+	"   UNION ALL"
+	"   SELECT w.actor_type FROM actor.type h CROSS JOIN LATERAL"
+	"    (SELECT r.actor_type FROM actor.reminder r"
+	"      WHERE r.hosted AND r.actor_type OPERATOR(pg_catalog.=) h.actor_type"
+	"        AND r.next_try_at OPERATOR(pg_catalog.<=) pg_catalog.clock_timestamp()"
+	"      LIMIT " COUNTED_MAX ") w WHERE h.hosted) d"
 	"  GROUP BY d.actor_type)"
 	"SELECT t.actor_type, " COUNT_OF_TYPE("actor.reminder") ", COALESCE(d.reminders, 0), m.messages, m.due, m.age, "
 	COUNT_OF_TYPE("actor.pause") ", " COUNT_OF_TYPE("actor.failure")
@@ -67,6 +73,19 @@ static ActorQuery count_rows = {
 	"            WHERE r.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 	"            LIMIT " COUNTED_MAX ") c) m"
 	" ORDER BY t.actor_type",
+	0, {0}
+};
+
+static ActorQuery count_hosts = {
+	"WITH h AS MATERIALIZED (SELECT host_id, reachable,"
+	"   actor.host_is_alive(host_id) AS alive FROM actor.host)"
+	" SELECT (SELECT pg_catalog.count(*) FROM h WHERE alive)::pg_catalog.float8,"
+	"  (SELECT pg_catalog.count(*) FROM h WHERE alive AND NOT reachable)::pg_catalog.float8,"
+	"  (SELECT pg_catalog.count(*) FROM"
+	"    (SELECT FROM actor.placement LIMIT " COUNTED_MAX ") c)::pg_catalog.float8,"
+	"  (SELECT pg_catalog.count(*) FROM"
+	"    (SELECT FROM h JOIN actor.placement p ON p.host_id OPERATOR(pg_catalog.=) h.host_id"
+	"      WHERE NOT h.alive LIMIT " COUNTED_MAX ") c)::pg_catalog.float8",
 	0, {0}
 };
 
@@ -192,6 +211,30 @@ add_rows(List **gauges)
 	}
 }
 
+/*
+ * The hosts of applications, and what they have.
+ */
+static void
+add_hosts(List **gauges)
+{
+	ActorBookkeeping bookkeeping;
+	double		values[4];
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&count_hosts, NULL, NULL);
+	for (int i = 0; i < lengthof(values); i++)
+		values[i] = DatumGetFloat8(actor_query_result(0, i + 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	add_gauge(gauges, "actor_hosts_alive", values[0], "Hosts of applications that live.");
+	add_gauge(gauges, "actor_hosts_unreachable", values[1],
+			  "Those of them whose application does not answer.");
+	add_gauge(gauges, "actor_hosts_placements", values[2],
+			  "Actors that are placed at hosts, up to " COUNTED_MAX ".");
+	add_gauge(gauges, "actor_hosts_left", values[3],
+			  "Those of them whose host is gone, up to " COUNTED_MAX ".");
+}
+
 static void
 add_checks(List **gauges)
 {
@@ -213,6 +256,7 @@ static const struct
 	{"turns", add_turns},
 	{"due", add_due},
 	{"rows", add_rows},
+	{"hosts", add_hosts},
 	{"doctor", add_checks}
 };
 

@@ -56,6 +56,11 @@ extern char *actor_check_failures(void);
 extern char *actor_check_clock(void);
 extern char *actor_check_turns(void);
 
+/* hosting.c: checks of the doctor; what is wrong, or NULL */
+
+extern char *actor_check_hosts(void);
+extern char *actor_check_applications(void);
+
 /* rights.c: checks of the doctor; what is wrong, or NULL */
 
 extern char *actor_check_grants(void);
