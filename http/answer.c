@@ -138,6 +138,7 @@ answer_transfer(Request *request, Transfer *transfer)
 		header->next = NULL;
 		/* what we say ourselves, as traceparent, counts; hosts talk among themselves */
 		if (strncasecmp(header->name, "actor-host-", 11) == 0 ||
+			strcasecmp(header->name, "dapr-reentrancy-id") == 0 ||
 			headers_value(request->headers, header->name) != NULL)
 			headers_free(header);
 		else

@@ -38,8 +38,6 @@
 
 /* how often a call within a chain tries to find where the actor is */
 #define MAX_PLACINGS		100
-/* how much of the id of a chain those of its calls have */
-#define CHAIN_PREFIX		24
 
 /* what one thread has for all its chains, one after the other */
 typedef struct Tools
@@ -165,6 +163,8 @@ call_create(Chain *chain, const Work *work, const Entry *entry)
 	call->stale = entry->stale;
 	if (entry->action == ENTRY_ELSEWHERE)
 		call->address = xstrdup(entry->address);
+	else
+		entry_take_left(entry, work->type, work->id);
 	call->deadline = now_ms() + options.app_timeout * 1000;
 	return call;
 }
@@ -195,7 +195,7 @@ send_method(Call *call)
 {
 	call->dropping = false;
 	call->transfer = app_send_method(call, call->chain->multi, &call->work,
-									 call->chain->inbox.ids[call->number]);
+									 call->chain->inbox.ids[call->id_number]);
 }
 
 static void
@@ -236,7 +236,7 @@ send_elsewhere(Call *call)
 	if (call->stale)
 		transfer_header(call->transfer, "actor-host-stale", "true");
 	transfer_header(call->transfer, "actor-host-origin", self_address());
-	transfer_header(call->transfer, "Dapr-Reentrancy-Id", call->chain->inbox.ids[call->number]);
+	transfer_header(call->transfer, "Dapr-Reentrancy-Id", call->chain->inbox.ids[call->id_number]);
 	transfer_begin(call->transfer, call->chain->multi, "PUT", url.data, work->body,
 				   work->body_length);
 	buffer_free(&url);
@@ -286,33 +286,53 @@ give_up(Call *call)
 	call->work.owned_body = NULL;
 	if (call->turn != NULL)
 		turn_give_up(call->turn);
-	call->chain->late = late_add(call->chain->late, call->transfer, call->turn);
+	call->chain->late = late_add(call->chain->late, call->transfer, call->turn,
+								  call->dropping);
 	call->transfer = NULL;
 	call->turn = NULL;
 }
 
 /*
- * The application does not run a call any more.
+ * A call has ended here and in the database.
  */
 static void
 end_turn(Call *call, bool good)
 {
-	bool		sent = call->transfer == NULL || call->transfer->state != TRANSFER_NOT_SENT;
+	const Transfer *transfer = call->transfer;
+	InstanceEnd end = good ? INSTANCE_GOOD : INSTANCE_SPOILT;
 
+	if (transfer != NULL && call->dropping && transfer->state == TRANSFER_ANSWERED)
+		end = INSTANCE_DROPPED;
+	else if (transfer != NULL && transfer->state == TRANSFER_NOT_SENT)
+		end = INSTANCE_AS_BEFORE;
 	if (call->turn != NULL)
-		turn_ended(call->turn, good ? INSTANCE_GOOD : sent ? INSTANCE_SPOILT : INSTANCE_AS_BEFORE);
+		turn_ended(call->turn, end);
 	call->turn = NULL;
 }
 
 /*
- * Those that have been answered since a call began are undone with it.
+ * Forgets those that have been answered since a call began.  Their turns have ended
+ * in the database, so whoever gets these waits here until what the application has is
+ * known to be true or not.
  */
 static void
-spoil_since(Chain *chain, int number)
+end_since(Chain *chain, int number, bool good)
 {
-	for (Call *call = chain->ended; call != NULL; call = call->next)
-		if (call->number >= number && call->address == NULL)
-			instance_spoil(call->type, call->id);
+	Call	  **link = &chain->ended;
+
+	while (*link != NULL)
+	{
+		Call	   *call = *link;
+
+		if (call->number < number)
+		{
+			link = &call->next;
+			continue;
+		}
+		*link = call->next;
+		end_turn(call, good);
+		call_free(call);
+	}
 }
 
 /* who has called -------------------------------------------------------- */
@@ -348,19 +368,22 @@ outermost(Chain *chain)
 }
 
 /*
- * The call that a request has come from, as far as that can be told.
+ * The call that a request has come from: that of a call is known by its id, and if
+ * that has ended it is taken for the outermost one.  NULL if the application does not
+ * run a method of the actor that it asks something about.
  */
 static Call *
 find_caller(Chain *chain, const Request *request)
 {
+	bool		is_call = request->operation->route == ROUTE_METHOD;
 	const char *call_id = request->hop == HOP_CHAIN ? request->chain_id :
-		request->operation->route == ROUTE_METHOD ? request->reentrancy_id : NULL;
+		is_call ? request->reentrancy_id : NULL;
 
 	for (Call *call = chain->open; call != NULL; call = call->next)
-		if (call_id != NULL ? strcasecmp(chain->inbox.ids[call->number], call_id) == 0 :
+		if (call_id != NULL ? strcasecmp(chain->inbox.ids[call->id_number], call_id) == 0 :
 			strcmp(call->id, request->actor_id) == 0 && strcmp(call->type, request->actor_type) == 0)
 			return call;
-	return outermost(chain);
+	return is_call ? outermost(chain) : NULL;
 }
 
 /* the end of a call ----------------------------------------------------- */
@@ -449,7 +472,7 @@ undo_call(Chain *chain, Call *call)
 	bool		alone = !call->mixed && chain->open == call;
 
 	if (alone && undo_to(chain, call->number))
-		spoil_since(chain, call->number);
+		end_since(chain, call->number, false);
 	else if (alone)
 		chain->end = CALL_NO_SESSION;
 	else
@@ -474,7 +497,6 @@ end_nested(Chain *chain, Call *call, CallEnd end)
 		answer_transfer(request, call->transfer);
 		if (call->work.with_id)
 			answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
-		end_turn(call, true);
 		transfer_free(call->transfer, chain->multi);
 		call->transfer = NULL;
 		call->next = chain->ended;
@@ -637,6 +659,9 @@ enter(Chain *chain, const Request *request, int number, Entry *entry)
 		(void) self_id(host_id);
 		wanted.host_id = host_id;
 		entry_enter(chain->session, &wanted, before, 1, entry);
+		if (entry->action == ENTRY_RUN &&
+			!turn_wait_free(request->actor_type, request->actor_id, chain->id))
+			entry->action = ENTRY_BUSY;
 		if (entry->action == ENTRY_RUN || entry->action == ENTRY_ELSEWHERE ||
 			entry->action == ENTRY_UNAVAILABLE)
 			break;
@@ -705,17 +730,9 @@ begin_nested(Chain *chain, Request *request)
 	int			number;
 	Entry		entry;
 
-	if (turn_is_late(request->actor_type, request->actor_id, chain->id))
-	{
-		chain_refuse(request, 423, "ERR_ACTOR_BUSY",
-			   "the application still runs a method of that actor whose turn was given up");
-		return;
-	}
 	mix(chain, caller);
 	adopt(chain, request);
-	/* ids of one chain begin alike, for those who look */
-	uuid_create(call_id);
-	memcpy(call_id, chain->id, CHAIN_PREFIX);
+	call_id_create(chain->id, call_id);
 	number = inbox_add_id(&chain->inbox, call_id);
 	enter(chain, request, number, &entry);
 	switch (entry.action)
@@ -727,7 +744,7 @@ begin_nested(Chain *chain, Request *request)
 				Call	   *call = call_create(chain, &work, &entry);
 
 				call->request = request;
-				call->number = number;
+				call->number = call->id_number = number;
 				call->parent = caller;
 				begin_call(chain, call);
 				entry_clear(&entry);
@@ -746,6 +763,10 @@ begin_nested(Chain *chain, Request *request)
 		case ENTRY_UNAVAILABLE:
 			chain->end = CALL_NO_SESSION;
 			answer_call_error(request, CALL_NO_SESSION, NULL, NULL);
+			break;
+		case ENTRY_BUSY:
+			answer_message(request, 423, "ERR_ACTOR_BUSY",
+						   "the application still runs a method of that actor whose turn was given up");
 			break;
 		default:
 			answer_message(request, 503, "ERR_ACTOR_OVERLOADED", "the actor could not be placed");
@@ -776,8 +797,14 @@ serve(Chain *chain, Request *request)
 		return;
 	}
 	caller = find_caller(chain, request);
+	if (caller == NULL)
+	{
+		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
+					 "the application does not run a method of that actor now");
+		return;
+	}
 	/* what an object that is dropped still wants to save is not true */
-	if (caller != NULL && caller->dropping && caller->work.method != NULL && !only_reads(request) &&
+	if (caller->dropping && caller->work.method != NULL && !only_reads(request) &&
 		request->operation->route != ROUTE_METHOD)
 	{
 		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
@@ -860,7 +887,7 @@ wait_for_any(Chain *chain)
 {
 	int64_t		left = next_deadline(chain) - now_ms();
 	struct curl_waitfd server = {.events = CURL_WAIT_POLLIN};
-	bool		watched = !chain->is_lease && chain->session->connection != NULL;
+	bool		watched = chain->session->connection != NULL;
 
 	if (watched)
 		server.fd = PQsocket(chain->session->connection);
@@ -869,8 +896,7 @@ wait_for_any(Chain *chain)
 						NULL) != CURLM_OK)
 		die("could not use libcurl");
 	/* a transaction that was ended by the server cannot come to a good end */
-	if (!chain->is_lease &&
-		(!watched || (server.revents != 0 && !session_alive(chain->session))))
+	if (!watched || (server.revents != 0 && !session_alive(chain->session)))
 		chain->end = CALL_NO_SESSION;
 }
 
@@ -899,10 +925,17 @@ CallEnd
 chain_run(Chain *chain, const Work *work, const Entry *entry)
 {
 	Call	   *call = call_create(chain, work, entry);
+	char		call_id[UUID_SIZE];
 	Transfer   *transfer;
 	Request    *request;
 	bool		cancelled = false;
 
+	/* what comes with an id that a client has made may be from that */
+	if (!id_is_of_hosts(chain->id))
+	{
+		call_id_create(chain->id, call_id);
+		call->id_number = inbox_add_id(&chain->inbox, call_id);
+	}
 	begin_call(chain, call);
 	while (!is_over(chain))
 	{
@@ -957,8 +990,6 @@ void
 chain_close(Chain *chain, bool good)
 {
 	refuse_rest(inbox_close(&chain->inbox));
-	if (!good)
-		spoil_since(chain, 0);
 	while (chain->open != NULL)
 	{
 		Call	   *call = chain->open;
@@ -974,13 +1005,7 @@ chain_close(Chain *chain, bool good)
 		transfer_free(call->transfer, chain->multi);
 		call_free(call);
 	}
-	while (chain->ended != NULL)
-	{
-		Call	   *call = chain->ended;
-
-		chain->ended = call->next;
-		call_free(call);
-	}
+	end_since(chain, 0, good);
 	free(chain->undone);
 	if (chain->late != NULL)
 	{

@@ -42,7 +42,8 @@ typedef struct Call
 	Work		work;
 	char	   *type;
 	char	   *id;
-	int			number;			/* of its id; the outermost has 0 */
+	int			number;			/* the outermost has 0 */
+	int			id_number;		/* of its id in the inbox */
 	char		token[UUID_SIZE];
 	char		frame[24];
 	bool		stale;			/* what the application has is out of date */
@@ -71,7 +72,6 @@ typedef struct Chain
 	char	   *undone;			/* why all is to be undone; NULL: it is not */
 	CallEnd		end;			/* of the outermost call */
 	Transfer   *answer;			/* to that */
-	bool		is_lease;		/* no transaction is open meanwhile */
 	ChainRequest serve;			/* NULL: the session of the chain does */
 	void	   *data;			/* of that */
 } Chain;

@@ -18,6 +18,7 @@
 #include "forward.h"
 #include "options.h"
 #include "pool.h"
+#include "self.h"
 #include "turn.h"
 #include "types.h"
 
@@ -59,6 +60,15 @@ is_of_turn(Request *request)
 			refuse(request);
 			return true;
 		case TURN_NONE:
+			/* what a method of it still calls must not have an effect of its own */
+			if (route == ROUTE_METHOD && request->reentrancy_id != NULL &&
+				id_is_of_hosts(request->reentrancy_id))
+			{
+				answer_error(request, 409, "ERR_ACTOR_CONFLICT",
+							 "the chain of calls that this belongs to has ended");
+				request_done(request);
+				return true;
+			}
 			/* what an application saves belongs to a method */
 			if (route != ROUTE_STATE || only_reads(request) || !type_is_hosted(request->actor_type))
 				return false;

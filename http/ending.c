@@ -22,12 +22,12 @@
 #include "chain.h"
 #include "ending.h"
 #include "entry.h"
-#include "hosted.h"
 #include "instance.h"
 #include "options.h"
 #include "pool.h"
 #include "request.h"
 #include "self.h"
+#include "transaction.h"
 #include "types.h"
 #include "util.h"
 
@@ -86,12 +86,11 @@ drop(Request *request, Session *session, const Entry *entry)
 		self_missed();
 	else if (end != CALL_ANSWERED && request->finish == NULL)
 		answer_call_error(request, end, chain.answer, chain.undone);
-	good = end == CALL_ANSWERED && turn_commit(request, session, &last);
+	good = end == CALL_ANSWERED && turn_commit(request, session, &last, NULL);
 	if (end != CALL_ANSWERED)
 		turn_roll_back(session);
 	chain_close(&chain, good);
-	/* it has dropped it, whatever the database says */
-	if (end == CALL_ANSWERED)
+	if (good)
 		instance_forget(request->actor_type, request->actor_id);
 	return good;
 }
@@ -131,7 +130,14 @@ end_life(Request *request, Session *session, const char *host_id, bool if_idle)
 		PQclear(results[i]);
 	entry_read(&entry, outcome, results[count - 1], reason);
 	/* the function has no action: that there is a frame says it all */
-	if (entry.frame[0] != '\0' && session_alive(session))
+	if (entry.frame[0] != '\0' &&
+		!turn_wait_free(request->actor_type, request->actor_id, host_id))
+	{
+		turn_roll_back(session);
+		answer_error(request, 423, "ERR_ACTOR_BUSY",
+					 "the application still runs a method of that actor whose turn was given up");
+	}
+	else if (entry.frame[0] != '\0' && session_alive(session))
 		done = drop(request, session, &entry);
 	else
 	{
@@ -161,7 +167,7 @@ handle_end(Request *request, Session *session)
 		(!instance_is_held(request->actor_type, request->actor_id) &&
 		 !instance_token(request->actor_type, request->actor_id, token)))
 		handle_deactivate(request, session);
-	else if (turn_is_late(request->actor_type, request->actor_id, NULL))
+	else if (turn_must_wait(request->actor_type, request->actor_id))
 		answer_error(request, 423, "ERR_ACTOR_BUSY",
 					 "the application still runs a method of that actor whose turn was given up");
 	else if (end_life(request, session, host_id, false))
@@ -175,7 +181,7 @@ end_actor(Request *request, Session *session)
 {
 	char		host_id[UUID_SIZE];
 
-	if (self_id(host_id) && !turn_is_late(request->actor_type, request->actor_id, NULL))
+	if (self_id(host_id) && !turn_must_wait(request->actor_type, request->actor_id))
 		(void) end_life(request, session, host_id, request->name[0] == 't');
 }
 
@@ -224,15 +230,16 @@ endings_wait(int64_t until)
 
 /*
  * ending_begin
- *		Has an actor dropped, unless that is under way; or only if it is idle.
+ *		Has an actor dropped, or only if it is idle.  Returns false if that is under
+ *		way.
  */
-void
+bool
 ending_begin(const char *type, const char *id, bool if_idle)
 {
 	Request    *request;
 
 	if (!instance_claim_end(type, id))
-		return;
+		return false;
 	request = request_create("", NULL);
 	request->operation = &ending_operation;
 	request->actor_type = xstrdup(type);
@@ -245,4 +252,5 @@ ending_begin(const char *type, const char *id, bool if_idle)
 	under_way++;
 	pthread_mutex_unlock(&lock);
 	pool_submit(pool_default(), request);
+	return true;
 }

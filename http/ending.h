@@ -20,6 +20,6 @@
 extern void handle_end(Request *request, Session *session);
 extern int	endings_under_way(void);
 extern void endings_wait(int64_t until);
-extern void ending_begin(const char *type, const char *id, bool if_idle);
+extern bool ending_begin(const char *type, const char *id, bool if_idle);
 
 #endif							/* ACTOR_HTTP_ENDING_H */

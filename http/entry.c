@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "entry.h"
+#include "instance.h"
 #include "util.h"
 
 /* statements that can be sent before that which enters */
@@ -28,6 +29,7 @@ static const struct
 	{"elsewhere", ENTRY_ELSEWHERE, false}, {"unplaced", ENTRY_UNPLACED, false},
 	{"function", ENTRY_FUNCTION, false},
 	{"answered", ENTRY_ANSWERED, false}, {"gone", ENTRY_GONE, false},
+	{"failed", ENTRY_GONE, false},
 	{"busy", ENTRY_BUSY, false}
 };
 
@@ -84,6 +86,7 @@ entry_read(Entry *entry, QueryOutcome outcome, PGresult *result, char *reason)
 	copy_column(entry, "current", entry->token, sizeof(entry->token));
 	copy_column(entry, "frame", entry->frame, sizeof(entry->frame));
 	entry->address = entry_column(entry, "address");
+	entry->held_from = entry_column(entry, "held_from");
 	anew = entry_column(entry, "anew");
 	if (entry->action == ENTRY_ELSEWHERE)
 		entry->stale = anew != NULL && anew[0] == 't';
@@ -163,6 +166,18 @@ entry_enter(Session *session, const EntryRequest *request, const Statement *befo
 		else
 			PQclear(results[i]);
 	entry_read(entry, outcome, results[count], reason);
+}
+
+/*
+ * entry_take_left
+ *		Notes that the application may have an object of an actor from a host before
+ *		this one.
+ */
+void
+entry_take_left(const Entry *entry, const char *type, const char *id)
+{
+	if (entry->held_from != NULL && !self_was(entry->held_from))
+		instance_left(type, id);
 }
 
 void

@@ -59,6 +59,7 @@ typedef struct Entry
 	char		token[UUID_SIZE];
 	char		frame[24];
 	const char *address;		/* of the host that has it */
+	const char *held_from;		/* host that has left it in our application */
 	PGresult   *result;
 	char	   *reason;			/* why the database cannot be used */
 } Entry;
@@ -69,6 +70,7 @@ extern void entry_place(Session *session, const char *host_id, const char *type,
 						const char *id, Entry *entry);
 extern void entry_enter(Session *session, const EntryRequest *request,
 						const Statement *before, int count, Entry *entry);
+extern void entry_take_left(const Entry *entry, const char *type, const char *id);
 extern void entry_clear(Entry *entry);
 
 #endif							/* ACTOR_HTTP_ENTRY_H */

@@ -36,6 +36,8 @@
 
 /* time between two attempts to find the host of an actor that moves */
 #define AGAIN_MS			50
+/* and to begin a turn while the one before it comes to its end */
+#define SETTLE_MS			2
 /* what a host may take for a call longer than it lets its application and queue */
 #define GRACE_MS			30000
 
@@ -217,11 +219,17 @@ begin_turn(Forward *forward)
 		answer_error(request, 400, "ERR_BAD_REQUEST", "a host has not said what it wants");
 		return false;
 	}
-	if (turn_is_late(request->actor_type, request->actor_id, request->chain_id))
+	switch (turn_others(request->actor_type, request->actor_id, request->chain_id))
 	{
-		answer_error(request, 423, "ERR_ACTOR_BUSY",
-					 "the application still runs a method of that actor whose turn was given up");
-		return false;
+		case TURN_FREE:
+			break;
+		case TURN_ENDING:
+			forward->deadline = now_ms() + SETTLE_MS;
+			return true;
+		case TURN_GIVEN_UP:
+			answer_error(request, 423, "ERR_ACTOR_BUSY",
+						 "the application still runs a method of that actor whose turn was given up");
+			return false;
 	}
 	forward->turn = turn_open_elsewhere(request->actor_type, request->actor_id,
 										request->origin, request->reentrancy_id,
@@ -342,6 +350,14 @@ end_overdue(Forward *forward)
 {
 	Request    *request = forward->request;
 
+	if (forward->transfer == NULL && forward->kind == FORWARD_SERVE)
+	{
+		if (begin_turn(forward))
+			return;
+		end_forward(forward);
+		request_done(request);
+		return;
+	}
 	if (forward->transfer == NULL)
 	{
 		/* the database says where the actor is now */

@@ -28,6 +28,7 @@
 #include <jansson.h>
 
 #include "app.h"
+#include "callback.h"
 #include "ending.h"
 #include "host.h"
 #include "instance.h"
@@ -293,13 +294,17 @@ types_array(void)
 static bool
 take_left_behind(const char *host_id)
 {
-	PGresult   *result = ask("SELECT actor_type, actor_id FROM actor.host_left_behind($1::pg_catalog.uuid)",
+	PGresult   *result = ask("SELECT * FROM actor.host_left_behind($1::pg_catalog.uuid)",
 							 1, &host_id);
+	int			from;
 
 	if (result == NULL)
 		return false;
+	from = PQfnumber(result, "held_from");
+	/* of what this process has left under another id it knows better */
 	for (int i = 0; i < PQntuples(result); i++)
-		instance_left(PQgetvalue(result, i, 0), PQgetvalue(result, i, 1));
+		if (from < 0 || PQgetisnull(result, i, from) || !self_was(PQgetvalue(result, i, from)))
+			instance_left(PQgetvalue(result, i, 0), PQgetvalue(result, i, 1));
 	PQclear(result);
 	return true;
 }
@@ -404,19 +409,19 @@ let_go_moved(void)
 	result = ask("SELECT actor_type, actor_id FROM actor.host_moving($1::pg_catalog.uuid)",
 				 1, values);
 	for (int i = 0; i < PQntuples(result); i++)
-		ending_begin(PQgetvalue(result, i, 0), PQgetvalue(result, i, 1), false);
+		(void) ending_begin(PQgetvalue(result, i, 0), PQgetvalue(result, i, 1), false);
 	PQclear(result);
 }
 
 /*
  * Lets actors go that are idle, or that this host does not have; all, if it leaves.
- * Returns whether there are none that could be let go.
+ * Returns whether there are none.
  */
 static bool
 let_go(bool all)
 {
-	InstanceKey *keys = instances_list();
-	bool		none = keys == NULL;
+	bool		any;
+	InstanceKey *keys = instances_list(&any);
 	int64_t		now = now_ms();
 
 	for (const InstanceKey *key = keys; key != NULL; key = key->next)
@@ -428,12 +433,12 @@ let_go(bool all)
 		if (endings_under_way() >= (options.pool_size + 1) / 2)
 			break;
 		if (all || key->used_at == 0)
-			ending_begin(key->type, key->id, false);
+			(void) ending_begin(key->type, key->id, false);
 		else if (is_idle)
-			ending_begin(key->type, key->id, true);
+			(void) ending_begin(key->type, key->id, true);
 	}
 	instance_keys_free(keys);
-	return none;
+	return !any;
 }
 
 /* the thread ------------------------------------------------------------ */
@@ -498,6 +503,7 @@ host_start(void)
 	host.entities = json_array();
 	database_init(&host.database, options.database);
 	host.session.database = &host.database;
+	callbacks_start();
 	if (pthread_create(&thread, NULL, host_main, NULL) != 0)
 		die("could not start a thread");
 }
@@ -516,6 +522,7 @@ host_leave(int64_t until)
 	{
 		self_leave();
 		pthread_join(thread, NULL);
+		callbacks_stop();
 		report(false);
 	}
 	/* one that is gone has nothing to be told */

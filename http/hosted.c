@@ -24,10 +24,14 @@
 #include "app.h"
 #include "call.h"
 #include "forward.h"
+#include "chain.h"
+#include "entry.h"
 #include "hosted.h"
 #include "instance.h"
+#include "lease.h"
 #include "options.h"
 #include "pool.h"
+#include "transaction.h"
 #include "types.h"
 #include "util.h"
 
@@ -37,98 +41,6 @@
 #define MAX_PLACINGS		100
 /* time between two looks for another host */
 #define AGAIN_MS			100
-
-/* transactions ---------------------------------------------------------- */
-
-/*
- * turn_begin
- *		Makes a session one for a transaction around an application, and fills in
- *		the statements that begin it: at most three, with values that live as long
- *		as the traceparent.  Returns false with a reason if there is no connection.
- */
-bool
-turn_begin(Session *session, const char *traceparent, Statement *statements, int *count,
-		   char **reason)
-{
-	static _Thread_local const char *values[1];
-
-	*count = 0;
-	if (!session_enter(session, reason))
-		return false;
-	statements[(*count)++] = (Statement)
-	{
-		.sql = "BEGIN"
-	};
-	/* the application may take its time */
-	if (session->idle_limit)
-		statements[(*count)++] = (Statement)
-	{
-		.sql = "SET LOCAL idle_in_transaction_session_timeout = 0"
-	};
-	values[0] = traceparent;
-	if (traceparent != NULL)
-		statements[(*count)++] = (Statement)
-	{
-		.sql = "SELECT pg_catalog.set_config('actor.traceparent', $1, true)",
-			.nvalues = 1,.values = values
-	};
-	return true;
-}
-
-/*
- * turn_roll_back
- *		Ends the transaction, if there is still one.
- */
-void
-turn_roll_back(Session *session)
-{
-	const Statement rollback = {.sql = "ROLLBACK"};
-	PGresult   *result;
-	char	   *reason;
-
-	(void) session_statements(session, &rollback, 1, &result, &reason);
-	PQclear(result);
-	free(reason);
-	session_leave(session);
-}
-
-/*
- * turn_commit
- *		Runs the last statement of a transaction, and commits it.  Returns false,
- *		and has answered the request, if there is one, if that has failed.
- */
-bool
-turn_commit(Request *request, Session *session, const Statement *last)
-{
-	const Statement statements[] = {*last, {.sql = "COMMIT"}};
-	PGresult   *results[2];
-	char	   *reason;
-	bool		done = false;
-	QueryOutcome outcome = session_statements(session, statements, 2, results, &reason);
-
-	if (outcome == QUERY_ANSWERED)
-		done = PQresultStatus(results[0]) == PGRES_TUPLES_OK &&
-			PQresultStatus(results[1]) == PGRES_COMMAND_OK &&
-			strcmp(PQcmdStatus(results[1]), "COMMIT") == 0;
-	if (!done && outcome == QUERY_ANSWERED && request != NULL)
-	{
-		request->failed_late = true;
-		answer_sql_error(request, PQresultStatus(results[0]) == PGRES_FATAL_ERROR ?
-						 results[0] : results[1]);
-	}
-	else if (!done && request != NULL)
-		answer_error(request, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE",
-					 "the connection to the database broke; it is not known whether the request took effect: %s",
-					 reason);
-	PQclear(results[0]);
-	PQclear(results[1]);
-	free(reason);
-	if (done)
-		session_leave(session);
-	else
-		turn_roll_back(session);
-	return done;
-}
 
 /* refusals -------------------------------------------------------------- */
 
@@ -212,7 +124,7 @@ commit_chain(Request *request, Chain *chain, const Entry *entry)
 	bool		good;
 
 	snprintf(status, sizeof(status), "%d", answer->status);
-	good = turn_commit(request, chain->session, &last);
+	good = turn_commit(request, chain->session, &last, NULL);
 	if (good)
 		answer_transfer(request, answer);
 	chain_close(chain, good);
@@ -234,8 +146,9 @@ run_method(Request *request, Session *session, const char *chain_id, const Entry
 
 	chain_open(&chain, session, chain_id);
 	end = chain_run(&chain, &work, entry);
-	if (with_id && headers_value(request->headers, "Dapr-Reentrancy-Id") == NULL)
-		answer_header(request, "Dapr-Reentrancy-Id", chain_id);
+	if (request->reentrancy_id != NULL &&
+		headers_value(request->headers, "Dapr-Reentrancy-Id") == NULL)
+		answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
 	if (end == CALL_ANSWERED)
 	{
 		commit_chain(request, &chain, entry);
@@ -259,17 +172,83 @@ typedef enum CallStep
 	STEP_NOT_READY				/* the application is not there */
 } CallStep;
 
+static void
+submit_again(Request *request)
+{
+	pool_submit(pool_default(), request);
+}
+
+/*
+ * Takes the turn in a transaction, which is open if the application is to be called.
+ */
+static void
+enter_transaction(Request *request, Session *session, const EntryRequest *wanted, Entry *entry)
+{
+	Statement	before[TURN_BEGIN_MAX];
+	int			count;
+
+	memset(entry, 0, sizeof(*entry));
+	entry->action = ENTRY_UNAVAILABLE;
+	if (!turn_begin(session, request->traceparent, before, &count, &entry->reason))
+		return;
+	entry_enter(session, wanted, before, count, entry);
+	if (entry->action == ENTRY_RUN &&
+		!turn_wait_free(request->actor_type, request->actor_id, wanted->chain_id))
+		entry->action = ENTRY_BUSY;
+	/* whoever has ended the session may have ended the turn, too */
+	else if (entry->action == ENTRY_RUN && session_alive(session))
+		return;
+	else if (entry->action == ENTRY_RUN)
+		entry->action = ENTRY_UNAVAILABLE;
+	turn_roll_back(session);
+}
+
+/*
+ * Does what is to be done with a call; nothing if it has gone on without an entry.
+ */
+static CallStep
+do_next(Request *request, Session *session, const EntryRequest *wanted, const Entry *entry)
+{
+	switch (entry != NULL ? entry->action : ENTRY_GONE)
+	{
+		case ENTRY_GONE:
+			return STEP_DONE;
+		case ENTRY_RUN:
+			return run_method(request, session, wanted->chain_id, entry) ? STEP_DONE :
+				STEP_NOT_READY;
+		case ENTRY_BUSY:
+			/* its turn comes when the application has answered */
+			request->then = submit_again;
+			return STEP_DONE;
+		case ENTRY_ELSEWHERE:
+			forward_call(request, entry->address);
+			return STEP_DONE;
+		case ENTRY_FUNCTION:
+			handle_method(request, session);
+			return STEP_DONE;
+		case ENTRY_ANSWERED:
+			answer_again(request, entry);
+			return STEP_DONE;
+		case ENTRY_UNPLACED:
+			instance_unplace(request->actor_type, request->actor_id);
+			return STEP_AGAIN;
+		default:
+			if (has_no_host(entry))
+				return STEP_NOT_READY;
+			answer_entry(request, entry);
+			return STEP_DONE;
+	}
+}
+
 /*
  * Takes the turn, and does what is to be done then.
  */
 static CallStep
 enter(Request *request, Session *session, const char *host_id, const char *token)
 {
-	Statement	before[3];
-	int			count;
-	char	   *reason;
+	HostedType	type;
 	Entry		entry;
-	CallStep	step = STEP_DONE;
+	CallStep	step;
 	char		chain_id[UUID_SIZE];
 	EntryRequest wanted = {
 		.host_id = host_id,.type = request->actor_type,.id = request->actor_id,
@@ -284,49 +263,16 @@ enter(Request *request, Session *session, const char *host_id, const char *token
 	if (request->reentrancy_id != NULL)
 		memcpy(chain_id, request->reentrancy_id, UUID_SIZE);
 	else
-		uuid_create(chain_id);
-	if (!turn_begin(session, request->traceparent, before, &count, &reason))
-	{
-		free(manner);
-		free(reason);
-		answer_unavailable(request);
-		return STEP_DONE;
-	}
-	entry_enter(session, &wanted, before, count, &entry);
-	free(manner);
-	if (entry.action == ENTRY_RUN && turn_is_late(request->actor_type, request->actor_id, chain_id))
-	{
-		turn_roll_back(session);
-		answer_error(request, 423, "ERR_ACTOR_BUSY",
-					 "the application still runs a method of that actor whose turn was given up");
-	}
-	else if (entry.action == ENTRY_RUN && !session_alive(session))
-	{
-		/* whoever ended it may have ended the turn, too */
-		turn_roll_back(session);
-		answer_unavailable(request);
-	}
-	else if (entry.action == ENTRY_RUN)
-		step = run_method(request, session, chain_id, &entry) ? STEP_DONE : STEP_NOT_READY;
+		chain_id_create(chain_id);
+	if (type_find(request->actor_type, &type) && type.lease)
+		step = do_next(request, session, &wanted,
+					   lease_begin(request, session, &wanted, &entry) ? &entry : NULL);
 	else
 	{
-		turn_roll_back(session);
-		if (entry.action == ENTRY_ELSEWHERE)
-			forward_call(request, entry.address);
-		else if (entry.action == ENTRY_FUNCTION)
-			handle_method(request, session);
-		else if (entry.action == ENTRY_ANSWERED)
-			answer_again(request, &entry);
-		else if (entry.action == ENTRY_UNPLACED)
-		{
-			instance_unplace(request->actor_type, request->actor_id);
-			step = STEP_AGAIN;
-		}
-		else if (has_no_host(&entry))
-			step = STEP_NOT_READY;
-		else
-			answer_entry(request, &entry);
+		enter_transaction(request, session, &wanted, &entry);
+		step = do_next(request, session, &wanted, &entry);
 	}
+	free(manner);
 	entry_clear(&entry);
 	return step;
 }

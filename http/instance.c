@@ -29,6 +29,7 @@ typedef struct Instance
 	char	   *type;
 	char	   *id;
 	char		token[UUID_SIZE];	/* empty: not known to be placed here */
+	bool		known;			/* since this host has asked for it */
 	bool		held;			/* the application may have an object for it */
 	bool		held_before;	/* before the calls that it runs */
 	bool		spoilt;			/* and if so, it must be dropped */
@@ -148,28 +149,40 @@ instance_place(const char *type, const char *id, const char *token)
 
 /*
  * instance_unplace
- *		The token is not, or not any more, that of the database.
+ *		The token is not, or not any more, that of the database.  What is known of
+ *		the object stays known.
  */
 void
 instance_unplace(const char *type, const char *id)
 {
-	Instance  **link;
+	Instance   *instance;
 
 	pthread_mutex_lock(&lock);
-	link = find(type, id);
-	if (*link != NULL && !(*link)->held && (*link)->calls == 0)
-		unlink_and_free(link);
-	else if (*link != NULL)
+	instance = *find(type, id);
+	if (instance != NULL)
 	{
-		(*link)->token[0] = '\0';
-		(*link)->spoilt = (*link)->held;
+		instance->token[0] = '\0';
+		instance->spoilt = instance->held;
 	}
 	pthread_mutex_unlock(&lock);
 }
 
 /*
+ * instance_note
+ *		Makes an actor known, of which the application may have nothing.
+ */
+void
+instance_note(const char *type, const char *id)
+{
+	pthread_mutex_lock(&lock);
+	(void) need(type, id);
+	pthread_mutex_unlock(&lock);
+}
+
+/*
  * instance_left
- *		The application may have an object of the time of another host.
+ *		The application may have an object of the time of another host, unless we
+ *		know better.
  */
 void
 instance_left(const char *type, const char *id)
@@ -178,12 +191,8 @@ instance_left(const char *type, const char *id)
 
 	pthread_mutex_lock(&lock);
 	instance = need(type, id);
-	if (!instance->held)
-	{
-		instance->held = instance->spoilt = true;
-		/* to be dropped as soon as possible */
-		instance->used_at = 0;
-	}
+	if (!instance->known)
+		instance->held = instance->held_before = instance->spoilt = true;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -208,7 +217,7 @@ instance_begin(const char *type, const char *id, const char *token, bool stale)
 	drop = instance->held && instance->spoilt && instance->calls == 0;
 	if (instance->calls == 0)
 		instance->held_before = instance->held;
-	instance->held = true;
+	instance->held = instance->known = true;
 	instance->calls++;
 	instance->used_at = now_ms();
 	pthread_mutex_unlock(&lock);
@@ -260,7 +269,9 @@ instance_end(const char *type, const char *id, InstanceEnd end)
 		if (instance->calls > 0)
 			instance->calls--;
 		instance->used_at = now_ms();
-		if (end == INSTANCE_SPOILT)
+		if (end == INSTANCE_DROPPED)
+			instance->held = instance->held_before = instance->spoilt = false;
+		else if (end == INSTANCE_SPOILT)
 			instance->spoilt = true;
 		else if (end == INSTANCE_GOOD)
 			instance->held_before = true;
@@ -271,24 +282,9 @@ instance_end(const char *type, const char *id, InstanceEnd end)
 }
 
 /*
- * instance_spoil
- *		What the application believes of an actor was not committed.
- */
-void
-instance_spoil(const char *type, const char *id)
-{
-	Instance   *instance;
-
-	pthread_mutex_lock(&lock);
-	instance = *find(type, id);
-	if (instance != NULL)
-		instance->spoilt = instance->held;
-	pthread_mutex_unlock(&lock);
-}
-
-/*
  * instance_forget
- *		The application has nothing of that actor, which is not placed here.
+ *		The application has nothing of that actor, which is not placed here, and the
+ *		database knows that.
  */
 void
 instance_forget(const char *type, const char *id)
@@ -318,16 +314,19 @@ instances_forget_all(void)
 
 /*
  * instances_list
- *		All that are not in a call, to be freed.
+ *		All that are not in a call, to be freed; and whether there are any at all.
  */
 InstanceKey *
-instances_list(void)
+instances_list(bool *any)
 {
 	InstanceKey *keys = NULL;
 
+	*any = false;
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < INSTANCE_BUCKETS; i++)
 		for (const Instance *instance = buckets[i]; instance != NULL; instance = instance->next)
+		{
+			*any |= instance->held || instance->token[0] != '\0';
 			if (instance->calls == 0)
 			{
 				InstanceKey *key = xmalloc(sizeof(InstanceKey));
@@ -339,6 +338,7 @@ instances_list(void)
 				key->next = keys;
 				keys = key;
 			}
+		}
 	pthread_mutex_unlock(&lock);
 	return keys;
 }

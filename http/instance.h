@@ -21,7 +21,8 @@ typedef enum InstanceEnd
 {
 	INSTANCE_GOOD,				/* all that it has done is committed, or will be */
 	INSTANCE_SPOILT,			/* or not */
-	INSTANCE_AS_BEFORE			/* it has not reached the application */
+	INSTANCE_AS_BEFORE,			/* it has not reached the application */
+	INSTANCE_DROPPED			/* the application has dropped the object */
 } InstanceEnd;
 
 /* names an instance, for those who go through many */
@@ -37,15 +38,15 @@ typedef struct InstanceKey
 extern bool instance_token(const char *type, const char *id, char token[UUID_SIZE]);
 extern void instance_place(const char *type, const char *id, const char *token);
 extern void instance_unplace(const char *type, const char *id);
+extern void instance_note(const char *type, const char *id);
 extern void instance_left(const char *type, const char *id);
 extern bool instance_begin(const char *type, const char *id, const char *token, bool stale);
 extern bool instance_is_held(const char *type, const char *id);
 extern void instance_dropped(const char *type, const char *id);
 extern void instance_end(const char *type, const char *id, InstanceEnd end);
-extern void instance_spoil(const char *type, const char *id);
 extern void instance_forget(const char *type, const char *id);
 extern void instances_forget_all(void);
-extern InstanceKey *instances_list(void);
+extern InstanceKey *instances_list(bool *any);
 extern bool instance_claim_end(const char *type, const char *id);
 extern void instance_unclaim_end(const char *type, const char *id);
 extern void instance_keys_free(InstanceKey *keys);

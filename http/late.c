@@ -48,11 +48,11 @@ static bool stopping;
 void
 turn_ended(Turn *turn, InstanceEnd end)
 {
-	bool		was_late = turn->inbox == NULL;
+	bool		others_wait = turn->inbox == NULL || turn->is_lease;
 
 	instance_end(turn->type, turn->id, end);
 	turn_close(turn);
-	if (was_late)
+	if (others_wait)
 		pools_wake();
 }
 
@@ -61,12 +61,13 @@ turn_ended(Turn *turn, InstanceEnd end)
  *		Puts a call before others that will be handed over together.
  */
 LateCall *
-late_add(LateCall *calls, Transfer *transfer, Turn *turn)
+late_add(LateCall *calls, Transfer *transfer, Turn *turn, bool dropping)
 {
 	LateCall   *call = xmalloc(sizeof(LateCall));
 
 	call->transfer = transfer;
 	call->turn = turn;
+	call->dropping = dropping;
 	call->next = calls;
 	transfer->owner = NULL;
 	return call;
@@ -109,6 +110,7 @@ late_end(LateCall *calls, Transfer *transfer, CURLM *multi)
 {
 	LateCall  **link = &calls;
 	LateCall   *call;
+	bool		answered = transfer->state == TRANSFER_ANSWERED;
 
 	while ((*link)->transfer != transfer)
 		link = &(*link)->next;
@@ -117,7 +119,7 @@ late_end(LateCall *calls, Transfer *transfer, CURLM *multi)
 	transfer_free(transfer, multi);
 	/* one at another host has its turn there */
 	if (call->turn != NULL)
-		turn_ended(call->turn, INSTANCE_SPOILT);
+		turn_ended(call->turn, call->dropping && answered ? INSTANCE_DROPPED : INSTANCE_SPOILT);
 	free(call);
 	return calls;
 }

@@ -19,12 +19,13 @@ typedef struct LateCall
 {
 	Transfer   *transfer;
 	Turn	   *turn;
+	bool		dropping;		/* it is about to drop the object */
 	struct LateCall *next;
 } LateCall;
 
 extern void late_start(void);
 extern void late_stop(void);
-extern LateCall *late_add(LateCall *calls, Transfer *transfer, Turn *turn);
+extern LateCall *late_add(LateCall *calls, Transfer *transfer, Turn *turn, bool dropping);
 extern void late_keep(CURLM *multi, LateCall *calls);
 extern LateCall *late_end(LateCall *calls, Transfer *transfer, CURLM *multi);
 extern void turn_ended(Turn *turn, InstanceEnd end);

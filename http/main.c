@@ -24,6 +24,7 @@
 #include "forward.h"
 #include "host.h"
 #include "late.h"
+#include "lease.h"
 #include "metadata.h"
 #include "options.h"
 #include "pool.h"
@@ -199,6 +200,7 @@ main(int argc, char **argv)
 		self_start();
 		late_start();
 		forwards_start();
+		leases_start();
 	}
 	pools_start();
 	metadata_start();
@@ -217,6 +219,7 @@ main(int argc, char **argv)
 	if (options.app != NULL)
 	{
 		forwards_stop();
+		leases_stop();
 		late_stop();
 	}
 	pools_stop();

@@ -22,6 +22,7 @@
 #include "pool.h"
 #include "self.h"
 #include "turn.h"
+#include "types.h"
 #include "util.h"
 
 static Pool *pools;				/* the first one is the default */
@@ -55,16 +56,26 @@ static bool
 is_runnable(const Pool *pool, const Request *request)
 {
 	long		count = 0;
+	HostedType	type;
+	long		limit = options.actor_limit;
 
-	/* the application still runs what was given up */
+	/* others wait for it */
+	if (request->job != NULL)
+		return true;
 	if (options.app != NULL && request->actor_id != NULL &&
-		request->operation->route == ROUTE_METHOD &&
-		turn_is_late(request->actor_type, request->actor_id, NULL))
-		return false;
+		request->operation->route == ROUTE_METHOD)
+	{
+		/* its turn is one of our application */
+		if (turn_must_wait(request->actor_type, request->actor_id))
+			return false;
+		/* nor is one of its calls to wait while another opens its turn */
+		if (type_find(request->actor_type, &type) && type.lease)
+			limit = 1;
+	}
 
 	for (const Request *other = pool->running; other != NULL; other = other->next)
 		count += same_actor(request, other);
-	return count < options.actor_limit;
+	return count < limit;
 }
 
 /*
@@ -154,7 +165,8 @@ take_overdue(Pool *pool)
 
 	pthread_mutex_lock(&pool->lock);
 	request = pool->first;
-	if (request != NULL && now_ms() - request->queued_at > options.queue_timeout * 1000)
+	if (request != NULL && request->job == NULL &&
+		now_ms() - request->queued_at > options.queue_timeout * 1000)
 		unqueue(pool, NULL, request);
 	else
 		request = NULL;

@@ -57,6 +57,35 @@ request_create(const char *target, struct MHD_Connection *connection)
 	return request;
 }
 
+static char *
+copy_text(const char *text)
+{
+	return text != NULL ? xstrdup(text) : NULL;
+}
+
+/*
+ * request_copy
+ *		What a request wants, so that it can be done once more.  It has no answer, and
+ *		nobody waits for that.
+ */
+Request *
+request_copy(const Request *request)
+{
+	Request    *copy = request_create(request->target, NULL);
+
+	copy->verb = request->verb;
+	copy->operation = request->operation;
+	copy->pool = request->pool;
+	copy->actor_type = copy_text(request->actor_type);
+	copy->actor_id = copy_text(request->actor_id);
+	copy->name = copy_text(request->name);
+	copy->traceparent = copy_text(request->traceparent);
+	if (request->body.data != NULL &&
+		!buffer_append(&copy->body, request->body.data, request->body.length))
+		die("out of memory");
+	return copy;
+}
+
 void
 request_free(Request *request)
 {

@@ -149,6 +149,7 @@ typedef struct Request
 typedef void (*RequestFinished) (Request *request);
 
 extern Request *request_create(const char *target, struct MHD_Connection *connection);
+extern Request *request_copy(const Request *request);
 extern void request_free(Request *request);
 extern void requests_start(RequestFinished sender);
 extern void request_done(Request *request);

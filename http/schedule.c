@@ -19,7 +19,9 @@
 #include "answer.h"
 #include "call.h"
 #include "duration.h"
+#include "options.h"
 #include "schedule.h"
+#include "types.h"
 #include "util.h"
 
 /* what the body of a request asks for; NULL: absent */
@@ -98,6 +100,27 @@ read_members(Request *request, const JsonDocument *document, Schedule *schedule)
 }
 
 /*
+ * Without a due time, that of a hosted type is one period from now, as in Dapr.  A
+ * period that names instants does so by itself.
+ */
+static void
+default_due_time(const Request *request, Schedule *schedule)
+{
+	const char *period = schedule->period;
+
+	if (schedule->due_time != NULL || period == NULL || options.app == NULL ||
+		!type_is_hosted(request->actor_type))
+		return;
+	/* how often it is repeated is no part of its length */
+	if ((period[0] == 'R' || period[0] == 'r') && strchr(period, '/') != NULL)
+		period = strchr(period, '/') + 1;
+	if (strncmp(period, "@every ", 7) == 0)
+		period += 7;
+	if (strchr(period, ' ') == NULL && period[0] != '@')
+		schedule->due_time = xstrdup(period);
+}
+
+/*
  * Reads the body.  Returns false, and has answered, if it is not as it should
  * be.  The schedule is to be released in any case.
  */
@@ -119,6 +142,7 @@ read_schedule(Request *request, Schedule *schedule)
 		free(schedule->method);
 		schedule->method = NULL;
 	}
+	default_due_time(request, schedule);
 	return complete;
 }
 

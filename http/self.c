@@ -10,20 +10,30 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <ctype.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "self.h"
 #include "util.h"
 
+/* how much of the id of a chain those of its calls have */
+#define CHAIN_PREFIX		24
+/* hexadecimal digits at the end of ids that hosts have made */
+#define MARK_SIZE			8
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
 static pthread_cond_t changed;
 static char *own_address;		/* not changed after the start */
 static char own_id[UUID_SIZE];	/* empty: it has not joined */
 static char *own_secret;
+static char (*earlier_ids)[UUID_SIZE];	/* under which this process has joined */
+static int	nearlier;
 static bool reachable;
 static bool missed;				/* it was not, and is to be looked for */
 static bool leaving;
@@ -70,6 +80,66 @@ is_uuid(const char *text)
 }
 
 /*
+ * What hosts of one database put at the end of an id, so that they know those that
+ * one of them has made, also before it was started: 32 bits.
+ */
+static void
+mark_id(char id[UUID_SIZE])
+{
+	uint64_t	hash = UINT64_C(0xCBF29CE484222325);
+	char		mark[9];
+
+	pthread_mutex_lock(&lock);
+	for (const char *c = own_secret != NULL ? own_secret : ""; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char) *c) * UINT64_C(0x100000001B3);
+	pthread_mutex_unlock(&lock);
+	for (int i = 0; i < UUID_SIZE - 1 - MARK_SIZE; i++)
+		hash = (hash ^ (unsigned char) tolower((unsigned char) id[i])) * UINT64_C(0x100000001B3);
+	hash = (hash ^ hash >> 33) * UINT64_C(0xFF51AFD7ED558CCD);
+	snprintf(mark, sizeof(mark), "%08x", (unsigned) (hash >> 32));
+	memcpy(id + UUID_SIZE - 1 - MARK_SIZE, mark, MARK_SIZE);
+}
+
+/*
+ * chain_id_create
+ *		The id of a chain that no client has brought.
+ */
+void
+chain_id_create(char chain_id[UUID_SIZE])
+{
+	uuid_create(chain_id);
+	mark_id(chain_id);
+}
+
+/*
+ * call_id_create
+ *		The id of a call of a chain, which begins as that of the chain does.
+ */
+void
+call_id_create(const char *chain_id, char call_id[UUID_SIZE])
+{
+	uuid_create(call_id);
+	memcpy(call_id, chain_id, CHAIN_PREFIX);
+	mark_id(call_id);
+}
+
+/*
+ * id_is_of_hosts
+ *		Whether a host of this database has made an id.
+ */
+bool
+id_is_of_hosts(const char *id)
+{
+	char		marked[UUID_SIZE];
+
+	if (!is_uuid(id))
+		return false;
+	memcpy(marked, id, UUID_SIZE);
+	mark_id(marked);
+	return strcasecmp(marked, id) == 0;
+}
+
+/*
  * same_secret
  *		Compares in a time that depends on the lengths only.
  */
@@ -111,6 +181,7 @@ self_stop(void)
 {
 	free(own_address);
 	free(own_secret);
+	free(earlier_ids);
 	pthread_cond_destroy(&changed);
 }
 
@@ -139,11 +210,29 @@ self_joined(const char *host_id, const char *secret)
 {
 	pthread_mutex_lock(&lock);
 	strncpy(own_id, host_id, UUID_SIZE - 1);
+	earlier_ids = xrealloc(earlier_ids, (size_t) (nearlier + 1) * UUID_SIZE);
+	memcpy(earlier_ids[nearlier++], own_id, UUID_SIZE);
 	free(own_secret);
 	own_secret = xstrdup(secret);
 	reachable = true;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * self_was
+ *		Whether this process has joined under an id.
+ */
+bool
+self_was(const char *host_id)
+{
+	bool		found = false;
+
+	pthread_mutex_lock(&lock);
+	for (int i = 0; i < nearlier && !found; i++)
+		found = strcmp(earlier_ids[i], host_id) == 0;
+	pthread_mutex_unlock(&lock);
+	return found;
 }
 
 /*

@@ -17,6 +17,9 @@
 #define UUID_SIZE			37
 
 extern void uuid_create(char uuid[UUID_SIZE]);
+extern void chain_id_create(char chain_id[UUID_SIZE]);
+extern void call_id_create(const char *chain_id, char call_id[UUID_SIZE]);
+extern bool id_is_of_hosts(const char *id);
 extern bool is_uuid(const char *text);
 extern bool same_secret(const char *secret, const char *given);
 extern void self_start(void);
@@ -24,6 +27,7 @@ extern void self_set_address(const char *address);
 extern void self_stop(void);
 extern const char *self_address(void);
 extern void self_joined(const char *host_id, const char *secret);
+extern bool self_was(const char *host_id);
 extern void self_gone(void);
 extern void self_reachable(bool reachable);
 extern void self_missed(void);

@@ -29,6 +29,8 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
 static Inbox *inboxes;
 static Turn *buckets[TURN_BUCKETS];
+static int	waiting;			/* threads that wait for the end of one */
+static pthread_cond_t one_ended = PTHREAD_COND_INITIALIZER;
 
 /* inboxes --------------------------------------------------------------- */
 
@@ -207,8 +209,8 @@ find_turn(const char *type, const char *id)
  * Takes over the texts after the inbox.
  */
 static Turn *
-add_turn(const char *type, const char *id, Inbox *inbox, char *origin, char *call_id,
-		 char *chain_id)
+add_turn(const char *type, const char *id, Inbox *inbox, bool is_lease, char *origin,
+		 char *call_id, char *chain_id)
 {
 	Turn	   *turn = xmalloc(sizeof(Turn));
 	Turn	  **bucket = bucket_of(type, id);
@@ -219,6 +221,7 @@ add_turn(const char *type, const char *id, Inbox *inbox, char *origin, char *cal
 	turn->origin = origin;
 	turn->call_id = call_id;
 	turn->chain_id = chain_id;
+	turn->is_lease = is_lease;
 	pthread_mutex_lock(&lock);
 	turn->next = *bucket;
 	*bucket = turn;
@@ -233,7 +236,18 @@ add_turn(const char *type, const char *id, Inbox *inbox, char *origin, char *cal
 Turn *
 turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id)
 {
-	return add_turn(type, id, inbox, NULL, NULL, xstrdup(chain_id));
+	return add_turn(type, id, inbox, false, NULL, NULL, xstrdup(chain_id));
+}
+
+/*
+ * turn_open_lease
+ *		The same where the turn is an open one, so that nothing waits for it in the
+ *		database that can wait here.
+ */
+Turn *
+turn_open_lease(const char *type, const char *id, Inbox *inbox, const char *chain_id)
+{
+	return add_turn(type, id, inbox, true, NULL, NULL, xstrdup(chain_id));
 }
 
 /*
@@ -245,7 +259,18 @@ Turn *
 turn_open_elsewhere(const char *type, const char *id, const char *origin,
 					const char *call_id, const char *chain_id)
 {
-	return add_turn(type, id, NULL, xstrdup(origin), xstrdup(call_id), xstrdup(chain_id));
+	return add_turn(type, id, NULL, false, xstrdup(origin), xstrdup(call_id), xstrdup(chain_id));
+}
+
+/*
+ * Locked.
+ */
+static void
+give_up(Turn *turn)
+{
+	turn->inbox = NULL;
+	free(turn->origin);
+	turn->origin = NULL;
 }
 
 /*
@@ -256,9 +281,9 @@ void
 turn_give_up(Turn *turn)
 {
 	pthread_mutex_lock(&lock);
-	turn->inbox = NULL;
-	free(turn->origin);
-	turn->origin = NULL;
+	give_up(turn);
+	if (waiting > 0)
+		pthread_cond_broadcast(&one_ended);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -275,6 +300,8 @@ turn_close(Turn *turn)
 	while (*link != turn)
 		link = &(*link)->next;
 	*link = turn->next;
+	if (waiting > 0)
+		pthread_cond_broadcast(&one_ended);
 	pthread_mutex_unlock(&lock);
 	free(turn->type);
 	free(turn->id);
@@ -284,27 +311,86 @@ turn_close(Turn *turn)
 	free(turn);
 }
 
+static bool
+is_late(const Turn *turn)
+{
+	return turn->inbox == NULL && turn->origin == NULL;
+}
+
 /*
- * turn_is_late
- *		Whether the application runs a method of an actor whose turn was given up.
- *		Who has the turn now and is in that chain, NULL if in none yet, knows that
- *		all others have been, whatever is known of them here.
+ * turn_must_wait
+ *		Whether a call of an actor would only wait, because the application runs a
+ *		method of it whose turn was given up, or is an open one.
  */
 bool
-turn_is_late(const char *type, const char *id, const char *chain_id)
+turn_must_wait(const char *type, const char *id)
 {
-	bool		late = false;
+	bool		must_wait = false;
 
 	pthread_mutex_lock(&lock);
-	for (Turn *turn = *bucket_of(type, id); turn != NULL && !late; turn = turn->next)
+	for (Turn *turn = *bucket_of(type, id); turn != NULL && !must_wait; turn = turn->next)
+		must_wait = (is_late(turn) || turn->is_lease) &&
+			strcmp(turn->id, id) == 0 && strcmp(turn->type, type) == 0;
+	pthread_mutex_unlock(&lock);
+	return must_wait;
+}
+
+/*
+ * Locked.
+ */
+static TurnOthers
+find_others(const char *type, const char *id, const char *chain_id)
+{
+	TurnOthers	others = TURN_FREE;
+
+	for (Turn *turn = *bucket_of(type, id); turn != NULL; turn = turn->next)
 	{
 		if (strcmp(turn->id, id) != 0 || strcmp(turn->type, type) != 0)
 			continue;
-		late = (turn->inbox == NULL && turn->origin == NULL) ||
-			(chain_id != NULL && strcasecmp(turn->chain_id, chain_id) != 0);
+		/* the other host that had it cannot have it any more */
+		if (turn->origin != NULL && strcasecmp(turn->chain_id, chain_id) != 0)
+			give_up(turn);
+		if (is_late(turn))
+			return TURN_GIVEN_UP;
+		if (strcasecmp(turn->chain_id, chain_id) != 0)
+			others = TURN_ENDING;
 	}
+	return others;
+}
+
+/*
+ * turn_others
+ *		What there is of other chains, for the chain that has the turn of an actor in
+ *		the database.  A turn that has ended there may not have here.
+ */
+TurnOthers
+turn_others(const char *type, const char *id, const char *chain_id)
+{
+	TurnOthers	others;
+
+	pthread_mutex_lock(&lock);
+	others = find_others(type, id, chain_id);
 	pthread_mutex_unlock(&lock);
-	return late;
+	return others;
+}
+
+/*
+ * turn_wait_free
+ *		Waits until turns of other chains that have ended in the database have ended
+ *		here, too.  Returns false if one of them was given up.
+ */
+bool
+turn_wait_free(const char *type, const char *id, const char *chain_id)
+{
+	TurnOthers	others;
+
+	pthread_mutex_lock(&lock);
+	waiting++;
+	while ((others = find_others(type, id, chain_id)) == TURN_ENDING)
+		pthread_cond_wait(&one_ended, &lock);
+	waiting--;
+	pthread_mutex_unlock(&lock);
+	return others == TURN_FREE;
 }
 
 /*

@@ -40,6 +40,7 @@ typedef struct Turn
 	char	   *type;
 	char	   *id;
 	Inbox	   *inbox;			/* NULL: its chain is elsewhere, or has given it up */
+	bool		is_lease;		/* and it holds no session */
 	char	   *origin;			/* address of the host that has the chain */
 	char	   *call_id;		/* by which that knows the call */
 	char	   *chain_id;
@@ -54,6 +55,14 @@ typedef enum TurnFound
 	TURN_LATE					/* its chain has given up the turn */
 } TurnFound;
 
+/* turns of an actor that are not of the chain which has the turn */
+typedef enum TurnOthers
+{
+	TURN_FREE,					/* there are none */
+	TURN_ENDING,				/* there is one, which comes to its end now */
+	TURN_GIVEN_UP				/* the application still runs one that was given up */
+} TurnOthers;
+
 extern void inbox_open(Inbox *inbox, const char *chain_id, CURLM *multi);
 extern int	inbox_add_id(Inbox *inbox, const char *call_id);
 extern Request *inbox_take(Inbox *inbox, bool *cancelled);
@@ -61,11 +70,15 @@ extern Request *inbox_close(Inbox *inbox);
 extern void inboxes_cancel(void);
 extern bool inbox_deliver(const char *call_id, Request *request);
 extern Turn *turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id);
+extern Turn *turn_open_lease(const char *type, const char *id, Inbox *inbox,
+							 const char *chain_id);
 extern Turn *turn_open_elsewhere(const char *type, const char *id, const char *origin,
 								 const char *call_id, const char *chain_id);
 extern void turn_give_up(Turn *turn);
 extern void turn_close(Turn *turn);
-extern bool turn_is_late(const char *type, const char *id, const char *chain_id);
+extern bool turn_must_wait(const char *type, const char *id);
+extern TurnOthers turn_others(const char *type, const char *id, const char *chain_id);
+extern bool turn_wait_free(const char *type, const char *id, const char *chain_id);
 extern TurnFound turn_deliver(Request *request, char **origin, char **call_id);
 
 #endif							/* ACTOR_HTTP_TURN_H */
