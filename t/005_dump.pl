@@ -66,6 +66,13 @@ $node->safe_psql(
 	SELECT actor_set_reminder('account', 'later', 'fire', '8760h', 'P1M', data => '{}',
 			catch_up => 'all', failure_policy => '{"exponential": {"maxRetries": 2}}');
 	SELECT actor_send('account', 'message', 'add', '[7]', '8760h', 'once');
+	CREATE SCHEMA hosted;
+	SELECT actor_register('hosted', hosted => true, turn => 'lease');
+	SELECT actor_set_reminder('hosted', 'h', 'any name', '8760h');
+	SELECT actor_send('hosted', 'h', 'any method', due_time => '8760h');
+	SELECT actor.host_join('00000000-0000-0000-0000-000000000001', 'app', 'there', 'here', '{hosted}');
+	SELECT actor.host_place('00000000-0000-0000-0000-000000000001', 'hosted', 'h');
+	INSERT INTO actor.leftover VALUES ('hosted', 'l', '00000000-0000-0000-0000-000000000002');
 	SET ROLE regress_actor_one;
 	SELECT actor_set_reminder('account', 'due', 'fire');
 	SELECT actor_set_reminder('account', 'series', 'fire',
@@ -73,7 +80,7 @@ $node->safe_psql(
 			catch_up => 'all');
 });
 is( $node->safe_psql('source',
-		'SELECT (SELECT count(*) FROM actor.reminder), (SELECT count(*) FROM account.hit)'),
+		'SELECT (SELECT count(*) FROM actor.reminder WHERE NOT hosted), (SELECT count(*) FROM account.hit)'),
 	'3|0', 'nothing fires in a database where actor.enabled is off');
 
 sub content
@@ -121,6 +128,14 @@ foreach my $format ('plain', 'custom')
 	is( $node->safe_psql($format,
 			"SELECT count(*) FROM account.hit"),
 		'0', 'and nothing has fired');
+	is( $node->safe_psql($format, q{
+			SELECT (SELECT count(*) FROM actor.host), (SELECT count(*) FROM actor.placement),
+			       (SELECT count(*) FROM actor.leftover),
+			       (SELECT string_agg(hosted::text, ' ') FROM actor.reminder WHERE actor_type = 'hosted'),
+			       (SELECT string_agg(hosted::text, ' ') FROM actor.message WHERE actor_type = 'hosted')}),
+		'0|0|0|true|true', 'hosts and placements stay where they are, rows of hosts are theirs');
+	isnt( $node->safe_psql($format, 'SELECT host_key FROM actor.secret'),
+		$node->safe_psql('source', 'SELECT host_key FROM actor.secret'), 'and so does what hosts know');
 	$node->safe_psql('postgres', "ALTER DATABASE $format RESET actor.enabled");
 }
 
@@ -139,7 +154,7 @@ ok( $node->poll_query_until('custom', 'SELECT count(*) = 4 FROM account.hit'),
 	'restored reminders fire after a restart');
 foreach my $database ('plain', 'custom')
 {
-	is( $node->safe_psql($database, 'SELECT actor_id FROM actor.reminder'),
+	is( $node->safe_psql($database, 'SELECT actor_id FROM actor.reminder WHERE NOT hosted'),
 		'later', "the one that is not due stays: $database");
 	is( $node->safe_psql($database, q{
 			SELECT actor_set_reminder('account', 'f', 'fail', failure_policy => '{"drop": {}}')}),

@@ -249,17 +249,24 @@ look_for_rows(Look *look, text *type)
 		look->others
 	};
 
-	for (int64 window = Max(WINDOW_MIN, look->limit); window <= WINDOW_MAX; window *= 4)
+	int64		window = Max(WINDOW_MIN, look->limit);
+
+	while (window <= WINDOW_MAX)
 	{
-		int			before = list_length(look->found);
 		List	   *candidates;
 
 		values[2] = Int64GetDatum(window);
 		candidates = actor_query_list(&read_due, values, read_candidate);
 		choose(look, type, candidates);
-		if (list_length(candidates) < window || list_length(look->found) > before)
+		if (list_length(candidates) < window || list_length(look->found) >= look->limit)
 			return;
-		(void) hide_messages(candidates);
+
+		/*
+		 * what is behind many rows that cannot be run now must not wait for
+		 * them
+		 */
+		if (hide_messages(candidates) == 0)
+			window *= 4;
 	}
 }
 
