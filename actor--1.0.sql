@@ -313,6 +313,36 @@ COMMENT ON COLUMN actor.request.error IS 'error with which the message was given
 COMMENT ON COLUMN actor.request.finished_at IS 'when the method returned, or the message was delivered, given up or cancelled; NULL: it waits';
 SELECT pg_catalog.pg_extension_config_dump('actor.request', '');
 
+CREATE TABLE actor.promise (
+    actor_type  text COLLATE "C" NOT NULL,
+    actor_id    text COLLATE "C" NOT NULL,
+    token       uuid NOT NULL,
+    method      text NOT NULL,
+    data        jsonb,
+    role_name   name NOT NULL,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz,
+    traceparent text,
+    settings    jsonb,
+    PRIMARY KEY (actor_type, actor_id, token)
+);
+CREATE INDEX promise_token ON actor.promise (token);
+CREATE INDEX promise_expiry ON actor.promise (expires_at) WHERE expires_at IS NOT NULL;
+COMMENT ON TABLE actor.promise IS 'promises that have not been resolved';
+COMMENT ON INDEX actor.promise_token IS 'finds a promise by its token';
+COMMENT ON INDEX actor.promise_expiry IS 'finds the promises that have expired';
+COMMENT ON COLUMN actor.promise.actor_type IS 'type of the actor that made it';
+COMMENT ON COLUMN actor.promise.actor_id IS 'id of the actor that made it';
+COMMENT ON COLUMN actor.promise.token IS 'what one must have to resolve it';
+COMMENT ON COLUMN actor.promise.method IS 'method that the message calls';
+COMMENT ON COLUMN actor.promise.data IS 'what the message brings back to the actor; NULL: nothing';
+COMMENT ON COLUMN actor.promise.role_name IS 'role that made it, and runs the method';
+COMMENT ON COLUMN actor.promise.created_at IS 'when it was made';
+COMMENT ON COLUMN actor.promise.expires_at IS 'when it expires; NULL: never';
+COMMENT ON COLUMN actor.promise.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.promise.settings IS 'settings of the maker that the method runs with, by name; NULL: none';
+SELECT pg_catalog.pg_extension_config_dump('actor.promise', '');
+
 /*
  * Timers end with the activation of their actor, so this is not dumped either.
  */
@@ -626,6 +656,10 @@ CREATE POLICY owner ON actor.message FOR SELECT
 
 ALTER TABLE actor.request ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.request FOR SELECT
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
+
+ALTER TABLE actor.promise ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.promise FOR SELECT
     USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 ALTER TABLE actor.timer ENABLE ROW LEVEL SECURITY;
@@ -1645,6 +1679,30 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_wait';
 COMMENT ON FUNCTION @extschema@.actor_wait(text, text, text, interval)
     IS 'waits until a message with a request id is no longer pending, or the time is over, and says what has become of it';
+
+CREATE FUNCTION @extschema@.actor_promise(
+    method text,
+    ttl    interval DEFAULT NULL,
+    data   jsonb DEFAULT NULL)
+RETURNS uuid
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_promise';
+COMMENT ON FUNCTION @extschema@.actor_promise(text, interval, jsonb)
+    IS 'makes a promise of the running actor; whoever has the token it returns can answer with a message';
+
+CREATE FUNCTION @extschema@.actor_resolve(token uuid, value jsonb DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_resolve';
+COMMENT ON FUNCTION @extschema@.actor_resolve(uuid, jsonb)
+    IS 'resolves a promise, once, with a message to the actor that made it; true if it was open';
+
+CREATE FUNCTION @extschema@.actor_reject(token uuid, value jsonb DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_reject';
+COMMENT ON FUNCTION @extschema@.actor_reject(uuid, jsonb)
+    IS 'rejects a promise, once, with a message to the actor that made it; true if it was open';
 
 /*
  * Schedules

@@ -261,6 +261,7 @@ take_last_name(Request *request, Route route)
 			/* any text can be a request id */
 			request->name = decode_part(request, 5, &length);
 			return request->name != NULL;
+		case ROUTE_PROMISE:
 		case ROUTE_METADATA_KEY:
 			request->name = decode_part(request, 2, &length);
 			return request->name != NULL;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * messages.c
- *		Messages, what becomes of them, and lists of what an actor has.
+ *		Messages, what becomes of them, promises, and lists of what an actor has.
  *
  * The database writes the JSON of the answers; numbers and texts of users are
  * not touched here.
@@ -174,6 +174,43 @@ handle_result(Request *request, Session *session)
 											" $2::pg_catalog.text, $3::pg_catalog.text,"
 											" $4::pg_catalog.interval) AS r", 4, values));
 	free(wait);
+}
+
+/* promises -------------------------------------------------------------- */
+
+/*
+ * Settles a promise with the body, which is JSON or empty, as its value.
+ */
+static void
+settle(Request *request, Session *session, const char *sql)
+{
+	const char *values[2] = {request->name, NULL};
+	JsonDocument document;
+
+	if (request->body.length > 0)
+	{
+		if (!read_body(request, &document))
+			return;
+		json_release(&document);
+		values[1] = request->body.data;
+	}
+	answer_value(request, call_database(request, session, sql, 2, values));
+}
+
+void
+handle_resolve(Request *request, Session *session)
+{
+	settle(request, session,
+		   "SELECT pg_catalog.json_build_object('settled'::pg_catalog.text,"
+		   " @.actor_resolve($1::pg_catalog.uuid, $2::pg_catalog.jsonb))");
+}
+
+void
+handle_reject(Request *request, Session *session)
+{
+	settle(request, session,
+		   "SELECT pg_catalog.json_build_object('settled'::pg_catalog.text,"
+		   " @.actor_reject($1::pg_catalog.uuid, $2::pg_catalog.jsonb))");
 }
 
 /* lists ----------------------------------------------------------------- */

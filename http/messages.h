@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * messages.h
- *		Messages, what becomes of them, and lists of what an actor has.
+ *		Messages, what becomes of them, promises, and lists of what an actor has.
  *
  * IDENTIFICATION
  *		http/messages.h
@@ -17,6 +17,8 @@
 extern void handle_send(Request *request, Session *session);
 extern void handle_cancel(Request *request, Session *session);
 extern void handle_result(Request *request, Session *session);
+extern void handle_resolve(Request *request, Session *session);
+extern void handle_reject(Request *request, Session *session);
 extern void handle_list_messages(Request *request, Session *session);
 extern void handle_list_reminders(Request *request, Session *session);
 extern void handle_list_timers(Request *request, Session *session);

@@ -495,6 +495,96 @@ SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_discard(failure_id) FROM actor.failure WHERE actor_id LIKE 'res%';
 
 --
+-- Promises
+--
+CREATE TABLE post.answers (n int GENERATED ALWAYS AS IDENTITY, id text, state text, value jsonb, data jsonb, mine boolean, by name DEFAULT current_user,
+    tenant text DEFAULT nullif(current_setting('app.tenant', true), ''));
+GRANT INSERT ON post.answers TO regress_actor_granted;
+CREATE FUNCTION post.ask(ttl interval DEFAULT NULL, data jsonb DEFAULT NULL) RETURNS uuid LANGUAGE plpgsql AS $$
+DECLARE
+    token uuid := actor_promise(CASE WHEN data IS NULL THEN 'answered' ELSE 'answered_with' END, ttl, data);
+BEGIN
+    PERFORM actor_set('token', token);
+    RETURN token;
+END $$;
+CREATE FUNCTION post.answered(promise uuid, state text, value jsonb) RETURNS text LANGUAGE sql AS $$
+    INSERT INTO post.answers (id, state, value, mine) VALUES (actor_id(), state, value, promise = actor_get('token', NULL::uuid)) RETURNING 'noted' $$;
+CREATE FUNCTION post.answered_with(payload jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO post.answers (id, state, value, data, mine)
+    VALUES (actor_id(), payload ->> 'state', payload -> 'value', payload -> 'data', (payload ->> 'promise')::uuid = actor_get('token', NULL::uuid)) $$;
+CREATE FUNCTION post.ask_wrongly(method text) RETURNS uuid LANGUAGE sql AS $$ SELECT actor_promise(method) $$;
+CREATE FUNCTION post.ask_reading() RETURNS uuid STABLE LANGUAGE sql AS $$ SELECT actor_promise('answered') $$;
+GRANT EXECUTE ON FUNCTION post.ask(interval, jsonb), post.answered(uuid, text, jsonb) TO regress_actor_granted;
+SELECT actor_invoke('post', 'p1', 'ask') ->> 0 AS p1 \gset
+SELECT actor_type, actor_id, token = :'p1' AS token, method, data, role_name, created_at > now() - interval '1 hour' AS created, expires_at, traceparent
+  FROM actor.promise;
+-- once, by anybody who has it, with the turn held or not
+RESET SESSION AUTHORIZATION;
+BEGIN;
+SELECT actor_invoke('post', 'p1', 'allow');
+SET LOCAL SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_resolve(:'p1', '{"yes": 1.50}') AS resolved, actor_resolve(:'p1', '2') AS again;
+COMMIT;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT actor_resolve(:'p1', '3') AS late, actor_reject(:'p1') AS rejected, actor_resolve(gen_random_uuid()) AS never_made;
+SET SESSION AUTHORIZATION regress_actor_owner;
+CALL wait_until($$SELECT count(*) = 1 FROM post.answers$$);
+-- rejected, with what the actor wants back; an undone answer is none
+BEGIN;
+SET LOCAL app.tenant = 'blue';
+SET LOCAL actor.carried_settings = 'app.tenant';
+SELECT actor_invoke('post', 'p2', 'ask', '{"data": {"order": 17}}') ->> 0 AS p2 \gset
+COMMIT;
+BEGIN;
+SELECT actor_resolve(:'p2');
+ROLLBACK;
+SELECT actor_reject(:'p2', '"no"');
+CALL wait_until($$SELECT count(*) = 2 FROM post.answers$$);
+-- expired, by a worker, and not answered then
+SELECT actor_invoke('post', 'p3', 'ask', '{"ttl": "1 ms"}') ->> 0 AS p3 \gset
+CALL wait_until($$SELECT count(*) = 3 FROM post.answers$$);
+SELECT actor_resolve(:'p3');
+-- it is the message of the role that asked
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT actor_invoke('post', 'p4', 'ask', '{"ttl": "100h"}') ->> 0 AS p4 \gset
+SELECT count(*) FROM actor.promise;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT count(*) FROM actor.promise;
+SELECT actor_resolve(:'p4');
+SET SESSION AUTHORIZATION regress_actor_owner;
+CALL wait_until($$SELECT count(*) = 4 FROM post.answers$$);
+SELECT id, state, value, data, mine, by, tenant FROM post.answers ORDER BY n;
+SELECT count(*) FROM actor.promise;
+-- what cannot be promised
+SELECT state, message FROM refusal($$SELECT actor_promise('answered')$$);
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'p5', 'ask_wrongly', '["none"]')$$);
+SELECT state, message, detail FROM refusal($$SELECT actor_invoke('post', 'p5', 'ask_wrongly', '["double"]')$$);
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'p5', 'ask_wrongly', '[null]')$$);
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'p5', 'ask_reading')$$);
+SELECT state, message FROM refusal($$SELECT actor_invoke('post', 'p5', 'ask', '["0"]')$$);
+SELECT state, message FROM refusal($$SELECT actor_resolve(NULL)$$);
+BEGIN READ ONLY;
+SELECT state, message FROM refusal($$SELECT actor_resolve(gen_random_uuid())$$);
+COMMIT;
+-- it ends with the actor
+SELECT actor_invoke('post', 'p6', 'ask') ->> 0 AS p6 \gset
+SELECT actor_delete('post', 'p6');
+SELECT actor_resolve(:'p6');
+-- and not with the name of the type, nor is it lost with that of its role
+SELECT actor_invoke('post', 'p7', 'ask') ->> 0 AS p7 \gset
+SELECT actor_rename('post', 'letter');
+SELECT actor_type, actor_id FROM actor.promise;
+SELECT actor_rename('letter', 'post');
+RESET SESSION AUTHORIZATION;
+SELECT actor_reassign('regress_actor_owner', 'regress_actor_granted') > 0 AS moved;
+SELECT role_name FROM actor.promise;
+SELECT actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0 AS moved;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT state, message FROM refusal($$SELECT actor_unregister('post')$$);
+SELECT actor_resolve(:'p7');
+CALL wait_until($$SELECT count(*) = 5 FROM post.answers$$);
+
+--
 -- What cannot be sent
 --
 SELECT state, message FROM refusal($$SELECT actor_send(NULL, 'x', 'take')$$);

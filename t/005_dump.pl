@@ -43,10 +43,13 @@ $node->safe_psql(
 		AS $$ INSERT INTO account.hit VALUES (actor_id(), session_user, actor_cause()) $$;
 	CREATE FUNCTION account.fail() RETURNS void LANGUAGE plpgsql
 		AS $$ BEGIN RAISE 'failed on purpose'; END $$;
+	CREATE FUNCTION account.ask() RETURNS uuid LANGUAGE sql AS $$ SELECT actor_promise('answered', '1 day', '{"x": 1}') $$;
+	CREATE FUNCTION account.answered(payload jsonb) RETURNS void LANGUAGE sql AS $$ SELECT actor_set('answer', payload -> 'state') $$;
 	SELECT actor_register('account', call_timeout => '17 s', max_stack_depth => 5,
 			reentrancy => true, history => 'changes', history_retention => '9 days');
 	SELECT actor_register('odd "type', 'odd "name');
 	SELECT actor_invoke('account', 'a', 'add', '[1]');
+	SELECT actor_invoke('account', 'asks', 'ask');
 	SELECT actor_invoke('account', E'odd \\ id\t'' ä', 'add', '[2]');
 	SELECT actor_set_reminder('account', 'f', 'fail', failure_policy => '{"drop": {}}');
 });
@@ -93,6 +96,7 @@ sub content
 		'SELECT to_jsonb(t) FROM actor.reminder t ORDER BY actor_type, actor_id, name',
 		'SELECT to_jsonb(t) FROM actor.message t ORDER BY actor_type, actor_id, message_id',
 		'SELECT last_value, is_called FROM actor.message_message_id_seq',
+		'SELECT to_jsonb(t) FROM actor.promise t ORDER BY actor_type, actor_id, token',
 		'SELECT to_jsonb(t) FROM actor.failure t ORDER BY failure_id',
 		'SELECT last_value, is_called FROM actor.failure_failure_id_seq',
 		'SELECT to_jsonb(t) FROM actor.history t ORDER BY history_id',

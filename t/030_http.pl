@@ -425,6 +425,26 @@ is( $node->safe_psql('postgres', "SELECT failure_policy, catch_up FROM actor.rem
 answer('one that is none', [ 'POST', "$box/reminders/r", '{"callback": "add", "failurePolicy": {"x": 1}}' ],
 	400, 'ERR_ACTOR_REMINDER_CREATE');
 
+# promises ----------------------------------------------------------------------
+
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION box.ask() RETURNS uuid LANGUAGE sql AS $$ SELECT actor_promise('answered') $$;
+	CREATE FUNCTION box.answered(payload jsonb) RETURNS void LANGUAGE sql AS $$ SELECT actor_set('answer', payload - 'promise') $$;
+}, extra_params => [ '-U', 'front' ]);
+for my $case ([ 'POST', '{"yes": 1.50}', '{"state": "resolved", "value": {"yes": 1.50}}' ],
+	[ 'DELETE', undef, '{"state": "rejected", "value": null}' ])
+{
+	my ($verb, $body, $answer) = @$case;
+	my $token = decode_json('[' . $http->request('POST', '/v1.0/actors/box/asks/method/ask')->{content} . ']')->[0];
+
+	answer("$verb settles a promise", [ $verb, "/v1.0/promises/$token", $body ], 200, '{"settled" : true}');
+	answer('once', [ 'POST', "/v1.0/promises/$token", '1' ], 200, '{"settled" : false}');
+	ok($node->poll_query_until('postgres', qq{SELECT value = '$answer' FROM actor.state WHERE actor_id = 'asks' AND key = 'answer'}),
+		'the actor gets the answer');
+}
+answer('what is no token', [ 'POST', '/v1.0/promises/x', '1' ], 400, 'ERR_ACTOR_PROMISE');
+answer('a value that is no JSON', [ 'POST', '/v1.0/promises/x', '{' ], 400, 'ERR_MALFORMED_REQUEST');
+
 # messages, results and lists ---------------------------------------------------
 
 my $post = '/v1.0/actors/box/post';

@@ -83,7 +83,8 @@ static ActorQuery delete_activation = DELETE_FROM("actor.activation");
 static ActorQuery delete_lasting[] = {
 	DELETE_FROM("actor.state"),
 	DELETE_FROM("actor.reminder"),
-	DELETE_FROM("actor.pause")
+	DELETE_FROM("actor.pause"),
+	DELETE_FROM("actor.promise")
 };
 
 /* what a request id stands for outlives the actor */

@@ -257,6 +257,22 @@ actor_message_again(const ActorRef *actor, int64 old_message_id, const text *met
 }
 
 /*
+ * actor_message_post
+ *		Sends a message as a role, whose name nobody makes stand for another one
+ *		meanwhile.  Nothing is checked.
+ */
+void
+actor_message_post(const ActorRef *actor, const text *method, const Jsonb *payload,
+				   const Jsonb *settings, const NameData *role_name)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	ActorType  *type = actor_type_find(actor->type);
+
+	(void) write_message(actor, method, payload, NULL, settings, role_name, now, now, NULL, 0,
+						 type != NULL && actor_method_is_hosted(type, method));
+}
+
+/*
  * Sends a message; everything but the due time is in the arguments.
  */
 static Datum

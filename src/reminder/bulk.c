@@ -123,6 +123,7 @@ static ActorQuery move_one[] = {
 static ActorQuery move_others[] = {
 	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
 	MOVE_ROWS("actor.request"),
+	MOVE_ROWS("actor.promise"),
 	MOVE_ROWS("actor.failure")
 };
 
@@ -133,6 +134,7 @@ static ActorQuery count_rows = {
 	"SELECT " COUNT_DUE("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_DUE("actor.timer")
 	" OPERATOR(pg_catalog.+) " COUNT_DUE("actor.message")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.request")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.promise")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.failure"),
 	1, {NAMEOID}
 };

@@ -180,6 +180,19 @@ static const ShapeColumn request_columns[] = {
 	{"finished_at", TIMESTAMPTZOID, false}
 };
 
+static const ShapeColumn promise_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"token", UUIDOID, true},
+	{"method", TEXTOID, true},
+	{"data", JSONBOID, false},
+	{"role_name", NAMEOID, true},
+	{"created_at", TIMESTAMPTZOID, true},
+	{"expires_at", TIMESTAMPTZOID, false},
+	{"traceparent", TEXTOID, false},
+	{"settings", JSONBOID, false}
+};
+
 static const ShapeColumn timer_columns[] = {
 	{"actor_type", TEXTOID, true},
 	{"actor_id", TEXTOID, true},
@@ -312,6 +325,7 @@ static Shape shapes[] = {
 	SHAPE(reminder),
 	SHAPE(message),
 	SHAPE(request),
+	SHAPE(promise),
 	SHAPE(timer),
 	SHAPE(pause),
 	SHAPE(failure),

@@ -195,6 +195,16 @@ static struct TypeData
 		2, {TEXTOID, TEXTOID}}
 	},
 	{
+		"promise",
+		{"SELECT 1 FROM actor.promise WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.promise WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"UPDATE actor.promise SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
+	},
+	{
 		/* neither that actors are active nor remembered results keep anybody */
 		"activation",
 		{NULL},

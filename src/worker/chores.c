@@ -28,6 +28,7 @@
 #include "shared/shared.h"
 #include "life/life.h"
 #include "reminder/reminder.h"
+#include "message/message.h"
 #include "fire/fire.h"
 #include "worker/internal.h"
 
@@ -126,6 +127,23 @@ actor_chore_purge(void)
 		end_transaction(context);
 		result = Min(result, again);
 	}
+	return result;
+}
+
+/*
+ * actor_chore_expire
+ *		Settles promises that have expired; returns when to do that again.
+ */
+TimestampTz
+actor_chore_expire(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+
+	begin_transaction("settling promises that have expired");
+	if (actor_catalog_installed())
+		result = actor_promises_expire();
+	end_transaction(context);
 	return result;
 }
 

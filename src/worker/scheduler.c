@@ -558,6 +558,7 @@ run_once(void)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake;
 	TimestampTz purge;
+	TimestampTz expiry;
 	List	   *roles;
 
 	check_started();
@@ -584,6 +585,8 @@ run_once(void)
 	reported = DT_NOEND;
 	purge = actor_chore_purge();
 	wake = Min(wake, purge);
+	expiry = actor_chore_expire();
+	wake = Min(wake, expiry);
 	if (roles == NIL && !have_executors())
 	{
 		/* who leaves must know that there is nothing */
