@@ -20,7 +20,7 @@ max_worker_processes = 16
 max_prepared_transactions = 4
 autovacuum = off
 actor.max_executors = 4
-actor.executor_linger = 100ms
+actor.executor_linger = 10s
 });
 $node->start;
 
