@@ -65,11 +65,11 @@ sub pid
 # Starts to wait in a session, and returns when it does.
 sub begin_wait
 {
-	my ($session, $number) = @_;
+	my ($session, $number, $skip) = @_;
 	my $pid = pid($session);
 
 	$session->query_until(qr/waits/, "\\echo waits\nCALL actor.host_wait(" . id($number)
-		  . ", 'infinity');\n\\echo over\n");
+		  . ", 'infinity', '{" . ($skip // '') . "}');\n\\echo over\n");
 	until_true("SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid",
 		'the host waits');
 	return $pid;
@@ -172,6 +172,18 @@ is( query("BEGIN; SELECT frame FROM actor.host_claim(" . id(2) . ", NULL, '$elem
 is(query("SELECT value FROM actor.state WHERE actor_id = 'c'"), '1', 'has its effect');
 is(query("SELECT count(*) FROM actor.reminder WHERE actor_id = 'c'"), '0', 'once');
 is(query("BEGIN; $claim; COMMIT"), 'busy', 'and cannot be claimed again');
+
+# a retry is seen by a wait that has begun while the row was in the hands of the host
+query(q{SELECT actor_set_reminder('cart', 'c', 'wake', failure_policy => '{"constant": {"interval": "1ms"}}')});
+$element = due('c');
+my ($key) = $element =~ /"key": (\d+)/;
+begin_wait($waiter, 2, $key);
+query('BEGIN; SELECT frame FROM actor.host_claim(' . id(2) . ", NULL, '$element') \\gset\n"
+	  . "SELECT actor.host_failed(:frame, message => 'no'); COMMIT");
+my $failed = query('SELECT extract(epoch FROM clock_timestamp())');
+like(wait_result($waiter), qr/"attempt": 2/, 'a retry is seen');
+cmp_ok(query('SELECT extract(epoch FROM clock_timestamp())') - $failed, '<', 25, 'at once');
+query("SELECT actor_delete('cart', 'c')");
 
 # no executor takes what is for hosts, however late
 query("SELECT actor_set_reminder('cart', 'e', 'wake', (now() - interval '1 hour')::timestamptz)");

@@ -173,13 +173,17 @@ read_candidate(uint64 row)
 }
 
 /*
- * A number for a row in the hands of a host, which is not that of another one.
+ * A number for a row in the hands of a host, which is not that of another one.  When
+ * the row is to be tried again it gets another one: the host may be waiting already
+ * when what it has done with the row is committed.
  */
 static int64
 row_key(const ActorDue *due)
 {
-	return due->kind != DUE_MESSAGE ? due->generation :
-		actor_message_generation(&due->actor, due->generation, due->scheduled_at);
+	int64		parts[] = {(int64) due->actor.hash, due->generation, due->next_try_at, due->kind};
+
+	return (int64) (hash_bytes_extended((const unsigned char *) parts, sizeof(parts), 0) &
+					PG_INT64_MAX);
 }
 
 /*
