@@ -72,8 +72,8 @@ SELECT actor_id, name, role_name, message FROM actor.failure ORDER BY actor_id, 
 SELECT * FROM actor.state;
 SELECT actor_type FROM actor.owned_type ORDER BY actor_type;
 SET SESSION AUTHORIZATION regress_actor_stranger;
-SELECT * FROM actor.reminder;
-SELECT * FROM actor.failure;
+SELECT count(*) FROM actor.reminder;
+SELECT count(*) FROM actor.failure;
 SELECT * FROM actor.state;
 SELECT actor_type FROM actor.owned_type ORDER BY actor_type;
 SET SESSION AUTHORIZATION regress_actor_owner;
