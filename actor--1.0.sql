@@ -1120,6 +1120,17 @@ AS 'MODULE_PATHNAME', 'actor_invoke';
 COMMENT ON FUNCTION @extschema@.actor_invoke(text, text, text, jsonb, uuid, text)
     IS 'calls a method of an actor in its turn and returns the result';
 
+CREATE FUNCTION @extschema@.actor_explain(
+    actor_type text,
+    actor_id   text,
+    method     text,
+    payload    jsonb DEFAULT NULL)
+RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_explain';
+COMMENT ON FUNCTION @extschema@.actor_explain(text, text, text, jsonb)
+    IS 'makes a call, rolls it back, and returns what it would do';
+
 CREATE FUNCTION @extschema@.actor_type()
 RETURNS text
 LANGUAGE c STABLE PARALLEL UNSAFE

@@ -115,6 +115,8 @@ INSERT INTO function_matrix VALUES
 ('actor_send(text,text,text,jsonb,text,text,jsonb)', $$actor_send('bank', '1', 'put', '["gold", 1]', '100h') IS NOT NULL$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_cancel_message(text,text,bigint)', $$actor_cancel_message('bank', '1', message_of('regress_actor_owner'))$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_cancel_message(text,text,bigint)', $$actor_cancel_message('bank', '1', message_of('regress_actor_granted'))$$, 'true', 'true', '42501', '42501', 'true'),
+('actor_explain(text,text,text,jsonb)', $$actor_explain('bank', '1', 'peek', '["gold"]') -> 'result'$$, '100', '100', 'null', 'null', '100'),
+('actor_explain(text,text,text,jsonb)', $$actor_explain('bank', '1', 'put', '["gold", 1]') #> '{error,sqlstate}'$$, 'null', '"42501"', '"42501"', '"42501"', 'null'),
 -- the running frame
 ('actor_type()', 'actor_type()', 'null', 'null', 'null', 'null', 'null'),
 ('actor_id()', 'actor_id()', 'null', 'null', 'null', 'null', 'null'),

@@ -124,6 +124,7 @@ my %answers = (
 	"actor_delete_timer('account', 'a', 'none')" => '25006',
 	"actor_discard(1)" => '25006',
 	"actor_doctor()" => '',
+	"actor_explain('account', 'a', 'balance')" => 'row',
 	"actor_get('k')" => '55000',
 	"actor_get('k', 1)" => '55000',
 	"actor_get_reminder('account', 'due', 'fire')" => 'row',

@@ -498,6 +498,18 @@ like(query("SET ROLE regress_actor_monitor; SELECT detail FROM actor_doctor() WH
 $holder->query_safe('COMMIT');
 $holder->quit;
 wait_for('NOT ' . ill('turns'), 'until the turn is free');
+
+# explaining a call says how long it has waited
+my ($keeper, $explainer) = map { $node->background_psql('postgres') } 1 .. 2;
+$keeper->query_safe('BEGIN');
+$keeper->query_safe("SELECT actor_invoke('t', 'b', 'put')");
+$explainer->query_until(qr/started/, "\\echo started\nSELECT actor_explain('t', 'a', 'cross', '[\"b\"]') AS plan \\gset\n");
+wait_for("count(*) = 1 FROM actor.turn WHERE state = 'waits'", 'a call that is explained waits');
+$keeper->query_safe('COMMIT');
+is( $explainer->query_safe(q{SELECT jsonb_array_length(:'plan'::jsonb -> 'waits'), :'plan'::jsonb #>> '{waits,0,actor_id}',
+		(:'plan'::jsonb #>> '{waits,0,ms}')::float8 > 0, jsonb_array_length(:'plan'::jsonb -> 'calls')}),
+	'1|b|t|2', 'and says for whom');
+$_->quit foreach $keeper, $explainer;
 $waiter->quit;
 
 # The doctor looks at no more when there is more, and sorts none of it (for which

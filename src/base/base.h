@@ -12,6 +12,7 @@
 #define ACTOR_BASE_H
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 #include "storage/lock.h"
 #include "portability/instr_time.h"
 #include "utils/hsearch.h"
@@ -176,6 +177,35 @@ extern void actor_trace_init(void);
 extern text *actor_traceparent(void);
 extern int	actor_trace_begin(const text *value);
 extern void actor_trace_end(int nestlevel);
+
+/* note.c */
+
+/* what actor_explain wants to know of */
+typedef enum ActorNoteKind
+{
+	ACTOR_NOTE_ENTRY,			/* of the history, by its number */
+	ACTOR_NOTE_REMINDER,		/* by its name and its generation */
+	ACTOR_NOTE_TIMER,
+	ACTOR_NOTE_MESSAGE,			/* by its number */
+	ACTOR_NOTE_WAIT				/* for the turn */
+} ActorNoteKind;
+
+typedef struct ActorNote
+{
+	ActorNoteKind kind;
+	text	   *type;
+	text	   *id;
+	text	   *name;			/* NULL: none */
+	int64		number;
+	double		ms;
+} ActorNote;
+
+extern bool actor_noting;
+
+extern void actor_notes_begin(void);
+extern List *actor_notes(void);
+extern void actor_note(ActorNoteKind kind, const ActorRef *actor, const text *name,
+					   int64 number, double ms);
 
 /* chain.c */
 

@@ -65,6 +65,16 @@ extern void actor_request_store(const ActorRef *actor, text *request_id, const t
 
 /* record.c */
 
+/* a member that is left out where the value is absent */
+#define ACTOR_CHANGE_MEMBER(name, value) \
+	" OPERATOR(pg_catalog.||) CASE WHEN " value " IS NULL THEN '{}'::pg_catalog.jsonb" \
+	"  ELSE pg_catalog.jsonb_build_object('" name "'::pg_catalog.text, " value ") END"
+
+/* a row c of actor.history_change, for those who see the document that it becomes */
+#define ACTOR_CHANGE_OBJECT \
+	"pg_catalog.jsonb_build_object('key'::pg_catalog.text, c.key)" \
+	ACTOR_CHANGE_MEMBER("old", "c.old_value") ACTOR_CHANGE_MEMBER("new", "c.new_value")
+
 extern void actor_record_begin(ActorFrame *frame, const ActorType *type);
 extern void actor_record_end(ActorFrame *frame);
 extern void actor_record_failure(const ActorRef *actor, const text *method,

@@ -225,7 +225,7 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 	frame.cached = type->row.hosted;
 	frame.writing = actor_method_writes(method);
 	frame.history = ACTOR_HISTORY_OFF;
-	if (type->row.history != ACTOR_HISTORY_OFF && (frame.writing || cause != NULL))
+	if ((type->row.history != ACTOR_HISTORY_OFF || actor_noting) && (frame.writing || cause != NULL))
 		actor_record_begin(&frame, type);
 	if (request_id == NULL)
 		return actor_frame_run(&frame, method, payload);

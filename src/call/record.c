@@ -189,6 +189,7 @@ write_entry(ActorFrame *frame, const NameData *ran_as, const ErrorData *error)
 	isnull[ENTRY_TRACEPARENT] = traceparent == NULL;
 	values[ENTRY_EXPIRES_AT] = TimestampTzGetDatum(expires_at);
 	insert_row(&entry_table, &insert_entry, values, isnull);
+	actor_note(ACTOR_NOTE_ENTRY, &frame->actor, NULL, frame->history_id, 0);
 	actor_wake_at(actor_purge_time(expires_at));
 }
 
@@ -196,13 +197,13 @@ write_entry(ActorFrame *frame, const NameData *ran_as, const ErrorData *error)
 
 /*
  * actor_record_begin
- *		Fills in what a frame has for the history of its type, which has one.
- *		Called in the turn of the actor.
+ *		Fills in what a frame has for the history of its type, which has one, or
+ *		is to have one meanwhile.  Called in the turn of the actor.
  */
 void
 actor_record_begin(ActorFrame *frame, const ActorType *type)
 {
-	frame->history = type->row.history;
+	frame->history = actor_noting ? ACTOR_HISTORY_CHANGES : type->row.history;
 	frame->history_id = 0;
 	frame->history_keep = actor_type_history_retention(type);
 	frame->history_start = GetCurrentTimestamp();

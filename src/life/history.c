@@ -32,6 +32,7 @@
 #include "store/store.h"
 #include "type/type.h"
 #include "turn/turn.h"
+#include "call/call.h"
 #include "life/life.h"
 
 PG_FUNCTION_INFO_V1(actor_history);
@@ -43,18 +44,10 @@ PG_FUNCTION_INFO_V1(actor_state_at);
 #define OF_ACTOR \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1 AND actor_id OPERATOR(pg_catalog.=) $2"
 
-/* a member that is left out where the value is absent */
-#define MEMBER(name, value) \
-	" OPERATOR(pg_catalog.||) CASE WHEN " value " IS NULL THEN '{}'::pg_catalog.jsonb" \
-	"  ELSE pg_catalog.jsonb_build_object('" name "'::pg_catalog.text, " value ") END"
-
 static ActorQuery read_history = {
 	"SELECT h.history_id, h.started_at, h.duration_ms, h.kind, h.name, h.method, h.attempt,"
 	"  h.ran_as, h.sqlstate, h.message, h.traceparent,"
-	"  (SELECT pg_catalog.jsonb_agg("
-	"            pg_catalog.jsonb_build_object('key'::pg_catalog.text, c.key)"
-	MEMBER("old", "c.old_value") MEMBER("new", "c.new_value")
-	"            ORDER BY c.change_id)"
+	"  (SELECT pg_catalog.jsonb_agg(" ACTOR_CHANGE_OBJECT " ORDER BY c.change_id)"
 	"     FROM actor.history_change c"
 	"    WHERE c.actor_type OPERATOR(pg_catalog.=) $1"
 	"      AND c.actor_id OPERATOR(pg_catalog.=) $2"

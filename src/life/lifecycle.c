@@ -154,7 +154,7 @@ actor_hook_run(const ActorRef *actor, ActorHookKind kind)
 	frame.schema = type->schema_oid;
 	frame.cached = type->row.hosted;
 	frame.history = ACTOR_HISTORY_OFF;
-	if (type->row.history != ACTOR_HISTORY_OFF)
+	if (type->row.history != ACTOR_HISTORY_OFF || actor_noting)
 		actor_record_begin(&frame, type);
 	(void) actor_frame_run(&frame, hook, NULL);
 }
@@ -536,7 +536,7 @@ actor_delete(PG_FUNCTION_ARGS)
 	frame.actor = actor;
 	frame.cause = &cause;
 	type = actor_type_get(actor.type);
-	if (type->row.history != ACTOR_HISTORY_OFF)
+	if (type->row.history != ACTOR_HISTORY_OFF || actor_noting)
 		actor_record_begin(&frame, type);
 	if (frame.history == ACTOR_HISTORY_CHANGES)
 		actor_record_removals(&frame);

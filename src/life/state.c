@@ -681,7 +681,7 @@ enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFr
 		type = actor_type_lookup(actor->type);
 	frame->schema = type->schema_oid;
 	frame->cached = type->row.hosted;
-	if (type->row.history != ACTOR_HISTORY_OFF)
+	if (type->row.history != ACTOR_HISTORY_OFF || actor_noting)
 		actor_record_begin(frame, type);
 }
 

@@ -232,6 +232,7 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 		actor_wake_hosts(next_try_at);
 	else
 		actor_wake_at(next_try_at);
+	actor_note(ACTOR_NOTE_MESSAGE, actor, NULL, message_id, 0);
 	return message_id;
 }
 

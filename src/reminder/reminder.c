@@ -539,6 +539,8 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 
 	upsert(kind, actor, values, nulls, PG_GETARG_BOOL(overwrite));
 	actor_type_check_same(actor->type, schema, generation);
+	actor_note(is_timer ? ACTOR_NOTE_TIMER : ACTOR_NOTE_REMINDER, actor, name,
+			   DatumGetInt64(values[COL_GENERATION]), 0);
 	if (hosted)
 		actor_wake_hosts(schedule.first_at);
 	else

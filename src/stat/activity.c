@@ -354,6 +354,7 @@ actor_activity_waited(const ActorRef *actor, const text *method, const instr_tim
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, *since);
 	actor_stat_waited(actor, method, INSTR_TIME_GET_MILLISEC(now), sqlstate);
+	actor_note(ACTOR_NOTE_WAIT, actor, NULL, 0, INSTR_TIME_GET_MILLISEC(now));
 }
 
 /* logging --------------------------------------------------------------- */

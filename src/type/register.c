@@ -297,24 +297,6 @@ check_integer_option(const int32 *option, const char *name, int32 min)
 				 errmsg("%s must be %d or greater", name, min)));
 }
 
-/*
- * actor_history_from_text
- *		Reads what is to be kept of what runs; false if that is no such word.
- */
-bool
-actor_history_from_text(const text *value, ActorHistory *history)
-{
-	static const char *const words[] = {"off", "calls", "changes"};
-
-	for (int i = 0; i < lengthof(words); i++)
-		if (actor_text_is(value, words[i]))
-		{
-			*history = (ActorHistory) i;
-			return true;
-		}
-	return false;
-}
-
 static void
 check_history_option(const text *option)
 {

@@ -558,6 +558,24 @@ actor_type_scan_interval(const ActorType *type)
 		type->row.scan_interval : actor_scan_interval_default * INT64CONST(1000);
 }
 
+/*
+ * actor_history_from_text
+ *		Reads what is to be kept of what runs; false if that is no such word.
+ */
+bool
+actor_history_from_text(const text *value, ActorHistory *history)
+{
+	static const char *const words[] = {"off", "calls", "changes"};
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (actor_text_is(value, words[i]))
+		{
+			*history = (ActorHistory) i;
+			return true;
+		}
+	return false;
+}
+
 /* for how long the history of the type is kept, in microseconds */
 int64
 actor_type_history_retention(const ActorType *type)

@@ -102,6 +102,7 @@ extern int	actor_type_partitions(const ActorType *type);
 extern bool actor_type_early_release(const ActorType *type);
 extern int64 actor_type_idle_timeout(const ActorType *type);
 extern int64 actor_type_scan_interval(const ActorType *type);
+extern bool actor_history_from_text(const text *value, ActorHistory *history);
 extern int64 actor_type_history_retention(const ActorType *type);
 extern int64 actor_interval_us(const Interval *interval);
 extern int64 actor_interval_ms(const Interval *interval);
@@ -187,8 +188,6 @@ typedef struct ActorTypeOptions
 	text	   *history;
 	Interval   *history_retention;
 } ActorTypeOptions;
-
-extern bool actor_history_from_text(const text *value, ActorHistory *history);
 
 extern void actor_type_register(text *type, const NameData *schema_name,
 								const ActorTypeOptions *options);
