@@ -223,9 +223,9 @@ CREATE PROCEDURE tool.set_others(number bigint)
 LANGUAGE sql AS $$
 	INSERT INTO actor.reminder (actor_type, actor_id, name, method, due_time, catch_up, role_name,
 		generation, registered_at, first_at, firings, time_zone, firing, scheduled_at,
-		next_try_at, remaining, attempt, deferrals, fired)
+		next_try_at, remaining, attempt, deferrals, fired, hosted)
 	SELECT 'bench', 'other ' || i, 'noop', 'noop', '24h', 'one', 'bench', i, now(), at, 1, 'UTC', 0, at,
-		at, 1, 1, 0, 0
+		at, 1, 1, 0, 0, false
 	  FROM generate_series(1, number) i, LATERAL (SELECT now() + interval '1 day' * (1 + random())) t(at);
 $$;
 

@@ -567,6 +567,8 @@ actor_host_join(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("host %s has joined before", uuid_string(id)),
 				 errhint("Join with a new id each time.")));
+	/* placements there last as well */
+	ForceSyncCommit();
 	begin_living(id);
 	actor_wake_hosts(0);
 	PG_RETURN_TEXT_P(read_host_key());

@@ -357,6 +357,8 @@ write_placement(const ActorRef *actor, const ActorHost *host, bool exists,
 	Datum		leftover[3];
 	ActorPlacement now;
 
+	/* whoever asks after a crash must find it */
+	ForceSyncCommit();
 	placement->host = host->id;
 	placement->token = *actor_new_uuid();
 	placement->entered = false;
