@@ -429,9 +429,15 @@ SELECT actor.host_report(:h2, NULL);
 SELECT actor.host_report(:h3, false);
 SELECT count(actor.host_place(:h2, 'hosted', i::text)) FROM generate_series(101, 150) i;
 SELECT count(*) FILTER (WHERE host_id = :h3) FROM actor.placement WHERE actor_type = 'hosted' AND actor_id::int > 100;
+-- what is there goes to others when it is called next
+SELECT actor_id AS lost FROM actor.placement WHERE actor_type = 'hosted' AND host_id = :h3 LIMIT 1 \gset
+BEGIN;
+SELECT action FROM actor.host_enter(:h2, 'hosted', :'lost', 'm');
+ROLLBACK;
+SELECT at_host FROM actor.host_place(:h2, 'hosted', :'lost');
 SELECT actor.host_report(:h3, true);
 -- what is placed stays, until its host lets it go
-SELECT count(*) = (SELECT count(*) FROM actor.host_moving(:h2)) AS stays, count(*) > 0 AS some
+SELECT count(*) = (SELECT count(*) FROM actor.host_moving(:h2) WHERE actor_id::int > 100) AS stays, count(*) > 0 AS some
   FROM actor.placement p WHERE actor_type = 'hosted' AND actor_id::int > 100
    AND (SELECT at_host FROM actor.host_place(:h2, 'hosted', p.actor_id)) = :h2
    AND p.actor_id IN (SELECT actor_id FROM actor.host_moving(:h2));

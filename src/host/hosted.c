@@ -228,7 +228,7 @@ actor_hosted_look(ActorEntry *entry)
 	actor_placement_forget_changed();
 	entry->placed = actor_placement_read(&entry->actor, &entry->placement);
 	if (entry->placed && !actor_same_uuid(&entry->placement.host, entry->host) &&
-		!actor_host_lives(&entry->placement.host))
+		actor_placement_host(actor_hosts_read(), &entry->actor, &entry->placement) == NULL)
 		entry->placed = false;
 	entry->anew = entry->placed && !entry->placement.entered;
 	if (!entry->anew)

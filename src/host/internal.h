@@ -56,6 +56,8 @@ typedef struct ActorPlacement
 } ActorPlacement;
 
 extern bool actor_placement_read(const ActorRef *actor, ActorPlacement *placement);
+extern const ActorHost *actor_placement_host(List *hosts, const ActorRef *actor,
+											 const ActorPlacement *placement);
 extern void actor_placement_set_entered(const ActorRef *actor);
 extern void actor_placement_remove(const ActorRef *actor);
 extern void actor_placement_forget_changed(void);

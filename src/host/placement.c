@@ -324,15 +324,20 @@ state_changed(const ActorRef *actor)
 /* placing ----------------------------------------------------------------- */
 
 /*
- * The host among those that live where an actor is; NULL if it is at none of
- * them.
+ * actor_placement_host
+ *		The host of a list where an actor is, if that lives, has its type and reaches
+ *		its application; otherwise NULL: the actor is to be placed anew.
+ *
+ * A host that does not reach its application keeps in mind what that has, and lets
+ * it forget an actor that comes back.
  */
-static const ActorHost *
-living_host(List *hosts, const ActorRef *actor, const ActorPlacement *placement)
+const ActorHost *
+actor_placement_host(List *hosts, const ActorRef *actor, const ActorPlacement *placement)
 {
 	const ActorHost *host = actor_hosts_find(hosts, &placement->host);
 
-	return host != NULL && host->alive && actor_host_has_type(host, actor->type) ? host : NULL;
+	return host != NULL && host->alive && host->reachable &&
+		actor_host_has_type(host, actor->type) ? host : NULL;
 }
 
 static void
@@ -403,7 +408,7 @@ place(const ActorRef *actor, ActorPlacement *placement)
 		CHECK_FOR_INTERRUPTS();
 		exists = actor_placement_read(actor, placement);
 		hosts = actor_hosts_read();
-		host = exists ? living_host(hosts, actor, placement) : NULL;
+		host = exists ? actor_placement_host(hosts, actor, placement) : NULL;
 		if (host != NULL)
 			return host;
 		host = actor_hosts_choose(hosts, actor);

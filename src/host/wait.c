@@ -133,7 +133,8 @@ typedef struct Look
 	const pg_uuid_t *id;
 	const ActorHost *host;
 	List	   *hosts;
-	Datum		others;			/* ids of the other ones that live */
+	Datum		others;			/* ids of the other ones that keep what they
+								 * have */
 	HTAB	   *skipped;		/* keys that the host has in its hands; NULL:
 								 * none */
 	HTAB	   *actors;			/* that need no further row */
@@ -372,7 +373,7 @@ make_keys(ArrayType *array)
 }
 
 /*
- * The ids of the hosts of a list that live, but for one.
+ * The ids of the hosts of a list that keep what they have, but for one.
  */
 static Datum
 other_hosts(List *hosts, const pg_uuid_t *id)
@@ -385,7 +386,7 @@ other_hosts(List *hosts, const pg_uuid_t *id)
 	{
 		const ActorHost *host = lfirst(cell);
 
-		if (host->alive && !actor_same_uuid(&host->id, id))
+		if (host->alive && host->reachable && !actor_same_uuid(&host->id, id))
 			ids[count++] = UUIDPGetDatum(&host->id);
 	}
 	return PointerGetDatum(construct_array(ids, count, UUIDOID, UUID_LEN, false,
