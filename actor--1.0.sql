@@ -697,6 +697,69 @@ CREATE POLICY owner ON actor.history_change FOR SELECT
     USING (actor.owns_type(actor_type));
 
 /*
+ * What a type can do
+ */
+
+CREATE FUNCTION actor.is_method(function oid)
+RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_is_method';
+COMMENT ON FUNCTION actor.is_method(oid)
+    IS 'whether a function is a method of a type that has its schema';
+
+CREATE FUNCTION actor.type_schema(actor_type text)
+RETURNS oid
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_schema_of_type';
+COMMENT ON FUNCTION actor.type_schema(text)
+    IS 'schema of a type; NULL if it has lost it, or there is no such type';
+
+CREATE VIEW actor.method WITH (security_barrier) AS
+    SELECT t.actor_type,
+           p.proname AS method,
+           p.oid AS function,
+           COALESCE((SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(
+                            pg_catalog.jsonb_build_object(
+                                'name'::pg_catalog.text,
+                                CASE WHEN a.name OPERATOR(pg_catalog.<>) '' THEN a.name END,
+                                'type'::pg_catalog.text, pg_catalog.format_type(a.type, NULL),
+                                'default'::pg_catalog.text,
+                                pg_catalog.pg_get_function_arg_default(p.oid, a.number::pg_catalog.int4)))
+                            ORDER BY a.number)
+                       FROM ROWS FROM (pg_catalog.unnest(COALESCE(p.proallargtypes, p.proargtypes::pg_catalog.oid[])),
+                                       pg_catalog.unnest(p.proargnames),
+                                       pg_catalog.unnest(p.proargmodes))
+                            WITH ORDINALITY AS a (type, name, mode, number)
+                      WHERE a.mode IS NULL OR a.mode OPERATOR(pg_catalog.=) ANY (ARRAY['i', 'b']::pg_catalog."char"[])),
+                    '[]'::pg_catalog.jsonb) AS parameters,
+           pg_catalog.pg_get_function_result(p.oid) AS result,
+           p.provolatile OPERATOR(pg_catalog.<>) 'v' AS read_only,
+           t.hosted,
+           pg_catalog.has_schema_privilege(p.pronamespace, 'USAGE')
+               AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE') AS callable,
+           pg_catalog.obj_description(p.oid, 'pg_proc') AS comment
+      FROM actor.type t
+      JOIN pg_catalog.pg_proc p ON p.pronamespace OPERATOR(pg_catalog.=) actor.type_schema(t.actor_type)
+     WHERE actor.is_method(p.oid);
+COMMENT ON VIEW actor.method IS 'methods of the types that are functions';
+COMMENT ON COLUMN actor.method.actor_type IS 'name of the type';
+COMMENT ON COLUMN actor.method.method IS 'name of the method';
+COMMENT ON COLUMN actor.method.function IS 'oid of the function';
+COMMENT ON COLUMN actor.method.parameters IS 'array of its parameters: name, type and default, as far as there are such';
+COMMENT ON COLUMN actor.method.result IS 'type of what it returns';
+COMMENT ON COLUMN actor.method.read_only IS 'whether it only reads, and so takes no turn';
+COMMENT ON COLUMN actor.method.hosted IS 'whether the type is hosted, and so has more methods, which only its application knows';
+COMMENT ON COLUMN actor.method.callable IS 'whether the current role may call it';
+COMMENT ON COLUMN actor.method.comment IS 'its COMMENT; NULL: none';
+
+CREATE FUNCTION actor.json_schema(type oid)
+RETURNS jsonb
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_json_schema';
+COMMENT ON FUNCTION actor.json_schema(oid)
+    IS 'schema of OpenAPI for the JSON that stands for a value of a type';
+
+/*
  * Monitoring, without payloads
  */
 
@@ -1314,6 +1377,17 @@ LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_state_at';
 COMMENT ON FUNCTION @extschema@.actor_state_at(text, text, timestamptz)
     IS 'all keys of an actor as one object, as they were at an instant; for the owner of a type that keeps changes';
+
+/*
+ * What a type can do
+ */
+
+CREATE FUNCTION @extschema@.actor_openapi(actor_type text)
+RETURNS jsonb
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_openapi';
+COMMENT ON FUNCTION @extschema@.actor_openapi(text)
+    IS 'methods of a type that the current role may call, as actor-http serves them, in the form of OpenAPI; NULL: no such type';
 
 /*
  * Life of an actor

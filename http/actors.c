@@ -152,3 +152,25 @@ handle_deactivate(Request *request, Session *session)
 						"SELECT @.actor_deactivate($1::pg_catalog.text, $2::pg_catalog.text)",
 						2, values);
 }
+
+/*
+ * What a type can do, in the form of OpenAPI.
+ */
+void
+handle_openapi(Request *request, Session *session)
+{
+	const char *values[1] = {request->name};
+	PGresult   *result;
+
+	result = call_database(request, session,
+						   "SELECT @.actor_openapi($1::pg_catalog.text)", 1, values);
+	if (result == NULL)
+		return;
+	if (PQgetisnull(result, 0, 0))
+		answer_error(request, 404, "ERR_ACTOR_NO_ADDRESS",
+					 "actor type \"%s\" does not exist", request->name);
+	else
+		answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
+					 (size_t) PQgetlength(result, 0, 0));
+	PQclear(result);
+}

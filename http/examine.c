@@ -265,6 +265,8 @@ take_last_name(Request *request, Route route)
 		case ROUTE_METADATA_KEY:
 			request->name = decode_part(request, 2, &length);
 			return request->name != NULL;
+		case ROUTE_OPENAPI:
+			return take_name(request, 2, "actor type", &request->name);
 		case ROUTE_REMINDER:
 			return take_name(request, 5, "name of the reminder", &request->name);
 		case ROUTE_TIMER:

@@ -316,3 +316,56 @@ SELECT actor_unregister('clerk', force => true);
 DROP SCHEMA clerk CASCADE;
 RESET SESSION AUTHORIZATION;
 DROP FUNCTION public.in_public();
+
+--
+-- What a type can do
+--
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE SCHEMA shop;
+GRANT USAGE ON SCHEMA shop TO regress_actor_granted;
+COMMENT ON SCHEMA shop IS 'sells things';
+CREATE TYPE shop.colour AS ENUM ('red', 'blue');
+CREATE DOMAIN shop.amount AS numeric(10, 2);
+CREATE TYPE shop.pair AS (a int, b text);
+CREATE FUNCTION shop.buy(item text, price shop.amount, colours shop.colour[] DEFAULT '{red}', at timestamptz DEFAULT NULL) RETURNS bigint
+    LANGUAGE sql AS 'SELECT 1::bigint';
+COMMENT ON FUNCTION shop.buy(text, shop.amount, shop.colour[], timestamptz) IS 'puts a thing into the basket';
+CREATE FUNCTION shop.list(OUT name text, OUT number int) RETURNS SETOF record STABLE LANGUAGE sql AS $$ SELECT 'x', 1 $$;
+CREATE FUNCTION shop.pay(payload jsonb) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION shop.unnamed(int, shop.pair) RETURNS shop.pair STABLE LANGUAGE sql AS 'SELECT $2';
+CREATE FUNCTION shop.owner_only() RETURNS uuid LANGUAGE sql AS 'SELECT NULL::uuid';
+REVOKE EXECUTE ON FUNCTION shop.owner_only() FROM PUBLIC;
+CREATE FUNCTION shop._private() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION shop.on_activate() RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION shop.a_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE FUNCTION shop.twice() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION shop.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE PROCEDURE shop.a_procedure() LANGUAGE sql AS '';
+SELECT actor_register('shop');
+SELECT method, function::regprocedure, parameters, result, read_only, hosted, callable, comment
+  FROM actor.method WHERE actor_type = 'shop' ORDER BY method;
+-- what the view has can be called, and nothing else
+SELECT p.proname, m.method IS NOT NULL AS in_view
+  FROM pg_proc p LEFT JOIN actor.method m ON m.function = p.oid AND m.actor_type = 'shop',
+       LATERAL refusal(format('SELECT actor_invoke(%L, %L, %L, %L)', 'shop', '1', p.proname, '[[]]')) r
+ WHERE p.pronamespace = 'shop'::regnamespace
+   AND (m.method IS NOT NULL) = coalesce(r.state IN ('42883', '42725'), false);
+-- hints have the same
+SELECT hint FROM unnest(ARRAY['buyy', 'lst', 'a_triger', 'twic', 'on_activat', '_privat', 'owner_onli']) AS name,
+       LATERAL refusal(format('SELECT actor_invoke(%L, %L, %L)', 'shop', '1', name)) ORDER BY name COLLATE "C";
+SELECT jsonb_pretty(actor_openapi('shop') #- '{components}');
+SELECT actor_openapi('shop') -> 'components' -> 'schemas' -> 'Error' -> 'required' AS required;
+SELECT actor_openapi('no such type') IS NULL AS nothing;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT method, callable FROM actor.method WHERE actor_type = 'shop' ORDER BY method;
+SELECT jsonb_object_keys(actor_openapi('shop') -> 'paths') AS path ORDER BY 1;
+SET SESSION AUTHORIZATION regress_actor_stranger;
+SELECT count(*) FILTER (WHERE callable) AS callable, count(*) > 0 AS seen FROM actor.method WHERE actor_type = 'shop';
+SELECT actor_openapi('shop') -> 'paths' AS paths;
+-- a type that has lost its schema can do nothing
+SET SESSION AUTHORIZATION regress_actor_owner;
+DROP SCHEMA shop CASCADE;
+SELECT count(*) FROM actor.method WHERE actor_type = 'shop';
+SELECT actor_openapi('shop') -> 'paths' AS paths;
+RESET SESSION AUTHORIZATION;
+SELECT actor_unregister('shop', true);

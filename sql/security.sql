@@ -187,6 +187,10 @@ INSERT INTO function_matrix VALUES
 ('actor_delete_timer(text,text,text)', $$actor_delete_timer('bank', '1', 'none')$$, 'false', 'false', '42501', '42501', 'false'),
 ('actor_delete_reminders(text,text)', $$actor_delete_reminders('bank', 'none')$$, '0', '0', '42501', '42501', '0'),
 ('actor_cancel_message(text,text,bigint)', $$actor_cancel_message('bank', '1', 0)$$, 'false', 'false', '42501', '42501', 'false'),
+('actor_openapi(text)', $$(SELECT count(*) > 0 FROM jsonb_object_keys(actor_openapi('bank') -> 'paths'))$$, 'true', 'true', 'false', 'false', 'true'),
+('actor.is_method(oid)', $$actor.is_method('bank.touch'::regproc)$$, 'true', 'true', '42501', '42501', 'true'),
+('actor.type_schema(text)', $$actor.type_schema('bank') IS NOT NULL$$, 'true', 'true', 'true', 'true', 'true'),
+('actor.json_schema(oid)', $$actor.json_schema('int2'::regtype)$$, '{"type": "integer"}', '{"type": "integer"}', '{"type": "integer"}', '{"type": "integer"}', '{"type": "integer"}'),
 ('actor_promise(text,interval,jsonb)', $$actor_promise('touch')$$, '55000', '55000', '55000', '55000', '55000'),
 ('actor_resolve(uuid,jsonb)', $$actor_resolve(gen_random_uuid())$$, 'false', 'false', 'false', 'false', 'false'),
 ('actor_reject(uuid,jsonb)', $$actor_reject(gen_random_uuid())$$, 'false', 'false', 'false', 'false', 'false'),
@@ -273,6 +277,7 @@ INSERT INTO relation_matrix VALUES
 ('actor.failure', '2', '1', '0', '0', '2'),
 ('actor.history', '1', '0', '0', '0', '1'),
 ('actor.history_change', '1', '0', '0', '0', '1'),
+('actor.method', '4', '4', '4', '4', '4'),
 ('actor.owned_type', '1', '0', '0', '0', '1'),
 ('actor.role', '42703', '42703', '42703', '42703', '42703'),
 ('actor.owned_role', '42703', '42703', '42703', '42703', '42703'),
@@ -332,7 +337,9 @@ SELECT c.oid::regclass FROM pg_class c
 SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
  WHERE c.relnamespace = 'actor'::regnamespace AND c.relkind IN ('v', 'm') AND attnum > 0
    AND (atttypid IN ('json'::regtype, 'jsonb'::regtype, 'bytea'::regtype, 'uuid'::regtype)
-        OR attname ~ 'payload|value|data$|reentrancy|message$|result|detail|context|last_error');
+        OR attname ~ 'payload|value|data$|reentrancy|message$|result|detail|context|last_error')
+   -- (it has what the catalog shows to everybody)
+   AND relname <> 'method';
 -- nothing that stops pg_upgrade, nothing that runs as somebody else
 SELECT attrelid::regclass, attname, atttypid::regtype FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
  WHERE c.relnamespace = 'actor'::regnamespace

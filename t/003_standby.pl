@@ -138,6 +138,7 @@ my %answers = (
 	"actor_method()" => '',
 	"actor_metrics()" => 'row',
 	"actor_open_turn('account', 'a')" => '55000',
+	"actor_openapi('account')" => 'row',
 	"actor_pause('account')" => '25006',
 	"actor_promise('fire')" => '55000',
 	"actor_reject(gen_random_uuid())" => '25006',

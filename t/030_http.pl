@@ -425,6 +425,15 @@ is( $node->safe_psql('postgres', "SELECT failure_policy, catch_up FROM actor.rem
 answer('one that is none', [ 'POST', "$box/reminders/r", '{"callback": "add", "failurePolicy": {"x": 1}}' ],
 	400, 'ERR_ACTOR_REMINDER_CREATE');
 
+# what a type can do ------------------------------------------------------------
+
+$response = decode_json($http->request('GET', '/v1.0/openapi/box')->{content});
+is_deeply($response->{paths}{'/v1.0/actors/box/{actorId}/method/put'}{post}{requestBody}{content}{'application/json'}{schema}{required},
+	[ 'k', 'v' ], 'methods are described with their parameters');
+ok(!exists $response->{paths}{'/v1.0/actors/box/{actorId}/method/twice'}, 'and only what can be called');
+answer('no type can do nothing', [ 'GET', '/v1.0/openapi/none' ], 404, 'ERR_ACTOR_NO_ADDRESS');
+answer('what is no name', [ 'GET', '/v1.0/openapi/a%2Fb' ], 400, 'ERR_BAD_REQUEST');
+
 # promises ----------------------------------------------------------------------
 
 $node->safe_psql('postgres', q{

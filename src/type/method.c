@@ -53,12 +53,11 @@ static ActorQuery read_writing = {
 	1, {OIDOID}
 };
 
-/* functions that could be methods by what they are */
-static ActorQuery read_functions = {
+/* functions that are methods, as the view actor.method has them */
+static ActorQuery read_methods = {
 	"SELECT proname FROM pg_catalog.pg_proc"
 	" WHERE pronamespace OPERATOR(pg_catalog.=) $1"
-	"   AND prokind OPERATOR(pg_catalog.=) 'f'"
-	"   AND provariadic OPERATOR(pg_catalog.=) 0"
+	"   AND actor.is_method(oid)"
 	" ORDER BY proname",
 	1, {OIDOID}
 };
@@ -134,14 +133,13 @@ nearest_method(const ActorType *type, const char *name)
 
 	actor_nearest_init(&nearest, name);
 	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(&read_functions, values, NULL);
+	rows = actor_query_run(&read_methods, values, NULL);
 	for (uint64 i = 0; i < rows; i++)
 	{
 		bool		isnull;
 		Name		candidate = DatumGetName(actor_query_result(i, 1, &isnull));
 
-		if (why_no_method_name(NameStr(*candidate)) == NULL)
-			actor_nearest_consider(&nearest, NameStr(*candidate));
+		actor_nearest_consider(&nearest, NameStr(*candidate));
 	}
 	actor_bookkeeping_end(&bookkeeping);
 	return nearest.name[0] != '\0' ? pstrdup(nearest.name) : NULL;
@@ -167,11 +165,10 @@ refuse_method(const ActorType *type, const char *name, const char *detail)
 }
 
 /*
- * A copy of the function of that name in the schema of a type, and how many
- * there are.
+ * A copy of the function of that name in a schema, and how many there are.
  */
 static HeapTuple
-find_function(const ActorType *type, const char *name, int *found)
+find_function(Oid schema, const char *name, int *found)
 {
 	CatCList   *candidates = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name));
 	HeapTuple	tuple = NULL;
@@ -181,13 +178,41 @@ find_function(const ActorType *type, const char *name, int *found)
 	{
 		HeapTuple	candidate = &candidates->members[i]->tuple;
 
-		if (((Form_pg_proc) GETSTRUCT(candidate))->pronamespace != type->schema_oid)
+		if (((Form_pg_proc) GETSTRUCT(candidate))->pronamespace != schema)
 			continue;
 		tuple = heap_copytuple(candidate);
 		(*found)++;
 	}
 	ReleaseSysCacheList(candidates);
 	return tuple;
+}
+
+/*
+ * actor_method_is_one
+ *		Whether a function is a method for a type in its schema.
+ */
+bool
+actor_method_is_one(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Form_pg_proc proc;
+	HeapTuple	only;
+	int			found = 0;
+	bool		is_one;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	is_one = why_no_method_name(NameStr(proc->proname)) == NULL &&
+		why_no_method(tuple) == NULL;
+	if (is_one)
+	{
+		only = find_function(proc->pronamespace, NameStr(proc->proname), &found);
+		if (only != NULL)
+			heap_freetuple(only);
+	}
+	ReleaseSysCache(tuple);
+	return is_one && found == 1;
 }
 
 /*
@@ -209,7 +234,7 @@ actor_method_exists(const ActorType *type, const text *name)
 	text_to_cstring_buffer(name, key, sizeof(key));
 	if (why_no_method_name(key) != NULL)
 		return true;
-	tuple = find_function(type, key, &found);
+	tuple = find_function(type->schema_oid, key, &found);
 	if (tuple != NULL)
 		heap_freetuple(tuple);
 	return found > 0;
@@ -234,7 +259,7 @@ actor_method_is_hosted(const ActorType *type, const text *name)
 	text_to_cstring_buffer(name, key, sizeof(key));
 	if (why_no_method_name(key) != NULL)
 		return true;
-	tuple = find_function(type, key, &found);
+	tuple = find_function(type->schema_oid, key, &found);
 	if (tuple != NULL)
 		heap_freetuple(tuple);
 	return found == 0;
@@ -273,7 +298,7 @@ load_method(ActorType *type, const char *name)
 	if (detail != NULL)
 		refuse_method(type, name, detail);
 
-	tuple = find_function(type, name, &found);
+	tuple = find_function(type->schema_oid, name, &found);
 	if (found == 0)
 		refuse_method(type, name, NULL);
 	if (found > 1)
@@ -583,7 +608,7 @@ can_call_writing(const ActorType *type, const char *name, Oid user)
 
 	if (why_no_method_name(name) != NULL)
 		return false;
-	tuple = find_function(type, name, &found);
+	tuple = find_function(type->schema_oid, name, &found);
 	if (found != 1 || why_no_method(tuple) != NULL)
 		return false;
 	proc = (Form_pg_proc) GETSTRUCT(tuple);

@@ -145,6 +145,7 @@ typedef struct ActorFunction
 typedef struct ActorMethod ActorMethod;
 
 extern ActorMethod *actor_method_lookup(ActorType *type, const text *name);
+extern bool actor_method_is_one(Oid function);
 extern bool actor_method_exists(const ActorType *type, const text *name);
 extern bool actor_method_is_hosted(const ActorType *type, const text *name);
 extern void actor_method_check_acl(ActorMethod *method);
