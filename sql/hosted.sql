@@ -31,6 +31,10 @@ SELECT actor_configure('{"entities": ["Made"], "entitiesConfig": [{"entities": [
 SELECT hosted, turn, reentrancy FROM actor.type WHERE actor_type = 'Made';
 -- what it cannot say stays as it is
 SELECT actor_register('Made', hosted => true, turn => 'lease', call_timeout => '7s', early_release => true);
+-- (in a new session as well, which has no plans yet)
+\c -
+SET SESSION AUTHORIZATION regress_actor_owner;
+SET client_min_messages = warning;
 SELECT actor_configure('{"entities": ["Made"]}', hosted => true);
 SELECT turn, call_timeout, early_release, reentrancy FROM actor.type WHERE actor_type = 'Made';
 SELECT actor_configure('{"entities": ["Made"]}', hosted => true, turn => 'transaction');

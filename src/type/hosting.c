@@ -38,12 +38,11 @@ actor_type_keep_options(const text *type, ActorTypeOptions *options)
 	MemoryContext context = CurrentMemoryContext;
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {PointerGetDatum(type)};
-	MemoryContext old;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	old = MemoryContextSwitchTo(context);
 	if (actor_query_latest(&read_kept, values) > 0)
 	{
+		MemoryContext old = MemoryContextSwitchTo(context);
 		Datum		value[5];
 		bool		isnull[5];
 
@@ -64,8 +63,8 @@ actor_type_keep_options(const text *type, ActorTypeOptions *options)
 												DatumGetIntervalP(value[3]), sizeof(Interval));
 		if (options->turn == NULL && !isnull[4])
 			options->turn = DatumGetTextPCopy(value[4]);
+		MemoryContextSwitchTo(old);
 	}
-	MemoryContextSwitchTo(old);
 	actor_bookkeeping_end(&bookkeeping);
 }
 
