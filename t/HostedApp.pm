@@ -349,8 +349,9 @@ sub wait_for_line
 sub wait_for
 {
 	my ($self, $condition) = @_;
+	my $end = time + 120;
 
-	for (1 .. 50 * 120)
+	while (time < $end)
 	{
 		return 1 if $condition->();
 		select(undef, undef, undef, 0.02);

@@ -249,6 +249,7 @@ save(Call *call)
 		reply(call, 500, "save failed: %ld %s", status, answer.data);
 	snprintf(status_text, sizeof(status_text), "%ld", status);
 	note("save", call->instance, call, status_text);
+	note("saved", call->instance, call, body.data);
 	free(path);
 	clear(&body);
 	clear(&answer);
