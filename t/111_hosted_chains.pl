@@ -1,0 +1,207 @@
+# Chains of hosted actors: what one commits and takes back, calls that are caught,
+# calls that overlap, and transfers between accounts while applications, hosts and
+# the server are killed.
+#
+#	ACTOR_SEED=n	makes the same random choices again
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use HostedApp;
+use JSON::PP;
+use Patience;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+if (my $missing = HostedApp::missing())
+{
+	plan skip_all => "not installed: $missing";
+}
+
+my $seed = $ENV{ACTOR_SEED} // int(rand(1_000_000_000));
+note("ACTOR_SEED=$seed");
+srand($seed);
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+deadlock_timeout = 50ms
+restart_after_crash = on
+});
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION actor;
+	CREATE ROLE shop LOGIN;
+	GRANT CREATE ON DATABASE postgres TO shop});
+my $database = $node->connstr('postgres') . ' user=shop';
+
+sub query
+{
+	my ($sql) = @_;
+
+	return $node->safe_psql('postgres', $sql);
+}
+
+sub state_of
+{
+	my ($type, $id, $key) = @_;
+
+	return query(qq{SELECT value FROM actor.state WHERE actor_type = '$type' AND actor_id = '$id' AND key = '$key'});
+}
+
+my @options = (
+	database => $database,
+	config => encode_json({
+		entities => [ 'chain', 'single' ],
+		entitiesConfig => [ { entities => ['chain'], reentrancy => { enabled => JSON::PP::true, maxStackDepth => 4 } } ] }),
+	flags => ['--pool-size=20']);
+my $app = HostedApp->start(@options);
+
+# one transaction -----------------------------------------------------------------
+
+my $body = { id => 'b', method => 'add', body => { amount => 2 }, amount => 1 };
+is($app->do('chain', 'a', 'call', $body), 2, 'a call that calls');
+is(state_of('chain', 'a', 'value') . state_of('chain', 'b', 'value'), '12', 'both have their effect');
+my ($outer, $inner) = map { ($app->lines(what => 'begin', id => $_))[0] } 'a', 'b';
+like($outer->{chain}, qr/^[0-9a-f-]{36}$/, 'the chain has an id');
+is(HostedApp::chain($inner), HostedApp::chain($outer), 'which both have');
+
+my $answer = $app->call('chain', 'a', 'call', { %$body, method => 'fail' });
+is($answer->{status}, 500, 'a callee that fails');
+like($answer->{message}, qr/error from actor service: \(500\) callee: 500 .*it was not to be/, 'says why');
+is(state_of('chain', 'a', 'value') . state_of('chain', 'b', 'value'), '12', 'neither has an effect');
+is($app->do('chain', 'a', 'read') . $app->do('chain', 'b', 'read'), '12', 'neither in the application');
+
+like($app->do('chain', 'a', 'call', { %$body, method => 'fail', catch => JSON::PP::true }),
+	qr/^500 .*it was not to be/, 'a failure that is caught');
+is(state_of('chain', 'a', 'value') . state_of('chain', 'b', 'value'), '22', 'rolls back the callee alone');
+is($app->do('chain', 'a', 'read') . $app->do('chain', 'b', 'read'), '22', 'as the application knows');
+
+# the caller fails after the callee has succeeded
+$answer = $app->call('chain', 'a', 'call',
+	{ id => 'b', method => 'call', body => { id => 'c', method => 'add', amount => 1, body => {} }, amount => 5,
+		status => 500 });
+is($answer->{status}, 200, 'three deep');
+is(join(' ', map { state_of('chain', $_, 'value') } 'a', 'b', 'c'), '7 3 1', 'all have their effect');
+$answer = $app->call('chain', 'a', 'transfer', { to => 'b', amount => 10 });
+like($answer->{message}, qr/overdraft/, 'an overdraft');
+is(state_of('chain', 'b', 'balance'), '', 'rolls back the other side');
+is($app->do('chain', 'b', 'balance'), 0, 'whose application knows it');
+
+# reentrancy
+is($app->do('chain', 'a', 'call', { id => 'a', method => 'add', body => { amount => 3 } }), 10, 'a call of itself');
+is($app->do('chain', 'a', 'call', { id => 'b', method => 'call', body => { id => 'a', method => 'add', body => {} } }), 11,
+	'a call that comes back');
+my $deep = { id => 'd', method => 'noop' };
+$deep = { id => 'd', method => 'call', body => $deep } for 1 .. 5;
+$answer = $app->call('chain', 'd', 'call', $deep);
+is($answer->{status}, 500, 'too deep a chain');
+like($answer->{content}, qr/depth/i, 'is refused for that');
+
+# a call without the id of the chain waits for the turn, and so never comes
+$answer = $app->call('single', 's', 'call', { type => 'single', id => 't', method => 'add', body => { amount => 4 }, apart => JSON::PP::true });
+is("$answer->{status} $answer->{content}", '200 4', 'a call apart');
+like($app->call('chain', 'a', 'call', { id => 'u', method => 'add', body => { amount => 6 }, apart => JSON::PP::true, amount => 1 })->{content},
+	qr/^6$/, 'is a transaction of its own');
+$answer = $app->call('single', 's', 'transfer', { to => 't', amount => 1 });
+is($answer->{status}, 500, 'and when the caller fails');
+is(state_of('single', 't', 'balance'), 1, 'the callee stays as it is');
+
+# calls that overlap share the transaction
+is( $app->do('chain', 'f', 'fan',
+		{ calls => [ map { { id => "f$_", method => 'add', body => { amount => $_ } } } 1 .. 5 ] }),
+	join('', map { "200 $_\n" } 1 .. 5), 'calls that overlap');
+is(join(' ', map { state_of('chain', "f$_", 'value') } 1 .. 5), '1 2 3 4 5', 'all have their effect');
+my $fan = { calls => [ { id => 'f1', method => 'linger', body => { gate => 'fan' } }, { id => 'f2', method => 'fail' } ] };
+my $pending = $app->begin('chain', 'f', 'fan', $fan);
+ok($app->wait_for_line(what => 'at gate', more => 'fan'), 'one of them is under way');
+ok($app->wait_for_line(what => 'end', id => 'f2', method => 'fail'), 'when another has failed');
+$app->open_gate('fan');
+$answer = HostedApp::answer($pending);
+is($answer->{status}, 500, 'then the whole chain rolls back');
+is(join(' ', map { state_of('chain', "f$_", 'value') } 1, 2), '1 2', 'nothing is left of it');
+is(join(' ', map { $app->do('chain', "f$_", 'read') } 1, 2), '1 2', 'as the application knows');
+
+is($app->stop, 0, 'the host ends');
+is(join("\n", $app->overlaps), '', 'turns have not overlapped');
+is(join("\n", $app->unknown), '', 'the application has not been asked what it does not know');
+
+# transfers under crashes ------------------------------------------------------------
+
+my @accounts = map { "account$_" } 1 .. 8;
+my $first = 1000;
+my $folder = HostedApp::folder();
+my @hosts = map { HostedApp->start(@options, folder => $folder) } 1, 2;
+
+$hosts[0]->do('chain', $_, 'deposit', { amount => $first }) for @accounts;
+
+sub total
+{
+	return query(q{SELECT sum(value::bigint) FROM actor.state WHERE actor_id LIKE 'account%' AND key = 'balance'});
+}
+
+is(total(), $first * @accounts, 'the accounts have their first balance');
+my $attempts = 0;
+my %ends;
+
+# Starts as many transfers as are wanted, at random hosts; among them some that
+# overdraw, some whose callee refuses, and some that catch that.
+sub transfers
+{
+	my ($count) = @_;
+	my @pending;
+
+	for (1 .. $count)
+	{
+		my ($from, $to) = sort { rand() < 0.5 ? -1 : 1 } @accounts;
+		my $kind = rand();
+		my $argument = { to => $to, amount => 1 + int(rand(40)), op => 'op' . ++$attempts };
+
+		next if $from eq $to;
+		$argument->{amount} = 1_000_000 if $kind < 0.1;
+		$argument->{with} = 'refuse' if $kind > 0.9;
+		$argument->{catch} = JSON::PP::true if $kind > 0.95;
+		push @pending, $hosts[ int(rand(@hosts)) ]->begin('chain', $from, 'transfer', $argument);
+	}
+	return @pending;
+}
+
+my @crashes = (
+	sub { $_[0]->kill_app; $_[0]->start_app },
+	sub { $_[0]->kill_host; $_[0]->start_host },
+	sub { $_[0]->kill_host; $_[0]->kill_app; $_[0]->start_app; $_[0]->start_host },
+	sub { $node->stop('immediate'); $node->start });
+
+for my $round (0 .. 7)
+{
+	my @pending = transfers(16);
+	my $victim = $hosts[ int(rand(@hosts)) ];
+
+	$victim->wait_for(sub { grep { HostedApp::answered($_) } @pending });
+	$crashes[ $round % @crashes ]->($victim);
+	$ends{ HostedApp::answer($_)->{status} }++ for @pending;
+	is(total(), $first * @accounts, "the total is the same after crash $round");
+}
+$_->wait_until_ready for @hosts;
+$ends{ HostedApp::answer($_)->{status} }++ for transfers(16);
+note(join(', ', map { "$_: $ends{$_}" } sort keys %ends));
+cmp_ok($ends{200} // 0, '>', 10, 'many transfers have succeeded');
+is(total(), $first * @accounts, 'the total is the same in the end');
+is(query(q{SELECT count(*) FROM actor.state WHERE actor_id LIKE 'account%' AND key = 'balance' AND value::bigint < 0}),
+	0, 'nobody has overdrawn');
+for my $account (@accounts)
+{
+	is($hosts[ int(rand(@hosts)) ]->do('chain', $account, 'balance'), state_of('chain', $account, 'balance'),
+		"the application knows the balance of $account");
+}
+is(join("\n", $hosts[0]->overlaps), '', 'turns have not overlapped');
+is(join("\n", $hosts[0]->unknown), '', 'the applications have not been asked what they do not know');
+is($_->stop, 0, 'a host ends') for @hosts;
+
+$node->stop;
+done_testing();
