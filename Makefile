@@ -71,7 +71,16 @@ try:
 http install-http:
 	$(MAKE) -C $(srcdir)/http $(if $(filter install-%,$@),install,all) PG_CONFIG=$(PG_CONFIG)
 
-clean: clean-http
+# so is actorctl
+ctl install-ctl:
+	$(MAKE) -C $(srcdir)/ctl $(if $(filter install-%,$@),install,all) PG_CONFIG=$(PG_CONFIG)
+
+clean: clean-http clean-ctl
+clean-ctl:
+	$(MAKE) -C $(srcdir)/ctl clean
+
+.PHONY: ctl install-ctl clean-ctl
+
 clean-http:
 	$(MAKE) -C $(srcdir)/http clean
 

@@ -315,7 +315,7 @@ copy_tree()
 		--exclude='./.git' --exclude='*.o' --exclude='*.so' --exclude='*.bc' \
 		--exclude='./results' --exclude='./output_iso' --exclude='./tmp_*' \
 		--exclude='./log' --exclude='./regression.*' --exclude='./build-*' \
-		--exclude='./http/build' . |
+		--exclude='./http/build' --exclude='./ctl/build' . |
 		tar -C "$1/tree" --no-same-owner -xf -
 }
 

@@ -187,9 +187,9 @@ SKIP:
 
 	my @libraries = grep { !-e "/usr/include/$_" && !@{ [ glob("/usr/include/*/$_") ] } } qw(microhttpd.h jansson.h curl/curl.h);
 
-	skip 'the tools for Debian packages are not there', 20
+	skip 'the tools for Debian packages are not there', 28
 	  unless @versions && have('dh') && have('dpkg-buildpackage');
-	skip "not installed: @libraries", 20 if @libraries;
+	skip "not installed: @libraries", 28 if @libraries;
 	my $copy = copy_of_sources();
 	my ($folder) = $copy =~ m{^(.*)/};
 
@@ -198,7 +198,7 @@ SKIP:
 	$ENV{PG_UPDATECONTROL} = 'yes';
 	$ENV{PATH} = "/usr/sbin:/usr/bin:/sbin:/bin";
 	runs($copy, 'the packages build', 'dpkg-buildpackage', '-b', '-us', '-uc', '-d')
-	  or skip 'no packages', 19;
+	  or skip 'no packages', 27;
 
 	mkdir "$folder/stubs";
 	for my $program (qw(systemctl deb-systemd-invoke))
@@ -242,7 +242,7 @@ SKIP:
 					like($names, qr{^usr/share/doc/$package/examples/monitoring/\Q$file\E$}m,
 						"so is $file");
 				}
-				unlike($names, qr{bin/actor-http}, 'and nothing of actor-http');
+				unlike($names, qr{bin/actor}, 'and nothing of the programs');
 			});
 	}
 	$try->(
@@ -264,6 +264,17 @@ SKIP:
 				qr{^ExecStart=/usr/bin/actor-http$}m, 'the unit starts the program');
 			is((run_command([ "$target/usr/bin/actor-http", '--version' ]))[0],
 				"actor-http $version", 'which has the version of the release');
+		});
+	$try->(
+		'actorctl',
+		sub {
+			my ($target, $names) = @_;
+
+			like($names, qr{^usr/bin/actorctl$}m, 'the program is installed');
+			like($names, qr{^usr/share/man/man1/actorctl\.1(\.gz)?$}m, 'with its manual');
+			unlike($names, qr/bin\/actor-http$|\.so$|\.control$/m, 'and nothing else');
+			is((run_command([ "$target/usr/bin/actorctl", '--version' ]))[0],
+				"actorctl $version", 'which has the version of the release');
 		});
 }
 

@@ -1,0 +1,176 @@
+# actorctl: what it shows and does, and that a stuck actor, a poisoned message and
+# a reminder that does not fire are found with it alone.
+
+use strict;
+use warnings FATAL => 'all';
+
+use Cwd qw(abs_path);
+use FindBin;
+use IPC::Run qw(start);
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $source = abs_path("$FindBin::RealBin/../ctl");
+if (system("echo '#include <libpq-fe.h>' | cc -E -I`pg_config --includedir` - >/dev/null 2>&1") != 0)
+{
+	plan skip_all => 'not installed: libpq-fe.h';
+}
+
+my $build = abs_path(PostgreSQL::Test::Utils::tempdir);
+my $output = `make -s -C '$source' BUILD='$build' CFLAGS=-Werror PG_CONFIG=pg_config 2>&1`;
+is($?, 0, 'it can be built') or diag($output);
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'\nmax_worker_processes = 16");
+$node->start;
+# the functions need not be in the search path
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA "The API";
+	CREATE EXTENSION actor SCHEMA "The API";
+	GRANT USAGE ON SCHEMA "The API" TO PUBLIC;
+	CREATE ROLE shop LOGIN;
+	CREATE ROLE stranger LOGIN;
+	CREATE ROLE watcher LOGIN IN ROLE pg_monitor;
+	GRANT CREATE ON DATABASE postgres TO shop;
+	ALTER ROLE shop SET search_path = "The API", cart;
+});
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA cart;
+	CREATE FUNCTION cart._double(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';
+	CREATE FUNCTION cart.add(item text DEFAULT 'tea') RETURNS jsonb LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM actor_set('items', actor_get('items', '[]'::jsonb) || to_jsonb(item));
+		PERFORM _double(1);
+		RETURN actor_get('items');
+	END $$;
+	CREATE FUNCTION cart.poison(data jsonb) RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'bad item'; END $$;
+	SELECT actor_register('cart', history => 'changes')}, extra_params => [ '-U', 'shop' ]);
+
+# runs a command as a role: exit code, and both outputs
+sub ctl
+{
+	my ($role, @arguments) = @_;
+	my ($out, $err) = ('', '');
+
+	IPC::Run::run([ "$build/actorctl", '-d', $node->connstr('postgres') . " user=$role", @arguments ],
+		'>', \$out, '2>', \$err);
+	return ($? >> 8, $out, $err);
+}
+
+sub shows
+{
+	my ($name, $code, $pattern, @command) = @_;
+	my ($status, $out, $err) = ctl(@command);
+
+	is($status, $code, "$name: exit code") or diag("$out\n$err");
+	like($out . $err, $pattern, $name);
+	return $out;
+}
+
+shows('help', 0, qr/show +TYPE\/ID/, 'shop', '--help');
+shows('the version', 0, qr/^actorctl \d+\.\d+\.\d+$/, 'shop', '--version');
+shows('no command', 2, qr/no command/, 'shop');
+shows('a wrong command', 2, qr/there is no command "none"/, 'shop', 'none');
+shows('too few arguments', 2, qr/use: actorctl call TYPE\/ID METHOD/, 'shop', 'call', 'cart/1');
+shows('no id', 2, qr/written as TYPE\/ID/, 'shop', 'call', 'cart', 'add');
+shows('a wrong number', 2, qr/whole number/, 'shop', '-n', 'x', 'list');
+shows('no database', 2, qr/does not exist/, 'shop', '-d', $node->connstr('none') . ' user=shop', 'list');
+
+is(shows('a call', 0, qr/^\["milk"\]$/, 'shop', 'call', 'cart/1/a', 'add', '{"item": "milk"}'), qq(["milk"]\n),
+	'the id is what comes after the first slash, and the result is shown');
+shows('a call that is refused', 2, qr/bad item/, 'shop', 'call', 'cart/1', 'poison', '{}');
+shows('an explained call', 0, qr/"changes".*"new": \["milk", "tea"\]/, 'shop', 'explain', 'cart/1/a', 'add');
+shows('types', 0, qr/^type +owner .*\ncart +shop +0 +0/, 'shop', 'list');
+shows('actors', 0, qr/^id .*\n1\/a +1 /, 'shop', 'list', 'cart/1');
+shows('no actors of that prefix', 1, qr/^$/, 'shop', 'list', 'cart/2');
+shows('an actor', 0, qr/^Actor\n.*\nState\nkey .*\nitems +\["milk"\].*\nHistory\n.*call +add/s, 'shop', 'show', 'cart/1/a');
+my $shown = shows('a monitor sees it', 0, qr/^Actor\n/, 'watcher', 'show', 'cart/1/a');
+unlike($shown, qr/milk/, 'without what is in it');
+shows('a stranger does not', 1, qr/nothing of this actor/, 'stranger', 'show', 'cart/1/a');
+shows('nor is he let in', 2, qr/permission denied|must be owner/, 'stranger', 'pause', 'cart/1/a');
+
+# what a terminal would obey is not written
+ctl('shop', 'call', 'cart/x', 'add', '{"item": "\u001b[2J\u009b2J"}');
+$node->safe_psql('postgres', q{SELECT "The API".actor_invoke('cart', E'\x1b[31mred', 'add')},
+	extra_params => [ '-U', 'shop' ]);
+my (undef, $bare) = ctl('shop', 'list', 'cart');
+like($bare, qr/^\?\[31mred/m, 'a control character is shown as a question mark');
+unlike($bare, qr/\x1b/, 'and nothing else');
+
+# operating
+shows('a pause', 0, qr/^done$/, 'shop', 'pause', 'cart/1');
+shows('is shown', 0, qr/Paused\nwhat .*\nthe actor/, 'shop', 'show', 'cart/1');
+shows('once only', 1, qr/nothing to do/, 'shop', 'pause', 'cart/1');
+shows('a message to a paused actor', 0, qr/^\d+$/, 'shop', 'send', 'cart/1', 'add');
+shows('is held', 0, qr/message .* held/, 'shop', 'late');
+shows('the end of a pause', 0, qr/^done$/, 'shop', 'resume', 'cart/1');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.message'), 'then it comes');
+shows('a message for later', 0, qr/^\d+$/, 'shop', '--due', '1h', 'send', 'cart/later', 'add');
+shows('is to come', 0, qr/To come\n.*message +\d+ +add +shop .* in 00:59:/s, 'shop', 'show', 'cart/later');
+shows('the end of an activation', 0, qr/^done$/, 'shop', 'deactivate', 'cart/1');
+
+# a stuck actor: who waits sees who has the turn, and that it is idle
+my $session = $node->background_psql('postgres', extra_params => [ '-U', 'shop' ]);
+$session->query_safe('BEGIN');
+$session->query_safe(q{SELECT actor_invoke('cart', 'stuck', 'add')});
+my $pid = $session->query_safe('SELECT pg_backend_pid()');
+shows('a held turn', 0, qr/^cart\/stuck +holds +$pid .* shop +idle in transaction/m, 'shop', 'turns');
+shows('is part of the actor', 0, qr/Turn\n.*cart\/stuck +holds +$pid /s, 'shop', 'show', 'cart/stuck');
+$session->query_safe('COMMIT');
+$session->quit;
+
+# a poisoned message, and a reminder that is not there any more: both given up
+$node->safe_psql('postgres', q{
+	SELECT actor_send('cart', 'sick', 'poison', '{}', failure_policy => '{"drop": {}}');
+	SELECT actor_set_reminder('cart', 'sick', 'wake', method => 'poison', data => '{}', failure_policy => '{"drop": {}}')},
+	extra_params => [ '-U', 'shop' ]);
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM actor.failure'), 'both are given up');
+shows('the doctor finds them', 1, qr/^failures +NOT OK\n +\S.*cart/m, 'watcher', 'doctor');
+shows('they are listed', 0, qr/message +cart\/sick .* poison .* P0001/, 'watcher', 'failures');
+shows('with the reminder', 0, qr/reminder +cart\/sick +wake +poison /, 'watcher', 'failures', 'cart');
+shows('and why, for the owner', 0, qr/Failures\n.*P0001 +bad item/s, 'shop', 'show', 'cart/sick');
+$node->safe_psql('postgres', q{CREATE OR REPLACE FUNCTION cart.poison(data jsonb) RETURNS void LANGUAGE sql AS ''},
+	extra_params => [ '-U', 'shop' ]);
+shows('what is mended can be retried', 0, qr/^2 of 2 failures$/, 'shop', 'retry', 'cart');
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.pending WHERE actor_id = \'sick\''),
+	'and goes well');
+shows('nothing is left to discard', 1, qr/^0 of 0 failures$/, 'shop', 'discard', 'cart');
+shows('nor by number', 1, qr/^0 of 1 failures$/, 'shop', 'discard', '1');
+shows('and the doctor is content', 0, qr/^failures +ok$/m, 'watcher', 'doctor');
+
+# following
+my $followed = '';
+my $tail = start([ "$build/actorctl", '-d', $node->connstr('postgres') . ' user=shop', 'tail', 'cart/new' ],
+	'>', \$followed);
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE usename = 'shop' AND query LIKE 'WITH new%' AND state = 'idle'}), 'it follows');
+ctl('shop', 'call', 'cart/new', 'add', '["cake"]');
+ctl('shop', 'call', 'cart/other', 'add');
+for (1 .. 1800)
+{
+	$tail->pump_nb;
+	last if $followed =~ /\n/;
+	select(undef, undef, undef, 0.1);
+}
+like($followed, qr/cart\/new call add [0-9.]+ ms\n/, 'what runs is shown');
+$tail->signal('TERM');
+$tail->finish;
+unlike($followed, qr/other/, 'of the one actor only');
+
+# the manual has every command and option
+my $manual = slurp_file("$source/actorctl.1");
+my (undef, $help) = ctl('shop', '--help');
+for my $word ($help =~ /^  (\w+) /mg, $help =~ /^  (--?[a-z]+)/mg)
+{
+	my $quoted = $word =~ s/-/\\-/gr;
+	like($manual, qr/^\.B[RI]* \Q$quoted\E\b/m, "$word is in the manual");
+}
+SKIP:
+{
+	skip 'groff is missing', 1 unless grep { -x "$_/groff" } split /:/, $ENV{PATH};
+	is(`groff -man -Tutf8 -ww -z '$source/actorctl.1' 2>&1`, '', 'the manual is well formed');
+}
+$node->stop;
+done_testing();
