@@ -279,10 +279,10 @@ sub register_rows
 			bulk_rate(
 				"INSERT INTO rival.reminder (actor_type, actor_id, name, method, due_time, catch_up, role_name,
 					generation, registered_at, first_at, firings, time_zone, firing, scheduled_at,
-					next_try_at, remaining, attempt, deferrals, fired)
+					next_try_at, remaining, attempt, deferrals, fired, hosted)
 				 SELECT 'bench', i::text, 'noop', 'noop', '24h', 'one', 'bench',
 					1, now(), now() + interval '24h', 1, 'UTC', 0, now() + interval '24h',
-					now() + interval '24h', 1, 1, 0, 0
+					now() + interval '24h', 1, 1, 0, 0, false
 				   FROM generate_series(1, $bulk) i;");
 		});
 	my $row = against('register_bulk', "registering $bulk reminders in one statement",
@@ -350,8 +350,8 @@ sub send_bulk_row
 		plain => sub {
 			bulk_rate(
 				"INSERT INTO rival.message (actor_type, actor_id, method, due_at, next_try_at, queued,
-					attempt, deferrals, role_name, sent_at)
-				 SELECT 'bench', i::text, 'noop', now(), now(), true, 1, 0, 'bench', now()
+					attempt, deferrals, role_name, sent_at, hosted)
+				 SELECT 'bench', i::text, 'noop', now(), now(), true, 1, 0, 'bench', now(), false
 				   FROM generate_series(1, $bulk) i;");
 		});
 	query('TRUNCATE actor.message, rival.message');
