@@ -281,11 +281,11 @@ explain(Explained *explained)
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
-	actor_notes_begin();
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
+		actor_notes_begin();
 		make_call(explained);
 		actor_noting = false;
 		RollbackAndReleaseCurrentSubTransaction();
