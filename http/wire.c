@@ -57,7 +57,7 @@ struct Wire
 
 /* by number of the socket; NULL: not one of a client */
 static _Atomic(Wire *) *wires;
-static size_t wire_count;
+static _Atomic(size_t) wire_count;
 
 /*
  * wires_start
@@ -68,25 +68,27 @@ void
 wires_start(void)
 {
 	struct rlimit limit;
+	size_t		count = MAX_SOCKETS;
 
-	wire_count = MAX_SOCKETS;
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < MAX_SOCKETS)
-		wire_count = (size_t) limit.rlim_cur;
+		count = (size_t) limit.rlim_cur;
 	/* all zero is no wire; of what is never used there is no memory */
-	wires = calloc(wire_count, sizeof(*wires));
+	wires = calloc(count, sizeof(*wires));
 	if (wires == NULL)
 		die("out of memory");
+	/* threads with sessions read already, so this comes last */
+	atomic_store(&wire_count, count);
 }
 
 /*
  * wires_stop
- *		Called when no thread reads any more.
+ *		Called when no client is read from any more.  Sessions may still be, so the
+ *		memory stays.
  */
 void
 wires_stop(void)
 {
-	wire_count = 0;
-	free(wires);
+	atomic_store(&wire_count, 0);
 }
 
 /*
