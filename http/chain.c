@@ -275,6 +275,12 @@ give_up(Call *call)
 {
 	Request    *lender = call->work.lender;
 
+	/* what the application has not got is not sent to it any more */
+	if (!call->transfer->sent)
+	{
+		transfer_finish(call->transfer, call->chain->multi);
+		return;
+	}
 	/* which is about to be answered */
 	if (lender != NULL && lender->body.data != NULL)
 	{

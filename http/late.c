@@ -110,6 +110,8 @@ late_end(LateCall *calls, Transfer *transfer, CURLM *multi)
 {
 	LateCall  **link = &calls;
 	LateCall   *call;
+	InstanceEnd end = transfer->state == TRANSFER_NOT_SENT ? INSTANCE_AS_BEFORE :
+		INSTANCE_SPOILT;
 	bool		answered = transfer->state == TRANSFER_ANSWERED;
 
 	while ((*link)->transfer != transfer)
@@ -119,7 +121,7 @@ late_end(LateCall *calls, Transfer *transfer, CURLM *multi)
 	transfer_free(transfer, multi);
 	/* one at another host has its turn there */
 	if (call->turn != NULL)
-		turn_ended(call->turn, call->dropping && answered ? INSTANCE_DROPPED : INSTANCE_SPOILT);
+		turn_ended(call->turn, call->dropping && answered ? INSTANCE_DROPPED : end);
 	free(call);
 	return calls;
 }
