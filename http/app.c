@@ -256,22 +256,25 @@ takes_connections(void)
 
 /*
  * app_look
- *		Looks who is there, and remembers that.
+ *		Looks who is there, and remembers that.  Of one that cannot be seen it is not
+ *		known whether it was started anew: then it may still have what it had.
  */
 AppPresence
 app_look(void)
 {
 	Listeners	now = find_listeners();
-	bool		present = now.count < 0 ? takes_connections() : now.count > 0;
-	bool		same;
+	AppPresence presence;
 
+	if (now.count < 0 && !takes_connections())
+		return APP_UNREACHABLE;
 	pthread_mutex_lock(&lock);
-	same = seen.count != 0 && same_listeners(&seen, &now);
-	if (!present)
-		now.count = 0;
+	if (now.count == 0)
+		presence = APP_GONE;
+	else
+		presence = same_listeners(&seen, &now) ? APP_SAME : APP_OTHER;
 	seen = now;
 	pthread_mutex_unlock(&lock);
-	return !present ? APP_ABSENT : same ? APP_SAME : APP_OTHER;
+	return presence;
 }
 
 /*

@@ -38,7 +38,8 @@ typedef struct Work
 
 typedef enum AppPresence
 {
-	APP_ABSENT,					/* nobody listens there */
+	APP_GONE,					/* nobody listens there */
+	APP_UNREACHABLE,			/* it takes no connections, for whatever reason */
 	APP_SAME,					/* it is the one that was there, as far as can be seen */
 	APP_OTHER					/* it has been started anew */
 } AppPresence;

@@ -52,6 +52,7 @@ typedef struct Host
 	bool		present;		/* the application is */
 	bool		told;			/* and has told its types */
 	bool		joined;
+	bool		outdated;		/* with what another application had */
 	bool		reported;		/* as one that can be reached */
 	json_t	   *entities;		/* its types */
 	char	   *hosts;			/* those there were at the last look */
@@ -334,10 +335,15 @@ join(void)
 		return false;
 	}
 	host.joined = host.reported = true;
-	self_joined(host_id, PQgetvalue(result, 0, 0));
+	/* without an application, only for the time being */
+	host.outdated = !host.told;
+	self_joined(host_id, PQgetvalue(result, 0, 0), host.told);
 	PQclear(result);
-	stop_complaining();
-	log_line("serving the application at %s as host %s", options.app, host_id);
+	if (host.told)
+	{
+		stop_complaining();
+		log_line("serving the application at %s as host %s", options.app, host_id);
+	}
 	return true;
 }
 
@@ -357,7 +363,7 @@ report(bool reachable)
 }
 
 /*
- * The application is not the one that was there: it has nothing of what that had.
+ * The application that was there is gone, and with it all that it had in its memory.
  */
 static void
 forget_application(void)
@@ -367,10 +373,23 @@ forget_application(void)
 
 	instances_forget_all();
 	host.told = false;
-	if (!host.joined || !self_id(host_id))
-		return;
-	(void) tell("SELECT actor.host_forget_all($1::pg_catalog.uuid)", 1, values);
-	if (host.joined)
+	host.outdated = host.joined;
+	json_decref(host.entities);
+	host.entities = json_array();
+	if (host.joined && self_id(host_id))
+		(void) tell("SELECT actor.host_forget_all($1::pg_catalog.uuid)", 1, values);
+}
+
+/*
+ * Leaves the hosts, to join them with another application.
+ */
+static void
+leave(void)
+{
+	char		host_id[UUID_SIZE];
+	const char *values[] = {host_id};
+
+	if (self_id(host_id))
 		(void) tell("SELECT actor.host_leave($1::pg_catalog.uuid)", 1, values);
 	host.joined = false;
 	self_gone();
@@ -444,6 +463,23 @@ let_go(bool all)
 /* the thread ------------------------------------------------------------ */
 
 /*
+ * The application is not there.  The host stays among the others, so that it can send
+ * on to them what they have.
+ */
+static void
+do_without(AppPresence presence)
+{
+	if (host.present)
+		log_line("the application at %s is gone", options.app);
+	if (host.present && presence == APP_GONE)
+		forget_application();
+	host.present = false;
+	if (!host.joined && connect_session())
+		(void) join();
+	report(false);
+}
+
+/*
  * Looks who is there.  Returns whether the host is ready.
  */
 static bool
@@ -453,12 +489,9 @@ look(void)
 
 	if (host.joined && !session_alive(&host.session))
 		lose_session();
-	if (presence == APP_ABSENT)
+	if (presence == APP_GONE || presence == APP_UNREACHABLE)
 	{
-		if (host.present)
-			log_line("the application at %s is gone", options.app);
-		host.present = false;
-		report(false);
+		do_without(presence);
 		return false;
 	}
 	if (presence == APP_OTHER)
@@ -468,6 +501,8 @@ look(void)
 		host.told = ask_application();
 	if (!host.told || !connect_session())
 		return false;
+	if (host.joined && host.outdated)
+		leave();
 	if (!host.joined && !join())
 		return false;
 	report(true);

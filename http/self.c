@@ -203,10 +203,10 @@ self_address(void)
 
 /*
  * self_joined
- *		The host has joined, under a new id.
+ *		The host has joined, under a new id, and reaches its application or not.
  */
 void
-self_joined(const char *host_id, const char *secret)
+self_joined(const char *host_id, const char *secret, bool is_reachable)
 {
 	pthread_mutex_lock(&lock);
 	strncpy(own_id, host_id, UUID_SIZE - 1);
@@ -214,7 +214,7 @@ self_joined(const char *host_id, const char *secret)
 	memcpy(earlier_ids[nearlier++], own_id, UUID_SIZE);
 	free(own_secret);
 	own_secret = xstrdup(secret);
-	reachable = true;
+	reachable = is_reachable;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
 }

@@ -26,7 +26,7 @@ extern void self_start(void);
 extern void self_set_address(const char *address);
 extern void self_stop(void);
 extern const char *self_address(void);
-extern void self_joined(const char *host_id, const char *secret);
+extern void self_joined(const char *host_id, const char *secret, bool is_reachable);
 extern bool self_was(const char *host_id);
 extern void self_gone(void);
 extern void self_reachable(bool reachable);
