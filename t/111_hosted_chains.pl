@@ -117,13 +117,16 @@ is( $app->do('chain', 'f', 'fan',
 		{ calls => [ map { { id => "f$_", method => 'add', body => { amount => $_ } } } 1 .. 5 ] }),
 	join('', map { "200 $_\n" } 1 .. 5), 'calls that overlap');
 is(join(' ', map { state_of('chain', "f$_", 'value') } 1 .. 5), '1 2 3 4 5', 'all have their effect');
-my $fan = { calls => [ { id => 'f1', method => 'linger', body => { gate => 'fan' } }, { id => 'f2', method => 'fail' } ] };
+my $fan = { calls => [ { id => 'f1', method => 'slow', body => { gate => 'first' } },
+		{ id => 'f2', method => 'fail', body => { gate => 'second' } } ] };
 my $pending = $app->begin('chain', 'f', 'fan', $fan);
-ok($app->wait_for_line(what => 'at gate', more => 'fan'), 'one of them is under way');
-ok($app->wait_for_line(what => 'end', id => 'f2', method => 'fail'), 'when another has failed');
-$app->open_gate('fan');
+ok($app->wait_for_line(what => 'at gate', more => 'first') && $app->wait_for_line(what => 'at gate', more => 'second'),
+	'two are under way');
+$app->open_gate('first');
+ok($app->wait_for_line(what => 'end', id => 'f1', method => 'slow'), 'when one has succeeded after the other has begun');
+$app->open_gate('second');
 $answer = HostedApp::answer($pending);
-is($answer->{status}, 500, 'then the whole chain rolls back');
+is($answer->{status}, 500, 'and that fails, the whole chain rolls back');
 is(join(' ', map { state_of('chain', "f$_", 'value') } 1, 2), '1 2', 'nothing is left of it');
 is(join(' ', map { $app->do('chain', "f$_", 'read') } 1, 2), '1 2', 'as the application knows');
 

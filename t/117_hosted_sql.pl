@@ -126,13 +126,15 @@ like(called('chain', 'c', 'call',
 is(called('chain', 'c', 'read'), '200 2', 'has the effect of the caller alone');
 my $fan = $app->begin('chain', 'c', 'fan',
 	{ calls => [
-			{ id => 'd', method => 'linger', body => { gate => 'fan' } },
+			{ id => 'd', method => 'slow', body => { gate => 'first' } },
 			{ type => 'ledger', id => 'l', method => 'book', body => { amount => 1 } },
-			{ id => 'e', method => 'fail' } ] }, @shop);
-ok($app->wait_for_line(what => 'at gate', more => 'fan') && $app->wait_for_line(what => 'end', id => 'e', method => 'fail'),
-	'calls that overlap, one of which fails');
-$app->open_gate('fan');
-is(HostedApp::answer($fan)->{status}, 500, 'fail all together');
+			{ id => 'e', method => 'fail', body => { gate => 'second' } } ] }, @shop);
+ok($app->wait_for_line(what => 'at gate', more => 'first') && $app->wait_for_line(what => 'at gate', more => 'second'),
+	'calls that overlap');
+$app->open_gate('first');
+ok($app->wait_for_line(what => 'end', id => 'd', method => 'slow'), 'one of which succeeds');
+$app->open_gate('second');
+is(HostedApp::answer($fan)->{status}, 500, 'fail all together if another fails');
 is(by_shop(q{SELECT (actor_get_state('ledger', 'l', 'sum')).value}), 5, 'and leave nothing in SQL either');
 
 # messages both ways

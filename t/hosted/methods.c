@@ -152,10 +152,14 @@ do_add(Call *call)
 	reply(call, 200, "%lld", (long long) number);
 }
 
-/* fails after it has saved what it has done */
+/* fails after it has saved what it has done; waits at a gate before, if there is one */
 static void
 do_fail(Call *call)
 {
+	const char *gate = text_argument(call, "gate", NULL);
+
+	if (gate != NULL)
+		wait_at_gate(call, gate, false);
 	do_add(call);
 	if (!failed(call))
 		save(call);
