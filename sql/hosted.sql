@@ -509,7 +509,6 @@ RESET SESSION AUTHORIZATION;
 GRANT USAGE ON SCHEMA hosted TO regress_actor_nologin;
 SET SESSION AUTHORIZATION regress_actor_nologin;
 SELECT actor_send('hosted', 'm', 'third') IS NOT NULL AS sent;
-SELECT actor_send('hosted', 'm', 'put', '["a", 1]');
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_id, name, method, hosted FROM actor.reminder WHERE actor_type = 'hosted' ORDER BY 1;
 SELECT actor_id, name, method, hosted FROM actor.timer WHERE actor_type = 'hosted' ORDER BY 1;
