@@ -594,6 +594,8 @@ actor_host_wait(PG_FUNCTION_ARGS)
 		}
 		MemoryContextSwitchTo(old);
 		SPI_commit();
+		/* older minor releases leave that to us, for others it is nothing */
+		SPI_start_transaction();
 		wait_for_change(wake, seen,
 						Min(Min(until, look.next),
 							TimestampTzPlusMilliseconds(look.now, ACTOR_HOST_LOOK_MS / 2)));
