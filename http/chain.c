@@ -88,259 +88,6 @@ own_tools(void)
 	return tools;
 }
 
-/* answers --------------------------------------------------------------- */
-
-/*
- * call_error
- *		What has become of a call that has failed, in words; to be freed.
- */
-char *
-call_error(CallEnd end, const Transfer *answer)
-{
-	switch (end)
-	{
-		case CALL_REFUSED:
-			return xprintf("error invoke actor method: error from actor service: (%d) %s",
-						   answer->status, answer->content.data != NULL ? answer->content.data : "");
-		case CALL_NOT_SENT:
-			return xprintf("error invoke actor method: the application cannot be reached: %s",
-						   answer != NULL ? answer->problem : "it is not there");
-		case CALL_LOST:
-			return xprintf("error invoke actor method: error from actor service: %s",
-						   answer->problem);
-		case CALL_LATE:
-			return xprintf("error invoke actor method: the application has not answered in %ld seconds",
-						   options.app_timeout);
-		case CALL_CANCELLED:
-			return xstrdup("error invoke actor method: the call was cancelled");
-		case CALL_NO_SESSION:
-			return xstrdup("error invoke actor method: the transaction of the call was ended by the database");
-		default:
-			return xstrdup("error invoke actor method");
-	}
-}
-
-/*
- * answer_call_error
- *		Answers for a call that has failed; why the whole chain will be undone, if
- *		so, is said, too.
- */
-void
-answer_call_error(Request *request, CallEnd end, const Transfer *answer, const char *undone)
-{
-	char	   *error = end == CALL_UNDONE ? xstrdup(undone) : call_error(end, answer);
-	char	   *message = undone == NULL || end == CALL_UNDONE ? xstrdup(error) :
-		xprintf("%s; %s", error, undone);
-
-	if (answer != NULL && !utf8_valid(message, strlen(message)))
-	{
-		free(message);
-		message = xprintf("error invoke actor method: error from actor service: (%d)", answer->status);
-	}
-	if (end == CALL_NO_SESSION)
-		answer_message(request, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE", message);
-	else
-		answer_message(request, end == CALL_LATE || end == CALL_CANCELLED ? 504 : 500,
-					   "ERR_ACTOR_INVOKE_METHOD", message);
-	free(message);
-	free(error);
-}
-
-/* calls ----------------------------------------------------------------- */
-
-static Call *
-call_create(Chain *chain, const Work *work, const Entry *entry)
-{
-	Call	   *call = xmalloc(sizeof(Call));
-
-	memset(call, 0, sizeof(*call));
-	call->chain = chain;
-	call->work = *work;
-	call->work.type = call->type = xstrdup(work->type);
-	call->work.id = call->id = xstrdup(work->id);
-	memcpy(call->token, entry->token, UUID_SIZE);
-	memcpy(call->frame, entry->frame, sizeof(call->frame));
-	call->stale = entry->stale;
-	if (entry->action == ENTRY_ELSEWHERE)
-		call->address = xstrdup(entry->address);
-	else
-		entry_take_left(entry, work->type, work->id);
-	call->deadline = now_ms() + options.app_timeout * 1000;
-	return call;
-}
-
-static void
-call_free(Call *call)
-{
-	free(call->type);
-	free(call->id);
-	free(call->address);
-	free(call->work.owned_body);
-	free(call);
-}
-
-static void
-unlink_call(Chain *chain, Call *call)
-{
-	Call	  **link = &chain->open;
-
-	while (*link != call)
-		link = &(*link)->next;
-	*link = call->next;
-	call->next = NULL;
-}
-
-static void
-send_method(Call *call)
-{
-	call->dropping = false;
-	call->transfer = app_send_method(call, call->chain->multi, &call->work,
-									 call->chain->inbox.ids[call->id_number]);
-}
-
-static void
-send_drop(Call *call)
-{
-	call->dropping = true;
-	call->transfer = app_send_drop(call, call->chain->multi, call->type, call->id);
-}
-
-/*
- * Lets the host that has the actor call its application.
- */
-static void
-send_elsewhere(Call *call)
-{
-	const Work *work = &call->work;
-	Buffer		url = {0};
-	char	   *path = actor_path(work->type, work->id);
-	char	   *secret = self_secret();
-
-	buffer_text(&url, call->address);
-	buffer_text(&url, "/actor-host/v1.0");
-	buffer_text(&url, path);
-	buffer_text(&url, "/method/");
-	path_append(&url, work->method, "/");
-	if (work->query.length > 0)
-	{
-		buffer_text(&url, "?");
-		if (!buffer_append(&url, work->query.start, work->query.length))
-			die("out of memory");
-	}
-	call->transfer = transfer_create(call);
-	transfer_headers(call->transfer, work->headers);
-	transfer_header(call->transfer, "actor-host-secret", secret);
-	transfer_header(call->transfer, "actor-host-hop", "turn");
-	transfer_header(call->transfer, "actor-host-chain", call->chain->id);
-	transfer_header(call->transfer, "actor-host-token", call->token);
-	if (call->stale)
-		transfer_header(call->transfer, "actor-host-stale", "true");
-	transfer_header(call->transfer, "actor-host-origin", self_address());
-	transfer_header(call->transfer, "Dapr-Reentrancy-Id", call->chain->inbox.ids[call->id_number]);
-	transfer_begin(call->transfer, call->chain->multi, "PUT", url.data, work->body,
-				   work->body_length);
-	buffer_free(&url);
-	free(path);
-	free(secret);
-}
-
-/*
- * Begins a call whose turn is taken.
- */
-static void
-begin_call(Chain *chain, Call *call)
-{
-	bool		drop;
-
-	call->next = chain->open;
-	chain->open = call;
-	if (call->address != NULL)
-	{
-		send_elsewhere(call);
-		return;
-	}
-	call->turn = turn_open(call->type, call->id, &chain->inbox, chain->id);
-	drop = instance_begin(call->type, call->id, call->token, call->stale);
-	if (call->work.method == NULL || drop)
-		send_drop(call);
-	else
-		send_method(call);
-}
-
-/*
- * Leaves a call that the application still runs to be waited for.
- */
-static void
-give_up(Call *call)
-{
-	Request    *lender = call->work.lender;
-
-	/* what the application has not got is not sent to it any more */
-	if (!call->transfer->sent)
-	{
-		transfer_finish(call->transfer, call->chain->multi);
-		return;
-	}
-	/* which is about to be answered */
-	if (lender != NULL && lender->body.data != NULL)
-	{
-		transfer_own_body(call->transfer, lender->body.data);
-		lender->body.data = NULL;
-	}
-	else if (call->work.owned_body != NULL)
-		transfer_own_body(call->transfer, call->work.owned_body);
-	call->work.owned_body = NULL;
-	if (call->turn != NULL)
-		turn_give_up(call->turn);
-	call->chain->late = late_add(call->chain->late, call->transfer, call->turn,
-								  call->dropping);
-	call->transfer = NULL;
-	call->turn = NULL;
-}
-
-/*
- * A call has ended here and in the database.
- */
-static void
-end_turn(Call *call, bool good)
-{
-	const Transfer *transfer = call->transfer;
-	InstanceEnd end = good ? INSTANCE_GOOD : INSTANCE_SPOILT;
-
-	if (transfer != NULL && call->dropping && transfer->state == TRANSFER_ANSWERED)
-		end = INSTANCE_DROPPED;
-	else if (transfer != NULL && transfer->state == TRANSFER_NOT_SENT)
-		end = INSTANCE_AS_BEFORE;
-	if (call->turn != NULL)
-		turn_ended(call->turn, end);
-	call->turn = NULL;
-}
-
-/*
- * Forgets those that have been answered since a call began.  Their turns have ended
- * in the database, so whoever gets these waits here until what the application has is
- * known to be true or not.
- */
-static void
-end_since(Chain *chain, int number, bool good)
-{
-	Call	  **link = &chain->ended;
-
-	while (*link != NULL)
-	{
-		Call	   *call = *link;
-
-		if (call->number < number)
-		{
-			link = &call->next;
-			continue;
-		}
-		*link = call->next;
-		end_turn(call, good);
-		call_free(call);
-	}
-}
-
 /* who has called -------------------------------------------------------- */
 
 static bool
@@ -478,7 +225,7 @@ undo_call(Chain *chain, Call *call)
 	bool		alone = !call->mixed && chain->open == call;
 
 	if (alone && undo_to(chain, call->number))
-		end_since(chain, call->number, false);
+		calls_end_since(chain, call->number, false);
 	else if (alone)
 		chain->end = CALL_NO_SESSION;
 	else
@@ -499,7 +246,7 @@ end_nested(Chain *chain, Call *call, CallEnd end)
 
 	if (end == CALL_ANSWERED && keep(chain, call))
 	{
-		unlink_call(chain, call);
+		call_unlink(chain, call);
 		answer_transfer(request, call->transfer);
 		if (call->work.with_id)
 			answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
@@ -515,12 +262,12 @@ end_nested(Chain *chain, Call *call, CallEnd end)
 		chain->end = CALL_NO_SESSION;
 	if (chain->end == CALL_UNDERWAY)
 		undo_call(chain, call);
-	unlink_call(chain, call);
+	call_unlink(chain, call);
 	answer_call_error(request, end == CALL_ANSWERED ? CALL_NO_SESSION : end, call->transfer,
 					  chain->undone);
 	if (call->transfer->state == TRANSFER_UNDERWAY)
-		give_up(call);
-	end_turn(call, false);
+		call_give_up(call);
+	call_end_turn(call, false);
 	transfer_free(call->transfer, chain->multi);
 	call_free(call);
 	request_done(request);
@@ -563,7 +310,7 @@ take_answer(Chain *chain, Call *call)
 		if (call->work.method != NULL)
 		{
 			transfer_free(call->transfer, chain->multi);
-			send_method(call);
+			call_send_method(call);
 			return;
 		}
 	}
@@ -752,7 +499,7 @@ begin_nested(Chain *chain, Request *request)
 				call->request = request;
 				call->number = call->id_number = number;
 				call->parent = caller;
-				begin_call(chain, call);
+				call_begin(chain, call);
 				entry_clear(&entry);
 				return;
 			}
@@ -942,7 +689,7 @@ chain_run(Chain *chain, const Work *work, const Entry *entry)
 		call_id_create(chain->id, call_id);
 		call->id_number = inbox_add_id(&chain->inbox, call_id);
 	}
-	begin_call(chain, call);
+	call_begin(chain, call);
 	while (!is_over(chain))
 	{
 		while (!is_over(chain) && (transfer = transfers_ended(chain->multi)) != NULL)
@@ -1000,18 +747,18 @@ chain_close(Chain *chain, bool good)
 	{
 		Call	   *call = chain->open;
 
-		unlink_call(chain, call);
+		call_unlink(chain, call);
 		if (call->request != NULL)
 			answer_call_error(call->request, CALL_CANCELLED, NULL, NULL);
 		if (call->transfer->state == TRANSFER_UNDERWAY)
-			give_up(call);
+			call_give_up(call);
 		if (call->request != NULL)
 			request_done(call->request);
-		end_turn(call, good);
+		call_end_turn(call, good);
 		transfer_free(call->transfer, chain->multi);
 		call_free(call);
 	}
-	end_since(chain, 0, good);
+	calls_end_since(chain, 0, good);
 	free(chain->undone);
 	if (chain->late != NULL)
 	{
