@@ -232,23 +232,6 @@ actor_placement_read(const ActorRef *actor, ActorPlacement *placement)
 }
 
 /*
- * Runs a statement about an actor, whose other values are filled in.
- */
-static uint64
-run_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
-{
-	ActorBookkeeping bookkeeping;
-	uint64		rows;
-
-	values[0] = PointerGetDatum(actor->type);
-	values[1] = PointerGetDatum(actor->id);
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(query, values, NULL);
-	actor_bookkeeping_end(&bookkeeping);
-	return rows;
-}
-
-/*
  * actor_placement_set_entered
  *		Writes that the host of an actor, whose turn is held, has had a turn of it.
  */
@@ -257,7 +240,7 @@ actor_placement_set_entered(const ActorRef *actor)
 {
 	Datum		values[2];
 
-	(void) run_for_actor(&enter_placement, actor, values);
+	(void) actor_query_for_actor(&enter_placement, actor, values);
 }
 
 /*
@@ -269,7 +252,7 @@ actor_placement_remove(const ActorRef *actor)
 {
 	Datum		values[2];
 
-	(void) run_for_actor(&delete_placement, actor, values);
+	(void) actor_query_for_actor(&delete_placement, actor, values);
 }
 
 /* the token --------------------------------------------------------------- */
@@ -312,7 +295,7 @@ state_changed(const ActorRef *actor)
 	if (any_changed && actor_ref_equal(&changed, actor))
 		return;
 	values[2] = UUIDPGetDatum(actor_new_uuid());
-	(void) run_for_actor(&change_token, actor, values);
+	(void) actor_query_for_actor(&change_token, actor, values);
 	old = MemoryContextSwitchTo(TopTransactionContext);
 	changed.type = (text *) pg_detoast_datum_copy((struct varlena *) actor->type);
 	changed.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
@@ -371,10 +354,10 @@ write_placement(const ActorRef *actor, const ActorHost *host, bool exists,
 	values[3] = UUIDPGetDatum(&placement->token);
 	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
 	if (!exists)
-		return run_for_actor(&insert_placement, actor, values) > 0;
+		return actor_query_for_actor(&insert_placement, actor, values) > 0;
 
 	/* who waited might wait for a turn that waits for him */
-	if (run_for_actor(&lock_placement, actor, values) == 0)
+	if (actor_query_for_actor(&lock_placement, actor, values) == 0)
 	{
 		if (!actor_placement_read(actor, &now))
 			return false;
@@ -387,8 +370,8 @@ write_placement(const ActorRef *actor, const ActorHost *host, bool exists,
 	if (!actor_placement_read(actor, &now) || !actor_same_uuid(&now.host, &seen->host))
 		return false;
 	leftover[2] = UUIDPGetDatum(&seen->host);
-	(void) run_for_actor(&write_leftover, actor, leftover);
-	return run_for_actor(&replace_placement, actor, values) > 0;
+	(void) actor_query_for_actor(&write_leftover, actor, leftover);
+	return actor_query_for_actor(&replace_placement, actor, values) > 0;
 }
 
 /*
@@ -509,7 +492,7 @@ actor_leftover_remove(const ActorRef *actor, const pg_uuid_t *id, pg_uuid_t *bef
 		if (host == NULL || !is_predecessor(other, host))
 			continue;
 		values[2] = UUIDPGetDatum(&other->id);
-		if (run_for_actor(&delete_leftover, actor, values) == 0)
+		if (actor_query_for_actor(&delete_leftover, actor, values) == 0)
 			continue;
 		found = true;
 		*before = other->id;

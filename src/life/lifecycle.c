@@ -213,23 +213,6 @@ actor_hook_exists(const ActorRef *actor, ActorHookKind kind)
 /* activation ------------------------------------------------------------ */
 
 /*
- * Runs a statement about an actor, whose other values are filled in.
- */
-static uint64
-run_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
-{
-	ActorBookkeeping bookkeeping;
-	uint64		rows;
-
-	values[0] = PointerGetDatum(actor->type);
-	values[1] = PointerGetDatum(actor->id);
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(query, values, NULL);
-	actor_bookkeeping_end(&bookkeeping);
-	return rows;
-}
-
-/*
  * actor_remove_timers
  *		Removes the timers of an actor, whose turn is held.  The lock on the table that comes with that
  *		would hold up whoever unregisters a type, so it is only taken if need be.
@@ -239,8 +222,8 @@ actor_remove_timers(const ActorRef *actor)
 {
 	Datum		values[2];
 
-	if (run_for_actor(&read_timers, actor, values) > 0)
-		(void) run_for_actor(&delete_timers, actor, values);
+	if (actor_query_for_actor(&read_timers, actor, values) > 0)
+		(void) actor_query_for_actor(&delete_timers, actor, values);
 }
 
 /*
@@ -292,7 +275,7 @@ enter_life(const ActorRef *actor, const ActorType *type)
 	{
 		now = GetCurrentTimestamp();
 		values[2] = TimestampTzGetDatum(now);
-		(void) run_for_actor(&write_activation, actor, values);
+		(void) actor_query_for_actor(&write_activation, actor, values);
 		/* those of an earlier start of the server must not come to life again */
 		actor_remove_timers(actor);
 		actor_turn_used(actor, now + actor_type_scan_interval(type) / 2);
@@ -369,7 +352,7 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 	static const ActorCause cause = {"deactivate"};
 	Datum		values[2];
 
-	(void) run_for_actor(&delete_activation, actor, values);
+	(void) actor_query_for_actor(&delete_activation, actor, values);
 	actor_remove_timers(actor);
 	actor_turn_know(actor, &none);
 	actor_lease_ended(actor);
@@ -541,7 +524,7 @@ actor_delete(PG_FUNCTION_ARGS)
 	if (frame.history == ACTOR_HISTORY_CHANGES)
 		actor_record_removals(&frame);
 	for (int i = 0; i < lengthof(delete_lasting); i++)
-		found |= run_for_actor(&delete_lasting[i], &actor, values) > 0;
+		found |= actor_query_for_actor(&delete_lasting[i], &actor, values) > 0;
 	found |= cancel_messages(&actor);
 	if (found && frame.history != ACTOR_HISTORY_OFF)
 		actor_record_end(&frame);

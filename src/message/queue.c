@@ -192,21 +192,6 @@ key_values(const ActorRef *actor, int64 message_id, Datum *values)
 }
 
 /*
- * Runs a statement that only writes.
- */
-static uint64
-run(ActorQuery *query, Datum *values)
-{
-	ActorBookkeeping bookkeeping;
-	uint64		rows;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	rows = actor_query_run(query, values, NULL);
-	actor_bookkeeping_end(&bookkeeping);
-	return rows;
-}
-
-/*
  * actor_queue_first
  *		Finds the first message of a queue, looking at it for a message that has
  *		been seen; false if it is empty.
@@ -245,7 +230,7 @@ actor_queue_is_delayed(const ActorRef *actor, int64 message_id)
 	Datum		values[3];
 
 	key_values(actor, message_id, values);
-	return run(&read_delayed, values) > 0;
+	return actor_query_count(&read_delayed, values) > 0;
 }
 
 /*
@@ -383,10 +368,10 @@ actor_queue_hide(const ActorRef *actor, int64 message_id)
 		return 0;
 	/* who has been hidden since it was seen has those behind it hidden, too */
 	key_values(actor, message_id, values);
-	if (run(&lock_shown, values) == 0)
+	if (actor_query_count(&lock_shown, values) == 0)
 		return 0;
 	key_values(actor, first, values);
-	if (run(&lock_shown, values) == 0)
+	if (actor_query_count(&lock_shown, values) == 0)
 		return 0;
 	return actor_queue_hide_from(actor, message_id);
 }
@@ -459,10 +444,10 @@ actor_queue_remove(const ActorRef *actor, int64 message_id)
 	TimestampTz next_try_at;
 
 	key_values(actor, message_id, values);
-	if (run(&lock_message, values) == 0)
+	if (actor_query_count(&lock_message, values) == 0)
 		return false;
 	if (actor_queue_first(actor, message_id, &first, &next_try_at) && first < message_id)
-		return run(&delete_message, values) > 0;
+		return actor_query_count(&delete_message, values) > 0;
 	return actor_queue_remove_locked(actor, message_id);
 }
 
@@ -486,7 +471,7 @@ actor_queue_hide_or_guard(ActorQueueGuard *queue, const ActorRef *actor, int64 m
 	}
 	(void) actor_queue_join(actor, message_id, GetCurrentTimestamp());
 	key_values(actor, message_id, values);
-	queue->guarded = run(&lock_shown, values) > 0;
+	queue->guarded = actor_query_count(&lock_shown, values) > 0;
 	queue->guard = message_id;
 	return 0;
 }
@@ -504,5 +489,5 @@ actor_queue_put_off(const ActorRef *actor, int64 message_id)
 	/* it is due, and has joined when it is shown again */
 	actor_look_joining(actor);
 	key_values(actor, message_id, values);
-	(void) run(&put_off_message, values);
+	(void) actor_query_count(&put_off_message, values);
 }

@@ -647,6 +647,35 @@ actor_query_latest(ActorQuery *query, Datum *values)
 }
 
 /*
+ * actor_query_count
+ *		Runs a statement, with the bookkeeping around it, and returns the number of
+ *		rows; what they have is gone.
+ */
+uint64
+actor_query_count(ActorQuery *query, Datum *values)
+{
+	ActorBookkeeping bookkeeping;
+	uint64		rows;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(query, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+	return rows;
+}
+
+/*
+ * actor_query_for_actor
+ *		The same for a statement about an actor, whose other values are filled in.
+ */
+uint64
+actor_query_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values)
+{
+	values[0] = PointerGetDatum(actor->type);
+	values[1] = PointerGetDatum(actor->id);
+	return actor_query_count(query, values);
+}
+
+/*
  * actor_query_write_one
  *		Runs a statement that must write exactly one row.
  */

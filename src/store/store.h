@@ -16,6 +16,8 @@
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
+#include "base/base.h"
+
 /* catalog.c */
 
 #define ACTOR_QUERY_MAX_ARGS	24
@@ -56,6 +58,8 @@ extern uint64 actor_query_run(ActorQuery *query, Datum *values, const char *null
 extern uint64 actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
 							   Snapshot snapshot);
 extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
+extern uint64 actor_query_count(ActorQuery *query, Datum *values);
+extern uint64 actor_query_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values);
 extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
 extern List *actor_query_list(ActorQuery *query, Datum *values,
 							  void *(*read_row) (uint64 row));
