@@ -216,6 +216,28 @@ actor_method_is_one(Oid function)
 }
 
 /*
+ * Number of functions of that name that a method could be; -1 if no method can
+ * have the name.
+ */
+static int
+count_functions(const ActorType *type, const text *name)
+{
+	char		key[NAMEDATALEN];
+	HeapTuple	tuple;
+	int			found;
+
+	if (VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
+		return 0;
+	text_to_cstring_buffer(name, key, sizeof(key));
+	if (why_no_method_name(key) != NULL)
+		return -1;
+	tuple = find_function(type->schema_oid, key, &found);
+	if (tuple != NULL)
+		heap_freetuple(tuple);
+	return found;
+}
+
+/*
  * actor_method_exists
  *		Whether a type has a function of that name, be it a method or not, or the
  *		name is no name for one.
@@ -223,21 +245,9 @@ actor_method_is_one(Oid function)
 bool
 actor_method_exists(const ActorType *type, const text *name)
 {
-	char		key[NAMEDATALEN];
-	HeapTuple	tuple;
-	int			found;
-
 	if (type->last_method != NULL && actor_text_is(name, type->last_method->function.name))
 		return true;
-	if (VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
-		return false;
-	text_to_cstring_buffer(name, key, sizeof(key));
-	if (why_no_method_name(key) != NULL)
-		return true;
-	tuple = find_function(type->schema_oid, key, &found);
-	if (tuple != NULL)
-		heap_freetuple(tuple);
-	return found > 0;
+	return count_functions(type, name) != 0;
 }
 
 /*
@@ -248,21 +258,7 @@ actor_method_exists(const ActorType *type, const text *name)
 bool
 actor_method_is_hosted(const ActorType *type, const text *name)
 {
-	char		key[NAMEDATALEN];
-	HeapTuple	tuple;
-	int			found;
-
-	if (!type->row.hosted)
-		return false;
-	if (VARSIZE_ANY_EXHDR(name) >= NAMEDATALEN)
-		return true;
-	text_to_cstring_buffer(name, key, sizeof(key));
-	if (why_no_method_name(key) != NULL)
-		return true;
-	tuple = find_function(type->schema_oid, key, &found);
-	if (tuple != NULL)
-		heap_freetuple(tuple);
-	return found == 0;
+	return type->row.hosted && count_functions(type, name) <= 0;
 }
 
 /*
