@@ -17,12 +17,11 @@
 #include "base/base.h"
 
 /*
- * actor_attempt
- *		Calls a function in a subtransaction.  Returns NULL, or the error that
- *		has rolled it back, in the current memory context.
+ * Calls a function in a subtransaction, which is kept if it succeeds and that is
+ * wanted.
  */
-ErrorData *
-actor_attempt(void (*body) (void *arg), void *arg)
+static ErrorData *
+run(void (*body) (void *arg), void *arg, bool keep)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -33,7 +32,10 @@ actor_attempt(void (*body) (void *arg), void *arg)
 	PG_TRY();
 	{
 		body(arg);
-		ReleaseCurrentSubTransaction();
+		if (keep)
+			ReleaseCurrentSubTransaction();
+		else
+			RollbackAndReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
@@ -46,4 +48,25 @@ actor_attempt(void (*body) (void *arg), void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return error;
+}
+
+/*
+ * actor_attempt
+ *		Calls a function in a subtransaction.  Returns NULL, or the error that
+ *		has rolled it back, in the current memory context.
+ */
+ErrorData *
+actor_attempt(void (*body) (void *arg), void *arg)
+{
+	return run(body, arg, true);
+}
+
+/*
+ * actor_rehearse
+ *		The same, but it is rolled back whatever comes of it.
+ */
+ErrorData *
+actor_rehearse(void (*body) (void *arg), void *arg)
+{
+	return run(body, arg, false);
 }

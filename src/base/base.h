@@ -100,6 +100,7 @@ extern uint64 actor_hash_slice(const text *type, uint64 number);
 /* attempt.c */
 
 extern ErrorData *actor_attempt(void (*body) (void *arg), void *arg);
+extern ErrorData *actor_rehearse(void (*body) (void *arg), void *arg);
 
 /* format.c */
 

@@ -271,36 +271,26 @@ make_call(Explained *explained)
 }
 
 /*
+ * Makes the call, and takes notes meanwhile.
+ */
+static void
+make_noted_call(void *explained)
+{
+	actor_notes_begin();
+	make_call(explained);
+	actor_noting = false;
+}
+
+/*
  * Makes the call in a subtransaction, and rolls that back.  An error of the call is
  * what would come of it, unless somebody has cancelled the statement.
  */
 static void
 explain(Explained *explained)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error = actor_rehearse(make_noted_call, explained);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		actor_notes_begin();
-		make_call(explained);
-		actor_noting = false;
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		actor_noting = false;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
+	actor_noting = false;
 	if (error == NULL)
 		return;
 	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
