@@ -353,12 +353,7 @@ callback_main(void *arg)
 void
 callbacks_start(void)
 {
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&one_done, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&one_done);
 	database_init(&database, options.database);
 	session.database = &database;
 	if (pthread_create(&thread, NULL, callback_main, NULL) != 0)

@@ -644,10 +644,7 @@ wait_for_any(Chain *chain)
 
 	if (watched)
 		server.fd = PQsocket(chain->session->connection);
-	if (left > 0 &&
-		curl_multi_poll(chain->multi, &server, watched, left < 60000 ? (int) left : 60000,
-						NULL) != CURLM_OK)
-		die("could not use libcurl");
+	transfers_wait(chain->multi, left, watched ? &server : NULL);
 	/* a transaction that was ended by the server cannot come to a good end */
 	if (!watched || (server.revents != 0 && !session_alive(chain->session)))
 		chain->end = CALL_NO_SESSION;

@@ -39,12 +39,7 @@ static int	under_way;
 static void
 create_condition(void)
 {
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&one_done, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&one_done);
 }
 
 /*

@@ -445,7 +445,6 @@ forward_main(void *arg)
 	(void) arg;
 	while (take_submitted())
 	{
-		int64_t		left;
 		Forward    *next;
 
 		while ((transfer = transfers_ended(multi)) != NULL)
@@ -459,10 +458,7 @@ forward_main(void *arg)
 			if (forward->deadline <= now_ms())
 				end_overdue(forward);
 		}
-		left = next_deadline() - now_ms();
-		if (left > 0 &&
-			curl_multi_poll(multi, NULL, 0, left < 60000 ? (int) left : 60000, NULL) != CURLM_OK)
-			die("could not use libcurl");
+		transfers_wait(multi, next_deadline() - now_ms(), NULL);
 	}
 	return NULL;
 }

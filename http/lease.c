@@ -688,9 +688,7 @@ lease_main(void *arg)
 			advance(lease);
 		}
 		left = next_deadline() - now_ms();
-		if (curl_multi_poll(multi, NULL, 0, left < 1 ? 1 : left < 60000 ? (int) left : 60000,
-							NULL) != CURLM_OK)
-			die("could not use libcurl");
+		transfers_wait(multi, left < 1 ? 1 : left, NULL);
 	}
 	while (active != NULL)
 		end_lease(active);

@@ -164,12 +164,7 @@ same_secret(const char *secret, const char *given)
 void
 self_start(void)
 {
-	pthread_condattr_t attributes;
-
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&changed);
 }
 
 /*

@@ -319,14 +319,10 @@ void
 server_start(void)
 {
 	struct addrinfo *address = listen_address();
-	pthread_condattr_t attributes;
 	unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
 		MHD_USE_ERROR_LOG;
 
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&all_done, &attributes);
-	pthread_condattr_destroy(&attributes);
+	condition_init(&all_done);
 
 	if (address->ai_family == AF_INET6)
 		flags |= MHD_USE_IPv6;

@@ -271,6 +271,21 @@ transfers_create(void)
 	return multi;
 }
 
+/*
+ * transfers_wait
+ *		Waits until something happens, or somebody wakes it, but at most so many
+ *		milliseconds, and a minute at most; for another socket as well, unless that
+ *		is NULL.
+ */
+void
+transfers_wait(CURLM *multi, int64_t left, struct curl_waitfd *other)
+{
+	if (left > 0 &&
+		curl_multi_poll(multi, other, other != NULL, left < 60000 ? (int) left : 60000,
+						NULL) != CURLM_OK)
+		die("could not use libcurl");
+}
+
 void
 transfers_free(CURLM *multi)
 {

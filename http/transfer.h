@@ -74,6 +74,7 @@ extern void transfer_begin(Transfer *transfer, CURLM *multi, const char *verb, c
 						   const char *body, size_t body_length);
 extern void transfer_own_body(Transfer *transfer, char *body);
 extern Transfer *transfers_ended(CURLM *multi);
+extern void transfers_wait(CURLM *multi, int64_t left, struct curl_waitfd *other);
 extern bool transfer_succeeded(const Transfer *transfer);
 extern int	transfer_socket(const Transfer *transfer);
 extern void transfer_finish(Transfer *transfer, CURLM *multi);

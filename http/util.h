@@ -11,6 +11,7 @@
 #ifndef ACTOR_HTTP_UTIL_H
 #define ACTOR_HTTP_UTIL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,5 +39,6 @@ extern void buffer_free(Buffer *buffer);
 extern void log_line(const char *format,...) __attribute__((format(printf, 1, 2)));
 _Noreturn extern void die(const char *format,...) __attribute__((format(printf, 1, 2)));
 extern int64_t now_ms(void);
+extern void condition_init(pthread_cond_t *condition);
 
 #endif							/* ACTOR_HTTP_UTIL_H */
