@@ -60,14 +60,11 @@ my $box = '/v1.0/actors/box/a/method';
 my @token = ('dapr-api-token' => 'secret');
 $http->request('POST', "$box/add", undef, @token) for 1 .. 3;
 $http->request('POST', "$box/none", undef, @token);
-my $response = page();
+my $response;
 # what the database says is left out while no session is free for it
-for (1 .. 1800)
-{
-	last if $response->{content} =~ /^actor_http_database_up 1$/m && $response->{content} =~ /^actor_doctor_ok/m;
-	select(undef, undef, undef, 0.1);
+$http->wait_for(sub {
 	$response = page();
-}
+	return $response->{content} =~ /^actor_http_database_up 1$/m && $response->{content} =~ /^actor_doctor_ok/m });
 is($response->{status}, 200, 'the metrics are there, with the header of HTTP');
 is($response->{headers}{'content-type'}, 'text/plain; version=0.0.4; charset=utf-8', 'as text');
 my $text = $response->{content};

@@ -18,14 +18,7 @@ if (my $missing = HostedApp::missing())
 	plan skip_all => "not installed: $missing";
 }
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
-$node->start;
-$node->safe_psql('postgres', q{
-	CREATE EXTENSION actor;
-	CREATE ROLE shop LOGIN;
-	GRANT CREATE ON DATABASE postgres TO shop});
+my $node = HostedApp::server();
 my $database = $node->connstr('postgres') . ' user=shop';
 
 sub query

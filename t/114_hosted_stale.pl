@@ -26,14 +26,7 @@ my $seed = $ENV{ACTOR_SEED} // int(rand(1_000_000_000));
 note("ACTOR_SEED=$seed");
 srand($seed);
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
-$node->start;
-$node->safe_psql('postgres', q{
-	CREATE EXTENSION actor;
-	CREATE ROLE shop LOGIN;
-	GRANT CREATE ON DATABASE postgres TO shop});
+my $node = HostedApp::server();
 
 sub query
 {

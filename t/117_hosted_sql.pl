@@ -18,16 +18,8 @@ if (my $missing = HostedApp::missing())
 	plan skip_all => "not installed: $missing";
 }
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
-$node->start;
-$node->safe_psql('postgres', q{
-	CREATE EXTENSION actor;
-	CREATE ROLE shop LOGIN;
-	CREATE ROLE guest LOGIN;
-	CREATE ROLE stranger LOGIN;
-	GRANT CREATE ON DATABASE postgres TO shop});
+my $node = HostedApp::server();
+$node->safe_psql('postgres', 'CREATE ROLE guest LOGIN; CREATE ROLE stranger LOGIN');
 my $folder = HostedApp::folder();
 append_to_file("$folder/http.json", encode_json({
 	api_token => 'shop',

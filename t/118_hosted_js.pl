@@ -36,14 +36,7 @@ copy($_, $folder) or die "could not copy $_: $!"
 	  if $? != 0 || !-e "$folder/node_modules/\@dapr/dapr/package.json";
 }
 
-my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
-$node->start;
-$node->safe_psql('postgres', q{
-	CREATE EXTENSION actor;
-	CREATE ROLE shop LOGIN;
-	GRANT CREATE ON DATABASE postgres TO shop});
+my $node = HostedApp::server();
 
 append_to_file("$folder/journal", '');
 my $app = HostedApp->start(

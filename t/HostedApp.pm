@@ -39,6 +39,25 @@ sub programs
 	return \%programs;
 }
 
+# A server with the extension, and with a role that can host types of its own;
+# takes further settings.
+sub server
+{
+	my ($settings) = @_;
+	my $node = PostgreSQL::Test::Cluster->new('main');
+
+	$node->init;
+	$node->append_conf('postgresql.conf',
+		"shared_preload_libraries = 'actor'\n" . ($settings // ''));
+	$node->start;
+	$node->safe_psql(
+		'postgres', q{
+		CREATE EXTENSION actor;
+		CREATE ROLE shop LOGIN;
+		GRANT CREATE ON DATABASE postgres TO shop});
+	return $node;
+}
+
 # A folder for the journal and the gates of one application or several.
 sub folder
 {
