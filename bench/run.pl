@@ -17,6 +17,7 @@ use POSIX qw(strftime);
 
 use ActorBench::Growth qw(growth_groups);
 use ActorBench::Hot qw(hot_groups);
+use ActorBench::Hosted qw(hosted_groups);
 use ActorBench::Http qw(http_groups);
 use ActorBench::Report qw(write_report);
 use ActorBench::Rows qw(groups);
@@ -40,6 +41,7 @@ my %normal = (
 	cold_probes => 20,
 	cron => 1,
 	http_clients => 16,
+	hosted_clients => [ 1, 8, 32 ],
 	writes => [
 		[ 'put', 1, 1 ], [ 'put', 8, 1 ], [ 'put', 1, 0 ], [ 'put', 8, 0 ],
 		[ 'count', 1, 1 ], [ 'count', 8, 1 ], [ 'count', 1, 0 ], [ 'count', 8, 0 ] ],
@@ -97,6 +99,7 @@ my %modes = (
 		cold_probes => 0,
 		cron => 0,
 		http_clients => 2,
+		hosted_clients => [2],
 		writes => [ [ 'put', 1, 1 ], [ 'count', 8, 0 ] ],
 		registers => [ [ 1, 1 ] ],
 		actor_counts => [ 10, 20 ],
@@ -138,7 +141,7 @@ sub options
 sub wanted
 {
 	my @all = @_;
-	my %known = (groups(), hot_groups(), http_groups(), growth_groups());
+	my %known = (groups(), hot_groups(), http_groups(), hosted_groups(), growth_groups());
 	my %wish = map { $_ => 1 } split /,/, $rows // '';
 	my @unknown = grep { !$known{$_} } sort keys %wish;
 	my @result;
@@ -197,7 +200,7 @@ sub set_up
 }
 
 options();
-my @row_groups = wanted(groups(), hot_groups(), http_groups());
+my @row_groups = wanted(groups(), hot_groups(), http_groups(), hosted_groups());
 my @growth_groups = $scale{growth} || defined $rows ? wanted(growth_groups()) : ();
 set_up();
 

@@ -6,7 +6,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib $FindBin::RealBin;
 
-use ActorHttp;
+use HostedApp;
 use JSON::PP qw(decode_json);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -50,12 +50,18 @@ cmp_ok($row{fire}{ours}, '>', 0, 'row fire has a number');
 ok(exists $row{lateness}{p99}, 'row lateness has a 99th percentile');
 SKIP:
 {
-	my $missing = ActorHttp::missing();
+	my $missing = HostedApp::missing();
 
 	if ($missing)
 	{
 		like($row{http_read}{skipped}, qr/not installed: .*\.h/, 'row http_read says what is missing');
-		skip "actor-http needs what is not there: $missing", 14;
+		skip "actor-http needs what is not there: $missing", 30;
+	}
+	for my $name (qw(noop read write))
+	{
+		cmp_ok($row{"hosted_${name}_2"}{$_}, '>', 0, "row hosted_${name}_2 has $_") for qw(ours rival);
+		cmp_ok($row{"hosted_${name}_2_sql"}{rival}, '>', 0, "row hosted_${name}_2_sql has a rival");
+		cmp_ok($row{"hosted_${name}_2_time"}{$_}, '>', 0, "row hosted_${name}_2_time has $_") for qw(ours rival);
 	}
 	for my $id (qw(http_read http_write))
 	{

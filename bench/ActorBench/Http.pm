@@ -12,7 +12,7 @@ use File::Temp ();
 use ActorBench::Rows qw(row prepare_actors clients_text);
 use ActorBench::Server qw(pgbench median percentile compare_rounds %scale $database);
 
-our @EXPORT_OK = qw(http_groups);
+our @EXPORT_OK = qw(http_groups missing build start stop load);
 
 my $sources = dirname(__FILE__) . '/..';
 
@@ -55,18 +55,19 @@ sub read_log
 	return <$file> // '';
 }
 
-# Starts actor-http on a free port; returns its process and the port.
+# Starts actor-http on a free port, with as many sessions, and further flags; returns
+# its process and the port.
 sub start
 {
-	my $folder = shift;
+	my ($folder, $sessions, @flags) = @_;
 	my $pid = fork // die "could not fork: $!";
 
 	if ($pid == 0)
 	{
 		open STDOUT, '>', "$folder/log" or die;
 		open STDERR, '>&', \*STDOUT or die;
-		exec "$folder/actor-http", '--port=0', "--pool-size=$scale{http_clients}",
-		  "--database=dbname=$database user=bench"
+		exec "$folder/actor-http", '--port=0', "--pool-size=$sessions",
+		  "--database=dbname=$database user=bench", @flags
 		  or die "could not run actor-http: $!";
 	}
 	while (1)
@@ -79,16 +80,28 @@ sub start
 	}
 }
 
-# Calls a method of random actors; returns what pgbench does for SQL.
+# Ends it.
+sub stop
+{
+	my ($folder, $pid) = @_;
+
+	kill 'TERM', $pid;
+	waitpid $pid, 0;
+	die "actor-http has failed:\n" . read_log("$folder/log") if $? != 0;
+	return;
+}
+
+# Calls a method, "TYPE/%d/method/METHOD", of random actors; returns what pgbench
+# does for SQL, and the number of requests.
 sub load
 {
-	my ($folder, $port, $method, $body) = @_;
+	my ($folder, $port, $path, $body, $clients, $actors) = @_;
 	my $seconds = defined $scale{transactions} ? 0 : $scale{seconds};
-	my $out = `'$folder/http_load' $port '/v1.0/actors/bench/%d/method/$method' '$body' $scale{http_clients} $scale{actors} $seconds 2>&1`;
+	my $out = `'$folder/http_load' $port '/v1.0/actors/$path' '$body' $clients $actors $seconds 2>&1`;
 
 	die "http_load failed:\n$out\n" . read_log("$folder/log") if $? != 0;
-	my ($rate, $p50, $p99) = $out =~ /requests_per_second=(\S+) p50_ms=(\S+) p99_ms=(\S+)/;
-	return { rate => $rate + 0, p50 => $p50 + 0, p99 => $p99 + 0 };
+	my ($rate, $p50, $p99, $requests) = $out =~ /requests_per_second=(\S+) p50_ms=(\S+) p99_ms=(\S+) requests=(\d+)/;
+	return { rate => $rate + 0, p50 => $p50 + 0, p99 => $p99 + 0, requests => $requests + 0 };
 }
 
 sub by_sql
@@ -142,13 +155,15 @@ sub http_rows
 	build($folder);
 	# it must not outlive the benchmark
 	local @SIG{qw(INT TERM HUP)} = (sub { die "interrupted\n" }) x 3;
-	my ($pid, $port) = start($folder);
+	my ($pid, $port) = start($folder, $scale{http_clients});
 	my $done = eval {
 		for my $case (@cases)
 		{
 			my ($id, $title, $method, $body, $script) = @$case;
 			my $numbers = compare_rounds(
-				http => sub { load($folder, $port, $method, $body) },
+				http => sub {
+					load($folder, $port, "bench/%d/method/$method", $body, $scale{http_clients}, $scale{actors});
+				},
 				sql => sub { by_sql($script) });
 
 			push @rows, two_rows($id, "$title, " . clients_text($scale{http_clients}), $numbers);
@@ -157,10 +172,9 @@ sub http_rows
 	};
 	my $error = $@;
 
-	kill 'TERM', $pid;
-	waitpid $pid, 0;
+	my $stopped = eval { stop($folder, $pid); 1 };
 	die $error if !$done;
-	die "actor-http has failed:\n" . read_log("$folder/log") if $? != 0;
+	die $@ if !$stopped;
 	return @rows;
 }
 

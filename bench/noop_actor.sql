@@ -1,0 +1,2 @@
+\set id random(1, :actors)
+SELECT actor_invoke('bench', :id, 'noop');
