@@ -12,6 +12,7 @@ use File::Basename qw(dirname);
 use File::Temp ();
 use HTTP::Tiny;
 use IO::Socket::INET;
+use POSIX ();
 
 use ActorBench::Http qw(missing build start stop load);
 use ActorBench::Rows qw(row clients_text);
@@ -74,18 +75,19 @@ sub wait_until_healthy
 	die "the application does not get ready\n";
 }
 
-# The processor time in seconds that processes and their threads have had.
+# The processor time in seconds that processes have had, threads that have ended
+# included.
 sub time_of
 {
-	my $time = 0;
+	my $ticks = 0;
 
-	for my $path (map { glob "/proc/$_/task/*/schedstat" } @_)
+	for my $process (@_)
 	{
-		open my $file, '<', $path or next;
-		my ($spent) = split ' ', <$file> // '0';
-		$time += $spent / 1e9;
+		open my $file, '<', "/proc/$process/stat" or next;
+		my @fields = split ' ', (<$file> // '') =~ s/^.*\) //sr;
+		$ticks += $fields[11] + $fields[12] if @fields > 12;
 	}
-	return $time;
+	return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
 }
 
 # The processes of the server.
