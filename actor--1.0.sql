@@ -343,6 +343,38 @@ COMMENT ON COLUMN actor.promise.traceparent IS 'trace context that the method ru
 COMMENT ON COLUMN actor.promise.settings IS 'settings of the maker that the method runs with, by name; NULL: none';
 SELECT pg_catalog.pg_extension_config_dump('actor.promise', '');
 
+CREATE TABLE actor.each (
+    actor_type  text COLLATE "C" NOT NULL,
+    each_id     uuid NOT NULL,
+    method      text NOT NULL,
+    payload     jsonb,
+    batch       integer NOT NULL,
+    role_name   name NOT NULL,
+    started_at  timestamptz NOT NULL,
+    traceparent text,
+    settings    jsonb,
+    sent        bigint NOT NULL,
+    last_id     text COLLATE "C",
+    finished_at timestamptz,
+    PRIMARY KEY (actor_type, each_id)
+);
+CREATE INDEX each_unfinished ON actor.each (each_id) WHERE finished_at IS NULL;
+COMMENT ON TABLE actor.each IS 'messages to each actor of a type, and how far they are sent';
+COMMENT ON INDEX actor.each_unfinished IS 'finds those that are not finished';
+COMMENT ON COLUMN actor.each.actor_type IS 'type of the actors';
+COMMENT ON COLUMN actor.each.each_id IS 'what actor_each has returned';
+COMMENT ON COLUMN actor.each.method IS 'method that the messages call';
+COMMENT ON COLUMN actor.each.payload IS 'their payload; NULL: none';
+COMMENT ON COLUMN actor.each.batch IS 'how many are sent in one transaction';
+COMMENT ON COLUMN actor.each.role_name IS 'role that sends them, and runs the method';
+COMMENT ON COLUMN actor.each.started_at IS 'when actor_each was called';
+COMMENT ON COLUMN actor.each.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.each.settings IS 'settings of the sender that the method runs with, by name; NULL: none';
+COMMENT ON COLUMN actor.each.sent IS 'how many messages were sent';
+COMMENT ON COLUMN actor.each.last_id IS 'actor to which the last one was sent; NULL: there was none yet';
+COMMENT ON COLUMN actor.each.finished_at IS 'when the last one was sent; NULL: there are more to come';
+SELECT pg_catalog.pg_extension_config_dump('actor.each', '');
+
 /*
  * Timers end with the activation of their actor, so this is not dumped either.
  */
@@ -660,6 +692,10 @@ CREATE POLICY owner ON actor.request FOR SELECT
 
 ALTER TABLE actor.promise ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.promise FOR SELECT
+    USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
+
+ALTER TABLE actor.each ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.each FOR SELECT
     USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
 
 ALTER TABLE actor.timer ENABLE ROW LEVEL SECURITY;
@@ -1788,6 +1824,24 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_reject';
 COMMENT ON FUNCTION @extschema@.actor_reject(uuid, jsonb)
     IS 'rejects a promise, once, with a message to the actor that made it; true if it was open';
+
+CREATE FUNCTION @extschema@.actor_each(
+    actor_type text,
+    method     text,
+    payload    jsonb DEFAULT NULL,
+    batch      integer DEFAULT 1000)
+RETURNS uuid
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_each';
+COMMENT ON FUNCTION @extschema@.actor_each(text, text, jsonb, integer)
+    IS 'sends a message to each actor of a type, in batches, by workers; returns its id in actor.each';
+
+CREATE FUNCTION @extschema@.actor_each_stop(each_id uuid)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_each_stop';
+COMMENT ON FUNCTION @extschema@.actor_each_stop(uuid)
+    IS 'stops sending to each actor of a type; true if it was not finished';
 
 /*
  * Schedules

@@ -625,6 +625,107 @@ SELECT last_error FROM actor.message WHERE message_id = :late;
 SELECT actor_cancel_message('post', 'x', :late);
 
 --
+-- A message to each actor of a type
+--
+CREATE SCHEMA herd;
+CREATE TABLE herd.visit (actor_id text, note text, tenant text, cause text);
+CREATE FUNCTION herd.put(key text) RETURNS void LANGUAGE sql AS $$ SELECT actor_set(key, 1) $$;
+CREATE FUNCTION herd.calm() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+CREATE FUNCTION herd.visit(note text) RETURNS void LANGUAGE sql
+AS $$ INSERT INTO herd.visit VALUES (actor_id(), note, current_setting('app.tenant', true), actor_cause() ->> 'kind') $$;
+SELECT actor_register('herd');
+SELECT count(actor_invoke('herd', 'h' || n, 'put', to_jsonb(ARRAY['k' || k])) IS NULL) FROM generate_series(1, 25) n, generate_series(1, 3) k;
+SELECT count(actor_invoke('herd', 'active ' || n, 'calm')) FROM generate_series(1, 5) n;
+-- not those that are gone: no state, or only what has expired, and not active
+SELECT actor_invoke('herd', 'gone', 'put', '["k"]'), actor_invoke('herd', 'expired', 'put', '["k"]');
+SELECT actor_deactivate('herd', 'expired'), actor_delete('herd', 'gone');
+RESET SESSION AUTHORIZATION;
+UPDATE actor.state SET expires_at = now() - interval '1 minute' WHERE actor_id = 'expired';
+SET SESSION AUTHORIZATION regress_actor_owner;
+BEGIN;
+SET LOCAL actor.carried_settings = 'app.tenant';
+SET LOCAL app.tenant = 'blue';
+SELECT actor_each('herd', 'visit', '["first"]', 7) AS each \gset
+SELECT batch, sent, last_id, finished_at IS NULL AS unfinished, settings FROM actor.each;
+COMMIT;
+CALL wait_until(format('SELECT finished_at IS NOT NULL FROM actor.each WHERE each_id = %L', :'each'));
+CALL wait_until($$SELECT count(*) >= 30 FROM herd.visit$$);
+SELECT sent, last_id FROM actor.each WHERE each_id = :'each';
+SELECT note, tenant, cause, count(*), count(DISTINCT actor_id) FROM herd.visit GROUP BY 1, 2, 3;
+-- the end of a batch may be that of the actors
+SELECT actor_each('herd', 'visit', '["second"]', 15) AS each \gset
+CALL wait_until(format('SELECT finished_at IS NOT NULL FROM actor.each WHERE each_id = %L', :'each'));
+CALL wait_until($$SELECT count(*) >= 60 FROM herd.visit$$);
+SELECT sent FROM actor.each WHERE each_id = :'each';
+-- what is rolled back is not sent, nor is what is stopped
+BEGIN;
+SELECT actor_each('herd', 'visit', '["never"]') IS NOT NULL AS asked;
+ROLLBACK;
+BEGIN;
+SELECT actor_each('herd', 'visit', '["stopped"]') AS each \gset
+SELECT actor_each_stop(:'each'), actor_each_stop(:'each') AS again;
+COMMIT;
+-- the next batch waits for the last one, and other messages come between them
+SELECT actor_register('herd', reentrancy => true);
+SELECT count(actor_open_turn('herd', 'active ' || n)) FROM generate_series(1, 3) n;
+SELECT actor_each('herd', 'visit', '["third"]', 3) AS each \gset
+CALL wait_until(format('SELECT sent = 3 FROM actor.each WHERE each_id = %L', :'each'));
+SELECT actor_send('herd', 'other', 'visit', '["meanwhile"]') > 0 AS sent;
+CALL wait_until($$SELECT count(*) = 1 FROM herd.visit WHERE note = 'meanwhile'$$);
+SELECT sent, last_id, finished_at IS NULL AS unfinished FROM actor.each WHERE each_id = :'each';
+-- it goes on under a new name
+SELECT actor_rename('herd', 'flock');
+SELECT actor_type, sent FROM actor.each WHERE each_id = :'each';
+SELECT count(*) FILTER (WHERE actor_close_turn('flock', 'active ' || n, NULL)) FROM generate_series(1, 3) n;
+CALL wait_until(format('SELECT finished_at IS NOT NULL FROM actor.each WHERE each_id = %L', :'each'));
+SELECT sent FROM actor.each WHERE each_id = :'each';
+CALL wait_until($$SELECT count(*) >= 31 FROM herd.visit WHERE note = 'third'$$);
+SELECT note, count(*), count(DISTINCT actor_id) FROM herd.visit GROUP BY 1 ORDER BY 1;
+-- it belongs to its role
+RESET SESSION AUTHORIZATION;
+SELECT actor_reassign('regress_actor_owner', 'regress_actor_granted') > 0 AS moved;
+SELECT DISTINCT role_name FROM actor.each;
+SELECT actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0 AS moved;
+-- and what has finished long ago is forgotten
+UPDATE actor.each SET finished_at = now() - interval '31 days' WHERE each_id = :'each';
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_each('flock', 'calm') AS last \gset
+SELECT count(*) FROM actor.each WHERE each_id = :'each';
+CALL wait_until(format('SELECT finished_at IS NOT NULL FROM actor.each WHERE each_id = %L', :'last'));
+-- and while it is not finished it keeps its type
+CREATE SCHEMA nobody;
+CREATE FUNCTION nobody.calm() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$;
+SELECT actor_register('nobody');
+BEGIN;
+SELECT actor_each('nobody', 'calm') IS NOT NULL AS asked;
+SELECT state, message, detail FROM refusal($$SELECT actor_unregister('nobody')$$);
+COMMIT;
+CALL wait_until($$SELECT finished_at IS NOT NULL FROM actor.each WHERE actor_type = 'nobody'$$);
+SELECT sent, last_id FROM actor.each WHERE actor_type = 'nobody';
+SELECT actor_unregister('nobody');
+DROP SCHEMA nobody CASCADE;
+-- what cannot be sent
+SELECT state, message FROM refusal($$SELECT actor_each(NULL, 'calm')$$);
+SELECT state, message FROM refusal($$SELECT actor_each('', 'calm')$$);
+SELECT state, message FROM refusal($$SELECT actor_each('nothing', 'calm')$$);
+SELECT state, message FROM refusal($$SELECT actor_each('flock', NULL)$$);
+SELECT state, message FROM refusal($$SELECT actor_each('flock', 'nothing')$$);
+SELECT state, message FROM refusal($$SELECT actor_each('flock', 'calm', '[1]')$$);
+SELECT state, message FROM refusal($$SELECT actor_each('flock', 'calm', batch => 0)$$);
+SELECT state, message FROM refusal($$SELECT actor_each('flock', 'calm', batch => 100001)$$);
+SELECT state, message FROM refusal($$SELECT actor_each('flock', 'calm', batch => NULL)$$);
+SELECT state, message FROM refusal($$SELECT actor_each_stop(NULL)$$);
+SELECT actor_each_stop(gen_random_uuid());
+BEGIN READ ONLY;
+SELECT state, message FROM refusal($$SELECT actor_each('flock', 'calm')$$);
+SELECT state, message FROM refusal($$SELECT actor_each_stop(gen_random_uuid())$$);
+COMMIT;
+CALL wait_until($$SELECT count(*) = 0 FROM actor.message WHERE actor_type = 'flock'$$);
+SELECT actor_unregister('flock', true);
+SELECT count(*) FROM actor.each;
+DROP SCHEMA herd CASCADE;
+
+--
 -- Deleting an actor, and unregistering its type
 --
 SELECT actor_send('post', 'z', 'take', NULL, '100h') > 0 AS sent;

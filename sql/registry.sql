@@ -371,6 +371,8 @@ SELECT actor_send('clock', 'b', 'hit', due_time => '101h') IS NOT NULL AS sent;
 SELECT actor_pause('clock', 'c');
 INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, scheduled_at, failed_at, attempts, sqlstate, message, role_name)
 VALUES ('clock', 'b', 'message', '1', 'hit', now(), now(), 1, 'XX000', 'made up', current_user);
+INSERT INTO actor.each (actor_type, each_id, method, batch, role_name, started_at, sent, finished_at)
+VALUES ('clock', gen_random_uuid(), 'hit', 1, current_user, now(), 1, now());
 COMMIT;
 SELECT rows_of('clock');
 SELECT actor_rename('clock', 'watch');

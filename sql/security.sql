@@ -53,6 +53,11 @@ AS $$ SELECT failure_id FROM actor.failure WHERE actor_type = 'bank' AND role_na
 CREATE FUNCTION message_of(role name) RETURNS bigint STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp LANGUAGE plpgsql
 AS $$ BEGIN RETURN (SELECT message_id FROM actor.message WHERE actor_type = 'bank' AND role_name = role); END $$;
 
+CREATE FUNCTION each_of_super() RETURNS uuid SECURITY DEFINER LANGUAGE sql
+AS $$ SELECT actor_each('bank', 'touch') $$;
+INSERT INTO actor.each (actor_type, each_id, method, batch, role_name, started_at, sent, finished_at)
+VALUES ('bank', gen_random_uuid(), 'touch', 1, 'regress_actor_owner', now(), 1, now());
+
 -- the result of a statement made by a role, or the SQLSTATE, without the effect
 CREATE FUNCTION probe(role name, statement text) RETURNS text LANGUAGE plpgsql
 AS $$
@@ -192,6 +197,8 @@ INSERT INTO function_matrix VALUES
 ('actor.type_schema(text)', $$actor.type_schema('bank') IS NOT NULL$$, 'true', 'true', 'true', 'true', 'true'),
 ('actor.json_schema(oid)', $$actor.json_schema('int2'::regtype)$$, '{"type": "integer"}', '{"type": "integer"}', '{"type": "integer"}', '{"type": "integer"}', '{"type": "integer"}'),
 ('actor_promise(text,interval,jsonb)', $$actor_promise('touch')$$, '55000', '55000', '55000', '55000', '55000'),
+('actor_each(text,text,jsonb,integer)', $$actor_each('bank', 'touch') IS NOT NULL$$, 'true', '42501', '42501', '42501', 'true'),
+('actor_each_stop(uuid)', $$actor_each_stop(each_of_super())$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_resolve(uuid,jsonb)', $$actor_resolve(gen_random_uuid())$$, 'false', 'false', 'false', 'false', 'false'),
 ('actor_reject(uuid,jsonb)', $$actor_reject(gen_random_uuid())$$, 'false', 'false', 'false', 'false', 'false'),
 ('actor_result(text,text,text)', $$(actor_result('bank', '1', 'none')).state$$, 'null', 'null', '42501', '42501', 'null'),
@@ -273,6 +280,7 @@ INSERT INTO relation_matrix VALUES
 ('actor.message', '2', '1', '0', '0', '2'),
 ('actor.request', '2', '1', '0', '0', '2'),
 ('actor.promise', '0', '0', '0', '0', '0'),
+('actor.each', '1', '0', '0', '0', '1'),
 ('actor.pause', '1', '0', '0', '1', '1'),
 ('actor.failure', '2', '1', '0', '0', '2'),
 ('actor.history', '1', '0', '0', '0', '1'),

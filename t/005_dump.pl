@@ -71,6 +71,7 @@ $node->safe_psql(
 	SELECT actor_send('account', 'message', 'add', '[7]', '8760h', 'once');
 	CREATE SCHEMA hosted;
 	SELECT actor_register('hosted', hosted => true, turn => 'lease');
+	SELECT actor_each('account', 'add', '[1]', 7);
 	SELECT actor_set_reminder('hosted', 'h', 'any name', '8760h');
 	SELECT actor_send('hosted', 'h', 'any method', due_time => '8760h');
 	SELECT actor.host_join('00000000-0000-0000-0000-000000000001', 'app', 'there', 'here', '{hosted}');
@@ -97,6 +98,7 @@ sub content
 		'SELECT to_jsonb(t) FROM actor.message t ORDER BY actor_type, actor_id, message_id',
 		'SELECT last_value, is_called FROM actor.message_message_id_seq',
 		'SELECT to_jsonb(t) FROM actor.promise t ORDER BY actor_type, actor_id, token',
+		'SELECT to_jsonb(t) FROM actor.each t ORDER BY actor_type, each_id',
 		'SELECT to_jsonb(t) FROM actor.failure t ORDER BY failure_id',
 		'SELECT last_value, is_called FROM actor.failure_failure_id_seq',
 		'SELECT to_jsonb(t) FROM actor.history t ORDER BY history_id',

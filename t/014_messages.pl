@@ -273,5 +273,36 @@ $node->stop('immediate');
 $node->start;
 is($node->safe_psql('postgres', "SELECT state FROM actor_result('t', 'crash', 'r')"), 'pending', 'a crash changes nothing');
 
+# a message to each actor of a type: once, whatever ends the server meanwhile; and
+# of those that come and go, no more than one
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA herd;
+	CREATE TABLE herd.visit (id text);
+	CREATE FUNCTION herd.put() RETURNS void LANGUAGE sql AS $$ SELECT actor_set('k', 1) $$;
+	CREATE FUNCTION herd.visit() RETURNS void LANGUAGE sql AS $$ INSERT INTO herd.visit VALUES (actor_id()) $$;
+	SELECT actor_register('herd');
+	SET actor.max_turns_per_transaction = 10000;
+	SELECT count(actor_invoke('herd', 'h' || n, 'put')) FROM generate_series(1, 1500) n;
+	SELECT actor_each('herd', 'visit', batch => 20);
+});
+for my $crash (1 .. 3)
+{
+	my $sent = $node->safe_psql('postgres', 'SELECT sent FROM actor.each');
+
+	ok($node->poll_query_until('postgres', "SELECT sent > $sent OR finished_at IS NOT NULL FROM actor.each"),
+		"it goes on, $crash");
+	$node->safe_psql('postgres', "SELECT actor_delete('herd', 'h77$crash'), actor_invoke('herd', 'new $crash', 'put')");
+	$node->stop('immediate');
+	$node->start;
+}
+wait_for('(SELECT finished_at IS NOT NULL FROM actor.each)', 'it ends');
+wait_for(q{NOT EXISTS (SELECT FROM actor.message WHERE actor_type = 'herd')}, 'all is delivered');
+is( $node->safe_psql('postgres', q{
+		SELECT count(*), count(DISTINCT id), (SELECT sent FROM actor.each) >= count(*) FROM herd.visit
+		 WHERE id !~ '^h77[123]$' AND id !~ 'new'}),
+	'1497|1497|t', 'each actor has had its message once');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT id FROM herd.visit GROUP BY id HAVING count(*) > 1) d'),
+	'0', 'and none twice');
+
 $node->stop;
 done_testing();

@@ -84,4 +84,8 @@ extern void actor_message_again(const ActorRef *actor, int64 old_message_id,
 
 extern TimestampTz actor_promises_expire(void);
 
+/* each.c */
+
+extern TimestampTz actor_each_go_on(void);
+
 #endif							/* ACTOR_MESSAGE_H */

@@ -124,6 +124,7 @@ static ActorQuery move_others[] = {
 	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
 	MOVE_ROWS("actor.request"),
 	MOVE_ROWS("actor.promise"),
+	MOVE_ROWS("actor.each"),
 	MOVE_ROWS("actor.failure")
 };
 
@@ -135,6 +136,7 @@ static ActorQuery count_rows = {
 	" OPERATOR(pg_catalog.+) " COUNT_DUE("actor.message")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.request")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.promise")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.each")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.failure"),
 	1, {NAMEOID}
 };

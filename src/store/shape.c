@@ -193,6 +193,21 @@ static const ShapeColumn promise_columns[] = {
 	{"settings", JSONBOID, false}
 };
 
+static const ShapeColumn each_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"each_id", UUIDOID, true},
+	{"method", TEXTOID, true},
+	{"payload", JSONBOID, false},
+	{"batch", INT4OID, true},
+	{"role_name", NAMEOID, true},
+	{"started_at", TIMESTAMPTZOID, true},
+	{"traceparent", TEXTOID, false},
+	{"settings", JSONBOID, false},
+	{"sent", INT8OID, true},
+	{"last_id", TEXTOID, false},
+	{"finished_at", TIMESTAMPTZOID, false}
+};
+
 static const ShapeColumn timer_columns[] = {
 	{"actor_type", TEXTOID, true},
 	{"actor_id", TEXTOID, true},
@@ -326,6 +341,7 @@ static Shape shapes[] = {
 	SHAPE(message),
 	SHAPE(request),
 	SHAPE(promise),
+	SHAPE(each),
 	SHAPE(timer),
 	SHAPE(pause),
 	SHAPE(failure),

@@ -205,6 +205,18 @@ static struct TypeData
 		2, {TEXTOID, TEXTOID}}
 	},
 	{
+		/* what is finished keeps nobody */
+		"each",
+		{"SELECT 1 FROM actor.each WHERE actor_type OPERATOR(pg_catalog.=) $1"
+			" AND finished_at IS NULL LIMIT 1",
+		1, {TEXTOID}},
+		{"DELETE FROM actor.each WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		1, {TEXTOID}},
+		{"UPDATE actor.each SET actor_type = $2"
+			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
+		2, {TEXTOID, TEXTOID}}
+	},
+	{
 		/* neither that actors are active nor remembered results keep anybody */
 		"activation",
 		{NULL},

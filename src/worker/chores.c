@@ -6,7 +6,8 @@
  *
  * It finds the roles that have something to do, writes down what has become of
  * callbacks that have ended together with their process, deactivates idle
- * actors that no executor can see to, and removes what is kept no longer.
+ * actors that no executor can see to, sends what goes to each actor of a type,
+ * and removes what is kept no longer.
  * No user code runs here.
  *
  * IDENTIFICATION
@@ -143,6 +144,23 @@ actor_chore_expire(void)
 	begin_transaction("settling promises that have expired");
 	if (actor_catalog_installed())
 		result = actor_promises_expire();
+	end_transaction(context);
+	return result;
+}
+
+/*
+ * actor_chore_each
+ *		Sends on to each actor of a type; returns when to do that again.
+ */
+TimestampTz
+actor_chore_each(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+
+	begin_transaction("sending to each actor of a type");
+	if (actor_catalog_installed())
+		result = actor_each_go_on();
 	end_transaction(context);
 	return result;
 }

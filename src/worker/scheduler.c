@@ -559,6 +559,7 @@ run_once(void)
 	TimestampTz wake;
 	TimestampTz purge;
 	TimestampTz expiry;
+	TimestampTz each;
 	List	   *roles;
 
 	check_started();
@@ -587,6 +588,8 @@ run_once(void)
 	wake = Min(wake, purge);
 	expiry = actor_chore_expire();
 	wake = Min(wake, expiry);
+	each = actor_chore_each();
+	wake = Min(wake, each);
 	if (roles == NIL && !have_executors())
 	{
 		/* who leaves must know that there is nothing */
