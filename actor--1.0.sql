@@ -800,6 +800,8 @@ COMMENT ON FUNCTION actor.json_schema(oid)
  */
 
 CREATE FUNCTION actor.get_activations(
+    of_type          text DEFAULT NULL,
+    of_id            text DEFAULT NULL,
     OUT actor_type   text,
     OUT actor_id     text,
     OUT activated_at timestamptz,
@@ -807,8 +809,8 @@ CREATE FUNCTION actor.get_activations(
 RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_get_activations';
-COMMENT ON FUNCTION actor.get_activations()
-    IS 'active actors, for the view actor.instance; none on a standby';
+COMMENT ON FUNCTION actor.get_activations(text, text)
+    IS 'active actors, for the view actor.instance, or the one that is named, if it is active; none on a standby';
 
 CREATE VIEW actor.instance WITH (security_barrier) AS
     SELECT i.actor_type,
@@ -898,6 +900,8 @@ COMMENT ON COLUMN actor.queue.oldest_due IS 'when the first of those was due; NU
 COMMENT ON COLUMN actor.queue.age IS 'how long that one has been due; NULL: none is due';
 
 CREATE FUNCTION actor.get_timers(
+    of_type          text DEFAULT NULL,
+    of_id            text DEFAULT NULL,
     OUT actor_type   text,
     OUT actor_id     text,
     OUT name         text,
@@ -910,8 +914,8 @@ CREATE FUNCTION actor.get_timers(
 RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_get_timers';
-COMMENT ON FUNCTION actor.get_timers()
-    IS 'timers, for the view actor.pending; none on a standby';
+COMMENT ON FUNCTION actor.get_timers(text, text)
+    IS 'timers, for the view actor.pending, or those of the actor that is named; none on a standby';
 
 CREATE VIEW actor.pending WITH (security_barrier) AS
     SELECT 'reminder'::pg_catalog.text AS kind, r.actor_type, r.actor_id, r.name, r.method,
@@ -962,6 +966,41 @@ COMMENT ON COLUMN actor.given_up.scheduled_at IS 'instant the firing was schedul
 COMMENT ON COLUMN actor.given_up.failed_at IS 'when the last attempt failed';
 COMMENT ON COLUMN actor.given_up.attempts IS 'number of attempts';
 COMMENT ON COLUMN actor.given_up.sqlstate IS 'SQLSTATE of the last error';
+
+CREATE FUNCTION actor.get_type_status(
+    OUT actor_type  text,
+    OUT active      bigint,
+    OUT reminders   bigint,
+    OUT timers      bigint,
+    OUT messages    bigint,
+    OUT due         bigint,
+    OUT oldest_due  timestamptz,
+    OUT failures    bigint,
+    OUT paused      boolean,
+    OUT pauses      bigint,
+    OUT counted_max bigint)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_get_type_status';
+COMMENT ON FUNCTION actor.get_type_status()
+    IS 'what there is of each type, for the view actor.type_status';
+
+CREATE VIEW actor.type_status WITH (security_barrier) AS
+    SELECT s.actor_type, s.active, s.reminders, s.timers, s.messages, s.due, s.oldest_due,
+           s.failures, s.paused, s.pauses, s.counted_max
+      FROM actor.get_type_status() s;
+COMMENT ON VIEW actor.type_status IS 'what there is of each type, counted up to a limit, so that it costs the same however much that is';
+COMMENT ON COLUMN actor.type_status.actor_type IS 'name of the type';
+COMMENT ON COLUMN actor.type_status.active IS 'active actors; NULL on a standby';
+COMMENT ON COLUMN actor.type_status.reminders IS 'reminders';
+COMMENT ON COLUMN actor.type_status.timers IS 'timers; NULL on a standby';
+COMMENT ON COLUMN actor.type_status.messages IS 'messages that wait for delivery';
+COMMENT ON COLUMN actor.type_status.due IS 'those of the counted ones that are due';
+COMMENT ON COLUMN actor.type_status.oldest_due IS 'when the first of these was due; NULL: none is due';
+COMMENT ON COLUMN actor.type_status.failures IS 'calls given up that nobody has retried or discarded';
+COMMENT ON COLUMN actor.type_status.paused IS 'whether the type is paused';
+COMMENT ON COLUMN actor.type_status.pauses IS 'actors that are paused';
+COMMENT ON COLUMN actor.type_status.counted_max IS 'up to so many were counted: such a number stands for that many or more';
 
 /*
  * Statistics.  The functions under the views show to everybody what he may
@@ -1883,6 +1922,54 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_doctor';
 COMMENT ON FUNCTION @extschema@.actor_doctor()
     IS 'checks everything that can keep reminders from firing';
+
+CREATE FUNCTION @extschema@.actor_find(
+    actor_type text,
+    prefix     text DEFAULT '',
+    after      text DEFAULT NULL,
+    max_rows   integer DEFAULT 100,
+    OUT actor_id text,
+    OUT active   boolean,
+    OUT paused   boolean,
+    OUT failed   boolean)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_find';
+COMMENT ON FUNCTION @extschema@.actor_find(text, text, text, integer)
+    IS 'actors of a type of which there is anything, in bytewise order of ids: those that begin with the prefix and come after that id; for the owner of the type and pg_monitor';
+
+CREATE FUNCTION @extschema@.actor_due(
+    until            timestamptz DEFAULT clock_timestamp(),
+    max_rows         integer DEFAULT 100,
+    OUT kind         text,
+    OUT actor_type   text,
+    OUT actor_id     text,
+    OUT name         text,
+    OUT method       text,
+    OUT role_name    name,
+    OUT scheduled_at timestamptz,
+    OUT next_try_at  timestamptz,
+    OUT attempt      integer,
+    OUT deferrals    integer)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_due';
+COMMENT ON FUNCTION @extschema@.actor_due(timestamptz, integer)
+    IS 'the first rows of actor.pending that are tried until then, what is tried first at the top; found by the indexes';
+
+CREATE FUNCTION @extschema@.actor_due_counts(
+    step          interval DEFAULT '15 minutes',
+    steps         integer DEFAULT 96,
+    OUT kind      text,
+    OUT due_from  timestamptz,
+    OUT due_until timestamptz,
+    OUT due       bigint,
+    OUT estimated boolean)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_due_counts';
+COMMENT ON FUNCTION @extschema@.actor_due_counts(interval, integer)
+    IS 'how many reminders, timers and messages are tried in each of the next steps, and before now; where there are too many to count, as a sample tells';
 
 CREATE FUNCTION @extschema@.actor_metrics()
 RETURNS text

@@ -6,7 +6,7 @@
  * A standby refuses every statement that names such a table, so the views ask
  * functions.  These show what the current user may see, without payloads, as of
  * the snapshot of the statement; and nothing on a standby, which has no active
- * actors.
+ * actors.  Whoever wants to know of one actor names it, and an index leads to it.
  *
  * IDENTIFICATION
  *		src/view/unlogged.c
@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -28,19 +29,29 @@
 PG_FUNCTION_INFO_V1(actor_get_activations);
 PG_FUNCTION_INFO_V1(actor_get_timers);
 
-/* the first column of a statement is the type, the others are as declared */
-static ActorQuery read_activations = {
-	"SELECT actor_type, actor_id, activated_at, last_used_at FROM actor.activation"
-	" WHERE server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
-	0, {0}
+/*
+ * The first column of a statement is the type, the others are as declared.  In
+ * each pair: all rows, and those of an actor.
+ */
+#define READ_ACTIVATIONS \
+	"SELECT actor_type, actor_id, activated_at, last_used_at FROM actor.activation" \
+	" WHERE server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+#define READ_TIMERS \
+	"SELECT actor_type, actor_id, name, method, role_name, scheduled_at, next_try_at," \
+	"       attempt, deferrals FROM actor.timer"
+#define OF_ACTOR \
+	" actor_type OPERATOR(pg_catalog.=) $1 AND actor_id OPERATOR(pg_catalog.=) $2"
+
+static ActorQuery read_activations[] = {
+	{READ_ACTIVATIONS, 0, {0}},
+	{READ_ACTIVATIONS " AND" OF_ACTOR, 2, {TEXTOID, TEXTOID}}
 };
 
 #define TIMER_ROLE			5
 
-static ActorQuery read_timers = {
-	"SELECT actor_type, actor_id, name, method, role_name, scheduled_at, next_try_at,"
-	"       attempt, deferrals FROM actor.timer",
-	0, {0}
+static ActorQuery read_timers[] = {
+	{READ_TIMERS, 0, {0}},
+	{READ_TIMERS " WHERE" OF_ACTOR, 2, {TEXTOID, TEXTOID}}
 };
 
 /* where rows go, and whom they are for */
@@ -77,11 +88,21 @@ show_row(uint64 row, void *arg)
 	pfree(type);
 }
 
+/*
+ * Shows rows of a pair of statements: those of the actor that the arguments name,
+ * or all if they are null.
+ */
 static Datum
-show_rows(FunctionCallInfo fcinfo, ActorQuery *query, int role_column)
+show_rows(FunctionCallInfo fcinfo, ActorQuery *queries, int role_column)
 {
+	bool		one = !PG_ARGISNULL(0) && !PG_ARGISNULL(1);
+	Datum		values[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	Showing		showing;
 
+	if (!one && (!PG_ARGISNULL(0) || !PG_ARGISNULL(1)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("an actor is named by its type and its id")));
 	InitMaterializedSRF(fcinfo, 0);
 	if (RecoveryInProgress())
 		return (Datum) 0;
@@ -90,18 +111,18 @@ show_rows(FunctionCallInfo fcinfo, ActorQuery *query, int role_column)
 	showing.user = GetUserId();
 	showing.role_column = role_column;
 	actor_visible_init(&showing.visible);
-	actor_query_each(query, NULL, show_row, &showing);
+	actor_query_each(&queries[one], one ? values : NULL, show_row, &showing);
 	return (Datum) 0;
 }
 
 Datum
 actor_get_activations(PG_FUNCTION_ARGS)
 {
-	return show_rows(fcinfo, &read_activations, 0);
+	return show_rows(fcinfo, read_activations, 0);
 }
 
 Datum
 actor_get_timers(PG_FUNCTION_ARGS)
 {
-	return show_rows(fcinfo, &read_timers, TIMER_ROLE);
+	return show_rows(fcinfo, read_timers, TIMER_ROLE);
 }
