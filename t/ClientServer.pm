@@ -1,0 +1,131 @@
+# What the tests of clients have in common: a server with an actor type, and
+# pgbouncer before it where that is installed.
+package ClientServer;
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my @pidfiles;
+END { kill 'INT', slurp_file($_) for grep { -e } @pidfiles; }
+
+# A server with the types auction and flaky.
+sub server
+{
+	my $node = PostgreSQL::Test::Cluster->new('clients');
+
+	$node->init;
+	$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'actor'
+max_worker_processes = 16
+});
+	$node->start;
+	$node->safe_psql('postgres', q{
+		CREATE EXTENSION actor;
+		CREATE SCHEMA auction;
+		CREATE FUNCTION auction.bid(amount int, bidder text DEFAULT 'nobody') RETURNS int LANGUAGE plpgsql AS $$
+		BEGIN
+			IF amount <= actor_get('top', 0) THEN
+				RAISE '% is too little', amount USING ERRCODE = 'check_violation';
+			END IF;
+			PERFORM actor_set('top', amount);
+			PERFORM actor_set('bidder', bidder);
+			RETURN amount;
+		END $$;
+		COMMENT ON FUNCTION auction.bid IS 'bids, says "who"';
+		CREATE FUNCTION auction.top() RETURNS int LANGUAGE sql STABLE AS $$ SELECT actor_get('top', 0) $$;
+		CREATE FUNCTION auction.echo(document jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$ SELECT document $$;
+		CREATE FUNCTION auction.bidders(pattern text DEFAULT '%') RETURNS SETOF text LANGUAGE sql STABLE
+			AS $$ SELECT b FROM actor_get('bidder', '') b WHERE b LIKE pattern $$;
+		CREATE FUNCTION auction.trace() RETURNS text LANGUAGE sql STABLE AS $$ SELECT current_setting('actor.traceparent') $$;
+		CREATE FUNCTION auction."class"(x int) RETURNS int LANGUAGE sql STABLE AS $$ SELECT x $$;
+		CREATE FUNCTION auction."odd name"() RETURNS int LANGUAGE sql STABLE AS $$ SELECT 17 $$;
+		CREATE FUNCTION auction.close() RETURNS void LANGUAGE sql AS $$ SELECT actor_set('closed', true) $$;
+		SELECT actor_register('auction');
+
+		-- what does not work the first time: the number of calls is not rolled back
+		CREATE SCHEMA flaky;
+		CREATE SEQUENCE flaky.calls;
+		CREATE FUNCTION flaky.fail(code text) RETURNS int LANGUAGE plpgsql AS $$
+		BEGIN
+			IF nextval('flaky.calls') % 2 = 1 THEN
+				RAISE 'on purpose' USING ERRCODE = code;
+			END IF;
+			PERFORM actor_set('effects', actor_get('effects', 0) + 1);
+			RETURN actor_get('effects', 0);
+		END $$;
+		CREATE FUNCTION flaky.die() RETURNS int LANGUAGE plpgsql AS $$
+		BEGIN
+			IF nextval('flaky.calls') % 2 = 1 THEN
+				PERFORM pg_terminate_backend(pg_backend_pid());
+				PERFORM pg_sleep(600);
+			END IF;
+			PERFORM actor_set('effects', actor_get('effects', 0) + 1);
+			RETURN actor_get('effects', 0);
+		END $$;
+		CREATE FUNCTION flaky.effects() RETURNS int LANGUAGE sql STABLE AS $$ SELECT actor_get('effects', 0) $$;
+		SELECT actor_register('flaky');
+	});
+	return $node;
+}
+
+# The connection string of pgbouncer in transaction mode before the server; undef
+# where it is not installed.
+sub pooled
+{
+	my ($node) = @_;
+	my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
+
+	return undef unless $pgbouncer;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $socket = PostgreSQL::Test::Utils::tempdir_short();
+	my $user = $node->safe_psql('postgres', 'SELECT current_user');
+	my $dir = $node->basedir;
+
+	append_to_file("$dir/users", qq{"$user" ""\n});
+	append_to_file("$dir/pgbouncer.ini", qq{
+[databases]
+postgres = host=${\ $node->host} port=${\ $node->port} dbname=postgres
+[pgbouncer]
+listen_addr =
+listen_port = $port
+unix_socket_dir = $socket
+auth_type = trust
+auth_file = $dir/users
+pool_mode = transaction
+default_pool_size = 3
+ignore_startup_parameters = extra_float_digits,options
+logfile = $dir/pgbouncer.log
+pidfile = $dir/pgbouncer.pid
+});
+	system($pgbouncer, '-q', '-d', "$dir/pgbouncer.ini") == 0 or die 'pgbouncer does not start';
+	push @pidfiles, "$dir/pgbouncer.pid";
+
+	# it goes to the background before it listens
+	my $pooled = "host=$socket port=$port user=$user dbname=postgres";
+	my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;
+	until (IPC::Run::run([ 'psql', '-X', '-d', $pooled, '-c', 'SELECT' ], '>', '/dev/null', '2>', '/dev/null')
+		|| $attempts-- == 0)
+	{
+		usleep(100_000);
+	}
+	return $pooled;
+}
+
+# Passes on what a program says: a line "ok NAME" for each test that has passed, and
+# "all done" at the end.
+sub passes
+{
+	my ($name, @command) = @_;
+	my ($out, $err) = run_command(\@command);
+
+	like($out, qr/^all done$/m, $name) or diag($err);
+	ok(1, "$name: $_") for $out =~ /^ok (.*)$/mg;
+	return;
+}
+
+1;
