@@ -19,8 +19,9 @@ shared_preload_libraries = 'actor'
 max_worker_processes = 16
 max_prepared_transactions = 4
 autovacuum = off
-actor.max_executors = 4
-actor.executor_linger = 10s
+# another executor would begin with a look everywhere, and stand in for this one
+actor.max_executors = 1
+actor.executor_linger = 1h
 });
 $node->start;
 
@@ -70,12 +71,14 @@ sub soon
 	return cmp_ok(time() - $begun, '<', $soon, $test // $what);
 }
 
-# Lets other things be due, and done, so that looks begin behind them.
+# Lets other things be due, and done, so that looks begin behind them.  The looks
+# before are everywhere, so that there is none for a minute.
 my $passed = 0;
 
 sub let_pass
 {
 	$passed++;
+	sql(q{SELECT actor_pause('t', 'nobody'); SELECT actor_resume('t', 'nobody')});
 	sql("SELECT actor_send('t', 'other', 'take', '[\"passed $passed\"]')");
 	$node->poll_query_until('postgres',
 		"SELECT EXISTS (SELECT FROM t.taken WHERE what = 'passed $passed')")
@@ -185,7 +188,10 @@ $node->wait_for_log(qr/actor scheduler waits for a lock/);
 $lock->query_safe('ROLLBACK');
 soon('locked', 'a message that a look has missed because of a lock');
 
-# The scheduler leaves when it has looked everywhere, and found nothing.
+# The scheduler leaves when it has looked everywhere, and found nothing, and its
+# executors have left.
+sql('ALTER SYSTEM SET actor.executor_linger = 0');
+$node->reload;
 sql(q{SELECT actor_unregister('t', force => true)});
 $node->poll_query_until('postgres',
 	"SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor scheduler')")
