@@ -197,7 +197,8 @@ as_account()
 	(
 		cd "$home" || exit
 		set -- env -i PATH="$PATH" HOME="$home" LANG=C.UTF-8 \
-			${ROUNDS:+ROUNDS="$ROUNDS"} ${ACTOR_SEED:+ACTOR_SEED="$ACTOR_SEED"} "$@"
+			${ROUNDS:+ROUNDS="$ROUNDS"} ${ACTOR_SEED:+ACTOR_SEED="$ACTOR_SEED"} \
+			${PG_TEST_TIMEOUT_DEFAULT:+PG_TEST_TIMEOUT_DEFAULT="$PG_TEST_TIMEOUT_DEFAULT"} "$@"
 		if is_root; then
 			exec runuser -u "$account" -- "$@"
 		else
