@@ -76,6 +76,20 @@ SELECT count(*) FROM actor.history;
 -- rights are those of the call; values of state are for the owner
 SET SESSION AUTHORIZATION regress_actor_granted;
 SELECT actor_explain('plan', 'a', 'add') #> '{calls, 0, changes}' AS changes;
+-- so is what goes along with what a method sends as its owner
+SET SESSION AUTHORIZATION regress_actor_owner;
+CREATE FUNCTION plan.tell() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM actor_send('plan', 'third', 'add', '[7]');
+    PERFORM actor_set_reminder('plan', 'third', 'add', '1h', data => '[8]');
+    PERFORM actor_set_timer('plan', actor_id(), 'add', '1h', data => '[9]');
+END $$;
+CREATE FUNCTION plan.tell_as_owner() RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
+AS $$ BEGIN PERFORM plan.tell(); END $$;
+SET SESSION AUTHORIZATION regress_actor_granted;
+SELECT method, e #> '{messages, 0, payload}' AS payload, e #> '{reminders, 0, data}' AS reminder, e #> '{timers, 0, data}' AS timer,
+       e #>> '{messages, 0, method}' AS sent
+  FROM unnest('{tell,tell_as_owner}'::text[]) AS method, actor_explain('plan', 'a', method) AS e;
 SET SESSION AUTHORIZATION regress_actor_owner;
 REVOKE EXECUTE ON FUNCTION plan.add(int) FROM PUBLIC;
 SET SESSION AUTHORIZATION regress_actor_granted;

@@ -9,7 +9,9 @@
  * sent and waited for.  All of that goes with the subtransaction.
  *
  * The caller learns what the call itself would let him know, and what he may read
- * anyway: values of state only of types that he owns.
+ * anyway: values of state only of types that he owns, and what goes along with a
+ * message, a reminder or a timer only of these and of roles that he has the rights
+ * of, since a method can send as its owner.
  *
  * IDENTIFICATION
  *		src/view/explain.c
@@ -62,10 +64,12 @@ static ActorQuery read_entry = {
 	4, {TEXTOID, TEXTOID, INT8OID, BOOLOID}
 };
 
+/* an object, what is to be put into it for some, and the role they must be */
 #define READ_DUE(table) \
 	{"SELECT " OBJECT KEY("actor_type") "r.actor_type, " KEY("actor_id") "r.actor_id, " \
-	KEY("name") "r.name, " KEY("method") "r.method, " KEY("data") "r.data, " \
-	KEY("scheduled_at") "r.scheduled_at, " KEY("period") "r.period)::pg_catalog.text" \
+	KEY("name") "r.name, " KEY("method") "r.method, " \
+	KEY("scheduled_at") "r.scheduled_at, " KEY("period") "r.period)::pg_catalog.text," \
+	"  r.data::pg_catalog.text, r.role_name" \
 	"  FROM " table " r" WHERE_ACTOR \
 	"   AND r.name OPERATOR(pg_catalog.=) $3" \
 	"   AND r.generation OPERATOR(pg_catalog.=) $4", \
@@ -76,7 +80,8 @@ static ActorQuery read_timer = READ_DUE("actor.timer");
 
 static ActorQuery read_message = {
 	"SELECT " OBJECT KEY("actor_type") "r.actor_type, " KEY("actor_id") "r.actor_id, "
-	KEY("method") "r.method, " KEY("payload") "r.payload, " KEY("due_at") "r.due_at)::pg_catalog.text"
+	KEY("method") "r.method, " KEY("due_at") "r.due_at)::pg_catalog.text,"
+	"  r.payload::pg_catalog.text, r.role_name"
 	"  FROM actor.message r" WHERE_ACTOR
 	"   AND r.message_id OPERATOR(pg_catalog.=) $3",
 	3, {TEXTOID, TEXTOID, INT8OID}
@@ -160,6 +165,35 @@ written_until_now(void)
 }
 
 /*
+ * What was sent to a type or registered on it, with what goes along as that member
+ * if the caller may see it; NULL if there is no row.
+ */
+static char *
+read_sent(ActorQuery *query, Datum *values, const text *type, const char *member)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ActorBookkeeping bookkeeping;
+	char	   *object = NULL;
+	char	   *payload = NULL;
+	NameData	role_name = {""};
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(query, values, NULL) > 0)
+	{
+		bool		isnull;
+		Datum		datum = actor_query_result(0, 2, &isnull);
+
+		payload = MemoryContextStrdup(context, isnull ? "null" : TextDatumGetCString(datum));
+		object = MemoryContextStrdup(context, TextDatumGetCString(actor_query_result(0, 1, &isnull)));
+		role_name = *DatumGetName(actor_query_result(0, 3, &isnull));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	if (object == NULL || !(actor_type_owned(type) || actor_role_held(&role_name)))
+		return object;
+	return psprintf("%.*s, \"%s\": %s}", (int) strlen(object) - 1, object, member, payload);
+}
+
+/*
  * What a note is about, as an object; NULL if it is there no more.
  */
 static char *
@@ -175,13 +209,13 @@ read_note(const ActorNote *note)
 			values[3] = BoolGetDatum(actor_type_owned(note->type));
 			return read_text(&read_entry, values, CurrentMemoryContext);
 		case ACTOR_NOTE_MESSAGE:
-			return read_text(&read_message, values, CurrentMemoryContext);
+			return read_sent(&read_message, values, note->type, "payload");
 		case ACTOR_NOTE_REMINDER:
 		case ACTOR_NOTE_TIMER:
 			values[2] = PointerGetDatum(note->name);
 			values[3] = Int64GetDatum(note->number);
-			return read_text(note->kind == ACTOR_NOTE_TIMER ? &read_timer : &read_reminder, values,
-							 CurrentMemoryContext);
+			return read_sent(note->kind == ACTOR_NOTE_TIMER ? &read_timer : &read_reminder, values,
+							 note->type, "data");
 		case ACTOR_NOTE_WAIT:
 			break;
 	}
