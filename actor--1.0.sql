@@ -327,10 +327,10 @@ CREATE TABLE actor.promise (
     PRIMARY KEY (actor_type, actor_id, token)
 );
 CREATE INDEX promise_token ON actor.promise (token);
-CREATE INDEX promise_expiry ON actor.promise (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX promise_expiry ON actor.promise (actor_type, expires_at) WHERE expires_at IS NOT NULL;
 COMMENT ON TABLE actor.promise IS 'promises that have not been resolved';
 COMMENT ON INDEX actor.promise_token IS 'finds a promise by its token';
-COMMENT ON INDEX actor.promise_expiry IS 'finds the promises that have expired';
+COMMENT ON INDEX actor.promise_expiry IS 'finds the promises of a type that have expired';
 COMMENT ON COLUMN actor.promise.actor_type IS 'type of the actor that made it';
 COMMENT ON COLUMN actor.promise.actor_id IS 'id of the actor that made it';
 COMMENT ON COLUMN actor.promise.token IS 'what one must have to resolve it';

@@ -128,12 +128,31 @@ for my $setting ('enable_indexscan = off', 'enable_indexonlyscan = off', 'enable
 {
 	query("ALTER ROLE regress_actor_third SET $setting");
 }
+query(q{ALTER ROLE regress_actor_third SET log_min_messages = debug1});
+# (a method that runs no statement, which its own settings would be for)
+query_as('regress_actor_modest', q{
+	CREATE SEQUENCE modest.runs;
+	GRANT USAGE ON SEQUENCE modest.runs TO PUBLIC;
+	CREATE FUNCTION modest.run() RETURNS void LANGUAGE plpgsql AS
+		$$ DECLARE n bigint; BEGIN n := nextval('modest.runs'); END $$});
+my $scans = q{(SELECT sum(seq_scan) FROM pg_stat_all_tables
+	WHERE schemaname = 'actor' AND relname IN ('message', 'reminder', 'timer'))};
+my $before = query("SELECT $scans");
 my $log = -s $node->logfile;
-query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'note')});
-wait_for(q{(SELECT value FROM actor.state WHERE actor_id = 'third') IS NOT NULL},
+query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'run')});
+wait_for('(SELECT is_called FROM modest.runs)',
 	'a role with settings of its own gets through');
-unlike(substr(slurp_file($node->logfile), $log), qr/STATEMENT:  looking for due reminders/,
-	'what its executors do for themselves is not printed');
+# what it has done is counted when it ends
+query(q{ALTER ROLE regress_actor_third RESET ALL});
+wait_for(q{(SELECT count(pg_terminate_backend(pid)) = 0 FROM pg_stat_activity
+		WHERE backend_type = 'actor executor' AND usename = 'regress_actor_third')},
+	'its executor ends');
+is(query("SELECT $scans"), $before, 'what its executors do for themselves is planned as ever');
+my $lines = substr(slurp_file($node->logfile), $log);
+unlike($lines, qr/STATEMENT:  looking for due reminders/, 'and not printed');
+unlike($lines, qr/probing availability of JIT provider/, 'nor compiled');
+query_as('regress_actor_third', q{SELECT actor_send('modest', 'third', 'note')});
+wait_for("$noted = 3", 'it still gets through');
 
 # the last executor is given up when there is no other way
 query(q{ALTER SYSTEM SET actor.drain_ongoing_call_timeout = '1s'});
@@ -158,6 +177,35 @@ wait_for("$hogs = 1", 'the only executor is busy');
 query_as('regress_actor_third', q{SELECT actor_send('modest', 'message', 'note')});
 wait_for("$noted = 5", 'another role gets through');
 wait_for("$hogs = 1", 'and somebody else gets it back');
+
+# promises that expire: those of a type that somebody keeps locked hold up no others
+query(q{ALTER SYSTEM RESET actor.max_executors; ALTER SYSTEM SET actor.enabled = off});
+$node->restart;
+query('SELECT actor_delete_reminders(actor_type) FROM actor.type');
+query('CREATE SCHEMA oath AUTHORIZATION regress_actor_greedy');
+for my $type ('oath', 'modest')
+{
+	query_as('regress_actor_' . ($type eq 'oath' ? 'greedy' : 'modest'), qq{
+		CREATE FUNCTION $type.answered(state text, promise text, value text) RETURNS void
+			LANGUAGE plpgsql AS \$\$ BEGIN PERFORM actor_set('answered', state); END \$\$;
+		CREATE FUNCTION $type.promise(number int) RETURNS bigint LANGUAGE sql AS
+			\$\$ SELECT count(actor_promise('answered', '1 ms')) FROM generate_series(1, number) \$\$;
+		SET client_min_messages = warning;
+		SELECT actor_register('$type')});
+}
+query_as('regress_actor_greedy', q{SELECT actor_invoke('oath', 'a', 'promise', '[2000]')});
+query_as('regress_actor_modest', q{SELECT actor_invoke('modest', 'a', 'promise', '[1]')});
+my $locker = $node->background_psql('postgres');
+$locker->query_safe(q{SET SESSION AUTHORIZATION regress_actor_greedy; BEGIN;
+	SELECT actor_rename('oath', 'vow')});
+query(q{ALTER SYSTEM RESET actor.enabled});
+$node->reload;
+wait_for(q{EXISTS (SELECT FROM actor.state WHERE key = 'answered')},
+	'a promise of another type expires');
+is(query('SELECT count(*) FROM actor.promise'), '2000', 'before those of the type that is locked');
+$locker->query_safe('ROLLBACK');
+$locker->quit;
+wait_for('NOT EXISTS (SELECT FROM actor.promise)', 'these expire when it is free');
 
 $node->stop;
 done_testing();

@@ -8,7 +8,8 @@
  * the message in one transaction; so of several who try at once the others wait
  * for the row, and find it gone or have their turn.  Nobody needs the turn of the
  * actor for that.  Those that expire are settled by the scheduler, which waits
- * for nobody and looks again.
+ * for nobody and looks again, and takes so many of each type at a time: those of a
+ * type that is not free keep no others waiting.
  *
  * The message is that of the role that made the promise, whose right to call the
  * method was asked for then, and will be at delivery.
@@ -44,12 +45,10 @@ PG_FUNCTION_INFO_V1(actor_promise);
 PG_FUNCTION_INFO_V1(actor_resolve);
 PG_FUNCTION_INFO_V1(actor_reject);
 
-/* most promises that are looked for at once when they have expired */
+/* most promises of a type that are looked for at once when they have expired */
 #define EXPIRE_MAX			1000
 /* how soon one is looked at again that somebody has locked, in microseconds */
 #define EXPIRE_AGAIN_US		USECS_PER_SEC
-/* how long the scheduler waits for a type, in milliseconds */
-#define EXPIRE_TYPE_WAIT	1
 
 static ActorQuery insert_promise = {
 	"INSERT INTO actor.promise (actor_type, actor_id, token, method, data, role_name,"
@@ -92,15 +91,33 @@ static ActorQuery delete_promise = {
 	3, {UUIDOID, TEXTOID, JSONBOID}
 };
 
+/* the types that have promises which expire, each found by a step in the index */
+#define EXPIRING_TYPES \
+	"WITH RECURSIVE types AS (" \
+	"  (SELECT actor_type FROM actor.promise WHERE expires_at IS NOT NULL" \
+	"    ORDER BY actor_type LIMIT 1)" \
+	"  UNION ALL" \
+	"  SELECT n.actor_type FROM types t CROSS JOIN LATERAL" \
+	"    (SELECT p.actor_type FROM actor.promise p WHERE p.expires_at IS NOT NULL" \
+	"        AND p.actor_type OPERATOR(pg_catalog.>) t.actor_type" \
+	"      ORDER BY p.actor_type LIMIT 1) n)"
+
 static ActorQuery read_next_expiry = {
-	"SELECT expires_at FROM actor.promise WHERE expires_at IS NOT NULL"
-	" ORDER BY expires_at LIMIT 1",
+	EXPIRING_TYPES
+	" SELECT pg_catalog.min(n.expires_at) FROM types t CROSS JOIN LATERAL"
+	"  (SELECT p.expires_at FROM actor.promise p WHERE p.expires_at IS NOT NULL"
+	"      AND p.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"    ORDER BY p.expires_at LIMIT 1) n",
 	0, {0}
 };
 
 static ActorQuery read_expired = {
-	"SELECT token FROM actor.promise WHERE expires_at OPERATOR(pg_catalog.<=) $1"
-	" ORDER BY expires_at LIMIT $2",
+	EXPIRING_TYPES
+	" SELECT t.actor_type, e.token FROM types t CROSS JOIN LATERAL"
+	"  (SELECT p.token FROM actor.promise p"
+	"    WHERE p.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"      AND p.expires_at OPERATOR(pg_catalog.<=) $1"
+	"    ORDER BY p.expires_at LIMIT $2) e",
 	2, {TIMESTAMPTZOID, INT8OID}
 };
 
@@ -112,7 +129,15 @@ typedef struct Settlement
 	Jsonb	   *value;			/* NULL: none */
 	bool		expired;		/* by the scheduler */
 	TimestampTz now;
+	bool		type_busy;		/* result: that is why it was not settled */
 } Settlement;
+
+/* a promise that has expired */
+typedef struct Expired
+{
+	text	   *type;
+	pg_uuid_t	token;
+} Expired;
 
 /* making ---------------------------------------------------------------- */
 
@@ -298,22 +323,40 @@ answer_promise(const Settlement *settlement, text *type, NameData *role_name)
 }
 
 /*
+ * Keeps a type from being unregistered; false if it is not free, and not to be
+ * waited for.  Raises lock_not_available.
+ */
+static bool
+share_type(Settlement *settlement, const text *type)
+{
+	ActorType  *known;
+
+	if (settlement->expired)
+	{
+		settlement->type_busy = !actor_type_try_share(type);
+		return !settlement->type_busy;
+	}
+	known = actor_type_find(type);
+	(void) actor_type_share(type, known != NULL ? actor_type_call_timeout(known) : 0);
+	return true;
+}
+
+/*
  * Settles a promise; false if there is none, or none that can be settled now.
  */
 static bool
-settle(const Settlement *settlement)
+settle(Settlement *settlement)
 {
 	text	   *type;
 	NameData	role_name;
 
 	while (find_promise(settlement, &type, &role_name))
 	{
-		ActorType  *known = actor_type_find(type);
 		Oid			role = actor_role_find(&role_name);
 
 		CHECK_FOR_INTERRUPTS();
-		(void) actor_type_share(type, settlement->expired ? EXPIRE_TYPE_WAIT :
-								known != NULL ? actor_type_call_timeout(known) : 0);
+		if (!share_type(settlement, type))
+			return false;
 		/* that nobody makes the name stand for another role meanwhile */
 		if (OidIsValid(role))
 			actor_role_use(role, &role_name);
@@ -380,13 +423,14 @@ settle_expired(void *arg)
 }
 
 static void *
-read_token(uint64 row)
+read_expired_row(uint64 row)
 {
 	bool		isnull;
-	pg_uuid_t  *token = palloc(sizeof(pg_uuid_t));
+	Expired    *expired = palloc(sizeof(Expired));
 
-	*token = *DatumGetUUIDP(actor_query_result(row, 1, &isnull));
-	return token;
+	expired->type = DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+	expired->token = *DatumGetUUIDP(actor_query_result(row, 2, &isnull));
+	return expired;
 }
 
 /*
@@ -396,14 +440,34 @@ static TimestampTz
 next_expiry(void)
 {
 	ActorBookkeeping bookkeeping;
-	TimestampTz next = DT_NOEND;
+	Datum		next;
 	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_next_expiry, NULL, NULL) > 0)
-		next = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	(void) actor_query_run(&read_next_expiry, NULL, NULL);
+	next = actor_query_result(0, 1, &isnull);
 	actor_bookkeeping_end(&bookkeeping);
-	return next;
+	return isnull ? DT_NOEND : DatumGetTimestampTz(next);
+}
+
+/*
+ * Says that a promise of a type could not be settled, unless it was only not free.
+ * It is tried again and again, which is logged now and then.
+ */
+static void
+log_unsettled(const text *type, const ErrorData *error)
+{
+	int64		left_out;
+
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		!actor_log_again(actor_hash_slice(type, (uint64) error->sqlerrcode), &left_out))
+		return;
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not settle a promise of type \"%s\" that has expired: %s",
+					text_to_cstring(type), error->message ? error->message : ""),
+			 left_out > 0 ?
+			 errdetail(INT64_FORMAT " like that were left out here since the last one.", left_out) : 0));
 }
 
 /*
@@ -418,6 +482,7 @@ actor_promises_expire(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz next = next_expiry();
+	const text *busy = NULL;
 	Datum		values[2];
 	ListCell   *cell;
 
@@ -425,18 +490,19 @@ actor_promises_expire(void)
 		return next;
 	values[0] = TimestampTzGetDatum(now);
 	values[1] = Int64GetDatum(EXPIRE_MAX);
-	foreach(cell, actor_query_list(&read_expired, values, read_token))
+	foreach(cell, actor_query_list(&read_expired, values, read_expired_row))
 	{
-		Settlement	settlement = {.state = "expired",.expired = true,.now = now};
+		Expired    *expired = lfirst(cell);
+		Settlement	settlement = {expired->token, "expired",.expired = true,.now = now};
 		ErrorData  *error;
 
-		settlement.token = *(pg_uuid_t *) lfirst(cell);
+		if (busy != NULL && actor_text_equal(busy, expired->type))
+			continue;
 		error = actor_attempt(settle_expired, &settlement);
-		if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ereport(LOG,
-					(errcode(error->sqlerrcode),
-					 errmsg("could not settle a promise that has expired: %s",
-							error->message ? error->message : "")));
+		if (error != NULL)
+			log_unsettled(expired->type, error);
+		if (settlement.type_busy)
+			busy = expired->type;
 	}
 	return Max(next_expiry(), now + EXPIRE_AGAIN_US);
 }
