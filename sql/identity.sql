@@ -16,6 +16,8 @@ GRANT INSERT, SELECT ON shared.ran TO PUBLIC;
 CREATE FUNCTION shared.run(what text) RETURNS text LANGUAGE plpgsql
 AS $$ BEGIN INSERT INTO shared.ran VALUES (current_user, what); RETURN what || ' of ' || current_user; END $$;
 CREATE FUNCTION shared.fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'failed'; END $$;
+CREATE FUNCTION shared.answered(answer jsonb) RETURNS void LANGUAGE sql AS '';
+CREATE FUNCTION shared.pledge() RETURNS boolean LANGUAGE sql AS $$ SELECT actor_promise('answered') IS NOT NULL $$;
 GRANT USAGE ON SCHEMA shared TO PUBLIC;
 SELECT actor_register('shared');
 CREATE PROCEDURE shared._leave(secret text) LANGUAGE plpgsql
@@ -25,6 +27,7 @@ BEGIN
     PERFORM actor_set_timer('shared', '1', secret, '100h', data => jsonb_build_array(secret), method => 'run');
     PERFORM actor_send('shared', '1', 'run', jsonb_build_array(secret), '100h');
     PERFORM actor_invoke('shared', '1', 'run', jsonb_build_array(secret), request_id => secret);
+    PERFORM actor_invoke('shared', '1', 'pledge');
 END
 $$;
 SET SESSION AUTHORIZATION regress_actor_alice;
@@ -46,7 +49,7 @@ DECLARE
     n bigint;
     result text := '';
 BEGIN
-    FOREACH t IN ARRAY ARRAY['state', 'activation', 'reminder', 'timer', 'message', 'request', 'failure', 'pause', 'owned_type', 'instance', 'queue']
+    FOREACH t IN ARRAY ARRAY['state', 'activation', 'reminder', 'timer', 'message', 'request', 'promise', 'failure', 'pause', 'owned_type', 'instance', 'queue']
     LOOP
         EXECUTE format('SELECT count(*) FROM actor.%I', t) INTO n;
         result := result || CASE WHEN n > 0 THEN format('%s %s, ', n, t) ELSE '' END;
@@ -67,6 +70,8 @@ SELECT seen();
 BEGIN;
 -- it is up to her to take it along
 SELECT actor_reassign('regress_actor_alice', 'regress_actor_alicia');
+SELECT seen();
+SELECT actor_register('ledger');
 SELECT seen();
 ROLLBACK;
 -- and nobody who takes the name gets it
@@ -115,6 +120,13 @@ SELECT seen();
 RESET SESSION AUTHORIZATION;
 SELECT regexp_replace(role_name, '\d+', 'N') AS role_name, count(*) FROM actor.reminder WHERE actor_type = 'shared' GROUP BY 1 ORDER BY 1;
 SELECT regexp_replace(role_name, '\d+', 'N') AS role_name, count(*) FROM actor.request WHERE actor_type = 'shared' GROUP BY 1 ORDER BY 1;
+-- so is the type, which is not hers even if she gets its schema
+SELECT regexp_replace(owner_name, '\d+', 'N') AS owner_name FROM actor.type WHERE actor_type = 'ledger';
+BEGIN;
+ALTER SCHEMA ledger OWNER TO regress_actor_alice;
+SET LOCAL SESSION AUTHORIZATION regress_actor_alice;
+SELECT state, message FROM refusal($$SELECT actor_invoke('ledger', '1', 'get')$$);
+ROLLBACK;
 -- nor does a role get it that takes the name it was moved to
 SELECT role_name AS aside FROM actor.reminder WHERE role_name ~ 'oid' \gset
 CREATE ROLE :"aside" LOGIN;

@@ -158,6 +158,11 @@ static ActorQuery read_left = {
 	1, {NAMEOID}
 };
 
+static ActorQuery read_owned = {
+	"SELECT FROM actor.type WHERE owner_name OPERATOR(pg_catalog.=) $1 LIMIT 1",
+	1, {NAMEOID}
+};
+
 /* what the entries of a name say */
 typedef struct Entries
 {
@@ -659,6 +664,19 @@ actor_roles_settle(void)
 	settled_at = now;
 }
 
+static bool
+finds_any(ActorQuery *query, const NameData *name)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {NameGetDatum(name)};
+	bool		result;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	result = actor_query_latest(query, values) > 0;
+	actor_bookkeeping_end(&bookkeeping);
+	return result;
+}
+
 /*
  * actor_role_has_rows
  *		Whether something is to fire for the role of that name.
@@ -666,12 +684,15 @@ actor_roles_settle(void)
 bool
 actor_role_has_rows(const NameData *name)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {NameGetDatum(name)};
-	bool		result;
+	return finds_any(&read_left, name);
+}
 
-	actor_bookkeeping_begin(&bookkeeping);
-	result = actor_query_latest(&read_left, values) > 0;
-	actor_bookkeeping_end(&bookkeeping);
-	return result;
+/*
+ * actor_role_has_types
+ *		Whether types were registered by the role of that name.
+ */
+bool
+actor_role_has_types(const NameData *name)
+{
+	return finds_any(&read_owned, name);
 }

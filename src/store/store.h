@@ -80,6 +80,7 @@ extern const char *actor_role_waits(const NameData *name);
 extern void actor_role_use(Oid role, NameData *name);
 extern void actor_role_give(const NameData *old_name, Oid role, NameData *name);
 extern bool actor_role_has_rows(const NameData *name);
+extern bool actor_role_has_types(const NameData *name);
 extern List *actor_role_names(void);
 extern void actor_roles_settle(void);
 

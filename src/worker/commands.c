@@ -155,14 +155,21 @@ warn_of_rows(const char *old_name, const char *new_name)
 	NameData	name;
 
 	namestrcpy(&name, old_name);
-	if (!actor_catalog_installed() || !actor_role_has_rows(&name))
+	if (!actor_catalog_installed())
 		return;
-	ereport(WARNING,
-			(errmsg("reminders, timers or messages of role \"%s\" stay behind in database \"%s\"",
-					old_name, get_database_name(MyDatabaseId)),
-			 errdetail("They do not fire, nor do they belong to a role that gets the name."),
-			 errhint("Use actor_reassign(%s, %s).", quote_literal_cstr(old_name),
-					 new_name != NULL ? quote_literal_cstr(new_name) : "...")));
+	if (actor_role_has_types(&name))
+		ereport(WARNING,
+				(errmsg("actor types of role \"%s\" have lost their owner in database \"%s\"",
+						old_name, get_database_name(MyDatabaseId)),
+				 errdetail("Nothing of them runs, nor do they belong to a role that gets the name."),
+				 errhint("Let the owners of their schemas use actor_register() again.")));
+	if (actor_role_has_rows(&name))
+		ereport(WARNING,
+				(errmsg("reminders, timers or messages of role \"%s\" stay behind in database \"%s\"",
+						old_name, get_database_name(MyDatabaseId)),
+				 errdetail("They do not fire, nor do they belong to a role that gets the name."),
+				 errhint("Use actor_reassign(%s, %s).", quote_literal_cstr(old_name),
+						 new_name != NULL ? quote_literal_cstr(new_name) : "...")));
 }
 
 static void
