@@ -342,18 +342,6 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 
 /* delivering ------------------------------------------------------------ */
 
-static void
-call_method(void *arg)
-{
-	ActorFiring *firing = arg;
-	int			nestlevel = actor_carried_begin(firing->settings);
-
-	firing->result = actor_call(&firing->due->actor, firing->method, firing->data, NULL, NULL,
-								&firing->cause);
-	actor_callback_settle();
-	actor_trace_end(nestlevel);
-}
-
 /*
  * Leaves a message to hosts, or to executors, since its method has turned out to be
  * theirs.
@@ -377,8 +365,7 @@ hand_over(const ActorDue *due, bool hosted)
 
 /*
  * actor_message_claim
- *		Claims a message, as actor_firing_claim does with other things that are
- *		due, if it is the first of the queue.
+ *		As actor_firing_claim, for a message: if it is the first of the queue.
  */
 ActorFiringResult
 actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
@@ -425,7 +412,7 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 
 /*
  * actor_message_done
- *		The method of a claimed message has returned.
+ *		As actor_firing_done, for a message.
  */
 void
 actor_message_done(ActorFiring *firing)
@@ -440,42 +427,13 @@ actor_message_done(ActorFiring *firing)
 
 /*
  * actor_message_ran_badly
- *		The method of a claimed message has failed, at that time.
+ *		As actor_firing_failed, for a message.
  */
 void
 actor_message_ran_badly(ActorFiring *firing, ErrorData *error, TimestampTz now)
 {
 	record_failure(firing->due, &firing->message, firing->role, error,
 				   firing->run.started_at, now);
-}
-
-/*
- * actor_message_fire
- *		Delivers a message in the actor's turn, as actor_fire does with other
- *		things that are due, if it is the first of the queue.
- */
-ActorFiringResult
-actor_message_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
-{
-	ActorFiring firing = {.due = due,.role = role};
-	ActorFiringResult result = actor_message_claim(&firing, false, mode->clock);
-	int			nestlevel;
-	ErrorData  *error;
-
-	if (result != FIRING_DONE)
-		return result;
-	nestlevel = actor_trace_begin(firing.traceparent);
-	result = actor_callback_run(due, mode, call_method, &firing, &error);
-	if (result == FIRING_FAILED && actor_retry_is_excused(&due->actor))
-		result = FIRING_STOPPED;
-	if (result == FIRING_FAILED)
-		actor_message_ran_badly(&firing, error,
-								mode->clock != 0 ? firing.cause.fired_at :
-								GetCurrentTimestamp());
-	else if (result == FIRING_DONE)
-		actor_message_done(&firing);
-	actor_trace_end(nestlevel);
-	return result;
 }
 
 /*

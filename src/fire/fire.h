@@ -122,10 +122,6 @@ extern bool actor_fire_failed(const ActorDue *due, const NameData *role, ErrorDa
 
 extern int64 actor_message_generation(const ActorRef *actor, int64 message_id,
 									  TimestampTz due_at);
-extern ActorFiringResult actor_message_claim(ActorFiring *firing, bool by_host,
-											 TimestampTz clock);
-extern void actor_message_done(ActorFiring *firing);
-extern void actor_message_ran_badly(ActorFiring *firing, ErrorData *error, TimestampTz now);
 extern uint64 actor_messages_hide(List *due_list);
 
 /* idle.c */

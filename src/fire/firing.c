@@ -489,7 +489,6 @@ typedef struct Attempt
 {
 	const ActorDue *due;
 	int			turn_wait;
-	const ActorFiring *firing;
 } Attempt;
 
 static void
@@ -503,14 +502,15 @@ queue_for_turn(void *arg)
 static void
 call_method(void *arg)
 {
-	Attempt    *attempt = arg;
-	const ActorFiring *firing = attempt->firing;
+	ActorFiring *firing = arg;
 	int			nestlevel = actor_carried_begin(firing->settings);
+	Jsonb	   *payload = firing->data;
 
-	(void) actor_call(&attempt->due->actor, firing->method,
-					  actor_due_payload(attempt->due->kind, firing->cause.name,
-										firing->method, firing->data),
-					  NULL, NULL, &firing->cause);
+	if (firing->due->kind != DUE_MESSAGE)
+		payload = actor_due_payload(firing->due->kind, firing->cause.name, firing->method,
+									payload);
+	firing->result = actor_call(&firing->due->actor, firing->method, payload, NULL, NULL,
+								&firing->cause);
 	actor_callback_settle();
 	actor_trace_end(nestlevel);
 }
@@ -584,6 +584,8 @@ actor_firing_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 	TimestampTz now;
 	int64		missed;
 
+	if (due->kind == DUE_MESSAGE)
+		return actor_message_claim(firing, by_host, clock);
 	if (actor_due_is_wanted(&due->actor, due->name) || !claim(due, firing->role, claimed))
 		return FIRING_BUSY;
 	paused = actor_pause_share(&due->actor);
@@ -650,6 +652,11 @@ actor_firing_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 void
 actor_firing_done(ActorFiring *firing)
 {
+	if (firing->due->kind == DUE_MESSAGE)
+	{
+		actor_message_done(firing);
+		return;
+	}
 	firing->run.ok = true;
 	advance(firing->due, &firing->claim.schedule, firing->next, firing->next_at,
 			&firing->run, NULL);
@@ -662,7 +669,10 @@ actor_firing_done(ActorFiring *firing)
 void
 actor_firing_failed(ActorFiring *firing, ErrorData *error, TimestampTz now)
 {
-	record_failure(firing->due, &firing->claim, firing->role, error, &firing->run, now);
+	if (firing->due->kind == DUE_MESSAGE)
+		actor_message_ran_badly(firing, error, now);
+	else
+		record_failure(firing->due, &firing->claim, firing->role, error, &firing->run, now);
 }
 
 /*
@@ -678,7 +688,6 @@ ActorFiringResult
 actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 {
 	ActorFiring firing = {.due = due,.role = role};
-	Attempt		attempt = {.due = due,.firing = &firing};
 	ActorFiringResult result;
 	int			nestlevel;
 	ErrorData  *error;
@@ -699,14 +708,12 @@ actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
 	}
 	if (!actor_lease_pass(&due->actor))
 		return FIRING_OPEN;
-	if (due->kind == DUE_MESSAGE)
-		return actor_message_fire(due, role, mode);
 	result = actor_firing_claim(&firing, false, mode->clock);
 	if (result != FIRING_DONE)
 		return result;
 
 	nestlevel = actor_trace_begin(firing.traceparent);
-	result = actor_callback_run(due, mode, call_method, &attempt, &error);
+	result = actor_callback_run(due, mode, call_method, &firing, &error);
 	if (result == FIRING_FAILED && actor_retry_is_excused(&due->actor))
 		result = FIRING_STOPPED;
 	if (result == FIRING_FAILED)

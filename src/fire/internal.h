@@ -66,8 +66,10 @@ extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMod
 
 /* delivery.c */
 
-extern ActorFiringResult actor_message_fire(const ActorDue *due, const NameData *role,
-											const ActorFireMode *mode);
+extern ActorFiringResult actor_message_claim(ActorFiring *firing, bool by_host,
+											 TimestampTz clock);
+extern void actor_message_done(ActorFiring *firing);
+extern void actor_message_ran_badly(ActorFiring *firing, ErrorData *error, TimestampTz now);
 extern bool actor_message_failed(const ActorDue *due, const NameData *role,
 								 ErrorData *error, TimestampTz started_at);
 extern bool actor_message_give_up(const ActorDue *due, const NameData *role,

@@ -159,10 +159,7 @@ begin_life(void *arg)
 static void
 write_failed(ActorFiring *firing, ErrorData *error)
 {
-	if (firing->due->kind == DUE_MESSAGE)
-		actor_message_ran_badly(firing, error, GetCurrentTimestamp());
-	else
-		actor_firing_failed(firing, error, GetCurrentTimestamp());
+	actor_firing_failed(firing, error, GetCurrentTimestamp());
 	actor_stat_fired(&firing->due->actor, firing->due->next_try_at, firing->cause.fired_at, true);
 	actor_wake_hosts(GetCurrentTimestamp());
 }
@@ -175,9 +172,7 @@ static const char *
 claim(ActorEntry *entry)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
-	ActorFiringResult result = entry->firing->due->kind == DUE_MESSAGE ?
-	actor_message_claim(entry->firing, true, 0) :
-	actor_firing_claim(entry->firing, true, 0);
+	ActorFiringResult result = actor_firing_claim(entry->firing, true, 0);
 
 	MemoryContextSwitchTo(old);
 	return result == FIRING_DONE ? NULL : result == FIRING_BUSY ? "busy" : "gone";
@@ -357,10 +352,7 @@ actor_host_fired(PG_FUNCTION_ARGS)
 	ActorFiring *firing = hosted->firing;
 
 	actor_hosted_end(hosted, false);
-	if (firing->due->kind == DUE_MESSAGE)
-		actor_message_done(firing);
-	else
-		actor_firing_done(firing);
+	actor_firing_done(firing);
 	actor_stat_fired(&firing->due->actor, firing->due->next_try_at, firing->cause.fired_at,
 					 false);
 	actor_wake_hosts(GetCurrentTimestamp());
