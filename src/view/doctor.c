@@ -186,7 +186,7 @@ check_roles(void)
 	ListCell   *cell;
 
 	initStringInfo(&buf);
-	foreach(cell, actor_pending_rows(CurrentMemoryContext))
+	foreach(cell, actor_pending_rows())
 	{
 		ActorRoleDue *role = lfirst(cell);
 		const char *reason = actor_role_waits(&role->name);

@@ -198,7 +198,7 @@ actor_check_late(void)
 	Datum		values[2];
 	char	   *row;
 
-	foreach(cell, actor_pending_rows(CurrentMemoryContext))
+	foreach(cell, actor_pending_rows())
 	{
 		ActorRoleDue *role = lfirst(cell);
 

@@ -281,23 +281,15 @@ count_backlogs(List *roles)
 
 /*
  * actor_pending_rows
- *		The roles that have rows pending, as a list of ActorRoleDue in a memory
- *		context, by name.
+ *		The roles that have rows pending, as a list of ActorRoleDue in the current
+ *		memory context, by name; no more is found out of them than when these are
+ *		due, since there may be many.
  */
 List *
-actor_pending_rows(MemoryContext context)
+actor_pending_rows(void)
 {
-	MemoryContext old;
-	List	   *result;
-
 	/* a standby cannot read timers, and fires nothing */
-	if (RecoveryInProgress())
-		return NIL;
-	old = MemoryContextSwitchTo(context);
-	result = look_everywhere();
-	MemoryContextSwitchTo(old);
-	count_backlogs(result);
-	return find_roles(result);
+	return RecoveryInProgress() ? NIL : look_everywhere();
 }
 
 /* bounds ---------------------------------------------------------------- */
@@ -597,7 +589,7 @@ actor_pending_oldest(TimestampTz now)
 	TimestampTz oldest = DT_NOEND;
 	ListCell   *cell;
 
-	foreach(cell, actor_pending_rows(CurrentMemoryContext))
+	foreach(cell, actor_pending_rows())
 		oldest = Min(oldest, ((ActorRoleDue *) lfirst(cell))->next);
 	return oldest <= now ? oldest : DT_NOEND;
 }

@@ -45,7 +45,7 @@ typedef struct ActorRoleDue
 	ActorRoleSlots slots;
 } ActorRoleDue;
 
-extern List *actor_pending_rows(MemoryContext context);
+extern List *actor_pending_rows(void);
 extern TimestampTz actor_pending_oldest(TimestampTz now);
 extern int64 actor_pending_of_role(const NameData *role);
 
