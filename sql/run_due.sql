@@ -223,16 +223,18 @@ CREATE FUNCTION received.receive_reminder(name text, data jsonb) RETURNS void LA
 CREATE FUNCTION received.receive_timer(name text, data jsonb DEFAULT NULL) RETURNS void
   LANGUAGE plpgsql AS
   $$ BEGIN PERFORM actor_set('timer ' || name, coalesce(data::text, 'no data')); END $$;
+SELECT actor_set_reminder('received', 'a', 'on_activate');
+BEGIN;
 SELECT actor_set_reminder('received', 'a', 'lock-17', data => '{"a": [1]}');
 SELECT actor_set_reminder('received', 'a', repeat('x', 100), data => '"scalar"');
 SELECT actor_set_reminder('received', 'a', 'nothing');
 SELECT actor_set_reminder('received', 'a', 'an array', data => '[1, 2]', method => 'receive_reminder');
 SELECT actor_set_reminder('received', 'a', 'own', data => '{"n": 1}');
-SELECT actor_set_reminder('received', 'a', 'on_activate');
 SELECT actor_set_timer('received', 'a', '7e4f', '0s', data => '{"a": 1}');
 SELECT name, method FROM actor.reminder WHERE actor_type = 'received' ORDER BY name;
 SELECT actor_run_due();
 SELECT left(key, 30) AS key, value FROM actor.state WHERE actor_type = 'received' ORDER BY key;
+COMMIT;
 
 -- it is a method as any other: who may not execute it registers nothing
 REVOKE EXECUTE ON FUNCTION received.receive_reminder FROM PUBLIC;
