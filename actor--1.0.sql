@@ -627,6 +627,111 @@ SELECT pg_catalog.pg_extension_config_dump('actor.history_change', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.history_change_change_id_seq', '');
 
 /*
+ * Topics and who has subscribed to them.  A topic belongs to an actor, or to a
+ * type: then the id is empty.
+ */
+CREATE TABLE actor.topic (
+    actor_type text COLLATE "C" NOT NULL,
+    topic      text COLLATE "C" NOT NULL,
+    retention  interval NOT NULL,
+    PRIMARY KEY (actor_type, topic)
+);
+COMMENT ON TABLE actor.topic IS 'topics of types, and of their actors, whose events are kept';
+COMMENT ON COLUMN actor.topic.actor_type IS 'type of the actors that publish';
+COMMENT ON COLUMN actor.topic.topic IS 'name of the topic';
+COMMENT ON COLUMN actor.topic.retention IS 'for how long its events are kept';
+SELECT pg_catalog.pg_extension_config_dump('actor.topic', '');
+
+CREATE TABLE actor.stream (
+    actor_type text COLLATE "C" NOT NULL,
+    actor_id   text COLLATE "C" NOT NULL,
+    topic      text COLLATE "C" NOT NULL,
+    last_event bigint NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, topic)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE actor.stream IS 'topics that have had events that were kept; a row stays, so that no number is used twice';
+COMMENT ON COLUMN actor.stream.actor_type IS 'type of the actor that the topic belongs to';
+COMMENT ON COLUMN actor.stream.actor_id IS 'id of the actor; empty: the topic belongs to the type';
+COMMENT ON COLUMN actor.stream.topic IS 'name of the topic';
+COMMENT ON COLUMN actor.stream.last_event IS 'number of the last event';
+SELECT pg_catalog.pg_extension_config_dump('actor.stream', '');
+
+CREATE TABLE actor.event (
+    actor_type   text COLLATE "C" NOT NULL,
+    actor_id     text COLLATE "C" NOT NULL,
+    topic        text COLLATE "C" NOT NULL,
+    event_id     bigint NOT NULL,
+    payload      jsonb,
+    published_at timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, topic, event_id)
+);
+CREATE INDEX event_expiry ON actor.event (expires_at);
+COMMENT ON TABLE actor.event IS 'events that are kept';
+COMMENT ON INDEX actor.event_expiry IS 'finds what is kept no longer';
+COMMENT ON COLUMN actor.event.actor_type IS 'type of the actor that the topic belongs to';
+COMMENT ON COLUMN actor.event.actor_id IS 'id of the actor; empty: the topic belongs to the type';
+COMMENT ON COLUMN actor.event.topic IS 'name of the topic';
+COMMENT ON COLUMN actor.event.event_id IS 'number of the event; those of a topic have no gaps, and are committed in this order';
+COMMENT ON COLUMN actor.event.payload IS 'what was published';
+COMMENT ON COLUMN actor.event.published_at IS 'when it was published';
+COMMENT ON COLUMN actor.event.expires_at IS 'until when it is kept';
+SELECT pg_catalog.pg_extension_config_dump('actor.event', '');
+
+CREATE TABLE actor.subscription (
+    actor_type      text COLLATE "C" NOT NULL,
+    actor_id        text COLLATE "C" NOT NULL,
+    topic_type      text COLLATE "C" NOT NULL,
+    topic_id        text COLLATE "C" NOT NULL,
+    topic           text COLLATE "C" NOT NULL,
+    subscription_id bigint GENERATED ALWAYS AS IDENTITY,
+    method          text NOT NULL,
+    failure_policy  jsonb,
+    role_name       name NOT NULL,
+    subscribed_at   timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, topic_type, topic_id, topic)
+);
+CREATE INDEX subscription_topic ON actor.subscription (topic_type, topic_id, topic, subscription_id);
+COMMENT ON TABLE actor.subscription IS 'actors that get the events of topics';
+COMMENT ON INDEX actor.subscription_topic IS 'finds the subscribers of a topic, in the order of their subscriptions';
+COMMENT ON COLUMN actor.subscription.actor_type IS 'type of the subscriber';
+COMMENT ON COLUMN actor.subscription.actor_id IS 'id of the subscriber';
+COMMENT ON COLUMN actor.subscription.topic_type IS 'type of the actor that the topic belongs to';
+COMMENT ON COLUMN actor.subscription.topic_id IS 'id of that actor; empty: the topic belongs to the type';
+COMMENT ON COLUMN actor.subscription.topic IS 'name of the topic';
+COMMENT ON COLUMN actor.subscription.subscription_id IS 'number of the subscription; an event with a higher one was published later';
+COMMENT ON COLUMN actor.subscription.method IS 'method that is called with an event';
+COMMENT ON COLUMN actor.subscription.failure_policy IS 'what happens when the method fails; NULL: nine retries, and the queue waits';
+COMMENT ON COLUMN actor.subscription.role_name IS 'role that has subscribed and runs the method';
+COMMENT ON COLUMN actor.subscription.subscribed_at IS 'when it has subscribed';
+SELECT pg_catalog.pg_extension_config_dump('actor.subscription', '');
+SELECT pg_catalog.pg_extension_config_dump('actor.subscription_subscription_id_seq', '');
+
+CREATE TABLE actor.fan_out (
+    actor_type   text COLLATE "C" NOT NULL,
+    actor_id     text COLLATE "C" NOT NULL,
+    topic        text COLLATE "C" NOT NULL,
+    fan_out_id   bigint NOT NULL,
+    payload      jsonb,
+    published_at timestamptz NOT NULL,
+    done_to      bigint NOT NULL,
+    traceparent  text,
+    settings     jsonb,
+    PRIMARY KEY (actor_type, actor_id, topic, fan_out_id)
+) WITH (fillfactor = 80);
+COMMENT ON TABLE actor.fan_out IS 'events that the workers hand out to subscribers, because there are many';
+COMMENT ON COLUMN actor.fan_out.actor_type IS 'type of the actor that the topic belongs to';
+COMMENT ON COLUMN actor.fan_out.actor_id IS 'id of the actor; empty: the topic belongs to the type';
+COMMENT ON COLUMN actor.fan_out.topic IS 'name of the topic';
+COMMENT ON COLUMN actor.fan_out.fan_out_id IS 'number of the event among subscriptions: it is for those with lower ones';
+COMMENT ON COLUMN actor.fan_out.payload IS 'what was published';
+COMMENT ON COLUMN actor.fan_out.published_at IS 'when it was published';
+COMMENT ON COLUMN actor.fan_out.done_to IS 'number of the last subscription that has got it; 0: none has';
+COMMENT ON COLUMN actor.fan_out.traceparent IS 'trace context that the methods run with; NULL: none';
+COMMENT ON COLUMN actor.fan_out.settings IS 'settings of the publisher that the methods run with, by name; NULL: none';
+SELECT pg_catalog.pg_extension_config_dump('actor.fan_out', '');
+
+/*
  * Who sees what: the owner of a type sees the rows of its actors, a role sees
  * the reminders, timers, messages and failures of its own, nobody else sees any.
  * The policies ask functions, since nothing else can be asked in every dump and
@@ -730,6 +835,28 @@ CREATE POLICY owner ON actor.history FOR SELECT
 
 ALTER TABLE actor.history_change ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.history_change FOR SELECT
+    USING (actor.owns_type(actor_type));
+
+ALTER TABLE actor.topic ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.topic FOR SELECT
+    USING (actor.owns_type(actor_type)
+           OR pg_catalog.pg_has_role('pg_monitor', 'USAGE'));
+
+ALTER TABLE actor.stream ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.stream FOR SELECT
+    USING (actor.owns_type(actor_type));
+
+ALTER TABLE actor.event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.event FOR SELECT
+    USING (actor.owns_type(actor_type));
+
+ALTER TABLE actor.subscription ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.subscription FOR SELECT
+    USING (actor.owns_type(actor_type) OR actor.owns_type(topic_type)
+           OR actor.holds_role(role_name));
+
+ALTER TABLE actor.fan_out ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.fan_out FOR SELECT
     USING (actor.owns_type(actor_type));
 
 /*
@@ -1881,6 +2008,85 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_each_stop';
 COMMENT ON FUNCTION @extschema@.actor_each_stop(uuid)
     IS 'stops sending to each actor of a type; true if it was not finished';
+
+/*
+ * Publishing and subscribing
+ */
+
+CREATE FUNCTION @extschema@.actor_subscribe(
+    topic          text,
+    actor_type     text,
+    actor_id       text,
+    method         text,
+    topic_type     text DEFAULT NULL,
+    topic_id       text DEFAULT NULL,
+    failure_policy jsonb DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_subscribe';
+COMMENT ON FUNCTION @extschema@.actor_subscribe(text, text, text, text, text, text, jsonb)
+    IS 'lets an actor get the events of a topic as messages; true if it did not before';
+
+CREATE FUNCTION @extschema@.actor_unsubscribe(
+    topic      text,
+    actor_type text,
+    actor_id   text,
+    topic_type text DEFAULT NULL,
+    topic_id   text DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_unsubscribe';
+COMMENT ON FUNCTION @extschema@.actor_unsubscribe(text, text, text, text, text)
+    IS 'ends the subscription of an actor to a topic; true if there was one';
+
+CREATE FUNCTION @extschema@.actor_publish(
+    topic      text,
+    payload    jsonb DEFAULT NULL,
+    topic_type text DEFAULT NULL,
+    topic_id   text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_publish';
+COMMENT ON FUNCTION @extschema@.actor_publish(text, jsonb, text, text)
+    IS 'publishes an event, which all subscribers get once this transaction has committed; returns its number, NULL if it is not kept';
+
+CREATE FUNCTION @extschema@.actor_keep_events(
+    actor_type text,
+    topic      text,
+    retention  interval)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_keep_events';
+COMMENT ON FUNCTION @extschema@.actor_keep_events(text, text, interval)
+    IS 'keeps the events of a topic of a type and of its actors for a time; NULL: keeps them no more';
+
+CREATE FUNCTION @extschema@.actor_events(
+    topic            text,
+    topic_type       text DEFAULT NULL,
+    topic_id         text DEFAULT NULL,
+    after            bigint DEFAULT 0,
+    max_rows         integer DEFAULT 1000,
+    OUT event_id     bigint,
+    OUT published_at timestamptz,
+    OUT payload      jsonb)
+RETURNS SETOF record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_events';
+COMMENT ON FUNCTION @extschema@.actor_events(text, text, text, bigint, integer)
+    IS 'events of a topic that are kept, in their order, after one of them';
+
+CREATE FUNCTION actor.event_source(
+    topic          text,
+    topic_type     text,
+    topic_id       text DEFAULT NULL,
+    OUT kept       boolean,
+    OUT last_event bigint,
+    OUT notified   text)
+RETURNS record
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_event_source';
+COMMENT ON FUNCTION actor.event_source(text, text, text)
+    IS 'whether events of a topic are kept, the number of the last one, and what a notification of channel actor_event has for another one';
 
 /*
  * Schedules

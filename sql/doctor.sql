@@ -12,7 +12,7 @@ $$;
 SELECT check_name, count(*), bool_and(ok = (detail IS NULL AND hint IS NULL)) AS consistent
   FROM actor_doctor() GROUP BY check_name ORDER BY check_name;
 CALL wait_until($$SELECT count(*) = 0 FROM ill('preload', 'version', 'recovery', 'enabled',
-    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'queues', 'late', 'failures', 'turns', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
+    'launcher', 'scheduler', 'slots', 'roles', 'types', 'paused', 'queues', 'late', 'fan_outs', 'failures', 'turns', 'clock', 'locks', 'grants', 'triggers', 'sequences')$$);
 
 -- version: another one in the database
 BEGIN;

@@ -24,10 +24,14 @@ SELECT actor_set_reminder('bank', '1', 'by owner', '100h', method => 'touch', da
 SELECT actor_set_timer('bank', '1', 'by owner', '100h', method => 'touch', data => '{}');
 SELECT actor_set_reminder('bank', 'f', 'owner fails', method => 'fail', failure_policy => '{"drop": {}}');
 SELECT actor_pause('bank', 'paused');
+SELECT actor_subscribe('t', 'bank', 'o', 'touch', 'bank');
+SELECT actor_keep_events('bank', 'kept', '1 day');
+SELECT actor_publish('kept', '1', 'bank');
 SET SESSION AUTHORIZATION regress_actor_granted;
 SELECT actor_invoke('bank', '1', 'touch', request_id => 'granted');
 SELECT actor_set_reminder('bank', '1', 'by granted', '100h', method => 'touch', data => '{}');
 SELECT actor_set_timer('bank', '1', 'by granted', '100h', method => 'touch', data => '{}');
+SELECT actor_subscribe('t', 'bank', 'g', 'touch', 'bank');
 SELECT actor_set_reminder('bank', 'f', 'granted fails', method => 'fail', failure_policy => '{"drop": {}}');
 RESET SESSION AUTHORIZATION;
 DO $$
@@ -207,6 +211,19 @@ INSERT INTO function_matrix VALUES
 ('actor_wait(text,text,text,interval)', $$(actor_wait('bank', '1', 'none')).state$$, 'null', 'null', '42501', '42501', 'null'),
 ('actor_wait(text,text,text,interval)', $$(actor_wait('bank', '1', 'owner')).state$$, 'done', '42501', '42501', '42501', 'done'),
 ('actor_wait(text,text,text,interval)', $$(actor_wait('bank', '1', 'granted')).state$$, 'done', 'done', '42501', '42501', 'done'),
+-- topics
+('actor_subscribe(text,text,text,text,text,text,jsonb)', $$actor_subscribe('u', 'bank', '1', 'touch', 'bank')$$, 'true', 'true', '42501', '42501', 'true'),
+('actor_subscribe(text,text,text,text,text,text,jsonb)', $$actor_subscribe('u', 'bank', '1', 'put', 'bank')$$, 'true', '42501', '42501', '42501', 'true'),
+('actor_subscribe(text,text,text,text,text,text,jsonb)', $$actor_subscribe('t', 'bank', 'o', 'touch', 'bank')$$, 'false', '42501', '42501', '42501', 'false'),
+('actor_subscribe(text,text,text,text,text,text,jsonb)', $$actor_subscribe('t', 'bank', 'g', 'touch', 'bank')$$, 'false', 'false', '42501', '42501', 'false'),
+('actor_unsubscribe(text,text,text,text,text)', $$actor_unsubscribe('t', 'bank', 'o', 'bank')$$, 'true', '42501', '42501', '42501', 'true'),
+('actor_unsubscribe(text,text,text,text,text)', $$actor_unsubscribe('t', 'bank', 'g', 'bank')$$, 'true', 'true', '42501', '42501', 'true'),
+('actor_unsubscribe(text,text,text,text,text)', $$actor_unsubscribe('t', 'bank', 'none', 'bank')$$, 'false', 'false', '42501', '42501', 'false'),
+('actor_publish(text,jsonb,text,text)', $$actor_publish('t', NULL, 'bank')$$, 'null', '42501', '42501', '42501', 'null'),
+('actor_publish(text,jsonb,text,text)', $$actor_publish('kept', NULL, 'bank')$$, '2', '42501', '42501', '42501', '2'),
+('actor_keep_events(text,text,interval)', $$actor_keep_events('bank', 't', '1 day')$$, '', '42501', '42501', '42501', ''),
+('actor_events(text,text,text,bigint,integer)', $$payload FROM actor_events('kept', 'bank')$$, '1', '1', '42501', '42501', '1'),
+('actor.event_source(text,text,text)', $$(actor.event_source('kept', 'bank')).last_event$$, '1', '1', '42501', '42501', '1'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_owner') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 ('actor_reassign(name,name)', $$actor_reassign('regress_actor_granted', 'regress_actor_super') > 0$$, '42501', '42501', '42501', '42501', 'true'),
 -- policies
@@ -287,6 +304,11 @@ INSERT INTO relation_matrix VALUES
 ('actor.each', '1', '0', '0', '0', '1'),
 ('actor.pause', '1', '0', '0', '1', '1'),
 ('actor.failure', '2', '1', '0', '0', '2'),
+('actor.topic', '1', '0', '0', '1', '1'),
+('actor.stream', '1', '0', '0', '0', '1'),
+('actor.event', '1', '0', '0', '0', '1'),
+('actor.subscription', '2', '1', '0', '0', '2'),
+('actor.fan_out', '0', '0', '0', '0', '0'),
 ('actor.history', '1', '0', '0', '0', '1'),
 ('actor.history_change', '1', '0', '0', '0', '1'),
 ('actor.method', '4', '4', '4', '4', '4'),
@@ -382,6 +404,7 @@ SELECT what, probe_text(role, format('SELECT %s', replace(call, '?', there))) IS
                ('delete reminders', $$actor_delete_reminders('bank', '?')$$, '1', 'none'),
                ('result', $$actor_result('bank', '1', '?')$$, 'owner', 'none'),
                ('wait', $$actor_wait('bank', '1', '?')$$, 'owner', 'none'),
+               ('unsubscribe', $$actor_unsubscribe('t', 'bank', '?', 'bank')$$, 'o', 'none'),
                ('cancel message', $$actor_cancel_message('bank', '1', ?)$$, message_of('regress_actor_owner')::text, '0')) AS p (what, call, there, missing),
        unnest(ARRAY['regress_actor_stranger', 'regress_actor_monitor']) AS role
  ORDER BY role, what;

@@ -69,6 +69,12 @@ $node->safe_psql(
 	SELECT actor_set_reminder('account', 'later', 'fire', '8760h', 'P1M', data => '{}',
 			catch_up => 'all', failure_policy => '{"exponential": {"maxRetries": 2}}');
 	SELECT actor_send('account', 'message', 'add', '[7]', '8760h', 'once');
+	SELECT actor_keep_events('account', 'kept', '1 year');
+	SELECT actor_publish('kept', '{"x": 1}', 'account', 'a');
+	SELECT actor_subscribe('wide', 'account', 's' || i, 'add', 'account', failure_policy => '{"drop": {}}')
+	  FROM generate_series(1, 3) i;
+	SET actor.publish_limit = 1;
+	SELECT actor_publish('wide', '[5]', 'account');
 	CREATE SCHEMA hosted;
 	SELECT actor_register('hosted', hosted => true, turn => 'lease');
 	SELECT actor_each('account', 'add', '[1]', 7);
@@ -99,6 +105,12 @@ sub content
 		'SELECT last_value, is_called FROM actor.message_message_id_seq',
 		'SELECT to_jsonb(t) FROM actor.promise t ORDER BY actor_type, actor_id, token',
 		'SELECT to_jsonb(t) FROM actor.each t ORDER BY actor_type, each_id',
+		'SELECT to_jsonb(t) FROM actor.topic t',
+		'SELECT to_jsonb(t) FROM actor.stream t ORDER BY actor_type, actor_id, topic',
+		'SELECT to_jsonb(t) FROM actor.event t ORDER BY actor_type, actor_id, topic, event_id',
+		'SELECT to_jsonb(t) FROM actor.subscription t ORDER BY subscription_id',
+		'SELECT to_jsonb(t) FROM actor.fan_out t ORDER BY fan_out_id',
+		'SELECT last_value, is_called FROM actor.subscription_subscription_id_seq',
 		'SELECT to_jsonb(t) FROM actor.failure t ORDER BY failure_id',
 		'SELECT last_value, is_called FROM actor.failure_failure_id_seq',
 		'SELECT to_jsonb(t) FROM actor.history t ORDER BY history_id',
@@ -162,6 +174,12 @@ foreach my $database ('plain', 'custom')
 {
 	is( $node->safe_psql($database, 'SELECT actor_id FROM actor.reminder WHERE NOT hosted'),
 		'later', "the one that is not due stays: $database");
+	ok( $node->poll_query_until($database, q{
+			SELECT (SELECT count(*) FROM actor.fan_out) = 0 AND string_agg(value::text, ' ') = '5 5 5'
+			  FROM actor.state WHERE actor_id ~ '^s\d$' AND key = 'n'}),
+		'an event reaches those who had subscribed');
+	is( $node->safe_psql($database, "SELECT actor_publish('kept', NULL, 'account', 'a')"),
+		'2', 'numbers of events go on');
 	is( $node->safe_psql($database, q{
 			SELECT actor_set_reminder('account', 'f', 'fail', failure_policy => '{"drop": {}}')}),
 		'', 'one more that fails');

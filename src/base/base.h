@@ -43,6 +43,7 @@ extern int	actor_request_retention;
 extern int	actor_failure_retention;
 extern int	actor_failure_limit;
 extern int	actor_history_retention;
+extern int	actor_publish_limit;
 extern int	actor_idle_timeout_default;
 extern int	actor_scan_interval_default;
 extern int	actor_executor_linger;
@@ -151,7 +152,8 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_ROW = 0x4ACC,	/* see row_lock.c */
 	ACTOR_LOCK_REGISTRATION = 0x4ACD,	/* see register.c */
 	ACTOR_LOCK_ROLE = 0x4ACE,	/* see role.c */
-	ACTOR_LOCK_HOST = 0x4ACF	/* see host.c */
+	ACTOR_LOCK_HOST = 0x4ACF,	/* see host.c */
+	ACTOR_LOCK_TOPIC = 0x4AD0	/* see topic.c */
 } ActorLockClass;
 
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,

@@ -34,6 +34,7 @@ int			actor_request_retention = 86400;
 int			actor_failure_retention = 2592000;
 int			actor_failure_limit = 10000;
 int			actor_history_retention = 604800;
+int			actor_publish_limit = 1000;
 int			actor_idle_timeout_default = 3600000;
 int			actor_scan_interval_default = 30000;
 int			actor_executor_linger = 10000;
@@ -125,6 +126,11 @@ actor_settings_init(void)
 							"Used for the types that do not say.",
 							&actor_history_retention, 604800, 1, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("actor.publish_limit",
+							"Sets to how many subscribers a publisher sends an event itself.",
+							"If there are more, the workers do it after the commit.",
+							&actor_publish_limit, 1000, 0, 1000000,
+							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.batch_time",
 							"Sets how long several reminders may share one transaction.",
 							"0 gives each a transaction of its own.",

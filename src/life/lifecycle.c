@@ -84,7 +84,9 @@ static ActorQuery delete_lasting[] = {
 	DELETE_FROM("actor.state"),
 	DELETE_FROM("actor.reminder"),
 	DELETE_FROM("actor.pause"),
-	DELETE_FROM("actor.promise")
+	DELETE_FROM("actor.promise"),
+	DELETE_FROM("actor.subscription"),
+	DELETE_FROM("actor.event")
 };
 
 /* what a request id stands for outlives the actor */

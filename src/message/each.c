@@ -440,7 +440,7 @@ send_batch(void *arg)
 
 		CHECK_FOR_INTERRUPTS();
 		actor_ref_init(&actor, each->type, lfirst(cell));
-		actor_message_post(&actor, each->method, each->payload, each->settings,
+		actor_message_post(&actor, each->method, each->payload, NULL, each->settings,
 						   &each->role_name);
 	}
 	actor_trace_end(nestlevel);

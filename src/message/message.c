@@ -264,13 +264,14 @@ actor_message_again(const ActorRef *actor, int64 old_message_id, const text *met
  */
 void
 actor_message_post(const ActorRef *actor, const text *method, const Jsonb *payload,
-				   const Jsonb *settings, const NameData *role_name)
+				   const Jsonb *failure_policy, const Jsonb *settings,
+				   const NameData *role_name)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	ActorType  *type = actor_type_find(actor->type);
 
-	(void) write_message(actor, method, payload, NULL, settings, role_name, now, now, NULL, 0,
-						 type != NULL && actor_method_is_hosted(type, method));
+	(void) write_message(actor, method, payload, failure_policy, settings, role_name, now, now,
+						 NULL, 0, type != NULL && actor_method_is_hosted(type, method));
 }
 
 /*

@@ -74,8 +74,8 @@ extern void actor_queue_step_out(const ActorRef *actor, int64 message_id);
 /* message.c */
 
 extern void actor_message_post(const ActorRef *actor, const text *method,
-							   const Jsonb *payload, const Jsonb *settings,
-							   const NameData *role_name);
+							   const Jsonb *payload, const Jsonb *failure_policy,
+							   const Jsonb *settings, const NameData *role_name);
 extern void actor_message_again(const ActorRef *actor, int64 old_message_id,
 								const text *method, const Jsonb *payload,
 								const Jsonb *settings, const NameData *role_name);

@@ -317,7 +317,7 @@ answer_promise(const Settlement *settlement, text *type, NameData *role_name)
 	actor_bookkeeping_end(&bookkeeping);
 
 	nestlevel = actor_trace_begin(traceparent);
-	actor_message_post(&actor, method, payload, settings, role_name);
+	actor_message_post(&actor, method, payload, NULL, settings, role_name);
 	actor_trace_end(nestlevel);
 	return true;
 }

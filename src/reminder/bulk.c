@@ -125,6 +125,7 @@ static ActorQuery move_others[] = {
 	MOVE_ROWS("actor.request"),
 	MOVE_ROWS("actor.promise"),
 	MOVE_ROWS("actor.each"),
+	MOVE_ROWS("actor.subscription"),
 	MOVE_ROWS("actor.failure")
 };
 
@@ -137,6 +138,7 @@ static ActorQuery count_rows = {
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.request")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.promise")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.each")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.subscription")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.failure"),
 	1, {NAMEOID}
 };

@@ -138,6 +138,7 @@ static ActorQuery move_rows[] = {
 	MOVE_ROWS("actor.request", "role_name"),
 	MOVE_ROWS("actor.promise", "role_name"),
 	MOVE_ROWS("actor.each", "role_name"),
+	MOVE_ROWS("actor.subscription", "role_name"),
 	MOVE_ROWS("actor.failure", "role_name"),
 	MOVE_ROWS("actor.type", "owner_name"),
 	{"UPDATE actor.role SET role_name = $2, system_identifier = 0"

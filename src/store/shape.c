@@ -321,6 +321,54 @@ static const ShapeColumn history_change_columns[] = {
 	{"changed_at", TIMESTAMPTZOID, true}
 };
 
+static const ShapeColumn topic_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"topic", TEXTOID, true},
+	{"retention", INTERVALOID, true}
+};
+
+static const ShapeColumn stream_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"topic", TEXTOID, true},
+	{"last_event", INT8OID, true}
+};
+
+static const ShapeColumn event_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"topic", TEXTOID, true},
+	{"event_id", INT8OID, true},
+	{"payload", JSONBOID, false},
+	{"published_at", TIMESTAMPTZOID, true},
+	{"expires_at", TIMESTAMPTZOID, true}
+};
+
+static const ShapeColumn subscription_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"topic_type", TEXTOID, true},
+	{"topic_id", TEXTOID, true},
+	{"topic", TEXTOID, true},
+	{"subscription_id", INT8OID, true},
+	{"method", TEXTOID, true},
+	{"failure_policy", JSONBOID, false},
+	{"role_name", NAMEOID, true},
+	{"subscribed_at", TIMESTAMPTZOID, true}
+};
+
+static const ShapeColumn fan_out_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"topic", TEXTOID, true},
+	{"fan_out_id", INT8OID, true},
+	{"payload", JSONBOID, false},
+	{"published_at", TIMESTAMPTZOID, true},
+	{"done_to", INT8OID, true},
+	{"traceparent", TEXTOID, false},
+	{"settings", JSONBOID, false}
+};
+
 typedef struct Shape
 {
 	const char *table;
@@ -349,7 +397,12 @@ static Shape shapes[] = {
 	SHAPE(placement),
 	SHAPE(leftover),
 	SHAPE(history),
-	SHAPE(history_change)
+	SHAPE(history_change),
+	SHAPE(topic),
+	SHAPE(stream),
+	SHAPE(event),
+	SHAPE(subscription),
+	SHAPE(fan_out)
 };
 
 /* whether no table has changed since all were found to be usable */

@@ -135,9 +135,40 @@ static const char *const option_names[] = {
 /* among the values of write_type */
 #define FIRST_OPTION	3
 
+#define EXISTS_OF(table) \
+	{"SELECT 1 FROM actor." table " WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1", \
+	1, {TEXTOID}}
+#define REMOVE_OF(table) \
+	{"DELETE FROM actor." table " WHERE actor_type OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}}
+#define RENAME_OF(table) \
+	{"UPDATE actor." table " SET actor_type = $2" \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1", 2, {TEXTOID, TEXTOID}}
+
+/* what keeps a type from being unregistered, and what does not */
+#define KEEPS(table) \
+	{table, EXISTS_OF(table), REMOVE_OF(table), RENAME_OF(table)}
+#define GOES(table) \
+	{table, {NULL}, REMOVE_OF(table), RENAME_OF(table)}
+/* of actors as subscribers, and to topics of the type and of its actors */
+#define OF_EITHER \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1 OR topic_type OPERATOR(pg_catalog.=) $1"
+#define RENAME_IF(column) \
+	column " = CASE WHEN " column " OPERATOR(pg_catalog.=) $1 THEN $2 ELSE " column " END"
+#define SUBSCRIPTIONS \
+	{"subscription", \
+	{"SELECT 1 FROM actor.subscription" OF_EITHER " LIMIT 1", 1, {TEXTOID}}, \
+	{"DELETE FROM actor.subscription" OF_EITHER, 1, {TEXTOID}}, \
+	{"UPDATE actor.subscription SET " RENAME_IF("actor_type") ", " RENAME_IF("topic_type") \
+	OF_EITHER, 2, {TEXTOID, TEXTOID}}}
+/* what is finished keeps nobody */
+#define EACH \
+	{"each", \
+	{"SELECT 1 FROM actor.each WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	" AND finished_at IS NULL LIMIT 1", 1, {TEXTOID}}, \
+	REMOVE_OF("each"), RENAME_OF("each")}
+/* what does not even get the new name */
 #define FORGOTTEN(table) \
-	{table, {NULL}, \
-	{"DELETE FROM actor." table " WHERE actor_type OPERATOR(pg_catalog.=) $1", 1, {TEXTOID}}, \
+	{table, {NULL}, REMOVE_OF(table), \
 	{"DELETE FROM actor." table " WHERE actor_type OPERATOR(pg_catalog.=) $1" \
 	" AND $2 IS NOT NULL", 2, {TEXTOID, TEXTOID}}}
 
@@ -154,128 +185,28 @@ static struct TypeData
 }			type_data[] =
 
 {
-	{
-		"state",
-		{"SELECT 1 FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.state WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.state SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"reminder",
-		{"SELECT 1 FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.reminder WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.reminder SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"timer",
-		{"SELECT 1 FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.timer WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.timer SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"message",
-		{"SELECT 1 FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.message WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.message SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"promise",
-		{"SELECT 1 FROM actor.promise WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.promise WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.promise SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		/* what is finished keeps nobody */
-		"each",
-		{"SELECT 1 FROM actor.each WHERE actor_type OPERATOR(pg_catalog.=) $1"
-			" AND finished_at IS NULL LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.each WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.each SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		/* neither that actors are active nor remembered results keep anybody */
-		"activation",
-		{NULL},
-		{"DELETE FROM actor.activation WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.activation SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"request",
-		{NULL},
-		{"DELETE FROM actor.request WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.request SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"pause",
-		{NULL},
-		{"DELETE FROM actor.pause WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.pause SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"failure",
-		{"SELECT 1 FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
-		1, {TEXTOID}},
-		{"DELETE FROM actor.failure WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.failure SET actor_type = $2"
-			" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
+	KEEPS("state"),
+	KEEPS("reminder"),
+	KEEPS("timer"),
+	KEEPS("message"),
+	KEEPS("promise"),
+	SUBSCRIPTIONS,
+	EACH,
+	KEEPS("fan_out"),
+	/* neither that actors are active nor remembered results keep anybody */
+	GOES("activation"),
+	GOES("request"),
+	GOES("pause"),
+	KEEPS("failure"),
 	/* no application knows the new name of what it has */
 	FORGOTTEN("placement"),
 	FORGOTTEN("leftover"),
-	{
-		/* what is over keeps nobody */
-		"history",
-		{NULL},
-		{"DELETE FROM actor.history WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.history SET actor_type = $2"
-				" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	},
-	{
-		"history_change",
-		{NULL},
-		{"DELETE FROM actor.history_change WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		1, {TEXTOID}},
-		{"UPDATE actor.history_change SET actor_type = $2"
-				" WHERE actor_type OPERATOR(pg_catalog.=) $1",
-		2, {TEXTOID, TEXTOID}}
-	}
+	/* what is over keeps nobody */
+	GOES("topic"),
+	GOES("stream"),
+	GOES("event"),
+	GOES("history"),
+	GOES("history_change")
 };
 
 /* registering ----------------------------------------------------------- */

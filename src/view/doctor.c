@@ -301,6 +301,8 @@ static const struct
 	"Start the application again, or look into its log. What it has to do waits until then."},
 	{"late", actor_check_late,
 	"Look at the other checks, at actor.worker, and at actor.pending."},
+	{"fan_outs", actor_check_fan_outs,
+	"Look at actor.fan_out, at actor.worker for a scheduler, and for \"could not hand out\" in the log of the server."},
 	{"failures", actor_check_failures,
 	"Look at actor.given_up; the owner of a type finds the errors in actor.failure. Use actor_retry() or actor_discard()."},
 	{"turns", actor_check_turns,

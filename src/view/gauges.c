@@ -59,7 +59,9 @@ static ActorQuery count_rows = {
 	"      LIMIT " COUNTED_MAX ") w WHERE h.hosted) d"
 	"  GROUP BY d.actor_type)"
 	"SELECT t.actor_type, " COUNT_OF_TYPE("actor.reminder") ", COALESCE(d.reminders, 0), m.messages, m.due, m.age, "
-	COUNT_OF_TYPE("actor.pause") ", " COUNT_OF_TYPE("actor.failure")
+	COUNT_OF_TYPE("actor.pause") ", " COUNT_OF_TYPE("actor.failure") ", "
+	COUNT_OF_TYPE("actor.subscription") ", " COUNT_OF_TYPE("actor.event") ", "
+	COUNT_OF_TYPE("actor.fan_out")
 	"  FROM actor.type t"
 	"  LEFT JOIN due d ON d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 	" CROSS JOIN LATERAL"
@@ -102,7 +104,10 @@ static const struct
 	{"actor_rows_messages_due", "Those of them that are due."},
 	{"actor_rows_messages_age_seconds", "For how long the oldest of these has been due; 0 when none is."},
 	{"actor_rows_pauses", "Pauses of the type or of its actors."},
-	{"actor_rows_failures", "Calls given up that nobody has retried or discarded, up to " COUNTED_MAX "."}
+	{"actor_rows_failures", "Calls given up that nobody has retried or discarded, up to " COUNTED_MAX "."},
+	{"actor_rows_subscriptions", "Subscriptions of actors of the type, up to " COUNTED_MAX "."},
+	{"actor_rows_events", "Events of its topics that are kept, up to " COUNTED_MAX "."},
+	{"actor_rows_fan_outs", "Events of its topics that the workers still hand out, up to " COUNTED_MAX "."}
 };
 
 typedef struct TypeRows

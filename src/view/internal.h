@@ -52,6 +52,7 @@ extern bool actor_doctor_look(int number, ActorFinding *finding);
 extern char *actor_check_queues(void);
 extern char *actor_check_paused(void);
 extern char *actor_check_late(void);
+extern char *actor_check_fan_outs(void);
 extern char *actor_check_failures(void);
 extern char *actor_check_clock(void);
 extern char *actor_check_turns(void);

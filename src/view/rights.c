@@ -111,7 +111,8 @@ static ActorQuery read_behind = {
 	"SELECT pg_catalog.format('%s gives out %s next, but %s is used.', b.name, b.next, b.highest)"
 	"  FROM (" BEHIND("message", "message_id") " UNION ALL " BEHIND("failure", "failure_id")
 	" UNION ALL " BEHIND("history", "history_id")
-	" UNION ALL " BEHIND("history_change", "change_id") ") b"
+	" UNION ALL " BEHIND("history_change", "change_id")
+	" UNION ALL " BEHIND("subscription", "subscription_id") ") b"
 	" WHERE b.highest OPERATOR(pg_catalog.>=) b.next ORDER BY b.name",
 	0, {0}
 };

@@ -80,6 +80,15 @@ static ActorQuery read_row = {
 	2, {NAMEOID, TIMESTAMPTZOID}
 };
 
+/* the event that was published first, of some of them */
+static ActorQuery read_fan_out = {
+	"SELECT pg_catalog.format('topic \"%s\" of type \"%s\"', f.topic, f.actor_type), f.published_at"
+	"  FROM (SELECT topic, actor_type, published_at FROM actor.fan_out LIMIT 1000) f"
+	" WHERE f.published_at OPERATOR(pg_catalog.<=) $1"
+	" ORDER BY f.published_at LIMIT 1",
+	1, {TIMESTAMPTZOID}
+};
+
 static ActorQuery read_failures = {
 	"SELECT pg_catalog.format('%s of method \"%s\" of type \"%s\" (SQLSTATE %s)',"
 	"                         g.calls, g.method, g.actor_type, g.sqlstate)"
@@ -214,6 +223,34 @@ actor_check_late(void)
 	return row == NULL ? NULL :
 		psprintf("The oldest row has been due for " INT64_FORMAT " s: %s, of role \"%s\".",
 				 (now - oldest->next) / USECS_PER_SEC, row, NameStr(oldest->name));
+}
+
+/*
+ * actor_check_fan_outs
+ *		Events that no scheduler hands out, or with which it does not get on.
+ */
+char *
+actor_check_fan_outs(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		before = TimestampTzGetDatum(now - LATE_S * USECS_PER_SEC);
+	ActorBookkeeping bookkeeping;
+	char	   *topic = NULL;
+	TimestampTz published_at = 0;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	if (actor_query_run(&read_fan_out, &before, NULL) > 0)
+	{
+		topic = MemoryContextStrdup(context,
+									TextDatumGetCString(actor_query_result(0, 1, &isnull)));
+		published_at = DatumGetTimestampTz(actor_query_result(0, 2, &isnull));
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return topic == NULL ? NULL :
+		psprintf("An event of %s has not reached all subscribers for " INT64_FORMAT " s.",
+				 topic, (now - published_at) / USECS_PER_SEC);
 }
 
 /*

@@ -30,6 +30,7 @@
 #include "life/life.h"
 #include "reminder/reminder.h"
 #include "message/message.h"
+#include "event/event.h"
 #include "fire/fire.h"
 #include "worker/internal.h"
 
@@ -161,6 +162,24 @@ actor_chore_each(void)
 	begin_transaction("sending to each actor of a type");
 	if (actor_catalog_installed())
 		result = actor_each_go_on();
+	end_transaction(context);
+	return result;
+}
+
+/*
+ * actor_chore_fan_out
+ *		Hands out events to a limited number of subscribers; returns when to do that
+ *		again.
+ */
+TimestampTz
+actor_chore_fan_out(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+
+	begin_transaction("handing out events");
+	if (actor_catalog_installed())
+		result = actor_fan_outs_run();
 	end_transaction(context);
 	return result;
 }

@@ -2,7 +2,7 @@
  *
  * purge.c
  *		Removing what is kept no longer: expired state, results of calls with a
- *		request id, failures, and history.
+ *		request id, failures, history, and events.
  *
  * Nothing depends on when that happens: readers do not see what has expired.
  * So it is done by the scheduler, in small transactions, and only at points of
@@ -60,6 +60,25 @@ typedef struct PurgedTable
 		more \
 	}
 
+/* the same with two columns of the key after the actor */
+#define PURGED_EVENTS \
+	{ \
+		{"SELECT expires_at FROM actor.event ORDER BY expires_at LIMIT 1", \
+		0, {0}}, \
+		{"SELECT actor_type, actor_id, topic, event_id FROM actor.event" \
+		" WHERE expires_at OPERATOR(pg_catalog.<=) $1" \
+		" ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED", \
+		2, {TIMESTAMPTZOID, INT8OID}}, \
+		{"DELETE FROM actor.event" \
+		" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+		"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+		"   AND topic OPERATOR(pg_catalog.=) $3" \
+		"   AND event_id OPERATOR(pg_catalog.=) $4", \
+		4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}, \
+		NULL, \
+		NULL \
+	}
+
 static ActorQuery delete_changes = {
 	"DELETE FROM actor.history_change"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
@@ -72,7 +91,8 @@ static PurgedTable tables[] = {
 	PURGED_TABLE("actor.state", "key", TEXTOID, "expires_at", NULL, NULL),
 	PURGED_TABLE("actor.request", "request_id", TEXTOID, "finished_at", &actor_request_retention, NULL),
 	PURGED_TABLE("actor.failure", "failure_id", INT8OID, "failed_at", &actor_failure_retention, NULL),
-	PURGED_TABLE("actor.history", "history_id", INT8OID, "expires_at", NULL, &delete_changes)
+	PURGED_TABLE("actor.history", "history_id", INT8OID, "expires_at", NULL, &delete_changes),
+	PURGED_EVENTS
 };
 
 static int64
@@ -109,7 +129,7 @@ remove_rows(PurgedTable *table, TimestampTz now)
 {
 	ActorBookkeeping bookkeeping;
 	SPITupleTable *old;
-	Datum		values[3];
+	Datum		values[4];
 	uint64		rows;
 
 	values[0] = TimestampTzGetDatum(now - retention_us(table));
@@ -121,7 +141,7 @@ remove_rows(PurgedTable *table, TimestampTz now)
 	{
 		bool		isnull;
 
-		for (int column = 0; column < 3; column++)
+		for (int column = 0; column < table->delete_row.nargs; column++)
 			values[column] = SPI_getbinval(old->vals[i], old->tupdesc, column + 1, &isnull);
 		actor_query_write_one(&table->delete_row, values, NULL);
 		if (table->delete_more != NULL)

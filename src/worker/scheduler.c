@@ -560,6 +560,7 @@ run_once(void)
 	TimestampTz purge;
 	TimestampTz expiry;
 	TimestampTz each;
+	TimestampTz fan_out;
 	List	   *roles;
 
 	check_started();
@@ -590,6 +591,8 @@ run_once(void)
 	wake = Min(wake, expiry);
 	each = actor_chore_each();
 	wake = Min(wake, each);
+	fan_out = actor_chore_fan_out();
+	wake = Min(wake, fan_out);
 	if (roles == NIL && !have_executors())
 	{
 		/* who leaves must know that there is nothing */
