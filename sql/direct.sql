@@ -231,6 +231,31 @@ SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_set_reminder('shelf', 'sixth', 'ring', '1000h');
 COMMIT;
 SELECT actor_id FROM actor.reminder WHERE actor_type = 'shelf' AND actor_id ~ 'th|ir|sec' ORDER BY 1;
+-- what is kept for the next row is locked, and so are type and role, also when a
+-- cursor that has taken the locks fails
+CREATE TEMPORARY VIEW regress_held AS
+SELECT count(DISTINCT relation) AS relations, count(DISTINCT objsubid) AS names FROM pg_locks
+ WHERE pid = pg_backend_pid() AND granted AND
+       (mode = 'RowExclusiveLock' AND relation::regclass::text ~ '^actor[.]reminder(_pkey|_due|_hosted)?$' OR
+        locktype = 'advisory' AND objsubid IN (x'4AC9'::int, x'4ACE'::int));
+BEGIN;
+DECLARE c CURSOR FOR SELECT actor_set_reminder('shelf', 'cursor ' || i, 'ring', '1000h'), 1 / (3 - i) AS one FROM generate_series(1, 4) i;
+FETCH 2 FROM c;
+SAVEPOINT s;
+FETCH 1 FROM c;
+ROLLBACK TO s;
+SELECT actor_set_reminder('shelf', 'cursor 5', 'ring', '1000h');
+SELECT * FROM regress_held;
+ROLLBACK;
+BEGIN;
+SELECT pg_current_xact_id() IS NOT NULL;
+SAVEPOINT s;
+SELECT count(actor_set_reminder('shelf', 'savepoint ' || i, 'ring', '1000h')) FROM generate_series(1, 2) i;
+ROLLBACK TO s;
+SELECT actor_set_reminder('shelf', 'savepoint 3', 'ring', '1000h');
+SELECT * FROM regress_held;
+ROLLBACK;
+DROP VIEW regress_held;
 -- rows that fail in a savepoint leave nothing behind
 RESET SESSION AUTHORIZATION;
 CREATE UNIQUE INDEX regress_period ON actor.reminder (actor_type, period);

@@ -156,6 +156,16 @@ typedef enum ActorLockClass
 	ACTOR_LOCK_TOPIC = 0x4AD0	/* see topic.c */
 } ActorLockClass;
 
+/* a (sub)transaction, for what lasts as long as its locks do */
+typedef struct ActorSpan
+{
+	TransactionId xid;			/* invalid: none */
+	SubTransactionId subid;
+} ActorSpan;
+
+extern void actor_span_begin(ActorSpan *span);
+extern bool actor_span_lasts(const ActorSpan *span);
+
 extern LockAcquireResult actor_lock(ActorLockClass class, uint64 key, LOCKMODE mode,
 									bool wait);
 extern bool actor_lock_try(ActorLockClass class, uint64 key);

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/resowner.h"
@@ -27,6 +28,29 @@ static void
 set_tag(LOCKTAG *tag, ActorLockClass class, uint64 key)
 {
 	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (key >> 32), (uint32) key, class);
+}
+
+/*
+ * actor_span_begin
+ *		Says that something holds as long as a lock that is taken now.  A
+ *		transaction that has not written anything yet is none, as it has no number.
+ */
+void
+actor_span_begin(ActorSpan *span)
+{
+	span->xid = GetTopTransactionIdIfAny();
+	span->subid = GetCurrentSubTransactionId();
+}
+
+/*
+ * actor_span_lasts
+ *		Whether it still holds.
+ */
+bool
+actor_span_lasts(const ActorSpan *span)
+{
+	return TransactionIdIsValid(span->xid) && span->xid == GetTopTransactionIdIfAny() &&
+		SubTransactionIsActive(span->subid);
 }
 
 /*

@@ -86,13 +86,15 @@ text *
 actor_choose_method(const text *type_name, text *name, const char *other)
 {
 	ActorType  *type;
-	text	   *other_name = cstring_to_text(other);
+	text	   *other_name;
 
 	AcceptInvalidationMessages();
 	type = actor_type_lookup(type_name);
 	actor_type_check_usage(type);
-	return !actor_method_exists(type, name) && actor_method_exists(type, other_name) ?
-		other_name : name;
+	if (actor_method_exists(type, name))
+		return name;
+	other_name = cstring_to_text(other);
+	return actor_method_exists(type, other_name) ? other_name : name;
 }
 
 /*

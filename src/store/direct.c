@@ -31,6 +31,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
@@ -112,7 +113,7 @@ has_shape(ActorTable *table, Relation relation)
 /*
  * Opens a table, or returns NULL if it is not a plain one that is as it was
  * created, or somebody is to see all statements.  The lock is kept until the
- * transaction ends, as that of a statement is.
+ * transaction ends, as that of a statement is; NoLock says that it is held.
  */
 static Relation
 open_plain(ActorTable *table, LOCKMODE lockmode)
@@ -404,7 +405,7 @@ takes_row(Relation relation, const bool *isnull, int ncolumns)
  */
 typedef struct Insertion
 {
-	Oid			relation;
+	Oid			relation;		/* it and the indexes are locked */
 	List	   *indexes;
 	EState	   *estate;
 	ResultRelInfo *result;
@@ -422,6 +423,32 @@ forget_insertion(void *arg)
 }
 
 /*
+ * Locks a table and its indexes as long as what is made for them is kept.  The
+ * current owner may end before, see lock.c.
+ */
+static void
+lock_for_insertion(Oid relation, List *indexes)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	ListCell   *cell;
+
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	LockRelationOid(relation, RowExclusiveLock);
+	foreach(cell, indexes)
+		LockRelationOid(lfirst_oid(cell), RowExclusiveLock);
+	CurrentResourceOwner = owner;
+}
+
+/*
+ * The lock with which a table is opened to insert into it.
+ */
+static LOCKMODE
+insertion_lock(ActorTable *table)
+{
+	return kept != NULL && kept->relation == find_oid(table) ? NoLock : RowExclusiveLock;
+}
+
+/*
  * Makes what it takes to insert rows into a table, in the context of the
  * (sub)transaction, and opens its indexes.
  */
@@ -432,6 +459,7 @@ make_insertion(Relation relation, List *indexes)
 	EState	   *estate = CreateExecutorState();
 	Insertion  *insertion;
 
+	lock_for_insertion(RelationGetRelid(relation), indexes);
 	MemoryContextSwitchTo(estate->es_query_cxt);
 	insertion = palloc0(sizeof(Insertion));
 	insertion->relation = RelationGetRelid(relation);
@@ -469,8 +497,7 @@ begin_insertion(Relation relation)
 
 	insertion->result->ri_RelationDesc = relation;
 	foreach(cell, indexes)
-		insertion->result->ri_IndexRelationDescs[i++] = index_open(lfirst_oid(cell),
-																   RowExclusiveLock);
+		insertion->result->ri_IndexRelationDescs[i++] = index_open(lfirst_oid(cell), NoLock);
 	list_free(indexes);
 	return insertion;
 }
@@ -534,6 +561,23 @@ end_insertion(Insertion *insertion)
 }
 
 /*
+ * Writes a row into a table, which is a heap.  The slot would have it made twice.
+ */
+static void
+put_row(Relation relation, TupleTableSlot *slot, int options, uint32 token)
+{
+	HeapTuple	row = heap_form_tuple(RelationGetDescr(relation), slot->tts_values,
+									  slot->tts_isnull);
+
+	row->t_tableOid = slot->tts_tableOid = RelationGetRelid(relation);
+	if (options & HEAP_INSERT_SPECULATIVE)
+		HeapTupleHeaderSetSpeculativeToken(row->t_data, token);
+	heap_insert(relation, row, GetCurrentCommandId(true), options, NULL);
+	slot->tts_tid = row->t_self;
+	heap_freetuple(row);
+}
+
+/*
  * Inserts a row unless there is one with its primary key.  As for ON CONFLICT,
  * it is withdrawn if one turns up.  Looking for one before leaves no dead row
  * then, but is not needed.
@@ -553,10 +597,13 @@ insert_unless_there(Relation relation, Oid primary_key, TupleTableSlot *slot,
 		return false;
 
 	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-	table_tuple_insert_speculative(relation, slot, GetCurrentCommandId(true), 0, NULL, token);
+	put_row(relation, slot, HEAP_INSERT_SPECULATIVE, token);
 	(void) actor_insert_index_tuples_once(insertion->result, slot, insertion->estate,
 										  &conflict, arbiters);
-	table_tuple_complete_speculative(relation, slot, token, !conflict);
+	if (conflict)
+		heap_abort_speculative(relation, &slot->tts_tid);
+	else
+		heap_finish_speculative(relation, &slot->tts_tid);
 	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
 	return !conflict;
 }
@@ -567,7 +614,7 @@ insert_unless_there(Relation relation, Oid primary_key, TupleTableSlot *slot,
 static void
 insert_new(Relation relation, TupleTableSlot *slot, Insertion *insertion)
 {
-	table_tuple_insert(relation, slot, GetCurrentCommandId(true), 0, NULL);
+	put_row(relation, slot, 0, 0);
 	(void) actor_insert_new_index_tuples(insertion->result, slot, insertion->estate);
 }
 
@@ -581,10 +628,15 @@ insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot, bool unless
 	ActorBookkeeping bookkeeping;
 	Insertion  *volatile insertion;
 	volatile bool inserted = true;
+	bool		needs_snapshot;
 
 	/* for functions of indexes, as above */
 	actor_identity_begin(&bookkeeping);
 	insertion = begin_insertion(relation);
+	/* nothing else asks for it */
+	needs_snapshot = !ActiveSnapshotSet() || !has_simple_indexes(insertion->result);
+	if (needs_snapshot)
+		PushActiveSnapshot(GetTransactionSnapshot());
 	PG_TRY();
 	{
 		if (unless_there)
@@ -604,6 +656,8 @@ insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot, bool unless
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	if (needs_snapshot)
+		PopActiveSnapshot();
 	if (unless_there)
 		look_first = inserted ? Max(look_first - 1, 0) : LOOK_FIRST;
 	end_insertion(insertion);
@@ -628,7 +682,7 @@ actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, 
 	bool		inserted = false;
 
 	actor_catalog_require();
-	relation = open_plain(table, RowExclusiveLock);
+	relation = open_plain(table, insertion_lock(table));
 	if (relation == NULL)
 		return false;
 
@@ -636,17 +690,15 @@ actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, 
 	if (OidIsValid(primary_key) && takes_row(relation, isnull, ncolumns))
 	{
 		TupleDesc	tupdesc = RelationGetDescr(relation);
-		TupleTableSlot *slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsHeapTuple);
+		TupleTableSlot *slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
 
-		/* made once, where a virtual one would be made again */
-		ExecStoreHeapTuple(heap_form_tuple(tupdesc, unconstify(Datum *, values),
-										   unconstify(bool *, isnull)), slot, true);
+		memcpy(slot->tts_values, values, ncolumns * sizeof(Datum));
+		memcpy(slot->tts_isnull, isnull, ncolumns * sizeof(bool));
+		ExecStoreVirtualTuple(slot);
 
 		/* as SPI does before a statement, and after it */
 		CommandCounterIncrement();
-		PushActiveSnapshot(GetTransactionSnapshot());
 		inserted = insert_row(relation, primary_key, slot, unless_there);
-		PopActiveSnapshot();
 		CommandCounterIncrement();
 		ExecDropSingleTupleTableSlot(slot);
 	}

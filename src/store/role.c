@@ -193,6 +193,7 @@ static struct
 	uint64		generation;
 	TransactionId xid;			/* invalid: for good */
 	SubTransactionId subid;		/* otherwise as long as this is active */
+	ActorSpan	locked;			/* how long the name is */
 }			last_used;
 
 static int64
@@ -554,7 +555,10 @@ actor_role_use(Oid role, NameData *name)
 	if (is_last_used(role))
 	{
 		*name = last_used.name;
+		if (actor_span_lasts(&last_used.locked))
+			return;
 		lock_name(last_used.lock_key, ShareLock, name);
+		actor_span_begin(&last_used.locked);
 		if (is_last_used(role))
 			return;
 	}
@@ -573,6 +577,7 @@ actor_role_use(Oid role, NameData *name)
 	last_used.generation = generation;
 	last_used.xid = entries.settled ? InvalidTransactionId : GetTopTransactionIdIfAny();
 	last_used.subid = GetCurrentSubTransactionId();
+	actor_span_begin(&last_used.locked);
 }
 
 /*

@@ -32,6 +32,14 @@
 #include "store/store.h"
 #include "type/type.h"
 
+/* the type that was shared last, and how long that lasts */
+static struct
+{
+	int			len;
+	char		name[ACTOR_MAX_TYPE_LEN];
+	ActorSpan	span;
+}			shared;
+
 /*
  * Takes the lock of a type; false if it is not free and "wait" is not set.
  */
@@ -66,6 +74,27 @@ actor_type_unshare(const text *type)
 	actor_unlock(ACTOR_LOCK_TYPE, actor_hash_type(type), ShareLock);
 }
 
+/*
+ * Whether a type is the one that was shared last, and still is.
+ */
+static bool
+is_shared(const text *type)
+{
+	return VARSIZE_ANY_EXHDR(type) == shared.len && actor_span_lasts(&shared.span) &&
+		memcmp(VARDATA_ANY(type), shared.name, shared.len) == 0;
+}
+
+static void
+remember_shared(const text *type)
+{
+	/* no type has a longer name */
+	if (VARSIZE_ANY_EXHDR(type) > sizeof(shared.name))
+		return;
+	shared.len = VARSIZE_ANY_EXHDR(type);
+	memcpy(shared.name, VARDATA_ANY(type), shared.len);
+	actor_span_begin(&shared.span);
+}
+
 static void
 wait_to_share(const void *type)
 {
@@ -85,6 +114,8 @@ actor_type_share(const text *type, int timeout)
 {
 	uint64		generation = actor_catalog_generation();
 
+	if (is_shared(type))
+		return false;
 	if (!actor_type_try_share(type))
 	{
 		if (!actor_lock_waiting_allowed())
@@ -99,6 +130,7 @@ actor_type_share(const text *type, int timeout)
 							text_to_cstring(type), timeout),
 					 errdetail("Somebody is about to unregister or rename it.")));
 	}
+	remember_shared(type);
 	return generation != actor_catalog_generation();
 }
 
