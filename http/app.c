@@ -32,12 +32,15 @@
 
 #include "app.h"
 #include "options.h"
+#include "self.h"
 
 /* sockets that one application may listen on */
 #define MAX_LISTENERS		16
 /* of the kernel's linux/tcp_states.h, which programs do not get */
 #define STATE_LISTEN		10
 #define FETCH_MS			5000L
+/* harmless wherever it is */
+#define PROBE_METHOD		"toString"
 
 /* who listens where the application should be */
 typedef struct Listeners
@@ -295,6 +298,33 @@ app_is_same(void)
 }
 
 /*
+ * app_missed
+ *		A transfer has ended so: has the application looked for if it may be gone.
+ */
+void
+app_missed(TransferState state)
+{
+	if (state == TRANSFER_NOT_SENT || (state == TRANSFER_LOST && !app_is_same()))
+		self_missed();
+	else if (state == TRANSFER_LOST)
+		self_doubted();
+}
+
+/*
+ * Whether it would be seen that the application was started anew.
+ */
+static bool
+is_visible(void)
+{
+	bool		visible;
+
+	pthread_mutex_lock(&lock);
+	visible = seen.count > 0;
+	pthread_mutex_unlock(&lock);
+	return visible;
+}
+
+/*
  * app_identity
  *		A text that is another one for each start of an application, as far as
  *		that can be seen; to be freed.  What was remembered counts.
@@ -334,6 +364,13 @@ app_identity(void)
 
 /* calls ----------------------------------------------------------------- */
 
+static void
+add_token(Transfer *transfer)
+{
+	if (options.app_token != NULL)
+		transfer_header(transfer, "dapr-api-token", options.app_token);
+}
+
 /*
  * app_send_method
  *		Sends a method to the application, and the id of the call if it is to know
@@ -361,8 +398,7 @@ app_send_method(void *owner, CURLM *multi, const Work *work, const char *call_id
 	transfer_headers(transfer, work->headers);
 	if (work->traceparent != NULL)
 		transfer_header(transfer, "traceparent", work->traceparent);
-	if (options.app_token != NULL)
-		transfer_header(transfer, "dapr-api-token", options.app_token);
+	add_token(transfer);
 	if (work->with_id)
 		transfer_header(transfer, "Dapr-Reentrancy-Id", call_id);
 	transfer_begin(transfer, multi, "PUT", url.data, work->body, work->body_length);
@@ -372,23 +408,85 @@ app_send_method(void *owner, CURLM *multi, const Work *work, const char *call_id
 }
 
 /*
+ * app_may_have_none
+ *		Whether an application that has answered so may have no object, and end if it
+ *		is told to drop that: one of the SDK for JavaScript, which answers errors so,
+ *		and also when it could not activate the actor.  Others take it for nothing to
+ *		be done.
+ */
+bool
+app_may_have_none(const Transfer *transfer)
+{
+	const char *server = headers_value(transfer->headers, "X-Powered-By");
+
+	return transfer->status == 500 && server != NULL && strcmp(server, "Express") == 0 &&
+		transfer->content.length == 2 && memcmp(transfer->content.data, "{}", 2) == 0;
+}
+
+static void
+begin_drop(Transfer *transfer, CURLM *multi)
+{
+	transfer->probing = false;
+	add_token(transfer);
+	transfer_begin(transfer, multi, "DELETE", transfer->url, NULL, 0);
+}
+
+/*
+ * A probe was answered: there is an object, which can be dropped.  Returns false if
+ * there is none.
+ */
+static bool
+drop_probed(Transfer *transfer, CURLM *multi)
+{
+	/* the method cannot have failed */
+	if (app_may_have_none(transfer))
+		return false;
+	transfer_reset(transfer, multi);
+	begin_drop(transfer, multi);
+	return true;
+}
+
+/*
  * app_send_drop
- *		Tells the application to drop the object of an actor.  It must have one.
+ *		Tells the application to drop the object of an actor.
+ *
+ * There are applications that end if they have none.  So where that is not sure, a
+ * probe comes before: a call of a method that every object of JavaScript has, and no
+ * other application.  It makes sure that there is an object, or shows that there
+ * cannot be one.
  */
 Transfer *
-app_send_drop(void *owner, CURLM *multi, const char *type, const char *id)
+app_send_drop(void *owner, CURLM *multi, const char *type, const char *id, bool unsure)
 {
 	Transfer   *transfer = transfer_create(owner);
 	char	   *path = actor_path(type, id);
-	char	   *url = xprintf("%s%s", options.app, path);
+	char	   *probe;
 
 	transfer->is_right = app_is_same;
-	if (options.app_token != NULL)
-		transfer_header(transfer, "dapr-api-token", options.app_token);
-	transfer_begin(transfer, multi, "DELETE", url, NULL, 0);
-	free(url);
+	transfer->url = xprintf("%s%s", options.app, path);
+	if (unsure || !is_visible())
+	{
+		transfer->probing = true;
+		transfer->goes_on = drop_probed;
+		add_token(transfer);
+		probe = xprintf("%s/method/" PROBE_METHOD, transfer->url);
+		transfer_begin(transfer, multi, "PUT", probe, NULL, 0);
+		free(probe);
+	}
+	else
+		begin_drop(transfer, multi);
 	free(path);
 	return transfer;
+}
+
+/*
+ * app_has_dropped
+ *		Whether the application was told to drop an object, and has none any more.
+ */
+bool
+app_has_dropped(const Transfer *transfer)
+{
+	return transfer->state == TRANSFER_ANSWERED && !transfer->probing;
 }
 
 /* questions ------------------------------------------------------------- */
@@ -407,8 +505,7 @@ app_fetch(const char *path)
 	int64_t		until = now_ms() + FETCH_MS;
 
 	transfer->is_right = app_is_same;
-	if (options.app_token != NULL)
-		transfer_header(transfer, "dapr-api-token", options.app_token);
+	add_token(transfer);
 	transfer_begin(transfer, multi, "GET", url, NULL, 0);
 	while (transfers_ended(multi) == NULL && now_ms() < until)
 		(void) curl_multi_poll(multi, NULL, 0, 100, NULL);

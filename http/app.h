@@ -49,9 +49,13 @@ extern char *actor_path(const char *type, const char *id);
 extern void path_append(Buffer *path, const char *text, const char *kept);
 extern Transfer *app_send_method(void *owner, CURLM *multi, const Work *work,
 								 const char *call_id);
-extern Transfer *app_send_drop(void *owner, CURLM *multi, const char *type, const char *id);
+extern Transfer *app_send_drop(void *owner, CURLM *multi, const char *type, const char *id,
+							   bool unsure);
+extern bool app_may_have_none(const Transfer *transfer);
+extern bool app_has_dropped(const Transfer *transfer);
 extern AppPresence app_look(void);
 extern bool app_is_same(void);
+extern void app_missed(TransferState state);
 extern char *app_identity(void);
 extern Transfer *app_fetch(const char *path);
 

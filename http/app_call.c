@@ -19,7 +19,11 @@
 #include "app_call.h"
 #include "instance.h"
 #include "options.h"
+#include "self.h"
 #include "util.h"
+
+/* how long a call waits for an application that it has not found */
+#define READY_MS			5000
 
 /* answers --------------------------------------------------------------- */
 
@@ -79,6 +83,21 @@ answer_call_error(Request *request, CallEnd end, const Transfer *answer, const c
 	free(error);
 }
 
+/* an application that is not there ---------------------------------------- */
+
+/*
+ * call_may_wait
+ *		Whether a call that has not found the application may wait for it.  The time
+ *		for that begins when it asks first.
+ */
+bool
+call_may_wait(Request *request)
+{
+	if (request->ready_by == 0)
+		request->ready_by = now_ms() + READY_MS;
+	return !self_is_leaving() && now_ms() < request->ready_by;
+}
+
 /* calls ----------------------------------------------------------------- */
 
 Call *
@@ -127,6 +146,7 @@ void
 call_send_method(Call *call)
 {
 	call->dropping = false;
+	turn_keep(call->turn);
 	call->transfer = app_send_method(call, call->chain->multi, &call->work,
 									 call->chain->inbox.ids[call->id_number]);
 }
@@ -135,7 +155,8 @@ static void
 send_drop(Call *call)
 {
 	call->dropping = true;
-	call->transfer = app_send_drop(call, call->chain->multi, call->type, call->id);
+	call->transfer = app_send_drop(call, call->chain->multi, call->type, call->id,
+								   instance_drop_begins(call->type, call->id));
 }
 
 /*
@@ -192,8 +213,8 @@ call_begin(Chain *chain, Call *call)
 		send_elsewhere(call);
 		return;
 	}
-	call->turn = turn_open(call->type, call->id, &chain->inbox, chain->id);
 	drop = instance_begin(call->type, call->id, call->token, call->stale);
+	call->turn = turn_open(call->type, call->id, &chain->inbox, chain->id, drop);
 	if (call->work.method == NULL || drop)
 		send_drop(call);
 	else
@@ -240,10 +261,11 @@ call_end_turn(Call *call, bool good)
 	const Transfer *transfer = call->transfer;
 	InstanceEnd end = good ? INSTANCE_GOOD : INSTANCE_SPOILT;
 
-	if (transfer != NULL && call->dropping && transfer->state == TRANSFER_ANSWERED)
+	/* one that was answered with success before the end of its chain has none */
+	if (transfer != NULL && !good)
+		end = turn_end_of(transfer, call->dropping);
+	else if (call->dropping)
 		end = INSTANCE_DROPPED;
-	else if (transfer != NULL && transfer->state == TRANSFER_NOT_SENT)
-		end = INSTANCE_AS_BEFORE;
 	if (call->turn != NULL)
 		turn_ended(call->turn, end);
 	call->turn = NULL;

@@ -57,9 +57,6 @@ typedef struct Call
 	struct Call *next;
 } Call;
 
-/* takes over what is asked for in a turn */
-typedef void (*ChainRequest) (struct Chain *chain, Request *request);
-
 typedef struct Chain
 {
 	Session    *session;
@@ -72,13 +69,12 @@ typedef struct Chain
 	char	   *undone;			/* why all is to be undone; NULL: it is not */
 	CallEnd		end;			/* of the outermost call */
 	Transfer   *answer;			/* to that */
-	ChainRequest serve;			/* NULL: the session of the chain does */
-	void	   *data;			/* of that */
 } Chain;
 
 extern Call *call_create(Chain *chain, const Work *work, const Entry *entry);
 extern void call_free(Call *call);
 extern void call_unlink(Chain *chain, Call *call);
+extern bool call_may_wait(Request *request);
 extern void call_send_method(Call *call);
 extern void call_begin(Chain *chain, Call *call);
 extern void call_give_up(Call *call);

@@ -289,7 +289,7 @@ how_ended(const Call *call)
 		return CALL_LOST;
 	/* those who answer with an error did not have it, or have dropped it before */
 	if (call->dropping)
-		return CALL_ANSWERED;
+		return app_has_dropped(transfer) ? CALL_ANSWERED : CALL_REFUSED;
 	outcome = call->address != NULL ? headers_value(transfer->headers, "actor-host-outcome") : NULL;
 	if (call->address != NULL && (outcome == NULL || strcmp(outcome, "answered") != 0))
 		return CALL_REFUSED;
@@ -304,6 +304,8 @@ take_answer(Chain *chain, Call *call)
 {
 	CallEnd		end = how_ended(call);
 
+	if (call->address == NULL)
+		app_missed(call->transfer->state);
 	if (call->dropping && end == CALL_ANSWERED)
 	{
 		instance_dropped(call->type, call->id);
@@ -554,19 +556,6 @@ serve(Chain *chain, Request *request)
 	{
 		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
 					 "the application does not run a method of that actor now");
-		return;
-	}
-	/* what an object that is dropped still wants to save is not true */
-	if (caller->dropping && caller->work.method != NULL && !only_reads(request) &&
-		request->operation->route != ROUTE_METHOD)
-	{
-		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
-			   "what the application has of that actor is out of date");
-		return;
-	}
-	if (chain->serve != NULL)
-	{
-		chain->serve(chain, request);
 		return;
 	}
 	if (request->operation->route == ROUTE_METHOD && type_is_hosted(request->actor_type))

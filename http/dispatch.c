@@ -54,6 +54,10 @@ is_of_turn(Request *request)
 		case TURN_ELSEWHERE:
 			forward_to_chain(request, origin, call_id);
 			return true;
+		case TURN_DISCARDED:
+			answer_empty(request, 204);
+			request_done(request);
+			return true;
 		case TURN_LATE:
 			if (only_reads(request))
 				return false;

@@ -43,21 +43,10 @@ create_condition(void)
 }
 
 /*
- * What an object wants to save that is out of date is refused.
- */
-static void
-refuse_saving(Chain *chain, Request *request)
-{
-	(void) chain;
-	chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
-				 "what the application has of that actor is out of date");
-}
-
-/*
  * Lets the application drop an actor whose turn is taken.  Returns whether it has.
  */
 static bool
-drop(Request *request, Session *session, const Entry *entry)
+drop(Request *request, Session *session, Entry *entry)
 {
 	const char *frame[] = {entry->frame};
 	const char *stale = entry_column(entry, "stale");
@@ -73,13 +62,10 @@ drop(Request *request, Session *session, const Entry *entry)
 
 	uuid_create(chain_id);
 	chain_open(&chain, session, chain_id);
-	if (stale != NULL && stale[0] == 't')
-		chain.serve = refuse_saving;
+	entry->stale = stale != NULL && stale[0] == 't';
 	if (held)
 		end = chain_run(&chain, &work, entry);
-	if (end == CALL_NOT_SENT)
-		self_missed();
-	else if (end != CALL_ANSWERED && request->finish == NULL)
+	if (end != CALL_ANSWERED && request->finish == NULL)
 		answer_call_error(request, end, chain.answer, chain.undone);
 	good = end == CALL_ANSWERED && turn_commit(request, session, &last, NULL);
 	if (end != CALL_ANSWERED)

@@ -179,7 +179,6 @@ run(Request *request, Session *session, const char *chain_id, const Entry *entry
 	/* whether it has died is known by who is there now */
 	else if (end == CALL_NOT_SENT || (end == CALL_LOST && !app_is_same()))
 	{
-		self_missed();
 		turn_roll_back(session);
 		firing_end = FIRING_UNREACHABLE;
 	}

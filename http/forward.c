@@ -201,6 +201,7 @@ send_method(Forward *forward)
 	};
 
 	forward->dropping = false;
+	turn_keep(forward->turn);
 	forward->transfer = app_send_method(forward, multi, &work, request->reentrancy_id);
 }
 
@@ -231,15 +232,17 @@ begin_turn(Forward *forward)
 						 "the application still runs a method of that actor whose turn was given up");
 			return false;
 	}
-	forward->turn = turn_open_elsewhere(request->actor_type, request->actor_id,
-										request->origin, request->reentrancy_id,
-										request->chain_id);
 	/* how long it may take is for the other host to say */
 	forward->deadline = INT64_MAX;
 	forward->dropping = instance_begin(request->actor_type, request->actor_id, request->token,
 									   request->stale);
+	forward->turn = turn_open_elsewhere(request->actor_type, request->actor_id,
+										request->origin, request->reentrancy_id,
+										request->chain_id, forward->dropping);
 	if (forward->dropping)
-		forward->transfer = app_send_drop(forward, multi, request->actor_type, request->actor_id);
+		forward->transfer = app_send_drop(forward, multi, request->actor_type, request->actor_id,
+										  instance_drop_begins(request->actor_type,
+															   request->actor_id));
 	else
 		send_method(forward);
 	return true;
@@ -318,24 +321,24 @@ end_served(Forward *forward)
 	Request    *request = forward->request;
 	Transfer   *transfer = forward->transfer;
 
-	if (forward->dropping && transfer->state == TRANSFER_ANSWERED)
+	if (forward->dropping && app_has_dropped(transfer))
 	{
 		instance_dropped(request->actor_type, request->actor_id);
 		transfer_free(transfer, multi);
 		send_method(forward);
 		return;
 	}
-	turn_ended(forward->turn, transfer->state == TRANSFER_NOT_SENT ? INSTANCE_AS_BEFORE :
-			   INSTANCE_SPOILT);
+	turn_ended(forward->turn, turn_end_of(transfer, forward->dropping));
 	if (transfer->state == TRANSFER_ANSWERED)
 	{
 		answer_transfer(request, transfer);
-		answer_header(request, OUTCOME_HEADER, "answered");
+		/* one that has not let go of its object has not run the method */
+		if (!forward->dropping)
+			answer_header(request, OUTCOME_HEADER, "answered");
 	}
 	else
 	{
-		if (transfer->state == TRANSFER_NOT_SENT)
-			self_missed();
+		app_missed(transfer->state);
 		answer_error(request, 502, "ERR_ACTOR_INVOKE_METHOD", "%s", transfer->problem);
 	}
 	end_forward(forward);

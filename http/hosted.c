@@ -35,7 +35,7 @@
 #include "types.h"
 #include "util.h"
 
-/* how long a call waits for the application to be there */
+/* how long a call waits until the application tells of its type */
 #define READY_MS			5000
 /* how often a call tries to find where the actor is */
 #define MAX_PLACINGS		100
@@ -154,8 +154,6 @@ run_method(Request *request, Session *session, const char *chain_id, const Entry
 		commit_chain(request, &chain, entry);
 		return true;
 	}
-	if (end == CALL_NOT_SENT)
-		self_missed();
 	turn_roll_back(session);
 	answer_call_error(request, end, chain.answer, chain.undone);
 	chain_close(&chain, false);
@@ -310,11 +308,11 @@ place(Request *request, Session *session, const char *host_id)
  * type.  Returns false if that takes too long.
  */
 static bool
-wait_for_host(char *host_id, int64_t until)
+wait_for_host(Request *request, char *host_id)
 {
 	bool		was_ready = self_is_ready();
 
-	if (self_is_leaving() || now_ms() >= until || !self_wait_ready(host_id, until))
+	if (!call_may_wait(request) || !self_wait_ready(host_id, request->ready_by))
 		return false;
 	/* it is another host that is missing */
 	if (was_ready)
@@ -328,12 +326,13 @@ wait_for_host(char *host_id, int64_t until)
 static void
 call_hosted(Request *request, Session *session)
 {
-	int64_t		until = now_ms() + READY_MS;
 	char		host_id[UUID_SIZE];
 	char		token[UUID_SIZE];
 	int			placings = 0;
+	/* it has missed the application before, as a lease */
+	bool		waits = request->ready_by != 0 && !self_is_ready();
 
-	while (self_id(host_id) || wait_for_host(host_id, until))
+	while ((!waits && self_id(host_id)) || wait_for_host(request, host_id))
 	{
 		CallStep	step;
 
@@ -343,7 +342,8 @@ call_hosted(Request *request, Session *session)
 			step = place(request, session, host_id);
 		if (step == STEP_DONE)
 			return;
-		if (step == STEP_NOT_READY ? !wait_for_host(host_id, until) : ++placings > MAX_PLACINGS)
+		waits = (step == STEP_NOT_READY);
+		if (!waits && ++placings > MAX_PLACINGS)
 			break;
 	}
 	answer_not_ready(request);

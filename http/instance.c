@@ -8,7 +8,9 @@
  * Only actor.placement counts, and is looked at in the turn of the actor.  Here is
  * remembered what the database cannot know: what the application holds.  An
  * object that it may hold is dropped before the next call if the token has become
- * another one, or if what a method has done was not committed.
+ * another one, or if what a method has done was not committed.  Whether there is one
+ * is not always sure: a host before this one may have been killed at any moment, and
+ * who has answered with an error may not have activated the actor.
  *
  * IDENTIFICATION
  *		http/instance.c
@@ -33,6 +35,7 @@ typedef struct Instance
 	bool		held;			/* the application may have an object for it */
 	bool		held_before;	/* before the calls that it runs */
 	bool		spoilt;			/* and if so, it must be dropped */
+	bool		unsure;			/* and need not have one */
 	int			calls;			/* that the application runs */
 	bool		ending;			/* somebody is about to drop it */
 	int64_t		used_at;
@@ -192,7 +195,7 @@ instance_left(const char *type, const char *id)
 	pthread_mutex_lock(&lock);
 	instance = need(type, id);
 	if (!instance->known)
-		instance->held = instance->held_before = instance->spoilt = true;
+		instance->held = instance->held_before = instance->spoilt = instance->unsure = true;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -217,11 +220,32 @@ instance_begin(const char *type, const char *id, const char *token, bool stale)
 	drop = instance->held && instance->spoilt && instance->calls == 0;
 	if (instance->calls == 0)
 		instance->held_before = instance->held;
+	if (!instance->held)
+		instance->unsure = false;
 	instance->held = instance->known = true;
 	instance->calls++;
 	instance->used_at = now_ms();
 	pthread_mutex_unlock(&lock);
 	return drop;
+}
+
+/*
+ * instance_drop_begins
+ *		The application is about to drop what it has.  Returns whether it may have
+ *		nothing, which is so until it has answered.
+ */
+bool
+instance_drop_begins(const char *type, const char *id)
+{
+	Instance   *instance;
+	bool		unsure;
+
+	pthread_mutex_lock(&lock);
+	instance = need(type, id);
+	unsure = instance->unsure;
+	instance->unsure = true;
+	pthread_mutex_unlock(&lock);
+	return unsure;
 }
 
 bool
@@ -249,7 +273,7 @@ instance_dropped(const char *type, const char *id)
 	pthread_mutex_lock(&lock);
 	instance = *find(type, id);
 	if (instance != NULL)
-		instance->spoilt = instance->held_before = false;
+		instance->spoilt = instance->unsure = instance->held_before = false;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -270,12 +294,16 @@ instance_end(const char *type, const char *id, InstanceEnd end)
 			instance->calls--;
 		instance->used_at = now_ms();
 		if (end == INSTANCE_DROPPED)
-			instance->held = instance->held_before = instance->spoilt = false;
-		else if (end == INSTANCE_SPOILT)
+			instance->held = instance->held_before = instance->spoilt = instance->unsure = false;
+		else if (end == INSTANCE_SPOILT || end == INSTANCE_DOUBTFUL)
 			instance->spoilt = true;
-		else if (end == INSTANCE_GOOD)
+		if (end == INSTANCE_DOUBTFUL && !instance->held_before)
+			instance->unsure = true;
+		else if (end == INSTANCE_SPOILT || end == INSTANCE_GOOD)
+			instance->unsure = false;
+		if (end == INSTANCE_GOOD)
 			instance->held_before = true;
-		else if (instance->calls == 0)
+		if (end == INSTANCE_AS_BEFORE && instance->calls == 0)
 			instance->held = instance->held_before;
 	}
 	pthread_mutex_unlock(&lock);

@@ -20,7 +20,8 @@
 typedef enum InstanceEnd
 {
 	INSTANCE_GOOD,				/* all that it has done is committed, or will be */
-	INSTANCE_SPOILT,			/* or not */
+	INSTANCE_SPOILT,			/* or not, though the application has run it */
+	INSTANCE_DOUBTFUL,			/* the application may not have run it */
 	INSTANCE_AS_BEFORE,			/* it has not reached the application */
 	INSTANCE_DROPPED			/* the application has dropped the object */
 } InstanceEnd;
@@ -41,6 +42,7 @@ extern void instance_unplace(const char *type, const char *id);
 extern void instance_note(const char *type, const char *id);
 extern void instance_left(const char *type, const char *id);
 extern bool instance_begin(const char *type, const char *id, const char *token, bool stale);
+extern bool instance_drop_begins(const char *type, const char *id);
 extern bool instance_is_held(const char *type, const char *id);
 extern void instance_dropped(const char *type, const char *id);
 extern void instance_end(const char *type, const char *id, InstanceEnd end);

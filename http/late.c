@@ -18,6 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "app.h"
 #include "instance.h"
 #include "late.h"
 #include "pool.h"
@@ -39,6 +40,23 @@ static int	wake = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
 static Lot *handed_over;
 static bool stopping;
+
+/*
+ * turn_end_of
+ *		What is known of the object of an actor from how its call has ended, or its
+ *		being dropped, whose effects are not there.
+ */
+InstanceEnd
+turn_end_of(const Transfer *transfer, bool dropping)
+{
+	if (transfer->state == TRANSFER_NOT_SENT || (dropping && transfer->probing))
+		return INSTANCE_AS_BEFORE;
+	if (dropping && app_has_dropped(transfer))
+		return INSTANCE_DROPPED;
+	if (transfer->state == TRANSFER_LOST || app_may_have_none(transfer))
+		return INSTANCE_DOUBTFUL;
+	return INSTANCE_SPOILT;
+}
 
 /*
  * turn_ended
@@ -110,18 +128,18 @@ late_end(LateCall *calls, Transfer *transfer, CURLM *multi)
 {
 	LateCall  **link = &calls;
 	LateCall   *call;
-	InstanceEnd end = transfer->state == TRANSFER_NOT_SENT ? INSTANCE_AS_BEFORE :
-		INSTANCE_SPOILT;
-	bool		answered = transfer->state == TRANSFER_ANSWERED;
+	InstanceEnd end;
 
 	while ((*link)->transfer != transfer)
 		link = &(*link)->next;
 	call = *link;
 	*link = call->next;
+	transfer_finish(transfer, multi);
+	end = turn_end_of(transfer, call->dropping);
 	transfer_free(transfer, multi);
 	/* one at another host has its turn there */
 	if (call->turn != NULL)
-		turn_ended(call->turn, call->dropping && answered ? INSTANCE_DROPPED : end);
+		turn_ended(call->turn, end);
 	free(call);
 	return calls;
 }

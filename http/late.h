@@ -28,6 +28,7 @@ extern void late_stop(void);
 extern LateCall *late_add(LateCall *calls, Transfer *transfer, Turn *turn, bool dropping);
 extern void late_keep(CURLM *multi, LateCall *calls);
 extern LateCall *late_end(LateCall *calls, Transfer *transfer, CURLM *multi);
+extern InstanceEnd turn_end_of(const Transfer *transfer, bool dropping);
 extern void turn_ended(Turn *turn, InstanceEnd end);
 
 #endif							/* ACTOR_HTTP_LATE_H */

@@ -86,6 +86,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follow
 static Lease *submitted;
 static bool stopping;
 
+static void begin_anew(Request *request);
+
 /* in a session of the pool ---------------------------------------------- */
 
 /*
@@ -279,7 +281,9 @@ run_end(Request *request, Session *session)
 	bool		good = false;
 
 	request->operation = lease->operation;
-	if (lease->end != CALL_ANSWERED)
+	if (lease->end == CALL_NOT_SENT && call_may_wait(request))
+		request->then = begin_anew;
+	else if (lease->end != CALL_ANSWERED)
 		answer_call_error(request, lease->end, lease->transfer, NULL);
 	else if (reenter(lease, request, session, request->request_id, &entry))
 	{
@@ -323,21 +327,40 @@ step_done(Request *request)
 }
 
 /*
- * A worker has answered the call.
+ * A worker has given back the turn of a call, which has no lease any more.
  */
 static void
-end_done(Request *request)
+part(Request *request)
 {
 	Lease	   *lease = request->job;
 
 	request->finish = NULL;
 	request->job = NULL;
-	request_done(request);
 	pthread_mutex_lock(&lock);
 	lease->busy = false;
 	lease->done = true;
 	pthread_mutex_unlock(&lock);
 	curl_multi_wakeup(multi);
+}
+
+/*
+ * A worker has answered the call.
+ */
+static void
+end_done(Request *request)
+{
+	part(request);
+	request_done(request);
+}
+
+/*
+ * The application was not there: the call begins anew, and waits for it.
+ */
+static void
+begin_anew(Request *request)
+{
+	part(request);
+	pool_submit(pool_default(), request);
 }
 
 static void
@@ -370,9 +393,10 @@ open_lease(Request *request, Session *session, const EntryRequest *wanted, const
 	lease->last = &lease->collected;
 	lease->deadline = now_ms() + options.app_timeout * 1000;
 	inbox_open(&lease->inbox, lease->chain_id, multi);
-	lease->turn = turn_open_lease(lease->type, lease->id, &lease->inbox, lease->chain_id);
 	entry_take_left(entry, lease->type, lease->id);
 	lease->dropping = instance_begin(lease->type, lease->id, lease->token, entry->stale);
+	lease->turn = turn_open_lease(lease->type, lease->id, &lease->inbox, lease->chain_id,
+								  lease->dropping);
 	if (turn_commit(request, session, &undo, NULL))
 	{
 		request->job = lease;
@@ -457,6 +481,7 @@ send_method(Lease *lease)
 	Work		work = work_of(lease->request, false);
 
 	lease->dropping = false;
+	turn_keep(lease->turn);
 	lease->transfer = app_send_method(lease, multi, &work, NULL);
 }
 
@@ -464,7 +489,8 @@ static void
 begin(Lease *lease)
 {
 	if (lease->dropping)
-		lease->transfer = app_send_drop(lease, multi, lease->type, lease->id);
+		lease->transfer = app_send_drop(lease, multi, lease->type, lease->id,
+										instance_drop_begins(lease->type, lease->id));
 	else
 		send_method(lease);
 }
@@ -478,8 +504,6 @@ finish(Lease *lease, CallEnd end)
 	Request    *request = lease->request;
 
 	lease->end = end;
-	if (end == CALL_NOT_SENT)
-		self_missed();
 	pthread_mutex_lock(&lock);
 	lease->busy = true;
 	pthread_mutex_unlock(&lock);
@@ -499,7 +523,7 @@ take_answer(Lease *lease)
 {
 	Transfer   *transfer = lease->transfer;
 
-	if (lease->dropping && transfer->state == TRANSFER_ANSWERED)
+	if (lease->dropping && app_has_dropped(transfer))
 	{
 		instance_dropped(lease->type, lease->id);
 		transfer_free(transfer, multi);
@@ -507,10 +531,12 @@ take_answer(Lease *lease)
 		return;
 	}
 	transfer_finish(transfer, multi);
+	app_missed(transfer->state);
 	if (lease->end != CALL_UNDERWAY)
 		return;
 	if (transfer->state == TRANSFER_ANSWERED)
-		finish(lease, transfer_succeeded(transfer) ? CALL_ANSWERED : CALL_REFUSED);
+		finish(lease, transfer_succeeded(transfer) && !lease->dropping ? CALL_ANSWERED :
+			   CALL_REFUSED);
 	else
 		finish(lease, transfer->state == TRANSFER_NOT_SENT ? CALL_NOT_SENT : CALL_LOST);
 }
@@ -548,12 +574,6 @@ serve(Lease *lease, Request *request)
 		pool_submit(pool_default(), request);
 		return;
 	}
-	if (lease->dropping && !only_reads(request))
-	{
-		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
-					 "what the application has of that actor is out of date");
-		return;
-	}
 	step = xmalloc(sizeof(Step));
 	step->lease = lease;
 	step->operation = request->operation;
@@ -579,8 +599,9 @@ end_lease(Lease *lease)
 	while (*link != lease)
 		link = &(*link)->next;
 	*link = lease->next;
+	transfer_finish(lease->transfer, multi);
 	turn_ended(lease->turn, lease->end == CALL_ANSWERED ? INSTANCE_GOOD :
-			   lease->end == CALL_NOT_SENT ? INSTANCE_AS_BEFORE : INSTANCE_SPOILT);
+			   turn_end_of(lease->transfer, lease->dropping));
 	for (rest = inbox_close(&lease->inbox); rest != NULL;)
 	{
 		Request    *next = rest->next;

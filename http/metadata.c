@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "answer.h"
+#include "app.h"
 #include "metadata.h"
 #include "options.h"
 #include "pool.h"
@@ -85,7 +86,8 @@ health_at_once(Request *request)
 	if (other)
 		answer_error(request, 500, "ERR_HEALTH_APPID_NOT_MATCH",
 					 "this is not the application with that id");
-	else if (options.app != NULL && request->operation->route == ROUTE_HEALTH && !self_is_ready())
+	else if (options.app != NULL && request->operation->route == ROUTE_HEALTH &&
+			 (!self_is_ready() || !app_is_same()))
 		answer_error(request, 500, request->operation->error_code,
 					 "the application is not ready");
 	/* when all sessions are busy, the database serves us */

@@ -124,6 +124,7 @@ typedef struct Request
 	char	   *origin;			/* address of the other host */
 	bool		checked;		/* the rights of the caller were checked */
 	char	   *caller;			/* the role that has them; NULL: that of the host */
+	int64_t		ready_by;		/* until then it waits for the application; 0: it has not */
 
 	/* its statement had run, but could not be committed */
 	bool		failed_late;

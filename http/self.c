@@ -35,7 +35,7 @@ static char *own_secret;
 static char (*earlier_ids)[UUID_SIZE];	/* under which this process has joined */
 static int	nearlier;
 static bool reachable;
-static bool missed;				/* it was not, and is to be looked for */
+static bool missed;				/* it may not be, and is to be looked for */
 static bool leaving;
 
 /* texts ----------------------------------------------------------------- */
@@ -260,6 +260,19 @@ self_missed(void)
 {
 	pthread_mutex_lock(&lock);
 	reachable = false;
+	missed = true;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * self_doubted
+ *		It may not be there any more.
+ */
+void
+self_doubted(void)
+{
+	pthread_mutex_lock(&lock);
 	missed = true;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);

@@ -31,6 +31,7 @@ extern bool self_was(const char *host_id);
 extern void self_gone(void);
 extern void self_reachable(bool reachable);
 extern void self_missed(void);
+extern void self_doubted(void);
 extern bool self_wait_missed(int64_t until);
 extern void self_leave(void);
 extern bool self_is_leaving(void);

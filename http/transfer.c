@@ -454,6 +454,9 @@ transfers_ended(CURLM *multi)
 			transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
 		if (transfer->state != TRANSFER_ANSWERED && transfer->problem[0] == '\0')
 			(void) refuse(transfer, curl_easy_strerror(message->data.result));
+		if (transfer->state == TRANSFER_ANSWERED && transfer->goes_on != NULL &&
+			transfer->goes_on(transfer, multi))
+			return transfers_ended(multi);
 		return transfer;
 	}
 	return NULL;
@@ -463,6 +466,27 @@ bool
 transfer_succeeded(const Transfer *transfer)
 {
 	return transfer->state == TRANSFER_ANSWERED && transfer->status / 100 == 2;
+}
+
+/*
+ * transfer_reset
+ *		Makes one that has been answered one that is not sent yet, for its owner.
+ */
+void
+transfer_reset(Transfer *transfer, CURLM *multi)
+{
+	transfer_finish(transfer, multi);
+	curl_slist_free_all(transfer->lines);
+	headers_free(transfer->headers);
+	buffer_free(&transfer->content);
+	transfer->lines = NULL;
+	transfer->headers = NULL;
+	transfer->last = &transfer->headers;
+	transfer->state = TRANSFER_UNDERWAY;
+	transfer->problem[0] = '\0';
+	transfer->sent = transfer->is_new = false;
+	transfer->lengths = transfer->codings = 0;
+	transfer->goes_on = NULL;
 }
 
 /*
@@ -512,5 +536,6 @@ transfer_free(Transfer *transfer, CURLM *multi)
 	headers_free(transfer->headers);
 	buffer_free(&transfer->content);
 	free(transfer->owned_body);
+	free(transfer->url);
 	free(transfer);
 }

@@ -39,6 +39,10 @@ typedef struct Transfer
 	void	   *owner;			/* for whom it runs */
 	/* whether a connection that is new leads to where it should; NULL: it does */
 	bool		(*is_right) (void);
+	/* begins what follows an answer, which is thrown away then; NULL: nothing does */
+	bool		(*goes_on) (struct Transfer *transfer, CURLM *multi);
+	bool		probing;		/* see app.c */
+	char	   *url;			/* of what follows */
 	TransferState state;
 	char		problem[CURL_ERROR_SIZE];	/* unless there was an answer */
 
@@ -76,6 +80,7 @@ extern void transfer_own_body(Transfer *transfer, char *body);
 extern Transfer *transfers_ended(CURLM *multi);
 extern void transfers_wait(CURLM *multi, int64_t left, struct curl_waitfd *other);
 extern bool transfer_succeeded(const Transfer *transfer);
+extern void transfer_reset(Transfer *transfer, CURLM *multi);
 extern int	transfer_socket(const Transfer *transfer);
 extern void transfer_finish(Transfer *transfer, CURLM *multi);
 extern void transfer_free(Transfer *transfer, CURLM *multi);

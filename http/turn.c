@@ -210,7 +210,7 @@ find_turn(const char *type, const char *id)
  */
 static Turn *
 add_turn(const char *type, const char *id, Inbox *inbox, bool is_lease, char *origin,
-		 char *call_id, char *chain_id)
+		 char *call_id, char *chain_id, bool discards)
 {
 	Turn	   *turn = xmalloc(sizeof(Turn));
 	Turn	  **bucket = bucket_of(type, id);
@@ -222,6 +222,7 @@ add_turn(const char *type, const char *id, Inbox *inbox, bool is_lease, char *or
 	turn->call_id = call_id;
 	turn->chain_id = chain_id;
 	turn->is_lease = is_lease;
+	turn->discards = discards;
 	pthread_mutex_lock(&lock);
 	turn->next = *bucket;
 	*bucket = turn;
@@ -231,12 +232,15 @@ add_turn(const char *type, const char *id, Inbox *inbox, bool is_lease, char *or
 
 /*
  * turn_open
- *		Our application is about to run a method of a chain that is here.
+ *		Our application is about to run a method of a chain that is here.  What it
+ *		writes can be thrown away: it comes from an object then that is dropped because
+ *		it is out of date.  It is not refused, as there are applications that end at
+ *		that.
  */
 Turn *
-turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id)
+turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id, bool discards)
 {
-	return add_turn(type, id, inbox, false, NULL, NULL, xstrdup(chain_id));
+	return add_turn(type, id, inbox, false, NULL, NULL, xstrdup(chain_id), discards);
 }
 
 /*
@@ -245,9 +249,10 @@ turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id)
  *		database that can wait here.
  */
 Turn *
-turn_open_lease(const char *type, const char *id, Inbox *inbox, const char *chain_id)
+turn_open_lease(const char *type, const char *id, Inbox *inbox, const char *chain_id,
+				bool discards)
 {
-	return add_turn(type, id, inbox, true, NULL, NULL, xstrdup(chain_id));
+	return add_turn(type, id, inbox, true, NULL, NULL, xstrdup(chain_id), discards);
 }
 
 /*
@@ -257,9 +262,22 @@ turn_open_lease(const char *type, const char *id, Inbox *inbox, const char *chai
  */
 Turn *
 turn_open_elsewhere(const char *type, const char *id, const char *origin,
-					const char *call_id, const char *chain_id)
+					const char *call_id, const char *chain_id, bool discards)
 {
-	return add_turn(type, id, NULL, false, xstrdup(origin), xstrdup(call_id), xstrdup(chain_id));
+	return add_turn(type, id, NULL, false, xstrdup(origin), xstrdup(call_id), xstrdup(chain_id),
+					discards);
+}
+
+/*
+ * turn_keep
+ *		What the application writes in a turn is not thrown away any more.
+ */
+void
+turn_keep(Turn *turn)
+{
+	pthread_mutex_lock(&lock);
+	turn->discards = false;
+	pthread_mutex_unlock(&lock);
 }
 
 /*
@@ -427,11 +445,15 @@ turn_deliver(Request *request, char **origin, char **call_id)
 		if (inbox == NULL)
 			turn = find_elsewhere(id);
 	}
-	else if (!is_call)
+	/* whoever ends the life of an actor waits for its turn */
+	else if (!is_call && request->operation->route != ROUTE_ACTOR)
 		turn = find_turn(request->actor_type, request->actor_id);
 	if (turn != NULL)
 		inbox = turn->inbox;
-	if (inbox != NULL)
+	if (turn != NULL && turn->discards && !is_call && request->verb != VERB_GET &&
+		request->verb != VERB_HEAD)
+		found = TURN_DISCARDED;
+	else if (inbox != NULL)
 	{
 		put(inbox, request);
 		found = TURN_HERE;

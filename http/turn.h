@@ -41,6 +41,7 @@ typedef struct Turn
 	char	   *id;
 	Inbox	   *inbox;			/* NULL: its chain is elsewhere, or has given it up */
 	bool		is_lease;		/* and it holds no session */
+	bool		discards;		/* what is written: an object that is not true is dropped */
 	char	   *origin;			/* address of the host that has the chain */
 	char	   *call_id;		/* by which that knows the call */
 	char	   *chain_id;
@@ -52,7 +53,8 @@ typedef enum TurnFound
 	TURN_NONE,					/* nothing of this request is under way */
 	TURN_HERE,					/* the chain has got it */
 	TURN_ELSEWHERE,				/* it is for the chain of another host */
-	TURN_LATE					/* its chain has given up the turn */
+	TURN_LATE,					/* its chain has given up the turn */
+	TURN_DISCARDED				/* it does not count, and is to be answered as done */
 } TurnFound;
 
 /* turns of an actor that are not of the chain which has the turn */
@@ -69,11 +71,13 @@ extern Request *inbox_take(Inbox *inbox, bool *cancelled);
 extern Request *inbox_close(Inbox *inbox);
 extern void inboxes_cancel(void);
 extern bool inbox_deliver(const char *call_id, Request *request);
-extern Turn *turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id);
+extern Turn *turn_open(const char *type, const char *id, Inbox *inbox, const char *chain_id,
+					   bool discards);
 extern Turn *turn_open_lease(const char *type, const char *id, Inbox *inbox,
-							 const char *chain_id);
+							 const char *chain_id, bool discards);
 extern Turn *turn_open_elsewhere(const char *type, const char *id, const char *origin,
-								 const char *call_id, const char *chain_id);
+								 const char *call_id, const char *chain_id, bool discards);
+extern void turn_keep(Turn *turn);
 extern void turn_give_up(Turn *turn);
 extern void turn_close(Turn *turn);
 extern bool turn_must_wait(const char *type, const char *id);

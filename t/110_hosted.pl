@@ -208,6 +208,20 @@ query(q{SELECT actor_deactivate('counter', 'a')});
 is($app->do('counter', 'a', 'read'), 7, 'as it does after one by SQL');
 ok($app->wait_for(sub { $app->count(what => 'deactivate', type => 'counter', id => 'a') == $lines + 2 }),
 	'which the application is told');
+# a method that runs when its actor is to be deactivated
+my $slow = $app->begin('counter', 'end', 'call', { id => 'end2', method => 'slow', body => { gate => 'end' }, amount => 7 });
+ok($app->wait_for_line(what => 'at gate', more => 'end'), 'a method has saved, and waits for another');
+my $of_end = q{SELECT value FROM actor.state WHERE actor_type = 'counter' AND actor_id = 'end' AND key = 'value'};
+my $end = $app->begin_request('DELETE', '/v1.0/actors/counter/end', '');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%host_enter_to_end%' AND wait_event_type = 'Lock'}),
+	'its actor is to be deactivated meanwhile');
+is(query($of_end), '', 'what it has saved is not committed by that');
+$app->open_gate('end');
+is(HostedApp::answer($slow)->{status}, 200, 'it comes to its end');
+is(HostedApp::answer($end)->{status}, 204, 'then the actor is deactivated');
+is(query($of_end), 7, 'with what the method has done');
+is($app->count(what => 'deactivate', id => 'end'), 1, 'once');
+
 query(q{SELECT actor_register('counter', hosted => true, idle_timeout => '100ms', scan_interval => '50ms')});
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.placement WHERE actor_type = 'counter'}),
 	'idle actors are deactivated');

@@ -192,11 +192,7 @@ for my $account (@accounts)
 		"the application knows the balance of $account");
 }
 is(join("\n", $hosts[0]->overlaps), '', 'turns have not overlapped');
-TODO:
-{
-	local $TODO = 'a host that is killed after it has placed an actor, and before its first call, makes the next one drop it';
-	is(join("\n", $hosts[0]->unknown), '', 'the applications have not been asked what they do not know');
-}
+is(join("\n", $hosts[0]->unknown), '', 'the applications have not been asked what they do not know');
 is($_->stop, 0, 'a host ends') for @hosts;
 
 $node->stop;

@@ -147,11 +147,7 @@ for my $job (@jobs)
 	is($app->do('job', $job, 'read'), $expected, "$job: as the application knows");
 }
 is(join("\n", $app->overlaps), '', 'turns have not overlapped');
-TODO:
-{
-	local $TODO = 'a host that is killed after it has placed an actor, and before its first call, makes the next one drop it';
-	is(join("\n", $app->unknown), '', 'the applications have not been asked what they do not know');
-}
+is(join("\n", $app->unknown), '', 'the applications have not been asked what they do not know');
 
 # an application that is down ---------------------------------------------------------
 

@@ -20,7 +20,9 @@
  * process, number of the instance, type, id, number of the call, method, chain,
  * and one thing more.  Lines of several processes do not mix.
  *
- * A method waits for the tests by a gate: a file in --gates.
+ * A method waits for the tests by a gate: a file in --gates.  As long as there is a
+ * file "inactive ID" no actor of that id can be activated, and as long as there is
+ * one "parting ID" it saves something when it is deactivated.
  *
  * One thread serves one connection.
  *
@@ -49,6 +51,19 @@ int			journal = -1;
 static char *config;
 static const char *app_token;
 static unsigned last_call;
+
+/*
+ * Whether the tests have made a file for an actor.
+ */
+bool
+is_there(const char *what, const char *id)
+{
+	char		path[1024];
+	struct stat file;
+
+	snprintf(path, sizeof(path), "%s/%s %s", gates, what, id);
+	return stat(path, &file) == 0;
+}
 
 /* what comes in ------------------------------------------------------------ */
 
@@ -100,7 +115,7 @@ route_actor(Call *call, const char *verb, const char *url)
 	else if (strcmp(verb, "DELETE") == 0 && method == NULL)
 	{
 		/* the SDK for JavaScript ends when it is told what it does not know */
-		if (!drop_instance(type, id))
+		if (!drop_instance(type, id, call))
 		{
 			Instance	unknown = {.type = type, .id = id};
 
@@ -110,6 +125,13 @@ route_actor(Call *call, const char *verb, const char *url)
 	}
 	else if (strcmp(verb, "PUT") == 0 && method != NULL && strncmp(method, "method/", 7) == 0)
 	{
+		if (is_there("inactive", id))
+		{
+			reply(call, 500, "{}");
+			call->express = true;
+			free(copy);
+			return;
+		}
 		call->instance = enter_instance(type, id);
 		run_call(call, method + strlen("method/"));
 		call->method = NULL;
@@ -171,6 +193,8 @@ send_answer(Call *call)
 	call->answer = (Buffer) {0};
 	if (call->content_type != NULL)
 		MHD_add_response_header(response, "Content-Type", call->content_type);
+	if (call->express)
+		MHD_add_response_header(response, "X-Powered-By", "Express");
 	if (call->echo)
 	{
 		const char *query = strchr(call->target, '?');

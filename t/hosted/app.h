@@ -62,6 +62,7 @@ typedef struct Call
 	char	   *content_type;
 	bool		hang_up;
 	bool		echo;			/* say which headers have come */
+	bool		express;		/* say that it is the SDK for JavaScript */
 } Call;
 
 /* app.c: what it was started with */
@@ -69,6 +70,8 @@ extern const char *host_port;
 extern const char *gates;
 extern const char *api_token;
 extern int	journal;
+
+extern bool is_there(const char *what, const char *id);
 
 /* base.c */
 extern void die(const char *what);
@@ -88,7 +91,7 @@ extern char *path_of(const char *type, const char *id, const char *more, const c
 /* state.c */
 extern Instance *enter_instance(const char *type, const char *id);
 extern void leave_instance(Instance *instance);
-extern bool drop_instance(const char *type, const char *id);
+extern bool drop_instance(const char *type, const char *id, Call *call);
 extern void put_value(Instance *instance, const char *key, const char *text, bool changed);
 extern char *load(Call *call, const char *key);
 extern char *get(Call *call, const char *key);

@@ -418,6 +418,8 @@ static const struct
 	void		(*run) (Call *call);
 }			methods[] = {
 	{"noop", do_noop},
+	/* as every object of JavaScript has */
+	{"toString", do_noop},
 	{"read", do_read},
 	{"fresh", do_fresh},
 	{"write", do_write},

@@ -104,11 +104,19 @@ leave_instance(Instance *instance)
  * Forgets an instance; false if there is none.
  */
 bool
-drop_instance(const char *type, const char *id)
+drop_instance(const char *type, const char *id, Call *call)
 {
 	Instance  **place;
 	Instance   *instance;
 
+	if (is_there("parting", id))
+	{
+		call->instance = enter_instance(type, id);
+		put_value(call->instance, "value", "666", true);
+		save(call);
+		leave_instance(call->instance);
+		call->instance = NULL;
+	}
 	pthread_mutex_lock(&instances);
 	place = place_of(type, id);
 	instance = *place;
