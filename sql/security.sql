@@ -473,6 +473,9 @@ BEGIN
     END LOOP;
 END
 $$;
+-- a turn that is a row writes that first of all
+RESET SESSION AUTHORIZATION;
+SET actor.turn_lock = advisory;
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT s, r.state, r.message
   FROM unnest(ARRAY[$$SELECT actor_invoke('bank', '1', 'put', '["gold", 1]')$$, $$SELECT actor_invoke('bank', 'new', 'put', '["gold", 1]')$$,
@@ -484,6 +487,7 @@ SELECT detail, hint FROM refusal($$SELECT actor_pause('bank', '1')$$);
 -- also for the superuser
 RESET SESSION AUTHORIZATION;
 SELECT state, message FROM refusal($$SELECT actor_pause('bank', '1')$$);
+RESET actor.turn_lock;
 SELECT count(*) FROM actor_doctor() WHERE check_name = 'triggers' AND NOT ok;
 -- one of a superuser is his own affair, and one that is gone no reason
 DO $$

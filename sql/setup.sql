@@ -94,6 +94,26 @@ AS $$
        AND pid = pg_catalog.pg_backend_pid()
 $$;
 
+-- what lies about an actor can be split by the id of the actor: the columns have one
+-- type, all that is unique has them, and nothing ties one actor to another one
+SELECT c.oid::regclass AS split_by_no_actor FROM pg_class c
+ WHERE relnamespace = 'actor'::regnamespace AND relkind = 'r'
+   AND NOT EXISTS (SELECT FROM pg_attribute
+                    WHERE attrelid = c.oid AND attname = 'actor_id' AND attnotnull
+                      AND atttypid = 'text'::regtype AND attcollation = '"C"'::regcollation)
+ ORDER BY relname;
+SELECT indexrelid::regclass AS unique_without_actor
+  FROM pg_index i JOIN pg_class c ON c.oid = indrelid
+ WHERE relnamespace = 'actor'::regnamespace AND indisunique
+   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'actor_id')
+   AND NOT EXISTS (SELECT FROM pg_attribute a
+                    WHERE attrelid = c.oid AND attname = 'actor_id' AND attnum = ANY (indkey));
+SELECT c.oid::regclass AS without_primary_key FROM pg_class c
+ WHERE relnamespace = 'actor'::regnamespace AND relkind = 'r'
+   AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary);
+SELECT conrelid::regclass, conname AS tie FROM pg_constraint
+ WHERE connamespace = 'actor'::regnamespace AND contype IN ('f', 'x');
+
 -- what a session must look like when nothing runs
 CREATE FUNCTION at_rest()
 RETURNS boolean

@@ -26,6 +26,14 @@
 /* highest possible value of actor.max_workers */
 #define ACTOR_MAX_WORKERS_LIMIT	1024
 
+/* what a turn is, see row.c */
+typedef enum ActorTurnLock
+{
+	ACTOR_TURN_LOCK_AUTO,
+	ACTOR_TURN_LOCK_ADVISORY,
+	ACTOR_TURN_LOCK_ROW
+} ActorTurnLock;
+
 extern bool actor_enabled;
 extern int	actor_max_turns_per_transaction;
 extern int	actor_max_open_turn;
@@ -36,6 +44,7 @@ extern int	actor_drain_timeout_default;
 extern bool actor_drain_default;
 extern int	actor_partitions_default;
 extern bool actor_early_release_default;
+extern int	actor_turn_lock;
 extern int	actor_callback_timeout;
 extern int	actor_batch_time;
 extern int	actor_shutdown_timeout;

@@ -41,6 +41,14 @@ int			actor_executor_linger = 10000;
 int			actor_max_executors = 4;
 int			actor_max_workers = 0;
 bool		actor_locate_rows = true;
+int			actor_turn_lock = ACTOR_TURN_LOCK_AUTO;
+
+static const struct config_enum_entry turn_locks[] = {
+	{"auto", ACTOR_TURN_LOCK_AUTO, false},
+	{"advisory", ACTOR_TURN_LOCK_ADVISORY, false},
+	{"row", ACTOR_TURN_LOCK_ROW, false},
+	{NULL, 0, false}
+};
 
 /*
  * actor_settings_init
@@ -165,6 +173,11 @@ actor_settings_init(void)
 							 "Looks for rows where they were last seen before asking an index.",
 							 "For support: switched off, every row is found by its index.",
 							 &actor_locate_rows, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("actor.turn_lock",
+							 "Chooses what the turn of an actor is.",
+							 "A lock of the server, or that and the row of the actor.",
+							 &actor_turn_lock, ACTOR_TURN_LOCK_AUTO, turn_locks,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("actor.max_workers",

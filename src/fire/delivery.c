@@ -324,7 +324,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 		actor_record_failure(&due->actor, claimed->method, &cause, role, started_at, error);
 	if (!again)
 	{
-		if (actor_turn_try_enter(&due->actor, NULL))
+		if (actor_turn_try_keep(&due->actor))
 		{
 			give_up(due, claimed, role, error);
 			return;
@@ -334,7 +334,7 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	write_retry(due, &retry, error);
 	actor_wake_at(retry.at);
 	actor_wake_hosts(retry.at);
-	if (claimed->passes && actor_turn_try_enter(&due->actor, NULL))
+	if (claimed->passes && actor_turn_try_keep(&due->actor))
 		actor_queue_step_out(&due->actor, message_id_of(due));
 	else
 		(void) actor_queue_hide_from(&due->actor, message_id_of(due) + 1);
@@ -466,7 +466,7 @@ actor_message_give_up(const ActorDue *due, const NameData *role, ErrorData *erro
 	Claim		claimed;
 	int			nestlevel;
 
-	if (!actor_turn_try_enter(&due->actor, NULL) ||
+	if (!actor_turn_try_keep(&due->actor) ||
 		!claim(due, role, 0, NULL, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);

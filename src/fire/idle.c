@@ -401,7 +401,8 @@ claim(const ActorDue *due)
 
 	if (!actor_turn_try_enter(&due->actor, due->name))
 		return false;
-	if (actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED)
+	if (actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED ||
+		!actor_turn_try_claim(&due->actor))
 	{
 		actor_turn_leave(&due->actor);
 		return false;

@@ -443,6 +443,7 @@ enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
 	ActorFrame *frame = actor_frame_current();
 	ActorType  *type;
 	bool		own_turn;
+	int			timeout;
 
 	actor_ref_arguments(actor, fcinfo);
 	AcceptInvalidationMessages();
@@ -458,7 +459,9 @@ enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
 	type = actor_type_get(actor->type);
 	if (!own_turn)
 		actor_frame_check_reentry(actor, type, NULL);
-	(void) actor_turn_enter(actor, NULL, actor_type_call_timeout(type));
+	timeout = actor_type_call_timeout(type);
+	(void) actor_turn_enter(actor, NULL, timeout);
+	(void) actor_turn_claim(actor, NULL, timeout);
 	/* also if a chain has opened it, which ends here */
 	actor_turn_set_entered(actor);
 }

@@ -172,6 +172,7 @@ actor_close_turn(PG_FUNCTION_ARGS)
 {
 	ActorRef	actor;
 	pg_uuid_t  *id = PG_ARGISNULL(2) ? NULL : PG_GETARG_UUID_P(2);
+	int			timeout;
 
 	actor_ref_arguments(&actor, fcinfo);
 	AcceptInvalidationMessages();
@@ -185,9 +186,11 @@ actor_close_turn(PG_FUNCTION_ARGS)
 	/* before the turn is taken, so that a stranger cannot hold up the actor */
 	if (!actor_lease_is_open_to(&actor, id))
 		PG_RETURN_BOOL(false);
-	(void) actor_turn_enter(&actor, NULL,
-							actor_type_call_timeout(actor_type_get(actor.type)));
-	if (!actor_lease_is_open_to(&actor, id))
+	timeout = actor_type_call_timeout(actor_type_get(actor.type));
+	(void) actor_turn_enter(&actor, NULL, timeout);
+	/* somebody elsewhere may have closed it until it was claimed */
+	if (!actor_lease_is_open_to(&actor, id) ||
+		(actor_turn_claim(&actor, NULL, timeout) && !actor_lease_is_open_to(&actor, id)))
 	{
 		actor_turn_leave(&actor);
 		PG_RETURN_BOOL(false);

@@ -443,6 +443,7 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 {
 	ActorRef	actor;
 	ActorType  *type;
+	int			timeout;
 	int64		message_id;
 	NameData	role_name;
 	text	   *request_id;
@@ -466,7 +467,9 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 
 	actor_turn_check_isolation("cancel a message");
 	type = actor_type_find(actor.type);
-	(void) actor_turn_enter(&actor, NULL, type != NULL ? actor_type_call_timeout(type) : 0);
+	timeout = type != NULL ? actor_type_call_timeout(type) : 0;
+	(void) actor_turn_enter(&actor, NULL, timeout);
+	(void) actor_turn_claim(&actor, NULL, timeout);
 	/* for the order of the queue only, whoever has it open */
 	actor_turn_keep(&actor);
 	exists = read_message(&actor, message_id, &role_name, &request_id);

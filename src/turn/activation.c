@@ -21,7 +21,7 @@
 
 #include "base/base.h"
 #include "store/store.h"
-#include "turn/turn.h"
+#include "turn/internal.h"
 
 
 /* columns of actor.activation, for reading it without SQL */
@@ -47,6 +47,28 @@ static ActorQuery touch_activation = {
 	"   AND actor_id OPERATOR(pg_catalog.=) $2",
 	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
+
+/*
+ * actor_activation_result
+ *		What the last result says of an actor that is active: last use, reentrancy
+ *		id and end of an open turn.
+ */
+void
+actor_activation_result(ActorActivation *seen)
+{
+	Datum		id;
+	bool		isnull;
+
+	seen->active = true;
+	seen->last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
+	id = actor_query_result(0, 2, &isnull);
+	seen->opened = !isnull;
+	if (seen->opened)
+	{
+		seen->reentrancy_id = *DatumGetUUIDP(id);
+		seen->turn_expires_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
+	}
+}
 
 /*
  * Finds out what a row says about an activation, which is over if it is of
@@ -80,22 +102,10 @@ static void
 query_activation(Datum *values, ActorActivation *seen)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		id;
-	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	seen->active = actor_query_run(&read_activation, values, NULL) > 0;
-	if (seen->active)
-	{
-		seen->last_used_at = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));
-		id = actor_query_result(0, 2, &isnull);
-		seen->opened = !isnull;
-		if (seen->opened)
-		{
-			seen->reentrancy_id = *DatumGetUUIDP(id);
-			seen->turn_expires_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
-		}
-	}
+	if (actor_query_run(&read_activation, values, NULL) > 0)
+		actor_activation_result(seen);
 	actor_bookkeeping_end(&bookkeeping);
 }
 

@@ -127,7 +127,8 @@ actor_lease_pass(const ActorRef *actor)
 {
 	if (actor_turn_is_entered(actor))
 		return true;
-	if (actor_lease_is_open(actor))
+	/* somebody elsewhere may have opened it until it was claimed */
+	if (actor_lease_is_open(actor) || !actor_turn_try_claim(actor) || actor_lease_is_open(actor))
 	{
 		actor_turn_leave(actor);
 		return false;
@@ -160,6 +161,18 @@ static bool
 admits(const ActorActivation *activation, const pg_uuid_t *id)
 {
 	return same_id(&activation->reentrancy_id, id != NULL ? id : actor_chain_id());
+}
+
+/*
+ * Whether a call may enter a turn, which is held, as far as chains are concerned.
+ */
+static bool
+may_enter(const ActorRef *actor, const pg_uuid_t *id)
+{
+	ActorActivation seen;
+
+	actor_activation_look(actor, &seen);
+	return !is_open(&seen) || admits(&seen, id);
 }
 
 /* waiting --------------------------------------------------------------- */
@@ -338,20 +351,28 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 	deadline = wait_deadline(timeout, &limit);
 	for (;;)
 	{
-		ActorActivation seen;
+		int			left;
 
 		/* who could not wait for the chain need not wait for one of its calls */
-		if (actor_frame_current() != NULL && !actor_turn_try_enter(actor, method))
-		{
-			actor_activation_look(actor, &seen);
-			if (is_open(&seen) && !admits(&seen, id))
-				actor_lease_refuse_open(actor, method);
-		}
-		if (actor_turn_enter(actor, method, waited ? time_left(deadline) : timeout))
+		if (actor_frame_current() != NULL && !actor_turn_try_enter(actor, method) &&
+			!may_enter(actor, id))
+			actor_lease_refuse_open(actor, method);
+		left = waited ? time_left(deadline) : timeout;
+		if (actor_turn_enter(actor, method, left))
 			waited = true;
-		actor_activation_look(actor, &seen);
-		if (!is_open(&seen) || admits(&seen, id))
-			break;
+		if (may_enter(actor, id))
+		{
+			if (!actor_turn_claim(actor, method, left))
+				break;
+
+			/*
+			 * that may have had to wait, and somebody have opened the turn
+			 * meanwhile
+			 */
+			waited = true;
+			if (may_enter(actor, id))
+				break;
+		}
 		if (actor_frame_current() != NULL || !actor_lock_waiting_allowed() ||
 			actor_turn_is_kept(actor) || actor_turn_is_entered(actor))
 			actor_lease_refuse_open(actor, method);

@@ -29,7 +29,8 @@
  * are found by the server's deadlock detector.
  *
  * How a turn is taken is known to lock_turn, and how it is given back to
- * actor_turn_leave only.
+ * actor_turn_leave only.  Where other servers give turns, too, it takes a row as
+ * well; see row.c.
  *
  * IDENTIFICATION
  *		src/turn/turn.c
@@ -298,6 +299,7 @@ xact_callback(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			touch_used();
+			actor_row_settle();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
@@ -307,6 +309,7 @@ xact_callback(XactEvent event, void *arg)
 			leaving_count = event != XACT_EVENT_PREPARE ? held_count : 0;
 			held_count = 0;
 			held_index = NULL;	/* gone with TopTransactionContext */
+			actor_row_end();
 			break;
 		default:
 			break;
@@ -382,8 +385,12 @@ actor_turn_explain_error(void)
 			"actor_send()", "max_locks_per_transaction");
 }
 
-static void
-lock_error_context(void *arg)
+/*
+ * actor_turn_error_context
+ *		Says that it is about the turn of an actor.
+ */
+void
+actor_turn_error_context(void *arg)
 {
 	const ActorRef *actor = arg;
 
@@ -428,7 +435,7 @@ lock_turn(const ActorRef *actor, bool wait)
 	LockAcquireResult result;
 
 	check_one_server();
-	errcallback.callback = lock_error_context;
+	errcallback.callback = actor_turn_error_context;
 	errcallback.arg = unconstify(ActorRef *, actor);
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
@@ -437,8 +444,12 @@ lock_turn(const ActorRef *actor, bool wait)
 	return result != LOCKACQUIRE_NOT_AVAIL;
 }
 
-static void
-refuse_to_wait(const ActorRef *actor)
+/*
+ * actor_turn_refuse_to_wait
+ *		Refuses somebody who would have to wait for a turn, and may not.
+ */
+void
+actor_turn_refuse_to_wait(const ActorRef *actor)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
@@ -463,7 +474,7 @@ wait_at_gate(const ActorRef *actor, int timeout, int *spent)
 	ErrorContextCallback errcallback;
 	bool		has_turn;
 
-	errcallback.callback = lock_error_context;
+	errcallback.callback = actor_turn_error_context;
 	errcallback.arg = unconstify(ActorRef *, actor);
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
@@ -476,6 +487,22 @@ static void
 wait_for_lock(const void *actor)
 {
 	(void) lock_turn(actor, true);
+}
+
+/*
+ * actor_turn_refuse_late
+ *		Refuses somebody who has waited for a turn for too long.
+ */
+void
+actor_turn_refuse_late(const ActorRef *actor, const text *method, int timeout)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+			 errmsg("turn of actor \"%s\" of type \"%s\" was not free within %d ms",
+					text_to_cstring(actor->id), text_to_cstring(actor->type), timeout),
+			 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
+			 errhint("Another transaction holds the actor. \"%s\" or the type's call_timeout limit the wait.",
+					 "actor.call_timeout")));
 }
 
 /*
@@ -512,14 +539,7 @@ wait_for_turn(const ActorRef *actor, const text *method, int timeout)
 	explain_wait = false;
 	actor_activity_waited(actor, method, &since, within ? 0 : ERRCODE_LOCK_NOT_AVAILABLE);
 	if (!within)
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("turn of actor \"%s\" of type \"%s\" was not free within %d ms",
-						text_to_cstring(actor->id), text_to_cstring(actor->type),
-						timeout),
-				 errdetail("Call chain: %s.", actor_call_chain_text(actor, method)),
-				 errhint("Another transaction holds the actor. \"%s\" or the type's call_timeout limit the wait.",
-						 "actor.call_timeout")));
+		actor_turn_refuse_late(actor, method, timeout);
 }
 
 static void
@@ -559,7 +579,7 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 	if (actor_turn_try_enter(actor, method))
 		return generation != actor_catalog_generation();
 	if (!actor_lock_waiting_allowed())
-		refuse_to_wait(actor);
+		actor_turn_refuse_to_wait(actor);
 	(void) actor_type_share(actor->type, timeout);
 	wait_for_turn(actor, method, timeout);
 	remember_held_turn(actor, method);

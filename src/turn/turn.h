@@ -48,6 +48,12 @@ extern void actor_turn_forget_known(const text *type);
 extern void actor_turn_explain_error(void);
 extern void actor_turn_check_isolation(const char *action);
 
+/* row.c */
+
+extern bool actor_turn_claim(const ActorRef *actor, const text *method, int timeout);
+extern bool actor_turn_try_claim(const ActorRef *actor);
+extern bool actor_turn_try_keep(const ActorRef *actor);
+
 /* gate.c */
 
 extern void actor_gate_request(void);

@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ *
+ * row.c
+ *		The row that is the turn where a lock of this server is not enough.
+ *
+ * With actor.turn_lock = row a turn is both: the lock of turn.c, and the row of the
+ * actor in actor.activation, locked by writing it.  The lock orders those who come to
+ * this server, with all that it brings: it can be tried and given back, it has a gate,
+ * and it is seen by others.  The row decides; whoever comes from elsewhere, where
+ * the lock is another one, meets the same row.  So nothing is wrong while some
+ * sessions have one setting and some the other one, as long as all of them are of
+ * one server.
+ *
+ * A lock on a row lasts until the (sub)transaction ends.  So it is taken, by
+ * actor_turn_claim, when it is clear that the turn is to be entered or kept, and from
+ * then on the turn is kept.  Somebody elsewhere may open the turn after that was found
+ * out and before the row is locked, so what the row says is looked at once more.
+ *
+ * The row is written, and not only locked: a table that is distributed may move to
+ * another server while rows of it are locked, but not while a transaction writes.
+ * It is an upsert, because an update can miss a row that has just been moved, and
+ * because an actor that is not active has none.  The row that is made for such a one
+ * is of no start of the server, so nobody takes it for an activation; it goes at the
+ * end of the transaction, if the actor is not active then.
+ *
+ * IDENTIFICATION
+ *		src/turn/row.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/pg_list.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "base/base.h"
+#include "store/store.h"
+#include "turn/internal.h"
+
+/* what is set must be a constant or new, for any engine to do it */
+static ActorQuery write_row = {
+	"INSERT INTO actor.activation"
+	"  (actor_type, actor_id, server_start, activated_at, last_used_at)"
+	" VALUES ($1, $2, '-infinity', '-infinity', '-infinity')"
+	" ON CONFLICT (actor_type, actor_id) DO UPDATE SET actor_type = EXCLUDED.actor_type"
+	" RETURNING last_used_at, reentrancy_id, turn_expires_at, server_start",
+	2, {TEXTOID, TEXTOID}
+};
+
+#define OF_ACTOR \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+
+static ActorQuery try_row = {
+	"SELECT FROM actor.activation" OF_ACTOR " FOR UPDATE SKIP LOCKED",
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery find_row = {
+	"SELECT FROM actor.activation" OF_ACTOR,
+	2, {TEXTOID, TEXTOID}
+};
+
+static ActorQuery remove_row = {
+	"DELETE FROM actor.activation" OF_ACTOR
+	"   AND server_start OPERATOR(pg_catalog.=) '-infinity'",
+	2, {TEXTOID, TEXTOID}
+};
+
+/* how long an attempt waits that is not to wait, in milliseconds */
+#define HARDLY_MS	1
+
+/* actors without an activation whose row was written; in TopTransactionContext */
+static List *made = NIL;
+
+/*
+ * Remembers that a row was made which is no activation.
+ */
+static void
+remember_made(const ActorRef *actor)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+	ActorRef   *copy = palloc(sizeof(ActorRef));
+
+	actor_ref_init(copy, (text *) pg_detoast_datum_copy((struct varlena *) actor->type),
+				   (text *) pg_detoast_datum_copy((struct varlena *) actor->id));
+	made = lappend(made, copy);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Writes the row, after waiting for whoever has, and takes note of what it says.
+ */
+static void
+take_row(const ActorRef *actor)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+	ActorActivation seen;
+	TimestampTz start;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_query_write_one(&write_row, values, NULL);
+	start = DatumGetTimestampTz(actor_query_result(0, 4, &isnull));
+	memset(&seen, 0, sizeof(seen));
+	if (start == PgStartTime)
+		actor_activation_result(&seen);
+	actor_bookkeeping_end(&bookkeeping);
+
+	actor_turn_know(actor, &seen);
+	if (start == DT_NOBEGIN)
+		remember_made(actor);
+}
+
+static void
+wait_for_row(const void *actor)
+{
+	take_row(actor);
+}
+
+static void
+take_row_at_once(void *actor)
+{
+	if (!actor_lock_within(HARDLY_MS, 0, wait_for_row, actor))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("row of actor \"%s\" is not free",
+						text_to_cstring(((ActorRef *) actor)->id))));
+}
+
+/*
+ * Writes the row if nobody else has it.
+ */
+static bool
+take_row_if_free(const ActorRef *actor)
+{
+	Datum		values[2];
+	ErrorData  *error;
+
+	if (actor_query_for_actor(&try_row, actor, values) > 0)
+	{
+		take_row(actor);
+		return true;
+	}
+	/* there is one, so somebody has it */
+	if (actor_query_for_actor(&find_row, actor, values) > 0)
+		return false;
+
+	/*
+	 * whoever is about to make it is not seen; only then this may have to
+	 * wait
+	 */
+	error = actor_attempt(take_row_at_once, unconstify(ActorRef *, actor));
+	if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+		ReThrowError(error);
+	return error == NULL;
+}
+
+/*
+ * Whether the turn of an actor, which is held, takes its row as well, and that
+ * is still to be taken.
+ */
+static bool
+needs_row(const ActorRef *actor)
+{
+	return actor_turn_lock == ACTOR_TURN_LOCK_ROW &&
+		!actor_turn_is_entered(actor) && !actor_turn_is_kept(actor);
+}
+
+/*
+ * actor_turn_claim
+ *		Makes a turn that is held, and is to be entered or kept, the only one on all
+ *		servers, waiting for that up to timeout milliseconds, or for ever if that is 0,
+ *		and at most for the caller's lock_timeout.
+ *
+ * Returns whether what is known of the activation may be another one since.  Then the
+ * turn is kept.  The method, which can be NULL, is for messages only.  Raises what
+ * actor_turn_enter raises.  Must come before the snapshot the method reads with.
+ */
+bool
+actor_turn_claim(const ActorRef *actor, const text *method, int timeout)
+{
+	ErrorContextCallback errcallback;
+
+	if (!needs_row(actor))
+		return false;
+	errcallback.callback = actor_turn_error_context;
+	errcallback.arg = unconstify(ActorRef *, actor);
+	errcallback.previous = error_context_stack;
+	error_context_stack = &errcallback;
+	if (!actor_lock_waiting_allowed())
+	{
+		if (!take_row_if_free(actor))
+			actor_turn_refuse_to_wait(actor);
+	}
+	else if (!actor_lock_within(timeout, 0, wait_for_row, actor))
+		actor_turn_refuse_late(actor, method, timeout);
+	error_context_stack = errcallback.previous;
+	actor_turn_keep(actor);
+	return true;
+}
+
+/*
+ * actor_turn_try_claim
+ *		The same if it is to be had without waiting; otherwise returns false.  What is
+ *		known of the activation may be another one since.
+ */
+bool
+actor_turn_try_claim(const ActorRef *actor)
+{
+	if (!needs_row(actor))
+		return true;
+	if (!take_row_if_free(actor))
+		return false;
+	actor_turn_keep(actor);
+	return true;
+}
+
+/*
+ * actor_turn_try_keep
+ *		Takes the turn of an actor, and keeps it until the end of the
+ *		(sub)transaction, if it is free; for what concerns no chain.
+ */
+bool
+actor_turn_try_keep(const ActorRef *actor)
+{
+	if (!actor_turn_try_enter(actor, NULL))
+		return false;
+	if (!actor_turn_try_claim(actor))
+	{
+		actor_turn_leave(actor);
+		return false;
+	}
+	actor_turn_keep(actor);
+	return true;
+}
+
+/*
+ * actor_row_settle
+ *		Removes, at the end of a transaction, the rows it has made for actors that
+ *		have not become active.
+ */
+void
+actor_row_settle(void)
+{
+	ListCell   *cell;
+
+	if (made == NIL || XactReadOnly || !actor_catalog_installed())
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	foreach(cell, made)
+	{
+		ActorRef   *actor = lfirst(cell);
+		ActorActivation known;
+		Datum		values[2];
+
+		/* its row went with the subtransaction that made it */
+		if (!actor_turn_is_kept(actor))
+			continue;
+		if (!actor_turn_known(actor, &known) || !known.active)
+			(void) actor_query_for_actor(&remove_row, actor, values);
+	}
+	PopActiveSnapshot();
+}
+
+/*
+ * actor_row_end
+ *		The transaction has ended.
+ */
+void
+actor_row_end(void)
+{
+	made = NIL;					/* gone with TopTransactionContext */
+}
