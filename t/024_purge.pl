@@ -1,5 +1,5 @@
 # What is kept no longer is removed: expired state, results of calls with a
-# request id, failures.  Rows are made old by a superuser.
+# request id, failures, events.  Rows are made old by a superuser.
 use strict;
 use warnings FATAL => 'all';
 
@@ -65,6 +65,14 @@ invoke('long', 'keep', q{'{"ttl": "1 day"}'});
 is(count('state', "actor_id IN ('short', 'long')"), '2', 'keys are there');
 gone('state', "actor_id = 'short'", 'an expired key is removed');
 is(count('state', "actor_id = 'long'"), '1', 'another one is not');
+
+# events, each with the retention its topic had then
+$node->safe_psql('postgres', q{
+	SELECT actor_keep_events('t', 'short', '1 s'), actor_keep_events('t', 'long', '1 day');
+	SELECT actor_publish(topic, NULL, 't') FROM unnest('{short,short,long}'::text[]) topic});
+gone('event', "topic = 'short'", 'events are removed');
+is(count('event', "topic = 'long'"), '1', 'but those that are kept for longer');
+is(count('stream', "topic = 'short' AND last_event = 2"), '1', 'and not their number');
 
 # results and failures
 is(invoke('r', 'twice', 'NULL', 'old'), '1', 'a call with a request id');
