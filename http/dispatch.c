@@ -88,7 +88,10 @@ is_of_turn(Request *request)
 static bool
 is_served(Request *request)
 {
-	if (options.app == NULL || request->actor_type == NULL)
+	if (options.app == NULL || request->actor_id == NULL)
+		return false;
+	/* who reads events is to see what is committed */
+	if (request->operation->route == ROUTE_TOPIC && only_reads(request))
 		return false;
 	switch (request->hop)
 	{

@@ -85,6 +85,10 @@ take_headers(Request *request)
 		request->reentrancy_id = xstrdup(value);
 	if ((value = header_value(request, "Idempotency-Key")) != NULL)
 		request->request_id = xstrdup(value);
+	if ((value = header_value(request, "Last-Event-ID")) != NULL)
+		request->last_event_id = xstrdup(value);
+	value = header_value(request, "Accept");
+	request->wants_stream = value != NULL && strstr(value, "text/event-stream") != NULL;
 	if ((value = header_value(request, "traceparent")) != NULL)
 	{
 		answer_header(request, "traceparent", value);
@@ -267,6 +271,11 @@ take_last_name(Request *request, Route route)
 			return request->name != NULL;
 		case ROUTE_OPENAPI:
 			return take_name(request, 2, "actor type", &request->name);
+		case ROUTE_TOPIC:
+			return take_name(request, 5, "topic", &request->name);
+		case ROUTE_TYPE_TOPIC:
+			return take_name(request, 2, "actor type", &request->actor_type) &&
+				take_name(request, 3, "topic", &request->name);
 		case ROUTE_REMINDER:
 			return take_name(request, 5, "name of the reminder", &request->name);
 		case ROUTE_TIMER:
@@ -308,7 +317,7 @@ examine(Request *request, const char *method)
 		answer_header(request, "Allow", allowed);
 		return;
 	}
-	if (request->path.count >= 4 &&
+	if (request->path.count >= 4 && route != ROUTE_TYPE_TOPIC &&
 		(!take_name(request, 2, "actor type", &request->actor_type) ||
 		 !take_name(request, 3, "actor id", &request->actor_id)))
 		return;

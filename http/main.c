@@ -21,6 +21,7 @@
 
 #include "app.h"
 #include "config.h"
+#include "feed.h"
 #include "forward.h"
 #include "host.h"
 #include "late.h"
@@ -81,7 +82,7 @@ raise_file_limit(void)
 {
 	struct rlimit limit;
 	rlim_t		wanted = (rlim_t) (options.max_connections +
-								   options.pool_size * (long) (options.ntokens + 1) + 64);
+								   (options.pool_size + 2) * (long) (options.ntokens + 1) + 64);
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
@@ -154,6 +155,7 @@ drain(const sigset_t *signals)
 
 	/* the application can still ask for what belongs to its methods */
 	server_refuse();
+	feeds_end();
 	while (options.app != NULL && !impatient && now_ms() < deadline &&
 		   !host_leave(now_ms() + 1000))
 	{
@@ -203,6 +205,7 @@ main(int argc, char **argv)
 		leases_start();
 	}
 	pools_start();
+	feeds_start();
 	metadata_start();
 	server_start();
 	if (options.app != NULL)
@@ -222,6 +225,7 @@ main(int argc, char **argv)
 		leases_stop();
 		late_stop();
 	}
+	feeds_stop();
 	pools_stop();
 	if (options.app != NULL)
 	{

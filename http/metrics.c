@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "answer.h"
+#include "feed.h"
 #include "metrics.h"
 #include "options.h"
 #include "pool.h"
@@ -37,7 +38,10 @@ static const char *const names[] = {
 	[ROUTE_STATE_KEY] = "state_key",[ROUTE_REMINDER] = "reminder",[ROUTE_TIMER] = "timer",
 	[ROUTE_ACTOR] = "actor",[ROUTE_HEALTH] = "health",
 	[ROUTE_HEALTH_OUTBOUND] = "health_outbound",[ROUTE_METADATA] = "metadata",
-	[ROUTE_METADATA_KEY] = "metadata_key",[ROUTE_METRICS] = "metrics"
+	[ROUTE_METADATA_KEY] = "metadata_key",[ROUTE_METRICS] = "metrics",
+	[ROUTE_REMINDERS] = "reminders",[ROUTE_TIMERS] = "timers",[ROUTE_MESSAGES] = "messages",
+	[ROUTE_MESSAGE] = "message",[ROUTE_RESULT] = "result",[ROUTE_PROMISE] = "promise",
+	[ROUTE_OPENAPI] = "openapi",[ROUTE_TOPIC] = "topic",[ROUTE_TYPE_TOPIC] = "type_topic"
 };
 
 /* upper bounds of the histogram, in microseconds */
@@ -95,6 +99,9 @@ metrics_end(const Request *request)
 	while (i < lengthof(bounds) && took > bounds[i])
 		i++;
 	atomic_fetch_add(&counter->answered[request->status - STATUS_MIN], 1);
+	/* a stream takes as long as its client likes */
+	if (request->streams)
+		return;
 	atomic_fetch_add(&counter->took[i], 1);
 	atomic_fetch_add(&counter->microseconds, (uint64_t) took);
 }
@@ -176,6 +183,8 @@ add_pool(Buffer *buffer, Pool *pool)
 	pool_count_requests(pool, &numbers);
 	add_family(buffer, "actor_http_in_progress", "gauge", "Requests that have begun and are not over.");
 	add_number(buffer, "actor_http_in_progress", "", atomic_load(&in_progress));
+	add_family(buffer, "actor_http_streams", "gauge", "Those of them that are streams of events.");
+	add_number(buffer, "actor_http_streams", "", feeds_count());
 	add_family(buffer, "actor_http_sessions", "gauge",
 			   "Sessions of the database that requests with this token can have.");
 	add_number(buffer, "actor_http_sessions", "{state=\"busy\"}", numbers.running);

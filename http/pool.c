@@ -320,6 +320,12 @@ pool_default(void)
 	return &pools[0];
 }
 
+Pool *
+pool_number(size_t number)
+{
+	return &pools[number];
+}
+
 /* start and end --------------------------------------------------------- */
 
 static void

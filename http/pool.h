@@ -59,6 +59,7 @@ extern void pools_cancel(void);
 extern size_t pools_count(void);
 extern Pool *pool_for_token(const char *token);
 extern Pool *pool_default(void);
+extern Pool *pool_number(size_t number);
 extern void pool_submit(Pool *pool, Request *request);
 extern void pools_wake(void);
 extern bool pool_has_idle(Pool *pool);

@@ -99,6 +99,7 @@ request_free(Request *request)
 	free(request->reentrancy_id);
 	free(request->request_id);
 	free(request->traceparent);
+	free(request->last_event_id);
 	free(request->chain_id);
 	free(request->token);
 	free(request->origin);

@@ -23,6 +23,7 @@ struct MHD_Connection;
 struct Pool;
 struct Request;
 struct Session;
+struct Stream;
 
 typedef enum Verb
 {
@@ -49,6 +50,8 @@ typedef enum Route
 	ROUTE_MESSAGE,
 	ROUTE_RESULT,
 	ROUTE_PROMISE,
+	ROUTE_TOPIC,
+	ROUTE_TYPE_TOPIC,
 	ROUTE_OPENAPI,
 	ROUTE_ACTOR,
 	ROUTE_HEALTH,
@@ -114,6 +117,8 @@ typedef struct Request
 	char	   *reentrancy_id;
 	char	   *request_id;
 	char	   *traceparent;
+	char	   *last_event_id;
+	bool		wants_stream;	/* of events, as they come */
 
 	/* of what is for an application */
 	Header	   *passed;			/* end-to-end headers of the request */
@@ -137,6 +142,8 @@ typedef struct Request
 	size_t		content_length;
 	const char *content_type;
 	Header	   *headers;
+	struct Stream *stream;		/* that follows them instead of the content */
+	bool		streams;		/* one does, or did */
 
 	/* for the pool */
 	uint64_t	actor_hash;

@@ -19,6 +19,7 @@
 #include "metrics.h"
 #include "route.h"
 #include "schedule.h"
+#include "topics.h"
 #include "util.h"
 
 #define VERB_READ			(VERB_GET | VERB_HEAD)
@@ -40,11 +41,13 @@ static const Pattern patterns[] = {
 	{ROUTE_TIMER, {"v1.0", "actors", "*", "*", "timers", "*"}, 6},
 	{ROUTE_MESSAGE, {"v1.0", "actors", "*", "*", "messages", "*"}, 6},
 	{ROUTE_RESULT, {"v1.0", "actors", "*", "*", "results", "*"}, 6},
+	{ROUTE_TOPIC, {"v1.0", "actors", "*", "*", "topics", "*"}, 6},
 	{ROUTE_STATE, {"v1.0", "actors", "*", "*", "state"}, 5},
 	{ROUTE_REMINDERS, {"v1.0", "actors", "*", "*", "reminders"}, 5},
 	{ROUTE_TIMERS, {"v1.0", "actors", "*", "*", "timers"}, 5},
 	{ROUTE_MESSAGES, {"v1.0", "actors", "*", "*", "messages"}, 5},
 	{ROUTE_ACTOR, {"v1.0", "actors", "*", "*"}, 4},
+	{ROUTE_TYPE_TOPIC, {"v1.0", "topics", "*", "*"}, 4},
 	{ROUTE_PROMISE, {"v1.0", "promises", "*"}, 3},
 	{ROUTE_OPENAPI, {"v1.0", "openapi", "*"}, 3},
 	{ROUTE_HEALTH, {"v1.0", "healthz"}, 2},
@@ -83,6 +86,10 @@ static const Operation operations[] = {
 	{ROUTE_MESSAGE, VERB_DELETE, handle_cancel, .error_code = "ERR_ACTOR_MESSAGE_CANCEL"},
 	{ROUTE_RESULT, VERB_READ, handle_result,
 	.error_code = "ERR_ACTOR_RESULT_GET",.safe = true},
+	{ROUTE_TOPIC, VERB_READ, handle_events, .error_code = "ERR_ACTOR_TOPIC_GET",.safe = true},
+	{ROUTE_TOPIC, VERB_WRITE, handle_publish, .error_code = "ERR_ACTOR_TOPIC_PUBLISH"},
+	{ROUTE_TYPE_TOPIC, VERB_READ, handle_events, .error_code = "ERR_ACTOR_TOPIC_GET",.safe = true},
+	{ROUTE_TYPE_TOPIC, VERB_WRITE, handle_publish, .error_code = "ERR_ACTOR_TOPIC_PUBLISH"},
 	{ROUTE_ACTOR, VERB_DELETE, handle_end, .error_code = "ERR_ACTOR_DEACTIVATE"},
 	{ROUTE_OPENAPI, VERB_READ, handle_openapi, .error_code = "ERR_ACTOR_OPENAPI",.safe = true},
 	{ROUTE_PROMISE, VERB_WRITE, handle_resolve, .error_code = "ERR_ACTOR_PROMISE"},

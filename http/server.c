@@ -31,6 +31,7 @@
 #include "body.h"
 #include "dispatch.h"
 #include "examine.h"
+#include "feed.h"
 #include "metrics.h"
 #include "options.h"
 #include "pool.h"
@@ -40,6 +41,8 @@
 
 /* connections that wait to be accepted */
 #define LISTEN_BACKLOG		1024
+/* how much of a stream is sent at a time */
+#define STREAM_BLOCK		16384
 
 static struct MHD_Daemon *daemon_handle;
 static bool quiet;				/* no connections are accepted; of the main thread */
@@ -110,6 +113,9 @@ end_request(void *arg, struct MHD_Connection *connection, void **con_cls,
 		count_down(&unanswered);
 	if (request->begun)
 		metrics_end(request);
+	/* whose answer was not even begun */
+	if (request->stream != NULL)
+		stream_close(request->stream);
 	body_release(request);
 	request_free(request);
 }
@@ -127,17 +133,51 @@ is_draining(void)
 	return result;
 }
 
+static ssize_t
+read_stream(void *arg, uint64_t position, char *bytes, size_t size)
+{
+	(void) position;
+	return stream_read(arg, bytes, size);
+}
+
+static void
+close_stream(void *arg)
+{
+	stream_close(arg);
+}
+
+/*
+ * The response of libmicrohttpd to a request, whose content belongs to it then; NULL
+ * if there is no memory.
+ */
+static struct MHD_Response *
+make_response(Request *request)
+{
+	struct MHD_Response *response;
+
+	if (request->stream != NULL)
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream,
+													 request->stream, close_stream);
+	else
+		response = MHD_create_response_from_buffer(request->content_length, request->content,
+												   MHD_RESPMEM_MUST_FREE);
+	if (response == NULL)
+		return NULL;
+	if (request->streams)
+		free(request->content);
+	request->content = NULL;
+	request->stream = NULL;
+	return response;
+}
+
 static enum MHD_Result
 send_answer(Request *request)
 {
-	struct MHD_Response *response;
+	struct MHD_Response *response = make_response(request);
 	enum MHD_Result result;
 
-	response = MHD_create_response_from_buffer(request->content_length, request->content,
-											   MHD_RESPMEM_MUST_FREE);
 	if (response == NULL)
 		return MHD_NO;
-	request->content = NULL;	/* belongs to the response now */
 	if (request->content_type != NULL)
 		MHD_add_response_header(response, "Content-Type", request->content_type);
 	for (Header *header = request->headers; header != NULL; header = header->next)

@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * topics.c
+ *		Publishing events in topics of actors and types, and reading those that are
+ *		kept: as a list, or as a stream that goes on.
+ *
+ * IDENTIFICATION
+ *		http/topics.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer.h"
+#include "call.h"
+#include "feed.h"
+#include "topics.h"
+#include "util.h"
+
+/* most events of a list */
+#define LIST_MAX			"1000"
+
+/* publishing ------------------------------------------------------------ */
+
+/*
+ * Publishes the body, which is JSON or empty.
+ */
+void
+handle_publish(Request *request, Session *session)
+{
+	const char *values[4] = {request->name, NULL, request->actor_type, request->actor_id};
+	JsonDocument document;
+	PGresult   *result;
+
+	if (request->body.length > 0)
+	{
+		if (!read_body(request, &document))
+			return;
+		json_release(&document);
+		values[1] = request->body.data;
+	}
+	result = call_database(request, session,
+						   "SELECT pg_catalog.json_build_object('id'::pg_catalog.text,"
+						   " @.actor_publish($1::pg_catalog.text, $2::pg_catalog.jsonb,"
+						   " $3::pg_catalog.text, $4::pg_catalog.text))", 4, values);
+	if (result == NULL)
+		return;
+	answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
+				 (size_t) PQgetlength(result, 0, 0));
+	PQclear(result);
+}
+
+/* reading --------------------------------------------------------------- */
+
+/*
+ * The event that the client has seen last, as it says; NULL if it does not.  Returns
+ * false, and has answered, if that is no number.  To be freed.
+ */
+static bool
+read_position(Request *request, char **after)
+{
+	char	   *end;
+
+	*after = request->last_event_id != NULL ? xstrdup(request->last_event_id) :
+		query_value(&request->path.query, "after");
+	if (*after == NULL)
+		return true;
+	errno = 0;
+	if ((*after)[0] != '\0' && strspn(*after, "0123456789") == strlen(*after) &&
+		strtoll(*after, &end, 10) >= 0 && errno == 0)
+		return true;
+	answer_error(request, 400, "ERR_MALFORMED_REQUEST",
+				 "Last-Event-ID and the parameter \"after\" must be the number of an event");
+	return false;
+}
+
+static void
+answer_list(Request *request, Session *session, const char *after)
+{
+	const char *values[4] = {request->name, request->actor_type, request->actor_id, after};
+	PGresult   *result;
+
+	result = call_database(request, session,
+						   "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object("
+						   " 'id'::pg_catalog.text, e.event_id, 'publishedAt'::pg_catalog.text,"
+						   " pg_catalog.to_char(pg_catalog.timezone('UTC', e.published_at),"
+						   " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'data'::pg_catalog.text, e.payload)),"
+						   " '[]'::pg_catalog.json)"
+						   " FROM @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
+						   " $3::pg_catalog.text, COALESCE($4::pg_catalog.int8, 0), " LIST_MAX ") AS e",
+						   4, values);
+	if (result == NULL)
+		return;
+	answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
+				 (size_t) PQgetlength(result, 0, 0));
+	PQclear(result);
+}
+
+/*
+ * Begins a stream of the events after that one, or of those to come.
+ */
+static void
+answer_stream(Request *request, Session *session, const char *after)
+{
+	const char *values[3] = {request->name, request->actor_type, request->actor_id};
+	PGresult   *result;
+	StreamWish	wish;
+
+	result = call_database(request, session,
+						   "SELECT s.kept, s.last_event, s.notified"
+						   " FROM actor.event_source($1::pg_catalog.text, $2::pg_catalog.text,"
+						   " $3::pg_catalog.text) AS s", 3, values);
+	if (result == NULL)
+		return;
+	memset(&wish, 0, sizeof(wish));
+	wish.type = request->actor_type;
+	wish.id = request->actor_id;
+	wish.topic = request->name;
+	wish.notified = PQgetvalue(result, 0, 2);
+	wish.after = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+	wish.fresh = (after == NULL);
+	/* a database that was restored has not got as far */
+	if (after != NULL && strtoll(after, NULL, 10) < wish.after)
+		wish.after = strtoll(after, NULL, 10);
+	if (PQgetvalue(result, 0, 0)[0] != 't')
+		answer_error(request, 404, "ERR_ACTOR_TOPIC_GET",
+					 "events of topic \"%s\" are not kept", request->name);
+	else if ((request->stream = stream_open(request->pool, request->connection, &wish)) == NULL)
+		answer_error(request, 503, "ERR_ACTOR_OVERLOADED", "there are too many streams");
+	else
+	{
+		answer_bytes(request, 200, "text/event-stream", "", 0);
+		answer_header(request, "Cache-Control", "no-store");
+		/* proxies must not wait for more of it */
+		answer_header(request, "X-Accel-Buffering", "no");
+		request->streams = true;
+	}
+	PQclear(result);
+}
+
+/*
+ * Events of a topic: a list, or a stream if the client accepts one.
+ */
+void
+handle_events(Request *request, Session *session)
+{
+	char	   *after;
+
+	if (read_position(request, &after))
+	{
+		if (request->wants_stream && request->verb == VERB_GET)
+			answer_stream(request, session, after);
+		else
+			answer_list(request, session, after);
+	}
+	free(after);
+}

@@ -1,0 +1,276 @@
+# actor-http streams events: what clients get that come, go, and come again, are slow,
+# lose their rights, or are many; and what that costs the database.
+#
+# ACTOR_LISTENERS has the number of idle clients for a longer run.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use ActorHttp;
+use Cwd qw(abs_path);
+use IO::Select;
+use IO::Socket::INET;
+use IPC::Run qw(start finish);
+use JSON::PP;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+if (my $missing = ActorHttp::missing())
+{
+	plan skip_all => "not installed: $missing";
+}
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'actor'");
+$node->start;
+$node->safe_psql('postgres', q{
+	CREATE EXTENSION actor;
+	CREATE ROLE guest LOGIN;
+	CREATE SCHEMA wire;
+	GRANT USAGE ON SCHEMA wire TO guest;
+	SELECT actor_register('wire');
+	SELECT actor_keep_events('wire', 't', '1 hour');
+	CREATE PROCEDURE wire.run(topic text, count int) LANGUAGE plpgsql AS $$
+	BEGIN
+		FOR i IN 1 .. count LOOP
+			PERFORM actor_publish(topic, to_jsonb(i), 'wire', 'a');
+			IF i % 3 = 0 THEN
+				ROLLBACK;
+				PERFORM actor_publish(topic, to_jsonb(i), 'wire', 'a');
+			END IF;
+			COMMIT;
+		END LOOP;
+	END $$;
+});
+my $program = ActorHttp::build('all') . '/actor-http';
+my $config = abs_path(PostgreSQL::Test::Utils::tempdir) . '/config.json';
+append_to_file($config, encode_json({
+	api_token => 'secret', pool_size => 3, max_connections => 25000,
+	tokens => [ { token => 'guest', database => $node->connstr('postgres') . ' user=guest' } ] }));
+
+sub start_http
+{
+	my (%more) = @_;
+	return ActorHttp->start(
+		program => $program,
+		database => $node->connstr('postgres'),
+		flags => [ "--config=$config" ],
+		headers => { 'dapr-api-token' => 'secret' }, %more);
+}
+my $http = start_http();
+my $path = '/v1.0/actors/wire/a/topics';
+
+sub publish
+{
+	my ($topic, $payload) = @_;
+
+	return $node->safe_psql('postgres', "SELECT actor_publish('$topic', '$payload', 'wire', 'a')");
+}
+
+# clients -------------------------------------------------------------------
+
+# A client of a stream; HTTP/1.0, so that there are no chunks to decode.
+sub open_stream
+{
+	my ($target, %headers) = @_;
+	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http->{port})
+	  or die "could not connect: $!";
+	my $version = delete $headers{version} // '1.0';
+
+	%headers = ('dapr-api-token' => 'secret', Accept => 'text/event-stream', %headers);
+	print $socket "GET $target HTTP/$version\r\nHost: x\r\n"
+	  . join('', map { "$_: $headers{$_}\r\n" } keys %headers) . "\r\n";
+	return { socket => $socket, text => '', ended => 0 };
+}
+
+# Reads what there is, or waits until something holds of all that was read.
+sub read_until
+{
+	my ($stream, $condition) = @_;
+	my $select = IO::Select->new($stream->{socket});
+	my $deadline = time + $PostgreSQL::Test::Utils::timeout_default;
+
+	until ($condition->($stream->{text}))
+	{
+		return 0 if $stream->{ended} || time > $deadline;
+		next if !$select->can_read(1);
+		my $count = sysread($stream->{socket}, $stream->{text}, 65536, length $stream->{text});
+		$stream->{ended} = 1 if !$count;
+	}
+	return 1;
+}
+
+sub events
+{
+	my ($text) = @_;
+	return [ $text =~ /^id: (\d+)\ndata: /mg ];
+}
+
+sub has_events
+{
+	my ($count) = @_;
+	return sub { @{ events($_[0]) } >= $count };
+}
+
+sub begins
+{
+	my ($stream) = @_;
+	return read_until($stream, sub { $_[0] =~ /^retry: 1000\n(id: \d+\n)?\n/m });
+}
+
+# publishing, lists, and what is refused ------------------------------------
+
+sub answer
+{
+	my ($name, $request, $status, $pattern) = @_;
+	my $response = $http->request(@$request);
+
+	is($response->{status}, $status, "$name: status");
+	like($response->{content}, $pattern, $name);
+}
+answer('publishing', [ 'POST', "$path/t", '{"x": 1}' ], 200, qr/^\{"id" : 1\}$/);
+answer('without a body', [ 'PUT', "$path/t" ], 200, qr/^\{"id" : 2\}$/);
+answer('what is not kept', [ 'POST', "$path/other", '1' ], 200, qr/^\{"id" : null\}$/);
+answer('in a topic of the type', [ 'POST', '/v1.0/topics/wire/t', '3' ], 200, qr/^\{"id" : 1\}$/);
+answer('no JSON', [ 'POST', "$path/t", '{' ], 400, qr/ERR_MALFORMED_REQUEST/);
+answer('by a stranger', [ 'POST', "$path/t", '1', 'dapr-api-token' => 'guest' ], 403, qr/permission denied to publish/);
+answer('a list', [ 'GET', "$path/t" ], 200, qr/^\[\{"id" : 1, "publishedAt" : "[^"]*Z", "data" : \{"x": 1\}\}, \{"id" : 2, .*"data" : null\}\]$/);
+answer('the rest of it', [ 'GET', "$path/t?after=1" ], 200, qr/^\[\{"id" : 2, [^[{]*\}\]$/);
+answer('of the type', [ 'GET', '/v1.0/topics/wire/t' ], 200, qr/^\[\{"id" : 1, .*"data" : 3\}\]$/);
+answer('of no type', [ 'GET', '/v1.0/topics/none/t' ], 404, qr/does not exist/);
+answer('after what is no number', [ 'GET', "$path/t?after=-1" ], 400, qr/ERR_MALFORMED_REQUEST/);
+answer('after more than a number', [ 'GET', "$path/t?after=99999999999999999999" ], 400, qr/ERR_MALFORMED_REQUEST/);
+answer('HEAD', [ 'HEAD', "$path/t", undef, Accept => 'text/event-stream' ], 200, qr/^$/);
+answer('a stream of what is not kept', [ 'GET', "$path/other", undef, Accept => 'text/event-stream' ],
+	404, qr/events of topic .* are not kept/);
+answer('of no type', [ 'GET', '/v1.0/actors/none/a/topics/t', undef, Accept => 'text/event-stream' ], 404, qr/does not exist/);
+answer('with a wrong token', [ 'GET', "$path/t", undef, Accept => 'text/event-stream', 'dapr-api-token' => 'x' ],
+	401, qr/ERR_UNAUTHORIZED/);
+
+# streams -------------------------------------------------------------------
+
+my $new = open_stream("$path/t");
+ok(begins($new), 'a stream begins');
+like($new->{text}, qr{^HTTP/1\.[01] 200 OK\r\n.*Content-Type: text/event-stream\r\n}s, 'as such');
+like($new->{text}, qr/^id: 2\n\n/m, 'with the number of the last event');
+my $old = open_stream("$path/t", 'Last-Event-ID' => 1);
+my $all = open_stream("$path/t?after=0", version => '1.1');
+my $of_type = open_stream('/v1.0/topics/wire/t?after=0', 'dapr-api-token' => 'guest');
+ok(read_until($old, has_events(1)), 'one that goes on gets what has been missed');
+publish('t', '{"text": "line\nbreak"}');
+ok(read_until($_, sub { $_[0] =~ /^id: 3\ndata: \{"text": "line\\nbreak"\}\n\n/m }), 'all get what is new')
+  foreach ($new, $old, $all);
+is_deeply(events($new->{text}), [3], 'and nothing else');
+is_deeply(events($old->{text}), [ 2, 3 ], 'in order');
+like($all->{text}, qr/Transfer-Encoding: chunked/, 'in chunks where there are such');
+ok(read_until($of_type, sub { $_[0] =~ /^id: 1\ndata: 3\n\n/m }), 'topics of types have streams');
+is_deeply(events($of_type->{text}), [1], 'of their own');
+my $beyond = open_stream("$path/t", 'Last-Event-ID' => 100);
+ok(begins($beyond), 'one that has seen more than there is');
+publish('t', '4');
+ok(read_until($beyond, has_events(1)), 'gets what comes');
+
+# what is kept no longer
+$node->safe_psql('postgres', "UPDATE actor.event SET expires_at = now() - interval '1 s' WHERE event_id < 4");
+my $late = open_stream("$path/t", 'Last-Event-ID' => 1);
+ok(read_until($late, has_events(1)), 'who is late');
+like($late->{text}, qr/^event: gap\ndata: \{"after":1,"next":4\}\n\nid: 4\n/m, 'is told what is gone');
+
+# rights --------------------------------------------------------------------
+
+my $guest = open_stream("$path/t", 'dapr-api-token' => 'guest');
+ok(begins($guest), 'another role');
+$node->safe_psql('postgres', 'REVOKE USAGE ON SCHEMA wire FROM guest');
+publish('t', '"secret"');
+ok(read_until($new, has_events(3)), 'who may gets it');
+ok(!read_until($guest, sub { $_[0] =~ /secret/ }) && $guest->{ended}, 'who may not any more is at the end');
+answer('and does not come again', [ 'GET', "$path/t", undef, Accept => 'text/event-stream', 'dapr-api-token' => 'guest' ],
+	403, qr/permission denied/);
+$node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA wire TO guest');
+close $_->{socket} foreach ($new, $old, $all, $of_type, $beyond, $late, $guest);
+
+# slow clients --------------------------------------------------------------
+
+my $slow = open_stream("$path/t");
+my $quick = open_stream("$path/t");
+ok(begins($slow) && begins($quick), 'two clients');
+$node->safe_psql('postgres', q{
+	SELECT count(actor_publish('t', to_jsonb(repeat('x', 10000)), 'wire', 'a')) FROM generate_series(1, 2000)});
+ok(read_until($quick, has_events(2000)), 'one that is slow holds up nobody');
+publish('t', '"last"');
+ok(read_until($slow, sub { $_[0] =~ /"last"/ }), 'and gets all');
+is_deeply(events($slow->{text}), [ map { $_ + 5 } 1 .. 2001 ], 'each once, in order');
+close $_->{socket} foreach ($slow, $quick);
+
+# many ----------------------------------------------------------------------
+
+my $many = $ENV{ACTOR_LISTENERS} // 200;
+my $sessions = q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'actor-http' AND usename <> 'guest'};
+my @idle = map { open_stream("$path/t") } 1 .. $many;
+is(scalar(grep { begins($_) } @idle), $many, 'many listen');
+cmp_ok($node->safe_psql('postgres', $sessions), '<=', 3 + 1, 'with one connection beside the pool');
+# those that are gone are noticed when they are sent the next comment
+ok($http->wait_for(sub { $http->request('GET', '/metrics')->{content} =~ /^actor_http_streams $many$/m }), 'which metrics count');
+publish('t', '"for all"');
+is(scalar(grep { read_until($_, has_events(1)) } @idle), $many, 'all get an event');
+close $_->{socket} foreach @idle;
+
+# clients that come and go, while the server does, too ------------------------
+
+$node->safe_psql('postgres', q{SELECT actor_keep_events('wire', 'busy', '1 hour')});
+my $count = 300;
+my @readers = map { { seen => [], last => undef } } 1 .. 6;
+my @publishers = map {
+	my ($out, $err) = ('', '');
+	start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL wire.run('busy', $count / 2)" ],
+		'<', \undef, '>', \$out, '2>', \$err);
+} 1, 2;
+
+# Reads some more events, and goes away.
+sub read_some
+{
+	my ($reader, $wanted) = @_;
+	my $stream = open_stream("$path/busy", 'Last-Event-ID' => $reader->{last} // 0);
+	my $got = read_until($stream, has_events($wanted));
+
+	# what is not there to its end was not seen
+	foreach my $event ($stream->{text} =~ /^id: (\d+)\ndata: \d+\n\n/mg)
+	{
+		push @{ $reader->{seen} }, $event;
+		$reader->{last} = $event;
+	}
+	$reader->{gap} = 1 if $stream->{text} =~ /event: gap/;
+	close $stream->{socket};
+	return $got;
+}
+read_some($readers[ $_ % @readers ], 1 + $_ % 7) foreach 1 .. 24;
+finish $_ foreach @publishers;
+# a stream that is there all the time outlives the database
+my $staying = open_stream("$path/busy", 'Last-Event-ID' => $count);
+ok(begins($staying), 'a stream');
+$node->stop('immediate');
+$node->start;
+publish('busy', $count + 1);
+ok(read_until($staying, has_events(1)), 'outlives the server that it is of');
+foreach my $reader (@readers)
+{
+	while (@{ $reader->{seen} } < $count + 1)
+	{
+		read_some($reader, $count + 1 - @{ $reader->{seen} }) or last;
+	}
+}
+is_deeply([ map { $_->{seen} } @readers ], [ ([ 1 .. $count + 1 ]) x @readers ],
+	'clients that come and go see each event once, in order');
+is(scalar(grep { $_->{gap} } @readers), 0, 'without a gap');
+
+# the end -------------------------------------------------------------------
+
+is($http->stop, 0, 'it ends although there are streams');
+ok(!read_until($staying, sub { 0 }) && $staying->{ended}, 'which end with it');
+$node->stop;
+done_testing();
