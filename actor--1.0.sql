@@ -535,14 +535,16 @@ CREATE TABLE actor.placement (
     PRIMARY KEY (actor_type, actor_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX placement_host ON actor.placement (host_id);
+CREATE INDEX placement_entered ON actor.placement (host_id, placed_at) WHERE NOT entered;
 COMMENT ON TABLE actor.placement IS 'actors that a host has, or had when it was gone';
 COMMENT ON INDEX actor.placement_host IS 'finds the actors of a host';
+COMMENT ON INDEX actor.placement_entered IS 'finds the actors of a host whose life there has not begun, or is over';
 COMMENT ON COLUMN actor.placement.actor_type IS 'type of the actor';
 COMMENT ON COLUMN actor.placement.actor_id IS 'id of the actor';
 COMMENT ON COLUMN actor.placement.host_id IS 'host whose application has the actor';
 COMMENT ON COLUMN actor.placement.token IS 'what the application may have in its memory is true as long as this is the same';
-COMMENT ON COLUMN actor.placement.entered IS 'whether the host has had a turn of the actor';
-COMMENT ON COLUMN actor.placement.placed_at IS 'when the actor was placed there';
+COMMENT ON COLUMN actor.placement.entered IS 'whether the host has had a turn of the actor since that was placed there or deactivated';
+COMMENT ON COLUMN actor.placement.placed_at IS 'when the actor was placed there; -infinity if it was deactivated since';
 
 CREATE TABLE actor.leftover (
     actor_type text COLLATE "C" NOT NULL,

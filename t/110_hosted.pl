@@ -222,6 +222,16 @@ is(HostedApp::answer($end)->{status}, 204, 'then the actor is deactivated');
 is(query($of_end), 7, 'with what the method has done');
 is($app->count(what => 'deactivate', id => 'end'), 1, 'once');
 
+is($app->do('counter', 'soon', 'add'), 1, 'one that is deactivated by SQL, and not called after that');
+query(q{SELECT actor_deactivate('counter', 'soon')});
+ok($app->wait_for(sub { $app->count(what => 'deactivate', type => 'counter', id => 'soon') == 1 }),
+	'is so by the application, too');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.placement WHERE actor_id = 'soon'}),
+	'and has no place any more');
+is($app->do('counter', 'gone', 'add'), 1, 'another one');
+query(q{SELECT actor_delete('counter', 'gone')});
+ok($app->wait_for(sub { $app->count(what => 'deactivate', type => 'counter', id => 'gone') == 1 }),
+	'is when it is deleted');
 query(q{SELECT actor_register('counter', hosted => true, idle_timeout => '100ms', scan_interval => '50ms')});
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.placement WHERE actor_type = 'counter'}),
 	'idle actors are deactivated');

@@ -229,6 +229,17 @@ my $fourth = join_as(4, 'app 2');
 $fourth->query_safe('SELECT actor.host_place(' . id(4) . ", 'cart', 'crash')");
 query('BEGIN; SELECT actor.host_exit(frame) FROM actor.host_enter(' . id(4) . ", 'cart', 'crash', 'm'); COMMIT");
 query("SELECT actor_set_timer('cart', 'crash', 'tick', '100h')");
+
+# deactivated by somebody else: the application is to forget it
+$fourth->query_safe('SELECT actor.host_place(' . id(4) . ", 'cart', 'ended')");
+query('BEGIN; SELECT actor.host_exit(frame) FROM actor.host_enter(' . id(4) . ", 'cart', 'ended', 'm'); COMMIT");
+unlike(query('CALL actor.host_wait(' . id(4) . ", 'now')"), qr/ended/, 'an actor that is active');
+query("SELECT actor_deactivate('cart', 'ended')");
+like(query('CALL actor.host_wait(' . id(4) . ", 'now')"), qr/"kind": "idle".*"actor_id": "ended"/,
+	'is to be forgotten once it is not');
+query('BEGIN; SELECT actor.host_end(frame) FROM actor.host_enter_to_end(' . id(4) . ", 'cart', 'ended', true); COMMIT");
+is(query("SELECT count(*) FROM actor.placement WHERE actor_id = 'ended'"), '0', 'and is nowhere then');
+
 $node->stop('immediate');
 $node->start;
 is(query("SELECT alive, placements FROM actor.host_status WHERE address = 'host 4'"), 'f|1',

@@ -546,8 +546,9 @@ actor_host_end(PG_FUNCTION_ARGS)
 		(actor_same_uuid(&placement.host, &hosted->host) ||
 		 actor_placement_is_left(&placement, &hosted->host)))
 	{
-		(void) actor_end_life(&actor);
+		/* first, or the host would be told to let go of it */
 		actor_placement_remove(&actor);
+		(void) actor_end_life(&actor);
 	}
 	(void) actor_leftover_remove(&actor, &hosted->host, &before);
 	PG_RETURN_VOID();

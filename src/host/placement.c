@@ -9,6 +9,7 @@
  * stays until the actor is deactivated there.
  *
  *	 none --host_place--> placed --host_enter--> entered
+ *	  ^                     |<-- actor_deactivate--|
  *	  ^                     |                      |
  *	  |<----- host_end, host_forget_all -----------+
  *
@@ -114,6 +115,11 @@ static ActorQuery enter_placement = {
 	2, {TEXTOID, TEXTOID}
 };
 
+static ActorQuery leave_placement = {
+	"UPDATE actor.placement SET entered = false, placed_at = '-infinity'" OF_ACTOR " AND entered",
+	2, {TEXTOID, TEXTOID}
+};
+
 static ActorQuery change_token = {
 	"UPDATE actor.placement SET token = $3" OF_ACTOR,
 	3, {TEXTOID, TEXTOID, UUIDOID}
@@ -170,6 +176,7 @@ static ActorRef changed;		/* texts in TopTransactionContext */
 static bool any_changed = false;
 
 static void state_changed(const ActorRef *actor);
+static void life_ended(const ActorRef *actor);
 static void xact_callback(XactEvent event, void *arg);
 static void subxact_callback(SubXactEvent event, SubTransactionId subid,
 							 SubTransactionId parent, void *arg);
@@ -178,6 +185,7 @@ void
 actor_placement_init(void)
 {
 	actor_state_changed = state_changed;
+	actor_life_ended = life_ended;
 	actor_idle_by_hosts = actor_hosts_have_type;
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
@@ -302,6 +310,19 @@ state_changed(const ActorRef *actor)
 	changed.hash = actor->hash;
 	MemoryContextSwitchTo(old);
 	any_changed = true;
+}
+
+/*
+ * An actor of a hosted type, whose turn is held, was deactivated: its host is to let
+ * the application forget it.
+ */
+static void
+life_ended(const ActorRef *actor)
+{
+	Datum		values[2];
+
+	if (actor_query_for_actor(&leave_placement, actor, values) > 0)
+		actor_wake_hosts(0);
 }
 
 /* placing ----------------------------------------------------------------- */

@@ -59,6 +59,9 @@ PG_FUNCTION_INFO_V1(actor_host_wait);
 #define WINDOW_MAX			51200
 #define ROWS_MAX			10000
 
+/* what was placed so long ago has been called, if anybody wanted that, in ms */
+#define CALLED_MS			10000
+
 /* without shared memory there is a look every so often */
 #define UNSHARED_LOOK_MS	2000
 
@@ -108,6 +111,17 @@ static ActorQuery read_idle = {
 	"    AND d.last_used_at OPERATOR(pg_catalog.<=) $2"
 	"  ORDER BY d.last_used_at LIMIT $3",
 	4, {TEXTOID, TIMESTAMPTZOID, INT8OID, UUIDARRAYOID}
+};
+
+/* what was deactivated, or placed and not called for a while */
+static ActorQuery read_ended = {
+	"SELECT 2::pg_catalog.int4, actor_id, actor_type, 0::pg_catalog.int8, placed_at, 1, placed_at,"
+	"  ''::pg_catalog.name, host_id"
+	"   FROM actor.placement"
+	"  WHERE host_id OPERATOR(pg_catalog.=) $1 AND NOT entered"
+	"    AND placed_at OPERATOR(pg_catalog.<=) $2"
+	"  ORDER BY placed_at LIMIT $3",
+	3, {UUIDOID, TIMESTAMPTZOID, INT8OID}
 };
 
 static ActorQuery read_oldest = {
@@ -275,6 +289,26 @@ look_for_rows(Look *look, text *type)
 	}
 }
 
+/*
+ * Looks for actors that are to be forgotten although they have not been idle.
+ */
+static void
+look_for_ended(Look *look)
+{
+	Datum		values[3] = {UUIDPGetDatum(look->id),
+		TimestampTzGetDatum(look->now - CALLED_MS * INT64CONST(1000)),
+		Int64GetDatum(look->limit)
+	};
+	ListCell   *cell;
+
+	foreach(cell, actor_query_list(&read_ended, values, read_candidate))
+	{
+		Candidate  *candidate = lfirst(cell);
+
+		choose(look, candidate->due.name, list_make1(candidate));
+	}
+}
+
 static TimestampTz
 read_time(ActorQuery *query, Datum *values)
 {
@@ -434,6 +468,7 @@ look_around(Look *look, const pg_uuid_t *id, ArrayType *skipped, int limit)
 		look->next = Min(look->next, next);
 		look_for_idle(look, name, type);
 	}
+	look_for_ended(look);
 	idle_looked_at = look->now;
 }
 

@@ -24,6 +24,12 @@ extern void actor_hook_run(const ActorRef *actor, ActorHookKind kind);
 extern bool actor_hook_exists(const ActorRef *actor, ActorHookKind kind);
 extern void actor_remove_timers(const ActorRef *actor);
 extern bool actor_end_life(ActorRef *actor);
+
+/* tells hosts that the application of a hosted type need not have an actor any more */
+typedef void (*ActorLifeEnded) (const ActorRef *actor);
+
+extern ActorLifeEnded actor_life_ended;
+
 extern void actor_deactivated(const ActorRef *actor, const NameData *role,
 							  TimestampTz scheduled_at, const ErrorData *error);
 

@@ -105,6 +105,8 @@ typedef struct DeletedMessage
 	text	   *request_id;		/* NULL: none */
 } DeletedMessage;
 
+ActorLifeEnded actor_life_ended = NULL;
+
 /* idle time ------------------------------------------------------------- */
 
 /*
@@ -352,12 +354,15 @@ actor_deactivated(const ActorRef *actor, const NameData *role, TimestampTz sched
 {
 	static const ActorActivation none = {false};
 	static const ActorCause cause = {"deactivate"};
+	ActorType  *type = actor_type_find(actor->type);
 	Datum		values[2];
 
 	(void) actor_query_for_actor(&delete_activation, actor, values);
 	actor_remove_timers(actor);
 	actor_turn_know(actor, &none);
 	actor_lease_ended(actor);
+	if (type != NULL && type->row.hosted)
+		actor_life_ended(actor);
 	if (error != NULL)
 	{
 		ActorFailure failure;
