@@ -107,6 +107,13 @@ is_health(Route route)
 
 /* of applications and other hosts --------------------------------------- */
 
+/* what is kept of a request for an application */
+typedef struct Kept
+{
+	Header	  **last;
+	Buffer		named;			/* in Connection */
+} Kept;
+
 /*
  * Keeps a header of a request that may go on to an application.  What is said to
  * this program is not passed on.
@@ -115,21 +122,37 @@ static enum MHD_Result
 keep_header(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	static const char *const own[] = {"dapr-api-token", "dapr-reentrancy-id"};
-	Request    *request = arg;
+	Kept	   *kept = arg;
 	Header	   *header;
 
 	(void) kind;
+	if (value == NULL)
+		value = "";
+	if (strcasecmp(name, "connection") == 0)
+	{
+		buffer_text(&kept->named, ",");
+		buffer_text(&kept->named, value);
+	}
 	if (!is_end_to_end(name, strlen(name)) || strncasecmp(name, "actor-host-", 11) == 0)
 		return MHD_YES;
 	for (size_t i = 0; i < lengthof(own); i++)
 		if (strcasecmp(name, own[i]) == 0)
 			return MHD_YES;
-	if (value == NULL)
-		value = "";
 	header = header_create(name, strlen(name), value, strlen(value));
-	header->next = request->passed;
-	request->passed = header;
+	*kept->last = header;
+	kept->last = &header->next;
 	return MHD_YES;
+}
+
+static void
+keep_headers(Request *request)
+{
+	Kept		kept = {.last = &request->passed};
+
+	(void) MHD_get_connection_values(request->connection, MHD_HEADER_KIND, keep_header, &kept);
+	if (kept.named.length > 0)
+		headers_remove(&request->passed, kept.named.data);
+	buffer_free(&kept.named);
 }
 
 static char *
@@ -322,6 +345,6 @@ examine(Request *request, const char *method)
 		 !take_name(request, 3, "actor id", &request->actor_id)))
 		return;
 	if (options.app != NULL && request->actor_id != NULL)
-		(void) MHD_get_connection_values(request->connection, MHD_HEADER_KIND, keep_header, request);
+		keep_headers(request);
 	(void) take_last_name(request, route);
 }

@@ -90,6 +90,49 @@ headers_value(const Header *headers, const char *name)
 }
 
 /*
+ * Whether a header is among names that commas separate, with white space around them.
+ */
+static bool
+is_named(const char *name, const char *names)
+{
+	size_t		length = strlen(name);
+
+	while (*names != '\0')
+	{
+		const char *start = names + strspn(names, " \t,");
+
+		names = start + strcspn(start, " \t,");
+		if ((size_t) (names - start) == length && length > 0 &&
+			strncasecmp(start, name, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * headers_remove
+ *		Takes out those that a header Connection names: they are for one connection
+ *		only, as well.
+ */
+void
+headers_remove(Header **headers, const char *names)
+{
+	while (*headers != NULL)
+	{
+		Header	   *header = *headers;
+
+		if (!is_named(header->name, names))
+		{
+			headers = &header->next;
+			continue;
+		}
+		*headers = header->next;
+		header->next = NULL;
+		headers_free(header);
+	}
+}
+
+/*
  * is_end_to_end
  *		Whether a header is to be passed on: it is not about the connection, nor
  *		about where a body ends.
@@ -176,17 +219,29 @@ take_line(char *line, size_t size, size_t count, void *arg)
 	if (length < 2 || line[length - 2] != '\r')
 		return refuse(transfer, "the answer has a line that does not end in CR LF");
 	length -= 2;
-	if (length >= 5 && strncmp(line, "HTTP/", 5) == 0)
+	if (!transfer->has_head && length >= 5 && strncmp(line, "HTTP/", 5) == 0)
 	{
 		/* one for which others have made way, such as 100 */
 		headers_free(transfer->headers);
 		transfer->headers = NULL;
 		transfer->last = &transfer->headers;
 		transfer->lengths = transfer->codings = 0;
+		buffer_free(&transfer->named);
 		return size * count;
 	}
-	if (length == 0)
+	/* of no use to who cannot wait for the end of the body */
+	if (transfer->has_head)
 		return size * count;
+	if (length == 0)
+	{
+		long		status = 0;
+
+		curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
+		transfer->has_head = (status >= 200);
+		if (transfer->named.length > 0)
+			headers_remove(&transfer->headers, transfer->named.data);
+		return size * count;
+	}
 	colon = memchr(line, ':', length);
 	if (colon == NULL || !is_token(line, (size_t) (colon - line)))
 		return refuse(transfer, "the answer has a header without a valid name");
@@ -203,6 +258,11 @@ take_line(char *line, size_t size, size_t count, void *arg)
 	{
 		headers_free(header);
 		return refuse(transfer, "the end of the answer is in doubt");
+	}
+	if (strcasecmp(header->name, "connection") == 0)
+	{
+		buffer_text(&transfer->named, ",");
+		buffer_text(&transfer->named, header->value);
 	}
 	if (is_end_to_end(header->name, strlen(header->name)))
 	{
@@ -484,7 +544,8 @@ transfer_reset(Transfer *transfer, CURLM *multi)
 	transfer->last = &transfer->headers;
 	transfer->state = TRANSFER_UNDERWAY;
 	transfer->problem[0] = '\0';
-	transfer->sent = transfer->is_new = false;
+	transfer->sent = transfer->is_new = transfer->has_head = false;
+	buffer_free(&transfer->named);
 	transfer->lengths = transfer->codings = 0;
 	transfer->goes_on = NULL;
 }
@@ -535,6 +596,7 @@ transfer_free(Transfer *transfer, CURLM *multi)
 	curl_slist_free_all(transfer->lines);
 	headers_free(transfer->headers);
 	buffer_free(&transfer->content);
+	buffer_free(&transfer->named);
 	free(transfer->owned_body);
 	free(transfer->url);
 	free(transfer);

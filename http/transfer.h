@@ -57,6 +57,8 @@ typedef struct Transfer
 	char	   *owned_body;
 	bool		sent;
 	bool		is_new;			/* the connection is */
+	Buffer		named;			/* in Connection */
+	bool		has_head;		/* what comes as headers now are trailers */
 	int			lengths;		/* headers about where the answer ends */
 	int			codings;
 	Header	  **last;
@@ -68,6 +70,7 @@ extern Header *header_create(const char *name, size_t name_length,
 							 const char *value, size_t value_length);
 extern void headers_free(Header *headers);
 extern const char *headers_value(const Header *headers, const char *name);
+extern void headers_remove(Header **headers, const char *names);
 extern bool is_end_to_end(const char *name, size_t length);
 extern CURLM *transfers_create(void);
 extern void transfers_free(CURLM *multi);

@@ -86,7 +86,7 @@ for my $verb (qw(GET POST PUT DELETE))
 		'a=1&b=%20x&a=2', "$verb: the query comes through");
 }
 my $plain = $app->{http}->raw("PUT /v1.0/actors/counter/echo/method/echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-	  . "X-Custom: some thing\r\nContent-Length: 0\r\n\r\n", keep => 1);
+	  . "X-Custom: some thing\r\nX-Private: a\r\nConnection: X-Other, x-private\r\nX-More: 1\r\nX-More: 2\r\nContent-Length: 0\r\n\r\n", keep => 1);
 like($plain, qr{^HTTP/1.1 200}, 'a call without a body');
 unlike($plain, qr/^seen-content-type/mi, 'reaches the application without a content type');
 unlike($plain, qr/^content-type/mi, 'and its answer has none either');
@@ -94,6 +94,9 @@ like($plain, qr/^seen-x-custom: some thing\r$/mi, 'headers come through');
 like($plain, qr/^x-twice: one\r$(.*)^x-twice: two\r$/msi, 'also those of the answer, and all of one name');
 like($plain, qr/^seen-dapr-api-token: of the app\r$/mi, 'the application gets its token');
 unlike($plain, qr/^seen-connection: close/mi, 'what is for one connection only is not passed on');
+unlike($plain, qr/^seen-x-private/mi, 'nor is what such a header names');
+unlike($plain, qr/^x-hop/mi, 'nor that of the answer');
+like($plain, qr/^seen-x-more: 1\r$(.*)^seen-x-more: 2\r$/msi, 'headers of one name keep their order');
 my $trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 like(echo('PUT', '', '1', traceparent => $trace, tracestate => 'a=b')->{headers}{'seen-traceparent'},
 	qr/^00-0af7651916cd43dd8448eb211c80319c-/, 'so is a trace');

@@ -203,6 +203,8 @@ send_answer(Call *call)
 		MHD_add_response_header(response, "seen-query", query ? query + 1 : "none");
 		MHD_add_response_header(response, "X-Twice", "one");
 		MHD_add_response_header(response, "X-Twice", "two");
+		MHD_add_response_header(response, "X-Hop", "of this connection");
+		MHD_add_response_header(response, "Connection", "x-hop");
 	}
 	result = MHD_queue_response(call->connection, call->status, response);
 	MHD_destroy_response(response);

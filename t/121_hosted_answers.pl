@@ -1,0 +1,130 @@
+# Applications whose answers are not what HTTP wants, or more than they should be: what
+# has no certain end is an error, and nothing of one answer gets into another.
+
+use strict;
+use warnings FATAL => 'all';
+
+use FindBin;
+use lib $FindBin::RealBin;
+
+use HostedApp;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+if (my $missing = HostedApp::missing())
+{
+	plan skip_all => "not installed: $missing";
+}
+
+# An application of which only the answers count: a file has that of each method.
+my $folder = HostedApp::folder();
+my $program = "$folder/app.pl";
+append_to_file($program, <<'END');
+use strict;
+use IO::Socket::INET;
+my ($folder) = @ARGV;
+my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $ENV{APP_PORT}, Listen => 64, ReuseAddr => 1) or die;
+$SIG{CHLD} = 'IGNORE';
+while (1)
+{
+	my $socket = $listener->accept or next;
+	next if fork();
+	close $listener;
+	my $head = '';
+	while (1)
+	{
+		$head .= $_ while $head !~ /\r\n\r\n/ && ($socket->sysread($_, 65536) || exit);
+		my ($verb, $target) = $head =~ m{^(\S+) (\S+)};
+		my $length = $head =~ /^content-length: (\d+)/mi ? $1 : 0;
+		my ($rest) = $head =~ /\r\n\r\n(.*)/s;
+		$rest .= $_ while length $rest < $length && ($socket->sysread($_, 65536) || exit);
+		$head = '';
+		my $answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+		my ($name) = $target =~ m{/method/([a-z]+)$};
+		if ($target eq '/dapr/config')
+		{
+			$answer = qq(HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n{"entities":["thing"]});
+		}
+		elsif (defined $name && open(my $file, '<:raw', "$folder/$name"))
+		{
+			local $/;
+			$answer = <$file>;
+		}
+		$socket->syswrite($answer);
+		exit if $answer =~ /^HTTP\S+ \d+ closes/;
+	}
+}
+END
+
+my $node = HostedApp::server();
+my $app = HostedApp->start(
+	database => $node->connstr('postgres') . ' user=shop',
+	folder => $folder,
+	command => [ $^X, $program, $folder ],
+	flags => [ '--body-limit=100000', '--app-timeout=5' ]);
+my $number = 0;
+
+# Calls a method that has this answer.
+sub answered
+{
+	my ($answer) = @_;
+	my $name = 'm' . join('', map { chr(ord('a') + $_) } split //, sprintf '%04d', $number++);
+
+	append_to_file("$folder/$name", $answer);
+	my $got = $app->call('thing', 'a', $name);
+
+	is($app->call('thing', 'b', 'noop')->{status}, 200, 'the next call has an answer of its own');
+	return $got;
+}
+
+my $got = answered("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: b\r\n\r\nok");
+is("$got->{status} $got->{content} $got->{headers}{'x-a'}", '200 ok b', 'a good answer');
+$got = answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n");
+is("$got->{status} $got->{content}", '200 ok', 'one in chunks');
+$got = answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n2\r\nok\r\n0\r\nX-A: b\r\nContent-Type: text/x-trailer\r\n\r\n");
+is("$got->{status} $got->{content}", '200 ok', 'one with trailers');
+is(join(' ', grep { /^(x-a|trailer|content-type)$/ } keys %{ $got->{headers} }), '', 'which are no headers');
+$got = answered("HTTP/1.1 100 Continue\r\nX-A: no\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+is("$got->{status} $got->{content}", '200 ok', 'one after another that was none yet');
+ok(!exists $got->{headers}{'x-a'}, 'whose headers do not count');
+$got = answered("HTTP/1.1 200 closes\r\n\r\nok");
+is("$got->{status} $got->{content}", '200 ok', 'one that ends with the connection');
+$got = answered("HTTP/1.1 200 OK\r\nConnection: x-a, X-B\r\nX-B: 1\r\nX-A: 2\r\nConnection: x-c\r\nX-C: 3\r\nX-D: 4\r\nContent-Length: 0\r\n\r\n");
+is(join(' ', sort grep { /^x-[a-d]$/ } keys %{ $got->{headers} }), 'x-d', 'headers for the connection only stay there');
+$got = answered("HTTP/1.1 200 OK\r\nactor-host-outcome: answered\r\nDapr-Reentrancy-Id: x\r\nContent-Length: 0\r\n\r\n");
+is(join(' ', grep { /^actor-host|^dapr-/ } keys %{ $got->{headers} }), '', 'so does what hosts say to each other');
+
+for my $case (
+	[ 'two lengths', "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!" ],
+	[ 'the same length twice', "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok" ],
+	[ 'a length and chunks', "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" ],
+	[ 'chunks and a length', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n" ],
+	[ 'another coding', "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n" ],
+	[ 'a length with a sign', "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok" ],
+	[ 'a length that is none', "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok" ],
+	[ 'a length that is more than there is', "HTTP/1.1 200 closes\r\nContent-Length: 20\r\n\r\nok" ],
+	[ 'a chunk that is none', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nok\r\n0\r\n\r\n" ],
+	[ 'a chunk that does not end', "HTTP/1.1 200 closes\r\nTransfer-Encoding: chunked\r\n\r\n20\r\nok" ],
+	[ 'lines without CR', "HTTP/1.1 200 OK\nContent-Length: 2\n\nok" ],
+	[ 'a space before the colon', "HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 2\r\n\r\nok" ],
+	[ 'a folded line', "HTTP/1.1 200 OK\r\nX-A: 1\r\n b\r\nContent-Length: 2\r\n\r\nok" ],
+	[ 'a NUL in a header', "HTTP/1.1 200 OK\r\nX-A: 1\0b\r\nContent-Length: 2\r\n\r\nok" ],
+	[ 'no HTTP', "SSH-2.0-OpenSSH_9.2\r\n" ],
+	[ 'no status', "HTTP/1.1 \r\n\r\n" ],
+	[ 'a status that does not exist', "HTTP/1.1 700 What\r\nContent-Length: 2\r\n\r\nok" ],
+	[ 'nothing', "HTTP/1.1 1 closes" ],
+	[ 'a long body', "HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" . 'x' x 100_001 ],
+	[ 'a long body in chunks', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" . ("8000\r\n" . 'x' x 0x8000 . "\r\n") x 4 . "0\r\n\r\n" ],
+	[ 'headers without an end', "HTTP/1.1 200 OK\r\n" . ('X-A: ' . 'b' x 1000 . "\r\n") x 2000 ],
+	[ 'an answer more', "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong" ])
+{
+	my ($what, $answer) = @$case;
+
+	$got = answered($answer);
+	is("$got->{status} $got->{code}", '500 ERR_ACTOR_INVOKE_METHOD', "$what is an error");
+}
+
+is($app->stop, 0, 'the host ends');
+$node->stop;
+done_testing();
