@@ -2193,6 +2193,13 @@ AS 'MODULE_PATHNAME', 'actor_clean_session';
 COMMENT ON FUNCTION actor.clean_session()
     IS 'removes what others have left in this session, as DISCARD ALL does, but for plans; for pools of connections';
 
+CREATE FUNCTION actor.keep_session_clean()
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_keep_session_clean';
+COMMENT ON FUNCTION actor.keep_session_clean()
+    IS 'actor.clean_session now and, as far as that needs no transaction, after each transaction; the parameter actor.session tells whether it does';
+
 /*
  * Hosts of applications, which have the methods of hosted types.  All of these
  * are for programs that are hosts, as roles with the rights of the types' owners.

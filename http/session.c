@@ -8,10 +8,11 @@
  * there, nobody knows whether the transaction has committed, and the caller is
  * told so.
  *
- * Connections are in pipeline mode.  Behind the statement of a request goes, in
- * a transaction of its own, the one that removes what methods have left behind,
- * so the server finds it when it is done with the first, without being woken
- * for it, and the client has its answer meanwhile.
+ * Connections are in pipeline mode.  Where the server does not keep the session
+ * clean by itself, behind the statement of a request goes, in a transaction of its
+ * own, the one that removes what methods have left behind, so the server finds it
+ * when it is done with the first, without being woken for it, and the client has its
+ * answer meanwhile.
  *
  * A transaction that outlasts a statement, that of a method which an application
  * runs, is entered and left by its caller.  Within it each statement of a request
@@ -84,7 +85,8 @@ session_close(Session *session)
 	free(session->schema);
 	session->schema = NULL;
 	session->nprepared = 0;
-	session->clean_prepared = session->unprepared = session->by_commands = false;
+	session->clean_prepared = session->unprepared = session->kept_clean = false;
+	session->cleaner = CLEAN_KEEP;
 	session->cleaning = session->used = false;
 }
 
@@ -338,6 +340,19 @@ send_one(Session *session, const Statement *statement, const char *traceparent, 
 }
 
 /*
+ * Whether a transaction that has ended, and has run code of users, has left something
+ * behind, as far as that is known.
+ */
+static bool
+is_unclean(const Session *session)
+{
+	const char *told = session->kept_clean ?
+		PQparameterStatus(session->connection, "actor.session") : NULL;
+
+	return told == NULL || strcmp(told, "clean") != 0;
+}
+
+/*
  * Sends a statement, which becomes a transaction of its own.
  */
 static bool
@@ -355,16 +370,20 @@ send_statement(Session *session, const char *sql, const char *traceparent, int n
  * Sends what removes what methods have left behind.
  *
  * This is DISCARD ALL without DISCARD PLANS: plans are nobody's secret, and
- * methods would have to be planned anew at each call.  The extension has a
- * function for it; where that is missing, or must not be used, commands do the
- * same at ten times the price, and drop all that is prepared.
+ * methods would have to be planned anew at each call.  The extension has functions
+ * for it, of which the first lets the server do most of that from then on.  Where they
+ * are missing, or must not be used, commands do the same at ten times the price, and
+ * drop all that is prepared.
  *
- * The function is called by the statement without a name, the one that no method
+ * A function is called by the statement without a name, the one that no method
  * can replace by another.
  */
 static bool
 send_cleaning(Session *session)
 {
+	static const char *const functions[] = {
+		"SELECT actor.keep_session_clean()", "SELECT actor.clean_session()"
+	};
 	static const char *const commands[] = {
 		"SET SESSION AUTHORIZATION DEFAULT", "RESET ROLE", "RESET ALL", "CLOSE ALL",
 		"UNLISTEN *", "DEALLOCATE ALL", "SELECT pg_catalog.pg_advisory_unlock_all()",
@@ -372,10 +391,10 @@ send_cleaning(Session *session)
 	};
 
 	session->cleaning = true;
-	if (!session->by_commands)
+	if (session->cleaner != CLEAN_COMMANDS)
 	{
 		bool		prepared = session->clean_prepared ||
-			PQsendPrepare(session->connection, "", "SELECT actor.clean_session()", 0, NULL) != 0;
+			PQsendPrepare(session->connection, "", functions[session->cleaner], 0, NULL) != 0;
 
 		session->clean_prepared = true;
 		return prepared &&
@@ -496,8 +515,13 @@ session_clean(Session *session)
 		session->clean_prepared &= clean;
 		if (!clean && !session->unprepared && is_stale(result))
 			again = session->unprepared = true;
-		else if (!clean && !session->by_commands && is_missing(result))
-			again = session->unprepared = session->by_commands = true;
+		else if (!clean && session->cleaner != CLEAN_COMMANDS && is_missing(result))
+		{
+			again = true;
+			session->cleaner++;
+			session->unprepared |= session->cleaner == CLEAN_COMMANDS;
+		}
+		session->kept_clean = clean && session->cleaner == CLEAN_KEEP;
 		PQclear(result);
 		if (!clean && (!again || !send_cleaning(session)))
 			session_close(session);
@@ -623,7 +647,7 @@ session_leave(Session *session)
 		return;
 	if (PQstatus(session->connection) != CONNECTION_OK ||
 		PQtransactionStatus(session->connection) != PQTRANS_IDLE ||
-		(session->used && !send_cleaning(session)))
+		(session->used && is_unclean(session) && !send_cleaning(session)))
 		session_close(session);
 	session->used = false;
 }
@@ -709,13 +733,15 @@ session_not_begun(const Session *session, const PGresult *result)
  *		answer; the reason is to be freed and NULL if there was one.
  *
  * A traceparent must be valid.  Where code of users may run, the session is to
- * be cleaned afterwards, which begins here: session_clean() waits for it.  Within a
- * transaction both are left to who has entered it.
+ * be clean afterwards; if that takes a statement it is sent here, and session_clean()
+ * waits for it.  Within a transaction both are left to who has entered it.
  */
 QueryOutcome
 session_query(Session *session, const char *sql, const char *traceparent, bool runs_users_code,
 			  int nvalues, const char *const *values, PGresult **result, char **reason)
 {
+	bool		cleans;
+
 	*result = NULL;
 	*reason = NULL;
 	if (session->within)
@@ -724,8 +750,10 @@ session_query(Session *session, const char *sql, const char *traceparent, bool r
 	if (!make_ready(session, reason))
 		return QUERY_NOT_SENT;
 
+	/* without waiting, unless the answer says whether there is something to clean */
+	cleans = runs_users_code && !session->kept_clean;
 	if (send_statement(session, sql, traceparent, nvalues, values) &&
-		(!runs_users_code || send_cleaning(session)))
+		(!cleans || send_cleaning(session)))
 		*result = read_result(session);
 	if (*result == NULL)
 	{
@@ -739,6 +767,9 @@ session_query(Session *session, const char *sql, const char *traceparent, bool r
 		session_close(session);
 	else if (!session->failed_late && is_stale(*result))
 		session->unprepared = true;
+	if (session->connection != NULL && runs_users_code && !cleans &&
+		is_unclean(session) && !send_cleaning(session))
+		session_close(session);
 	return QUERY_ANSWERED;
 }
 

@@ -28,6 +28,14 @@ typedef struct Database
 	char	   *down_reason;
 } Database;
 
+/* what removes what methods have left behind; the later ones are for older servers */
+typedef enum SessionCleaner
+{
+	CLEAN_KEEP,					/* actor.keep_session_clean() */
+	CLEAN_FUNCTION,				/* actor.clean_session() */
+	CLEAN_COMMANDS
+} SessionCleaner;
+
 /* used by one thread, except for cancelling */
 typedef struct Session
 {
@@ -39,7 +47,8 @@ typedef struct Session
 	bool		failed_late;	/* the last statement had run when it failed */
 	bool		clean_prepared; /* what cleans is the statement without a name */
 	bool		unprepared;		/* nothing else is to be prepared */
-	bool		by_commands;	/* it is cleaned without the function for that */
+	SessionCleaner cleaner;
+	bool		kept_clean;		/* the server cleans it, and says when it does not */
 	bool		idle_limit;		/* idle_in_transaction_session_timeout is set */
 	bool		within;			/* in a transaction that outlasts a statement */
 	bool		used;			/* that has run code of users */

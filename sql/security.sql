@@ -253,6 +253,7 @@ INSERT INTO function_matrix VALUES
 ('actor.host_end(integer)', 'actor.host_end(1)', '55000', '55000', '55000', '55000', '55000'),
 -- the caller's own session
 ('actor.clean_session()', 'actor.clean_session()', '', '', '', '', ''),
+('actor.keep_session_clean()', 'actor.keep_session_clean()', '25001', '25001', '25001', '25001', '25001'),
 -- watching
 ('actor_doctor()', 'count(*) > 0 FROM actor_doctor()', '42501', '42501', '42501', 'true', 'true'),
 ('actor_metrics()', 'actor_metrics() <> ''''', '42501', '42501', '42501', 'true', 'true'),

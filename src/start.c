@@ -102,6 +102,7 @@ _PG_init(void)
 	actor_trace_init();
 	actor_carried_init();
 	/* the first to register for the release of resources is called last */
+	actor_session_init();
 	actor_early_init();
 	actor_catalog_init();
 	actor_wake_init();
@@ -111,7 +112,6 @@ _PG_init(void)
 	actor_lease_init();
 	actor_pause_init();
 	actor_frame_init();
-	actor_session_init();
 	actor_lifecycle_init();
 	actor_placement_init();
 

@@ -283,7 +283,7 @@ is($http->stop, 0, 'it ends');
 # a session is clean after each of these, however it is connected
 sub cleans
 {
-	my ($how, $options) = @_;
+	my ($how, $options, $by) = @_;
 
 	$http = ActorHttp->start(
 		program => $program,
@@ -296,6 +296,9 @@ sub cleans
 		q{SET default_transaction_read_only = on},
 		q{SET search_path = box},
 		q{SELECT set_config('box.secret', 'x', false)},
+		# (one that hides behind another until the end of the transaction)
+		q{SET search_path = box; SET LOCAL search_path TO DEFAULT},
+		q{SET ROLE pg_read_all_data; SET LOCAL ROLE NONE},
 		q{SET ROLE pg_read_all_data},
 		q{SET SESSION AUTHORIZATION box_user},
 		q{RESET ROLE},
@@ -329,22 +332,40 @@ sub cleans
 	answer("$how: even if cleaning is cut short", [ 'POST', '/v1.0/actors/box/a/method/leave', encode_json(['SET statement_timeout = 1']) ], 200, $nothing);
 	is_deeply(decode_json($http->request('POST', '/v1.0/actors/box/a/method/left_behind')->{content}), $clean,
 		'the next one is clean');
+	# who has cleaned; what the last statement was is seen after the answer
+	for ([ 'SELECT 1', $by eq 'server' ? 'invoke' : $by ], [ 'LISTEN "left"', $by eq 'server' ? 'keep' : $by ])
+	{
+		my ($what, $last) = @$_;
+
+		# (where cleaning was cut short it is another one)
+		$process = $http->request('POST', '/v1.0/actors/box/a/method/process')->{content};
+		$http->request('POST', '/v1.0/actors/box/a/method/leave', encode_json([$what]));
+		ok($node->poll_query_until('postgres', qq{SELECT query ~ '$last' AND state = 'idle' FROM pg_stat_activity WHERE pid = $process}),
+			"$how: after $what the last statement is $last");
+	}
 	is($http->stop, 0, 'it ends');
 	return $clean;
 }
-cleans('by the function', '');
+cleans('by the server', '', 'server');
 $http = ActorHttp->start(program => $program, database => $node->connstr('postgres'), flags => ['--pool-size=1']);
 $http->request('POST', '/v1.0/actors/box/a/method/prepared') for 1 .. 3;
 answer('what is sent often is prepared', [ 'POST', '/v1.0/actors/box/a/method/prepared' ], 200, '1');
 is($http->stop, 0, 'it ends');
-is(cleans('with a role from the beginning', " options='-c role=box_user'")->{role}, 'box_user', 'that role is kept');
-$node->safe_psql('postgres', 'REVOKE EXECUTE ON FUNCTION actor.clean_session() FROM PUBLIC');
-cleans('by commands', ' user=box_user');
+is(cleans('with a role from the beginning', " options='-c role=box_user'", 'server')->{role}, 'box_user', 'that role is kept');
 $node->safe_psql('postgres', q{
-	ALTER EXTENSION actor DROP FUNCTION actor.clean_session();
-	DROP FUNCTION actor.clean_session()});
-cleans('by commands, with an older extension', '');
-is(cleans('by commands, with a role from the beginning', " options='-c role=box_user'")->{role}, 'box_user', 'that role is kept');
+	REVOKE EXECUTE ON FUNCTION actor.keep_session_clean() FROM PUBLIC;
+	REVOKE EXECUTE ON FUNCTION actor.clean_session() FROM PUBLIC});
+cleans('by commands', ' user=box_user', 'DISCARD SEQUENCES');
+# older extensions
+$node->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION actor.clean_session() TO PUBLIC');
+for my $function ('keep', 'clean')
+{
+	my $name = $function eq 'keep' ? 'actor.keep_session_clean()' : 'actor.clean_session()';
+
+	$node->safe_psql('postgres', "ALTER EXTENSION actor DROP FUNCTION $name; DROP FUNCTION $name");
+	cleans("without $name", '', $function eq 'keep' ? 'clean_session' : 'DISCARD SEQUENCES');
+}
+is(cleans('by commands, with a role from the beginning', " options='-c role=box_user'", 'DISCARD SEQUENCES')->{role}, 'box_user', 'that role is kept');
 
 # without a token -------------------------------------------------------------
 
