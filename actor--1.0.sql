@@ -91,7 +91,7 @@ CREATE TABLE actor.secret (
 COMMENT ON TABLE actor.secret IS 'keys of this database: of the hashes that name locks, and of hosts; nobody reads it but the library';
 COMMENT ON COLUMN actor.secret.only_row IS 'there is one row';
 COMMENT ON COLUMN actor.secret.hash_key IS 'random bytes, made by CREATE EXTENSION, and never changed';
-COMMENT ON COLUMN actor.secret.host_key IS 'random bytes by which hosts know each other; actor.host_join() returns them';
+COMMENT ON COLUMN actor.secret.host_key IS 'random bytes of which the texts are made by which hosts know each other';
 ALTER TABLE actor.secret ENABLE ROW LEVEL SECURITY;
 INSERT INTO actor.secret (hash_key)
 SELECT pg_catalog.substr(pg_catalog.sha256(
@@ -2258,6 +2258,13 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_host_forget_all';
 COMMENT ON FUNCTION actor.host_forget_all(uuid)
     IS 'removes the placements at a host whose application has nothing in its memory, and at those before it; the number removed';
+
+CREATE FUNCTION actor.host_secret(actor_type text)
+RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_host_secret';
+COMMENT ON FUNCTION actor.host_secret(text)
+    IS 'text by which hosts of a type know each other; NULL: the current role may not host it';
 
 CREATE FUNCTION actor.host_may_call(actor_type text, method text)
 RETURNS text

@@ -32,6 +32,7 @@
 
 #include "app.h"
 #include "options.h"
+#include "path.h"
 #include "self.h"
 
 /* sockets that one application may listen on */
@@ -55,27 +56,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follow
 static Listeners seen;			/* count 0: not yet */
 
 /* addresses ------------------------------------------------------------- */
-
-/*
- * path_append
- *		Appends a text with all that has a meaning in a target encoded, but for
- *		the characters that are to be kept.
- */
-void
-path_append(Buffer *path, const char *text, const char *kept)
-{
-	for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++)
-	{
-		char		encoded[4];
-
-		if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-			strchr("-._~", *c) != NULL || strchr(kept, *c) != NULL)
-			snprintf(encoded, sizeof(encoded), "%c", *c);
-		else
-			snprintf(encoded, sizeof(encoded), "%%%02X", *c);
-		buffer_text(path, encoded);
-	}
-}
 
 /*
  * actor_path

@@ -46,7 +46,6 @@ typedef enum AppPresence
 
 extern void app_start(void);
 extern char *actor_path(const char *type, const char *id);
-extern void path_append(Buffer *path, const char *text, const char *kept);
 extern Transfer *app_send_method(void *owner, CURLM *multi, const Work *work,
 								 const char *call_id);
 extern Transfer *app_send_drop(void *owner, CURLM *multi, const char *type, const char *id,

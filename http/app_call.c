@@ -20,6 +20,7 @@
 #include "instance.h"
 #include "options.h"
 #include "self.h"
+#include "types.h"
 #include "util.h"
 
 /* how long a call waits for an application that it has not found */
@@ -168,7 +169,6 @@ send_elsewhere(Call *call)
 	const Work *work = &call->work;
 	Buffer		url = {0};
 	char	   *path = actor_path(work->type, work->id);
-	char	   *secret = self_secret();
 
 	buffer_text(&url, call->address);
 	buffer_text(&url, "/actor-host/v1.0");
@@ -183,7 +183,7 @@ send_elsewhere(Call *call)
 	}
 	call->transfer = transfer_create(call);
 	transfer_headers(call->transfer, work->headers);
-	transfer_header(call->transfer, "actor-host-secret", secret);
+	type_prove(call->transfer, call->type);
 	transfer_header(call->transfer, "actor-host-hop", "turn");
 	transfer_header(call->transfer, "actor-host-chain", call->chain->id);
 	transfer_header(call->transfer, "actor-host-token", call->token);
@@ -195,7 +195,6 @@ send_elsewhere(Call *call)
 				   work->body_length);
 	buffer_free(&url);
 	free(path);
-	free(secret);
 }
 
 /*

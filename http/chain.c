@@ -120,6 +120,12 @@ outermost(Chain *chain)
 	return call;
 }
 
+static bool
+is_about(const Request *request, const Call *call)
+{
+	return strcmp(call->id, request->actor_id) == 0 && strcmp(call->type, request->actor_type) == 0;
+}
+
 /*
  * The call that a request has come from: that of a call is known by its id, and if
  * that has ended it is taken for the outermost one.  NULL if the application does not
@@ -133,10 +139,11 @@ find_caller(Chain *chain, const Request *request)
 		is_call ? request->reentrancy_id : NULL;
 
 	for (Call *call = chain->open; call != NULL; call = call->next)
-		if (call_id != NULL ? strcasecmp(chain->inbox.ids[call->id_number], call_id) == 0 :
-			strcmp(call->id, request->actor_id) == 0 && strcmp(call->type, request->actor_type) == 0)
+		if ((call_id == NULL || strcasecmp(chain->inbox.ids[call->id_number], call_id) == 0) &&
+			(is_call || is_about(request, call)) &&
+			(request->hop != HOP_CHAIN || strcmp(call->type, request->host_type) == 0))
 			return call;
-	return is_call ? outermost(chain) : NULL;
+	return is_call && request->hop != HOP_CHAIN ? outermost(chain) : NULL;
 }
 
 /* the end of a call ----------------------------------------------------- */

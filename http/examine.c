@@ -23,6 +23,7 @@
 #include "pool.h"
 #include "route.h"
 #include "self.h"
+#include "types.h"
 #include "util.h"
 
 /* before the paths of what hosts want of each other */
@@ -189,6 +190,41 @@ take_hop(Request *request)
 }
 
 /*
+ * Whether a request is from a host of the type that it says.
+ */
+static bool
+take_host(Request *request)
+{
+	const char *secret = header_value(request, "actor-host-secret");
+	const char *type = header_value(request, "actor-host-type");
+	size_t		length;
+
+	if (secret == NULL || type == NULL)
+		return false;
+	request->host_type = percent_decode(type, strlen(type), &length);
+	return request->host_type != NULL && type_accepts(request->host_type, secret);
+}
+
+/*
+ * Whether another host may ask for what it does: for what its type is, or for what an
+ * application of its type wants in a chain that is here.
+ */
+static bool
+may_ask(const Request *request)
+{
+	if (request->hop == HOP_NONE)
+		return true;
+	return request->actor_id != NULL &&
+		(request->hop == HOP_CHAIN || strcmp(request->host_type, request->actor_type) == 0);
+}
+
+static void
+refuse_host(Request *request)
+{
+	answer_error(request, 401, "ERR_UNAUTHORIZED", "only hosts of the type may ask for this");
+}
+
+/*
  * Finds whose session a request gets, and where its path begins.  Returns false,
  * and has answered, if it gets none.
  */
@@ -196,13 +232,12 @@ static bool
 take_pool(Request *request)
 {
 	const char *path = path_start(request->target);
-	const char *secret = header_value(request, "actor-host-secret");
 
 	if (options.app != NULL && strncmp(path, HOST_PREFIX "/", strlen(HOST_PREFIX "/")) == 0)
 	{
 		path_split(path + strlen(HOST_PREFIX), &request->path);
-		if (secret == NULL || !self_accepts(secret))
-			answer_error(request, 401, "ERR_UNAUTHORIZED", "only hosts may ask for this");
+		if (!take_host(request))
+			refuse_host(request);
 		else if (take_hop(request))
 			request->pool = pool_default();
 		else
@@ -344,6 +379,11 @@ examine(Request *request, const char *method)
 		(!take_name(request, 2, "actor type", &request->actor_type) ||
 		 !take_name(request, 3, "actor id", &request->actor_id)))
 		return;
+	if (!may_ask(request))
+	{
+		refuse_host(request);
+		return;
+	}
 	if (options.app != NULL && request->actor_id != NULL)
 		keep_headers(request);
 	(void) take_last_name(request, route);

@@ -32,6 +32,7 @@
 #include "pool.h"
 #include "self.h"
 #include "turn.h"
+#include "types.h"
 #include "util.h"
 
 /* time between two attempts to find the host of an actor that moves */
@@ -168,13 +169,12 @@ send_on(Forward *forward)
 	const Request *request = forward->request;
 	const char *path = path_start(request->target);
 	char	   *url = xprintf("%s/actor-host%s", request->origin, path);
-	char	   *secret = self_secret();
 	Transfer   *transfer = transfer_create(forward);
 
 	transfer_headers(transfer, request->passed);
 	if (request->reentrancy_id != NULL)
 		transfer_header(transfer, "Dapr-Reentrancy-Id", request->reentrancy_id);
-	transfer_header(transfer, "actor-host-secret", secret);
+	type_prove(transfer, request->host_type != NULL ? request->host_type : request->actor_type);
 	transfer_header(transfer, "actor-host-hop", forward->kind == FORWARD_CALL ? "call" : "chain");
 	if (forward->kind == FORWARD_TO_CHAIN)
 		transfer_header(transfer, "actor-host-chain", request->chain_id);
@@ -185,7 +185,6 @@ send_on(Forward *forward)
 	forward->transfer = transfer;
 	forward->deadline = now_ms() + GRACE_MS +
 		(options.app_timeout + options.queue_timeout) * 1000;
-	free(secret);
 	free(url);
 }
 

@@ -182,7 +182,7 @@ read_types(void)
 							 " pg_catalog.current_setting('actor.idle_timeout', true)::pg_catalog.interval))"
 							 " OPERATOR(pg_catalog.*) 1000)::pg_catalog.int8,"
 							 " COALESCE(reentrancy, pg_catalog.current_setting('actor.reentrancy', true)::pg_catalog.bool),"
-							 " turn OPERATOR(pg_catalog.=) 'lease'"
+							 " turn OPERATOR(pg_catalog.=) 'lease', actor.host_secret(actor_type)"
 							 " FROM actor.type WHERE hosted ORDER BY actor_type", 0, NULL);
 	HostedType *types;
 
@@ -198,6 +198,8 @@ read_types(void)
 			.lease = PQgetvalue(result, i, 3)[0] == 't',
 			.here = is_here(PQgetvalue(result, i, 0))
 	};
+	for (int i = 0; i < PQntuples(result); i++)
+		strncat(types[i].secret, PQgetvalue(result, i, 4), SECRET_SIZE - 1);
 	types_set(types, PQntuples(result));
 	PQclear(result);
 	return true;

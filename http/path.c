@@ -12,6 +12,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,4 +214,25 @@ query_value(const JsonSpan *query, const char *name)
 		at += length + 1;
 	}
 	return NULL;
+}
+
+/*
+ * path_append
+ *		Appends a text with all that has a meaning in a target encoded, but for
+ *		the characters that are to be kept.
+ */
+void
+path_append(Buffer *path, const char *text, const char *kept)
+{
+	for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++)
+	{
+		char		encoded[4];
+
+		if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+			strchr("-._~", *c) != NULL || strchr(kept, *c) != NULL)
+			snprintf(encoded, sizeof(encoded), "%c", *c);
+		else
+			snprintf(encoded, sizeof(encoded), "%%%02X", *c);
+		buffer_text(path, encoded);
+	}
 }

@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "json.h"
+#include "util.h"
 
 #define PATH_MAX_PARTS	6
 
@@ -32,6 +33,7 @@ extern char *percent_decode(const char *text, size_t length, size_t *decoded_len
 extern char *path_resolve(char *path);
 extern bool name_allowed(const char *name, size_t length);
 extern bool method_allowed(const char *name, size_t length);
+extern void path_append(Buffer *path, const char *text, const char *kept);
 extern char *query_value(const JsonSpan *query, const char *name);
 
 #endif							/* ACTOR_HTTP_PATH_H */

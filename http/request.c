@@ -100,6 +100,7 @@ request_free(Request *request)
 	free(request->request_id);
 	free(request->traceparent);
 	free(request->last_event_id);
+	free(request->host_type);
 	free(request->chain_id);
 	free(request->token);
 	free(request->origin);

@@ -123,6 +123,7 @@ typedef struct Request
 	/* of what is for an application */
 	Header	   *passed;			/* end-to-end headers of the request */
 	Hop			hop;
+	char	   *host_type;		/* type for which another host has proved to be one */
 	char	   *chain_id;		/* of another host */
 	char	   *token;			/* of the instance, as the other host knows it */
 	bool		stale;			/* which knows that ours is out of date */

@@ -1,9 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * self.c
- *		What this host is: whether it has joined, under which id, with which
- *		secret hosts prove themselves to each other, and whether the application
- *		can be reached.
+ *		What this host is: whether it has joined, under which id, by what hosts know
+ *		ids that they have made, and whether the application can be reached.
  *
  * IDENTIFICATION
  *		http/self.c
@@ -31,7 +30,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follow
 static pthread_cond_t changed;
 static char *own_address;		/* not changed after the start */
 static char own_id[UUID_SIZE];	/* empty: it has not joined */
-static char *own_secret;
+static char *mark_key;			/* of ids that hosts make */
 static char (*earlier_ids)[UUID_SIZE];	/* under which this process has joined */
 static int	nearlier;
 static bool reachable;
@@ -90,7 +89,7 @@ mark_id(char id[UUID_SIZE])
 	char		mark[9];
 
 	pthread_mutex_lock(&lock);
-	for (const char *c = own_secret != NULL ? own_secret : ""; *c != '\0'; c++)
+	for (const char *c = mark_key != NULL ? mark_key : ""; *c != '\0'; c++)
 		hash = (hash ^ (unsigned char) *c) * UINT64_C(0x100000001B3);
 	pthread_mutex_unlock(&lock);
 	for (int i = 0; i < UUID_SIZE - 1 - MARK_SIZE; i++)
@@ -175,7 +174,7 @@ void
 self_stop(void)
 {
 	free(own_address);
-	free(own_secret);
+	free(mark_key);
 	free(earlier_ids);
 	pthread_cond_destroy(&changed);
 }
@@ -201,14 +200,14 @@ self_address(void)
  *		The host has joined, under a new id, and reaches its application or not.
  */
 void
-self_joined(const char *host_id, const char *secret, bool is_reachable)
+self_joined(const char *host_id, const char *key, bool is_reachable)
 {
 	pthread_mutex_lock(&lock);
 	strncpy(own_id, host_id, UUID_SIZE - 1);
 	earlier_ids = xrealloc(earlier_ids, (size_t) (nearlier + 1) * UUID_SIZE);
 	memcpy(earlier_ids[nearlier++], own_id, UUID_SIZE);
-	free(own_secret);
-	own_secret = xstrdup(secret);
+	free(mark_key);
+	mark_key = xstrdup(key);
 	reachable = is_reachable;
 	pthread_cond_broadcast(&changed);
 	pthread_mutex_unlock(&lock);
@@ -364,34 +363,4 @@ self_wait_ready(char host_id[UUID_SIZE], int64_t until)
 	memcpy(host_id, own_id, UUID_SIZE);
 	pthread_mutex_unlock(&lock);
 	return ready;
-}
-
-/*
- * self_secret
- *		What this host shows to others, to be freed.
- */
-char *
-self_secret(void)
-{
-	char	   *secret;
-
-	pthread_mutex_lock(&lock);
-	secret = xstrdup(own_secret != NULL ? own_secret : "");
-	pthread_mutex_unlock(&lock);
-	return secret;
-}
-
-/*
- * self_accepts
- *		Whether a secret is that of the hosts.
- */
-bool
-self_accepts(const char *secret)
-{
-	bool		result;
-
-	pthread_mutex_lock(&lock);
-	result = own_secret != NULL && own_secret[0] != '\0' && same_secret(own_secret, secret);
-	pthread_mutex_unlock(&lock);
-	return result;
 }

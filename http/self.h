@@ -26,7 +26,7 @@ extern void self_start(void);
 extern void self_set_address(const char *address);
 extern void self_stop(void);
 extern const char *self_address(void);
-extern void self_joined(const char *host_id, const char *secret, bool is_reachable);
+extern void self_joined(const char *host_id, const char *key, bool is_reachable);
 extern bool self_was(const char *host_id);
 extern void self_gone(void);
 extern void self_reachable(bool reachable);
@@ -38,7 +38,5 @@ extern bool self_is_leaving(void);
 extern bool self_is_ready(void);
 extern bool self_id(char host_id[UUID_SIZE]);
 extern bool self_wait_ready(char host_id[UUID_SIZE], int64_t until);
-extern char *self_secret(void);
-extern bool self_accepts(const char *secret);
 
 #endif							/* ACTOR_HTTP_SELF_H */

@@ -427,7 +427,8 @@ find_elsewhere(const char *call_id)
 /*
  * turn_deliver
  *		Finds the chain that a request of the application belongs to.  If that is
- *		elsewhere, its address and the id of the call are to be freed.
+ *		elsewhere, its address and the id of the call are to be freed, and the request
+ *		knows the type for which we are a host of that chain.
  */
 TurnFound
 turn_deliver(Request *request, char **origin, char **call_id)
@@ -462,6 +463,7 @@ turn_deliver(Request *request, char **origin, char **call_id)
 	{
 		*origin = xstrdup(turn->origin);
 		*call_id = xstrdup(turn->call_id);
+		request->host_type = xstrdup(turn->type);
 		found = TURN_ELSEWHERE;
 	}
 	else if (turn != NULL)

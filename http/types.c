@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path.h"
+#include "self.h"
+#include "transfer.h"
 #include "types.h"
 #include "util.h"
 
@@ -61,6 +64,36 @@ type_find(const char *name, HostedType *type)
 		}
 	pthread_rwlock_unlock(&lock);
 	return found;
+}
+
+/*
+ * type_prove
+ *		Shows in a request to another host that we are one, of that type.
+ */
+void
+type_prove(Transfer *transfer, const char *name)
+{
+	HostedType	type;
+	Buffer		encoded = {0};
+
+	if (!type_find(name, &type))
+		type.secret[0] = '\0';
+	path_append(&encoded, name, "");
+	transfer_header(transfer, "actor-host-type", encoded.data);
+	transfer_header(transfer, "actor-host-secret", type.secret);
+	buffer_free(&encoded);
+}
+
+/*
+ * type_accepts
+ *		Whether a secret is that of the hosts of a type.
+ */
+bool
+type_accepts(const char *name, const char *secret)
+{
+	HostedType	type;
+
+	return type_find(name, &type) && type.secret[0] != '\0' && same_secret(type.secret, secret);
 }
 
 bool

@@ -239,6 +239,7 @@ INSERT INTO function_matrix VALUES
 ('actor.host_left_behind(uuid)', 'actor.host_left_behind(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
 ('actor.host_moving(uuid)', 'actor.host_moving(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
 ('actor.host_forget_all(uuid)', 'actor.host_forget_all(gen_random_uuid())', '42501', '42501', '42501', '42501', '42501'),
+('actor.host_secret(text)', $$length(actor.host_secret('bank'))$$, '64', 'null', 'null', 'null', '64'),
 ('actor.host_may_call(text,text)', $$actor.host_may_call('bank', 'touch')$$, 'function', 'function', '42501', '42501', 'function'),
 ('actor.host_place(uuid,text,text)', $$actor.host_place(gen_random_uuid(), 'bank', '1')$$, '25001', '42501', '42501', '42501', '25001'),
 ('actor.host_enter(uuid,text,text,text,uuid,uuid,text,bytea,name)', $$actor.host_enter(gen_random_uuid(), 'bank', '1', 'touch')$$, '55000', '42501', '42501', '42501', '55000'),

@@ -181,6 +181,7 @@ my %answers = (
 	"actor.host_join(gen_random_uuid(), 'a', 'b', 'c', '{}')" => '25006',
 	"actor.host_left_behind(gen_random_uuid())" => '42501',
 	"actor.host_may_call('account', 'balance')" => 'row',
+	"actor.host_secret('account')" => 'row',
 	"actor.host_place(gen_random_uuid(), 'account', 'a')" => '25006',
 	"actor_type()" => '',
 	"actor_unregister('account')" => '25006',

@@ -186,6 +186,36 @@ is($app->call('thing', 'a', 'read', undef, 'dapr-api-token' => 'guest')->{conten
 is($app->call('thing', 'a', 'read', undef, 'dapr-api-token' => 'stranger')->{status}, 403, 'others cannot');
 is($app->count(what => 'begin', method => 'read', id => 'a'), 2, 'nor do they reach the application');
 
+# hosts know each other for one type
+$node->safe_psql('postgres', q{CREATE SCHEMA own AUTHORIZATION stranger});
+sub by_stranger
+{
+	my ($sql) = @_;
+
+	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', 'stranger' ]);
+}
+by_stranger(q{SELECT actor_register('own', hosted => true)});
+my $own = by_stranger(q{SELECT actor.host_secret('own')});
+my $joined = by_stranger(q{SELECT actor.host_join(gen_random_uuid(), 'app', 'there', 'here', '{}')});
+my $thing = by_shop(q{SELECT actor.host_secret('thing')});
+is(by_stranger(q{SELECT actor.host_secret('thing')}), '', 'what hosts of a type know each other by is not for others');
+my $as_host = sub {
+	my ($verb, $path, $type, $secret, $hop, @more) = @_;
+
+	return $app->{http}->request($verb, "/actor-host/v1.0$path", $verb eq 'GET' ? undef : '', @more,
+		'actor-host-hop' => $hop, defined $type ? ('actor-host-type' => $type) : (),
+		defined $secret ? ('actor-host-secret' => $secret) : ())->{status};
+};
+my $key = '/actors/thing/a/state/value';
+is($as_host->('GET', $key, 'thing', $thing, 'call'), 200, 'a host of the type may ask');
+is($as_host->('GET', $key, 'thing', $_, 'call'), 401, 'nobody else')
+  for undef, '', 'x', $own, $joined, substr($thing, 0, -1), $thing . '0', $thing x 2;
+is($as_host->('GET', $key, $_, $own, 'call'), 401, 'nor a host of another one') for undef, 'own', 'nothing', 'own%00thing', '%';
+is($as_host->('PUT', '/actors/thing/a/method/add', 'own', $own, 'call'), 401, 'nor may it call');
+is($as_host->('PUT', '/actors/thing/a/method/add', 'own', $own, 'turn', 'actor-host-chain' => '1'), 401, 'in whatever way');
+is($as_host->('GET', '/metadata', 'thing', $thing, 'call'), 401, 'hosts ask for actors only');
+is($as_host->('GET', $key, 'thing', $thing, $_), 400, 'and say what for') for '', 'calls';
+
 # what is seen
 is(query(q{SELECT count(*) FROM actor.instance WHERE actor_type = 'thing' AND actor_id = 'a' AND host_id IS NOT NULL}), 1,
 	'the view of instances says where they are');

@@ -48,6 +48,7 @@ PG_FUNCTION_INFO_V1(actor_host_join);
 PG_FUNCTION_INFO_V1(actor_host_leave);
 PG_FUNCTION_INFO_V1(actor_host_report);
 PG_FUNCTION_INFO_V1(actor_host_is_alive);
+PG_FUNCTION_INFO_V1(actor_host_secret);
 
 /* most bytes of what describes a host */
 #define DESCRIPTION_MAX		512
@@ -532,6 +533,23 @@ read_host_key(void)
 }
 
 /*
+ * A text that nobody can make of a purpose who does not have the key: that, and what
+ * it is for as a hash, so that no purpose can be the beginning of another one.
+ */
+static text *
+make_secret(const char *purpose)
+{
+	text	   *key = read_host_key();
+	Datum		hash = DirectFunctionCall1(sha256_bytea,
+										   PointerGetDatum(cstring_to_text(purpose)));
+	Datum		both = DirectFunctionCall2(byteacat, PointerGetDatum(key), hash);
+	Datum		secret = DirectFunctionCall1(sha256_bytea, both);
+
+	return DatumGetTextPP(DirectFunctionCall2(binary_encode, secret,
+											  CStringGetTextDatum("hex")));
+}
+
+/*
  * actor.host_join
  *		Makes this session that of a host, as the current user.
  */
@@ -571,7 +589,25 @@ actor_host_join(PG_FUNCTION_ARGS)
 	ForceSyncCommit();
 	begin_living(id);
 	actor_wake_hosts(0);
-	PG_RETURN_TEXT_P(read_host_key());
+	PG_RETURN_TEXT_P(make_secret("calls"));
+}
+
+/*
+ * actor.host_secret
+ *		By what hosts of a type know each other; NULL if the current user may not host
+ *		it.  It is another one for another owner.
+ */
+Datum
+actor_host_secret(PG_FUNCTION_ARGS)
+{
+	text	   *name = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	ActorType  *type;
+
+	AcceptInvalidationMessages();
+	type = actor_type_lookup(name);
+	if (!OidIsValid(type->owner_oid) || !has_privs_of_role(GetUserId(), type->owner_oid))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(make_secret(psprintf("type %u %s", type->owner_oid, type->name)));
 }
 
 /*
