@@ -343,6 +343,94 @@ COMMIT;
 SELECT actor_id FROM actor.activation;
 SELECT actor_unregister('idle', true);
 
+--
+-- With actor.lazy_activation only what needs it makes an actor active: here a type
+-- without hooks
+--
+SET SESSION AUTHORIZATION regress_actor_life_owner;
+CREATE SCHEMA lazy;
+CREATE FUNCTION lazy.put(n int) RETURNS int
+LANGUAGE plpgsql AS $$ BEGIN PERFORM actor_set('n', n); RETURN n; END $$;
+CREATE FUNCTION lazy.arm() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM actor_set_timer('lazy', actor_id(), 'put', '1 hour', data => '[9]');
+END $$;
+SELECT actor_register('lazy', reentrancy => true, idle_timeout => '1 day');
 RESET SESSION AUTHORIZATION;
+SET actor.lazy_activation = on;
+CREATE VIEW public.regress_active AS
+SELECT string_agg(actor_id, ' ' ORDER BY actor_id) AS active FROM actor.activation WHERE actor_type ~ '^laz';
+-- a call does not, nor does a change of the state by somebody else; the table is not
+-- even looked at, but for actors whose slice somebody shares that was active
+SELECT actor_invoke('lazy', 'a', 'put', '[1]');
+SELECT actor_transact('lazy', 'b', '[{"operation": "upsert", "request": {"key": "n", "value": 1}}]');
+SELECT * FROM public.regress_active;
+CREATE PROCEDURE public.regress_look(INOUT unseen int) LANGUAGE plpgsql AS $$
+BEGIN
+    unseen := 0;
+    FOR i IN 1..5 LOOP
+        COMMIT;
+        PERFORM actor_invoke('lazy', 'unseen ' || i, 'put', '[1]');
+        unseen := unseen + (NOT EXISTS (SELECT FROM pg_locks WHERE pid = pg_backend_pid()
+                            AND relation = 'actor.activation'::regclass))::int;
+    END LOOP;
+END $$;
+SET actor.turn_lock = advisory;
+CALL public.regress_look(NULL);
+RESET actor.turn_lock;
+SELECT actor_deactivate('lazy', 'a');
+-- a timer does, also of an actor that is in use already, or not any more
+BEGIN;
+SELECT actor_invoke('lazy', 'c', 'put', '[1]');
+SAVEPOINT s;
+SELECT actor_set_timer('lazy', 'c', 'put', '1 hour', data => '[9]');
+SELECT * FROM public.regress_active;
+ROLLBACK TO s;
+SELECT * FROM public.regress_active;
+SELECT actor_invoke('lazy', 'c', 'put', '[2]');
+SELECT actor_invoke('lazy', 'd', 'arm');
+COMMIT;
+SELECT actor_set_timer('lazy', 'e', 'put', '1 hour', data => '[9]');
+SELECT * FROM public.regress_active;
+-- an actor that is active stays it, whoever uses it, and whatever its type is called
+UPDATE actor.activation SET last_used_at = now() - interval '1 hour' WHERE actor_id = 'e';
+SELECT actor_invoke('lazy', 'e', 'put', '[3]');
+SELECT last_used_at > now() - interval '30 minutes' AS used FROM actor.activation WHERE actor_id = 'e';
+SELECT actor_rename('lazy', 'lazier');
+UPDATE actor.activation SET last_used_at = now() - interval '1 hour' WHERE actor_id = 'e';
+SELECT actor_invoke('lazier', 'e', 'put', '[3]');
+SELECT last_used_at > now() - interval '30 minutes' AS used FROM actor.activation WHERE actor_id = 'e';
+SELECT actor_deactivate('lazier', 'e'), actor_deactivate('lazier', 'a');
+SELECT actor_id FROM actor.timer WHERE actor_type = 'lazier';
+-- an open turn needs it
+BEGIN;
+SELECT actor_open_turn('lazier', 'f', '1 hour') IS NOT NULL AS opened;
+COMMIT;
+SET actor.call_timeout = '10ms';
+SELECT actor_invoke('lazier', 'f', 'put', '[4]');
+RESET actor.call_timeout;
+SELECT actor_close_turn('lazier', 'f', NULL);
+SELECT actor_invoke('lazier', 'f', 'put', '[4]');
+-- so does a hook, from the time on that there is one
+CREATE FUNCTION lazy.on_deactivate() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'off'; END $$;
+ALTER FUNCTION lazy.on_deactivate() OWNER TO regress_actor_life_owner;
+SELECT actor_deactivate('lazier', 'a');
+SELECT actor_invoke('lazier', 'a', 'put', '[5]');
+SELECT actor_deactivate('lazier', 'a');
+DROP FUNCTION lazy.on_deactivate();
+CREATE FUNCTION lazy.on_activate() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'on'; END $$;
+ALTER FUNCTION lazy.on_activate() OWNER TO regress_actor_life_owner;
+SELECT actor_invoke('lazier', 'a', 'put', '[5]');
+SELECT actor_delete('lazier', 'a');
+DROP FUNCTION lazy.on_activate();
+SELECT actor_delete('lazier', 'b');
+-- an actor that was left without activation gets one when the setting is off again
+RESET actor.lazy_activation;
+SELECT actor_invoke('lazier', 'g', 'put', '[6]');
+SELECT * FROM public.regress_active;
+DROP VIEW public.regress_active;
+DROP PROCEDURE public.regress_look;
+SELECT actor_unregister('lazier', true);
+
 DROP OWNED BY regress_actor_life_owner CASCADE;
 DROP ROLE regress_actor_life_owner, regress_actor_life_caller, regress_actor_life_other;

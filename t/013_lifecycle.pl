@@ -249,6 +249,7 @@ sub set_up_for_end
 	$node->safe_psql(
 		'postgres', q{
 		ALTER SYSTEM SET actor.enabled = off;
+		ALTER SYSTEM SET actor.lazy_activation = on;
 		SELECT pg_reload_conf();
 	});
 	wait_until(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor executor')},

@@ -56,6 +56,7 @@ sub actors
 		[ 'read-only method', 'read_actor' ],
 		[ 'SELECT', 'read_plain' ],
 		[ 'writing method', 'count_actor' ],
+		[ 'the same, activated lazily', 'lazy' ],
 		[ 'UPDATE', 'count_plain' ]);
 	my $filled = 0;
 	my $lines;
@@ -74,9 +75,12 @@ sub actors
 				query('VACUUM (ANALYZE) actor.state, actor.activation, rival.plain, rival.state; CHECKPOINT');
 				$filled = $number;
 			}
-			return pgbench($script, clients => 2, set => { actors => $number });
+			my $lazy = $script eq 'lazy';
+			query('ALTER ROLE bench SET actor.lazy_activation = ' . ($lazy ? 'on' : 'off'));
+			return pgbench($lazy ? 'count_actor' : $script, clients => 2, set => { actors => $number });
 		});
 	query('ALTER ROLE bench RESET synchronous_commit');
+	query('ALTER ROLE bench RESET actor.lazy_activation');
 	return {
 		id => 'actors',
 		title => 'Invocation by number of actors, 2 clients, synchronous_commit off',

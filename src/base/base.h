@@ -45,6 +45,7 @@ extern bool actor_drain_default;
 extern int	actor_partitions_default;
 extern bool actor_early_release_default;
 extern int	actor_turn_lock;
+extern bool actor_lazy_activation;
 extern int	actor_callback_timeout;
 extern int	actor_batch_time;
 extern int	actor_shutdown_timeout;

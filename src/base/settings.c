@@ -27,6 +27,7 @@ int			actor_drain_timeout_default = 60000;
 bool		actor_drain_default = true;
 int			actor_partitions_default = 0;
 bool		actor_early_release_default = false;
+bool		actor_lazy_activation = false;
 int			actor_callback_timeout = 300000;
 int			actor_batch_time = 10;
 int			actor_shutdown_timeout = 5000;
@@ -108,6 +109,11 @@ actor_settings_init(void)
 							 "Gives turns back before their commit is on disk.",
 							 "Used for the types that do not say. Answers still wait for the disk.",
 							 &actor_early_release_default, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("actor.lazy_activation",
+							 "Makes actors active only if something needs it.",
+							 "Hooks of their type, timers, open turns and hosts do.",
+							 &actor_lazy_activation, false,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("actor.callback_timeout",
 							"Sets the maximum time the method of a reminder may run.",

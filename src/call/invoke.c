@@ -215,7 +215,7 @@ actor_call(const ActorRef *actor, const text *method_name, Jsonb *payload,
 							  reentrancy_id))
 			method = resolve(actor->type, method_name, &type);
 		/* whoever fires has asked before, see firing.c */
-		if (cause == NULL && !actor_turn_is_active(actor))
+		if (cause == NULL && !actor_turn_is_used(actor))
 			actor_pause_check(actor, method_name);
 		/* looking at the actor may have shown that something has changed */
 		if (frame.generation != actor_catalog_generation())

@@ -20,6 +20,7 @@ extern void actor_lifecycle_init(void);
 extern TimestampTz actor_idle_limit(const ActorType *type, TimestampTz last_used_at);
 extern TimestampTz actor_idle_deadline(const ActorType *type, TimestampTz last_used_at);
 extern bool actor_activate(const ActorRef *actor, ActorType *type, uint64 generation);
+extern bool actor_use(const ActorRef *actor, ActorType *type, uint64 generation);
 extern void actor_hook_run(const ActorRef *actor, ActorHookKind kind);
 extern bool actor_hook_exists(const ActorRef *actor, ActorHookKind kind);
 extern void actor_remove_timers(const ActorRef *actor);

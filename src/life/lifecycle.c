@@ -258,10 +258,10 @@ activation_error_context(void *arg)
 
 /*
  * Makes an actor active, or resets its idle clock.  Returns whether it was not
- * active before.
+ * active before.  A use of an actor that needs no life may leave it without.
  */
 static bool
-enter_life(const ActorRef *actor, const ActorType *type)
+enter_life(const ActorRef *actor, ActorType *type, bool needed)
 {
 	ActorActivation seen;
 	TimestampTz now;
@@ -274,9 +274,11 @@ enter_life(const ActorRef *actor, const ActorType *type)
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
 	actor_activation_look(actor, &seen);
-	activated = !seen.active || !touch(actor, type, seen.last_used_at);
+	activated = seen.active ? !touch(actor, type, seen.last_used_at) :
+		needed || !actor_activation_lazy(type);
 	if (activated)
 	{
+		actor_active_note(actor);
 		now = GetCurrentTimestamp();
 		values[2] = TimestampTzGetDatum(now);
 		(void) actor_query_for_actor(&write_activation, actor, values);
@@ -295,14 +297,15 @@ enter_life(const ActorRef *actor, const ActorType *type)
 }
 
 /*
- * Makes sure that an actor, whose turn is held, is active, and that this counts
- * as a use of it.  A role runs on_activate.
+ * Makes sure that an actor, whose turn is held, is active, if that is needed or its
+ * type does not leave it, and that this counts as a use of it.  A role runs
+ * on_activate.
  */
 static bool
-activate(const ActorRef *actor, ActorType *type, uint64 generation, Oid role)
+activate(const ActorRef *actor, ActorType *type, uint64 generation, Oid role, bool needed)
 {
 	/* known before the hook runs, which may call methods of the actor itself */
-	if (!enter_life(actor, type))
+	if (!enter_life(actor, type, needed))
 		return false;
 	actor_type_check_same(actor->type, type->schema_oid, generation);
 	run_hook_as(actor, HOOK_ACTIVATE, role);
@@ -322,22 +325,34 @@ bool
 actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 {
 	return !actor_turn_is_active(actor) &&
-		activate(actor, type, generation, hook_role(type));
+		activate(actor, type, generation, hook_role(type), true);
+}
+
+/*
+ * actor_use
+ *		The same for what needs no activation: the actor stays without if that
+ *		makes no difference to its type.
+ */
+bool
+actor_use(const ActorRef *actor, ActorType *type, uint64 generation)
+{
+	return !actor_turn_is_used(actor) &&
+		activate(actor, type, generation, hook_role(type), false);
 }
 
 /*
  * The same for a call, which asks for code of the owner anyway.
  */
 static bool
-activate_for_call(const ActorRef *actor, ActorType *type, uint64 generation)
+use_for_call(const ActorRef *actor, ActorType *type, uint64 generation)
 {
-	return !actor_turn_is_active(actor) && activate(actor, type, generation, GetUserId());
+	return !actor_turn_is_used(actor) && activate(actor, type, generation, GetUserId(), false);
 }
 
 void
 actor_lifecycle_init(void)
 {
-	actor_begin_life = activate_for_call;
+	actor_begin_life = use_for_call;
 }
 
 /* deactivation ---------------------------------------------------------- */

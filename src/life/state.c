@@ -675,9 +675,9 @@ enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFr
 		actor_type_require_owner(actor->type);
 		type = actor_type_lookup(actor->type);
 	}
-	if (!actor_turn_is_active(actor))
+	if (!actor_turn_is_used(actor))
 		actor_pause_check(actor, NULL);
-	if (actor_activate(actor, type, frame->generation))
+	if (actor_use(actor, type, frame->generation))
 		type = actor_type_lookup(actor->type);
 	frame->schema = type->schema_oid;
 	frame->cached = type->row.hosted;

@@ -183,6 +183,10 @@ typedef struct ActorLogged
 /* number of counts of messages that have joined a queue, found by a hash */
 #define ACTOR_JOINED_COUNT	256
 
+/* groups of types with bits for their actors, see active.c, in words of 32 bits */
+#define ACTOR_ACTIVE_GROUPS		64
+#define ACTOR_ACTIVE_WORDS		512
+
 /* number of places where hosts wait, which are found by a hash of the host */
 #define ACTOR_HOST_WAKE_COUNT	64
 
@@ -209,6 +213,7 @@ typedef struct ActorShared
 	ConditionVariable turn_closed[ACTOR_TURN_CLOSED_COUNT]; /* see lease.c */
 	pg_atomic_uint32 unflushed[ACTOR_UNFLUSHED_COUNT];	/* see early.c */
 	pg_atomic_uint64 joined[ACTOR_JOINED_COUNT];	/* see look.c */
+	pg_atomic_uint32 active[ACTOR_ACTIVE_GROUPS * ACTOR_ACTIVE_WORDS];	/* see active.c */
 	ActorHostWake hosts[ACTOR_HOST_WAKE_COUNT]; /* see wake.c */
 	ConditionVariable results[ACTOR_RESULT_COUNT];	/* see wake.c */
 	int			ndatabases;		/* slots that have ever been used */
@@ -326,6 +331,12 @@ extern bool actor_slot_yield(const ActorExecutorStart *start, bool idle);
 extern bool actor_slot_must_renew(const ActorExecutorStart *start);
 extern void actor_slot_end(const ActorExecutorStart *start, ActorSlotEnd end);
 extern Oid	actor_slot_take_end(ActorSlotEnd *end);
+
+/* active.c */
+
+extern void actor_active_note(const ActorRef *actor);
+extern void actor_active_note_all(const text *type);
+extern bool actor_active_possible(const ActorRef *actor);
 
 /* logged.c */
 

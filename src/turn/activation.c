@@ -21,6 +21,8 @@
 
 #include "base/base.h"
 #include "store/store.h"
+#include "shared/shared.h"
+#include "type/type.h"
 #include "turn/internal.h"
 
 
@@ -110,6 +112,29 @@ query_activation(Datum *values, ActorActivation *seen)
 }
 
 /*
+ * Whether actors are made active only by what needs it.  It takes bits that all
+ * who write activations can see.
+ */
+static bool
+may_be_lazy(void)
+{
+	return actor_lazy_activation && actor_shared != NULL && actor_shape_distributed() == NULL;
+}
+
+/*
+ * actor_activation_lazy
+ *		Whether a call leaves an actor of a type as it is, active or not, because
+ *		nothing of the type happens at the begin or the end of its life.
+ */
+bool
+actor_activation_lazy(ActorType *type)
+{
+	return may_be_lazy() && !type->row.hosted &&
+		actor_hook_lookup(type, HOOK_ACTIVATE) == NULL &&
+		actor_hook_lookup(type, HOOK_DEACTIVATE) == NULL;
+}
+
+/*
  * actor_activation_look
  *		Finds out about the activation of an actor.  If its turn is held that is
  *		remembered, so that the row is read once only.
@@ -122,6 +147,11 @@ actor_activation_look(const ActorRef *actor, ActorActivation *seen)
 	if (actor_turn_known(actor, seen))
 		return;
 	memset(seen, 0, sizeof(*seen));
+	if (may_be_lazy() && !actor_active_possible(actor))
+	{
+		actor_turn_know(actor, seen);
+		return;
+	}
 	if (!actor_direct_read(&activation_table, values, ACTIVATION_KEYS, NULL,
 						   take_activation, seen))
 		query_activation(values, seen);

@@ -703,16 +703,28 @@ actor_turn_known(const ActorRef *actor, ActorActivation *known)
 }
 
 /*
+ * actor_turn_is_used
+ *		Whether this transaction, which has the turn of the actor, knows that it
+ *		counts as a use of it.
+ */
+bool
+actor_turn_is_used(const ActorRef *actor)
+{
+	ActorActivation known;
+
+	return actor_turn_known(actor, &known) && known.used;
+}
+
+/*
  * actor_turn_is_active
- *		Whether this transaction, which has the turn of the actor, knows that
- *		the actor is active, and counts as a use of it.
+ *		The same, and that the actor is active, which a use does not need.
  */
 bool
 actor_turn_is_active(const ActorRef *actor)
 {
 	ActorActivation known;
 
-	return actor_turn_known(actor, &known) && known.used;
+	return actor_turn_known(actor, &known) && known.used && known.active;
 }
 
 /*

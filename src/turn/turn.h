@@ -12,6 +12,7 @@
 #define ACTOR_TURN_H
 
 #include "base/base.h"
+#include "type/type.h"
 
 /* activation.c */
 
@@ -27,6 +28,7 @@ typedef struct ActorActivation
 } ActorActivation;
 
 extern void actor_activation_look(const ActorRef *actor, ActorActivation *seen);
+extern bool actor_activation_lazy(ActorType *type);
 extern bool actor_is_active(const ActorRef *actor);
 extern bool actor_activation_touch(const ActorRef *actor, TimestampTz now);
 
@@ -41,6 +43,7 @@ extern void actor_turn_set_entered(const ActorRef *actor);
 extern void actor_turn_keep(const ActorRef *actor);
 extern bool actor_turn_is_kept(const ActorRef *actor);
 extern bool actor_turn_known(const ActorRef *actor, ActorActivation *known);
+extern bool actor_turn_is_used(const ActorRef *actor);
 extern bool actor_turn_is_active(const ActorRef *actor);
 extern void actor_turn_know(const ActorRef *actor, const ActorActivation *known);
 extern void actor_turn_used(const ActorRef *actor, TimestampTz touch_after);

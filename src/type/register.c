@@ -696,6 +696,7 @@ rename_type_data(const text *type, const text *new_name)
 	ActorBookkeeping bookkeeping;
 	Datum		values[2] = {PointerGetDatum(type), PointerGetDatum(new_name)};
 
+	actor_active_note_all(new_name);
 	actor_bookkeeping_begin(&bookkeeping);
 	for (int i = 0; i < lengthof(type_data); i++)
 		(void) actor_query_run(&type_data[i].rename, values, NULL);
