@@ -541,7 +541,8 @@ take_notifications(Feed *feed)
 	{
 		pthread_mutex_lock(&lock);
 		for (Source *source = feed->sources; source != NULL; source = source->next)
-			if (strcmp(source->notified, notify->extra) == 0)
+			/* which can also be said of all */
+			if (notify->extra[0] == '\0' || strcmp(source->notified, notify->extra) == 0)
 				news = source->news = true;
 		pthread_mutex_unlock(&lock);
 		PQfreemem(notify);

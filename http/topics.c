@@ -109,7 +109,7 @@ answer_stream(Request *request, Session *session, const char *after)
 	StreamWish	wish;
 
 	result = call_database(request, session,
-						   "SELECT s.kept, s.last_event, s.notified"
+						   "SELECT s.kept, s.last_event, s.notified, pg_catalog.pg_is_in_recovery()"
 						   " FROM actor.event_source($1::pg_catalog.text, $2::pg_catalog.text,"
 						   " $3::pg_catalog.text) AS s", 3, values);
 	if (result == NULL)
@@ -124,7 +124,9 @@ answer_stream(Request *request, Session *session, const char *after)
 	/* a database that was restored has not got as far */
 	if (after != NULL && strtoll(after, NULL, 10) < wish.after)
 		wish.after = strtoll(after, NULL, 10);
-	if (PQgetvalue(result, 0, 0)[0] != 't')
+	if (PQgetvalue(result, 0, 3)[0] == 't')
+		answer_error(request, 503, "ERR_ACTOR_READ_ONLY", "a standby does not tell of events as they come");
+	else if (PQgetvalue(result, 0, 0)[0] != 't')
 		answer_error(request, 404, "ERR_ACTOR_TOPIC_GET",
 					 "events of topic \"%s\" are not kept", request->name);
 	else if ((request->stream = stream_open(request->pool, request->connection, &wish)) == NULL)

@@ -194,6 +194,19 @@ answer('and does not come again', [ 'GET', "$path/t", undef, Accept => 'text/eve
 $node->safe_psql('postgres', 'GRANT USAGE ON SCHEMA wire TO guest');
 close $_->{socket} foreach ($new, $old, $all, $of_type, $beyond, $late, $guest);
 
+# a type that goes
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA gone;
+	SELECT actor_register('gone'), actor_keep_events('gone', 't', '1 hour')});
+my $renamed = open_stream('/v1.0/topics/gone/t');
+ok(begins($renamed), 'a stream of a type that is renamed then');
+$node->safe_psql('postgres', q{SELECT actor_rename('gone', 'went')});
+ok(!read_until($renamed, sub { 0 }) && $renamed->{ended}, 'ends');
+$renamed = open_stream('/v1.0/topics/went/t');
+ok(begins($renamed), 'and begins again under the new name');
+$node->safe_psql('postgres', q{SELECT actor_unregister('went')});
+ok(!read_until($renamed, sub { 0 }) && $renamed->{ended}, 'it ends with the type');
+
 # slow clients --------------------------------------------------------------
 
 my $slow = open_stream("$path/t");

@@ -63,6 +63,12 @@ extern int	actor_max_workers;
 
 extern void actor_settings_init(void);
 
+/*
+ * The channel that is notified of each event that is kept, by the hash of its topic;
+ * an empty text stands for all topics.
+ */
+#define ACTOR_EVENT_CHANNEL	"actor_event"
+
 /* names.c */
 
 /* most bytes of an actor type's name */

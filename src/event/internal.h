@@ -63,9 +63,6 @@ extern void actor_fan_out_later(const ActorTopic *topic, const Jsonb *payload,
 
 /* stream.c */
 
-/* the channel that is notified of each event that is kept */
-#define ACTOR_EVENT_CHANNEL	"actor_event"
-
 extern int64 actor_stream_append(const ActorTopic *topic, const Jsonb *payload,
 								 const Interval *retention);
 

@@ -25,6 +25,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "commands/async.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -207,6 +208,11 @@ static struct TypeData
 	GOES("event"),
 	GOES("history"),
 	GOES("history_change")
+};
+
+static ActorQuery read_topics = {
+	"SELECT FROM actor.topic WHERE actor_type OPERATOR(pg_catalog.=) $1 LIMIT 1",
+	1, {TEXTOID}
 };
 
 /* registering ----------------------------------------------------------- */
@@ -624,6 +630,19 @@ check_isolation(const char *action)
 }
 
 /*
+ * Lets those who wait for events of a type, which is about to go or to get another
+ * name, find that out.
+ */
+static void
+notify_readers(const text *type)
+{
+	Datum		values[1] = {PointerGetDatum(type)};
+
+	if (actor_query_count(&read_topics, values) > 0)
+		Async_Notify(ACTOR_EVENT_CHANNEL, "");
+}
+
+/*
  * Takes a type for oneself: nobody runs or writes its actors, nor registers it
  * or its schema, whose name is returned, from here to the end of the
  * transaction.  With "drain" running callbacks are asked to end; otherwise they
@@ -661,6 +680,7 @@ actor_unregister(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("actor_unregister()");
 
 	take_type(type, PG_GETARG_BOOL(1), &schema_name);
+	notify_readers(type);
 	clear_type_data(type, PG_GETARG_BOOL(1));
 	/* also those of turns that this transaction has */
 	actor_type_forget_activations(type);
@@ -724,6 +744,7 @@ actor_rename(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DUPLICATE_OBJECT),
 				 errmsg("actor type \"%s\" already exists", text_to_cstring(new_name))));
+	notify_readers(type);
 	rename_type_data(type, new_name);
 	/* also those of turns that this transaction has */
 	actor_type_forget_activations(type);
