@@ -30,7 +30,7 @@ endif
 # the first one creates the extension, the last one drops it; those between
 # read_by_sql and read_directly run a second time
 REGRESS        = setup registry configure method payload collation turn reentrancy open_turn state transact owner_state request \
-                 schedule reminder privilege identity security lifecycle timer message event run_due hosted history explain trace carried operate find stats doctor plperl direct location \
+                 schedule reminder privilege identity security lifecycle timer message event run_due hosted history explain trace carried operate stats doctor find plperl direct location \
                  read_by_sql open_turn state transact lifecycle timer reminder history read_directly \
                  teardown
 # one expected output for all majors

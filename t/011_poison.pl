@@ -72,16 +72,18 @@ is( $node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT id), max(attem
 
 # a callback that somebody else ends is not to blame
 $node->safe_psql('postgres', qq{SELECT actor_set_reminder('t', 'b', 'block', $quick)});
-for my $i (1 .. 5)
+# (a death goes unnoted when another executor has the row again before)
+my $noted = 0;
+for my $i (1 .. 50)
 {
-	ok( $node->poll_query_until('postgres', q{
+	$node->poll_query_until('postgres', q{
 			SELECT coalesce(bool_or(pg_terminate_backend(pid, 60000)), false) FROM pg_stat_activity
-			WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder "block" %'}),
-		"its process is ended ($i)");
+			WHERE backend_type = 'actor executor' AND state = 'active' AND query LIKE 'reminder "block" %'})
+		or last;
+	$noted = $node->safe_psql('postgres', q{SELECT deferrals FROM actor.reminder WHERE actor_id = 'b'});
+	last if $noted >= 5;
 }
-ok( $node->poll_query_until('postgres',
-		q{SELECT deferrals >= 5 FROM actor.reminder WHERE actor_id = 'b'}),
-	'that is noted');
+cmp_ok($noted, '>=', 5, 'that its process is ended is noted');
 is( $node->safe_psql('postgres', q{SELECT attempt FROM actor.reminder WHERE actor_id = 'b'}),
 	'1', 'and costs no attempt');
 is(failure('b'), '', 'it has not failed');
