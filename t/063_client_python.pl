@@ -13,19 +13,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-plan skip_all => 'python3 is not installed' if system('python3 --version >/dev/null 2>&1') != 0;
-
 my $client = abs_path("$FindBin::RealBin/../clients/python");
-my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
-my $python = 'python3';
-if (system(q{python3 -c 'import psycopg' 2>/dev/null}) != 0)
-{
-	local $ENV{HOME} = $folder;
-	my $output = `cd '$folder' && python3 -m venv venv 2>&1 && timeout 300 venv/bin/pip install -q --retries 1 'psycopg[binary]' 2>&1`;
-
-	plan skip_all => 'psycopg cannot be installed by pip: ' . ((split /\n/, $output)[-1] // '') if $? != 0;
-	$python = "$folder/venv/bin/python";
-}
+my ($python, $missing) = ClientServer::python();
+plan skip_all => $missing unless defined $python;
 
 $ENV{PYTHONPATH} = $client;
 $ENV{PYTHONDONTWRITEBYTECODE} = 1;

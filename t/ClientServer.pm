@@ -5,6 +5,7 @@ package ClientServer;
 use strict;
 use warnings FATAL => 'all';
 
+use Cwd qw(abs_path);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -114,6 +115,20 @@ pidfile = $dir/pgbouncer.pid
 		usleep(100_000);
 	}
 	return $pooled;
+}
+
+# A Python that has psycopg, from Debian or from pip; or undef, and why not.
+sub python
+{
+	my $folder = abs_path(PostgreSQL::Test::Utils::tempdir);
+
+	return (undef, 'python3 is not installed') if system('python3 --version >/dev/null 2>&1') != 0;
+	return 'python3' if system(q{python3 -c 'import psycopg' 2>/dev/null}) == 0;
+	local $ENV{HOME} = $folder;
+	my $output = `cd '$folder' && python3 -m venv venv 2>&1 && timeout 300 venv/bin/pip install -q --retries 1 'psycopg[binary]' 2>&1`;
+
+	return (undef, 'psycopg cannot be installed by pip: ' . ((split /\n/, $output)[-1] // '')) if $? != 0;
+	return "$folder/venv/bin/python";
 }
 
 # Passes on what a program says: a line "ok NAME" for each test that has passed, and
