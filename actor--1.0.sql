@@ -513,7 +513,8 @@ CREATE TABLE actor.host (
     role_name   name NOT NULL,
     actor_types text[] NOT NULL,
     reachable   boolean NOT NULL,
-    since       timestamptz NOT NULL
+    since       timestamptz NOT NULL,
+    gone_at     timestamptz
 );
 COMMENT ON TABLE actor.host IS 'hosts of applications that have joined, also those that are gone and may have left actors behind';
 COMMENT ON COLUMN actor.host.host_id IS 'id that the host has chosen, each time it has joined';
@@ -524,6 +525,7 @@ COMMENT ON COLUMN actor.host.role_name IS 'role that has joined';
 COMMENT ON COLUMN actor.host.actor_types IS 'types that the application has';
 COMMENT ON COLUMN actor.host.reachable IS 'whether the application answers';
 COMMENT ON COLUMN actor.host.since IS 'when the host has joined';
+COMMENT ON COLUMN actor.host.gone_at IS 'when it was found to be gone; NULL: it was not';
 
 CREATE TABLE actor.placement (
     actor_type text COLLATE "C" NOT NULL,

@@ -222,6 +222,25 @@ is(query("SELECT count(*) FROM actor.placement WHERE actor_id = 'idle'"), '1',
 	'but the application may still have it');
 query("SELECT actor_register('cart', hosted => true)");
 
+# a host that is gone for good
+my $lost = join_as(9, 'app 9');
+$lost->query_safe('SELECT actor.host_place(' . id(9) . ", 'cart', 'lost')");
+my $at_lost = 'SELECT count(*) FROM actor.placement WHERE host_id = ' . id(9);
+is(query('SELECT gone_at IS NULL FROM actor.host WHERE host_id = ' . id(9)), 't', 'a host that lives is not gone');
+$lost->quit;
+ok($node->poll_query_until('postgres', 'SELECT gone_at IS NOT NULL FROM actor.host WHERE host_id = ' . id(9)),
+	'it is noted when it is');
+is(query("SELECT ok FROM actor_doctor() WHERE check_name = 'hosts' AND detail ~ 'gone'"), '', 'it may come back');
+query("UPDATE actor.host SET gone_at = now() - interval '2 days' WHERE host_id = " . id(9));
+like(query("SELECT detail FROM actor_doctor() WHERE detail ~ 'are gone'"), qr/These are gone and have left actors: host at host 9 of application "shop" \(1\)/,
+	'it has not for long');
+is(query($at_lost), '1', 'what it has left is kept');
+query("UPDATE actor.host SET gone_at = now() - interval '31 days' WHERE host_id = " . id(9));
+join_as(10, 'app 10')->quit;
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.host WHERE host_id = ' . id(9)),
+	'but not for ever');
+is(query($at_lost), '0', 'then nothing is left of it');
+
 # a crash ---------------------------------------------------------------------------
 
 query(q{DELETE FROM actor.placement WHERE actor_id <> 'idle'});

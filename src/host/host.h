@@ -13,6 +13,10 @@
 
 #include "base/base.h"
 
+/* gone.c */
+
+extern TimestampTz actor_hosts_forget_gone(void);
+
 /* placement.c */
 
 extern void actor_placement_init(void);

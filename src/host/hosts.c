@@ -64,7 +64,7 @@ static ActorQuery write_host = {
 };
 
 static ActorQuery read_hosts = {
-	"SELECT host_id, app_id, app_address, address, actor_types, reachable"
+	"SELECT host_id, app_id, app_address, address, actor_types, reachable, gone_at"
 	" FROM actor.host ORDER BY since, host_id",
 	0, {0}
 };
@@ -338,6 +338,7 @@ read_host(uint64 row)
 	ActorHost  *host = palloc0(sizeof(ActorHost));
 	bool		isnull;
 	Datum	   *types;
+	Datum		gone_at;
 	int			ntypes;
 
 	host->id = *DatumGetUUIDP(actor_query_result(row, 1, &isnull));
@@ -349,6 +350,9 @@ read_host(uint64 row)
 	for (int i = 0; i < ntypes; i++)
 		host->types = lappend(host->types, DatumGetTextPP(types[i]));
 	host->reachable = DatumGetBool(actor_query_result(row, 6, &isnull));
+	gone_at = actor_query_result(row, 7, &isnull);
+	if (!isnull)
+		host->gone_at = DatumGetTimestampTz(gone_at);
 	return host;
 }
 
@@ -487,6 +491,22 @@ types_argument(FunctionCallInfo fcinfo, int number)
 }
 
 /*
+ * actor_host_remove_empty
+ *		Removes the row of a host that is gone, or about to, unless it has left
+ *		something behind.
+ */
+void
+actor_host_remove_empty(const pg_uuid_t *id)
+{
+	ActorBookkeeping bookkeeping;
+	Datum		values[1] = {UUIDPGetDatum(id)};
+
+	actor_bookkeeping_begin(&bookkeeping);
+	(void) actor_query_run(&delete_empty, values, NULL);
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
  * Removes the rows of hosts that are gone and have left nothing behind.
  */
 static void
@@ -497,14 +517,9 @@ forget_dead_hosts(void)
 	foreach(cell, actor_hosts_read())
 	{
 		const ActorHost *host = lfirst(cell);
-		ActorBookkeeping bookkeeping;
-		Datum		values[1] = {UUIDPGetDatum(&host->id)};
 
-		if (host->alive)
-			continue;
-		actor_bookkeeping_begin(&bookkeeping);
-		(void) actor_query_run(&delete_empty, values, NULL);
-		actor_bookkeeping_end(&bookkeeping);
+		if (!host->alive)
+			actor_host_remove_empty(&host->id);
 	}
 }
 
@@ -619,8 +634,6 @@ Datum
 actor_host_leave(PG_FUNCTION_ARGS)
 {
 	const pg_uuid_t *id = actor_uuid_argument(fcinfo, 0, "host id");
-	ActorBookkeeping bookkeeping;
-	Datum		values[1] = {UUIDPGetDatum(id)};
 
 	actor_host_require_own(id);
 	actor_host_check_outside_block("actor.host_leave()");
@@ -629,9 +642,7 @@ actor_host_leave(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("host %s has not joined in this session", uuid_string(id))));
-	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(&delete_empty, values, NULL);
-	actor_bookkeeping_end(&bookkeeping);
+	actor_host_remove_empty(id);
 	end_living(id);
 	actor_wake_hosts(0);
 	actor_wake_at(GetCurrentTimestamp());

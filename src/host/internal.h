@@ -28,6 +28,7 @@ typedef struct ActorHost
 	List	   *types;			/* of text */
 	bool		reachable;
 	bool		alive;
+	TimestampTz gone_at;		/* when that was seen; 0: it was not */
 } ActorHost;
 
 extern bool actor_same_uuid(const pg_uuid_t *a, const pg_uuid_t *b);
@@ -38,6 +39,7 @@ extern void actor_host_check_type(const ActorType *type);
 extern void actor_host_check_outside_block(const char *function);
 extern void actor_host_require(const pg_uuid_t *id);
 extern void actor_host_require_own(const pg_uuid_t *id);
+extern void actor_host_remove_empty(const pg_uuid_t *id);
 extern bool actor_host_lives(const pg_uuid_t *id);
 extern List *actor_hosts_read(void);
 extern const ActorHost *actor_hosts_find(List *hosts, const pg_uuid_t *id);

@@ -272,7 +272,8 @@ static const ShapeColumn host_columns[] = {
 	{"role_name", NAMEOID, true},
 	{"actor_types", TEXTARRAYOID, true},
 	{"reachable", BOOLOID, true},
-	{"since", TIMESTAMPTZOID, true}
+	{"since", TIMESTAMPTZOID, true},
+	{"gone_at", TIMESTAMPTZOID, false}
 };
 
 static const ShapeColumn placement_columns[] = {

@@ -49,22 +49,47 @@ static ActorQuery read_unreachable = {
 	0, {0}
 };
 
+#define LEFT_IN(table) \
+	"(SELECT FROM " table " l WHERE l.host_id OPERATOR(pg_catalog.=) h.host_id LIMIT " DUE_MAX ")"
+
+/* those that come back soon are nobody's concern */
+static ActorQuery read_gone = {
+	"SELECT pg_catalog.format('host at %s of application \"%s\" (%s)', h.address, h.app_id, l.rows)"
+	"  FROM actor.host h CROSS JOIN LATERAL"
+	"   (SELECT pg_catalog.count(*) AS rows FROM (" LEFT_IN("actor.placement")
+	"     UNION ALL " LEFT_IN("actor.leftover") ") r) l"
+	" WHERE h.gone_at OPERATOR(pg_catalog.<=)"
+	"   ($1 OPERATOR(pg_catalog.-) '1 day'::pg_catalog.interval)"
+	"   AND l.rows OPERATOR(pg_catalog.>) 0"
+	" ORDER BY h.address, h.app_id",
+	1, {TIMESTAMPTZOID}
+};
+
 /*
  * actor_check_hosts
- *		Hosted types with due rows that no host runs.
+ *		Hosted types with due rows that no host runs, and hosts that have not come back
+ *		for what they have left.
  */
 char *
 actor_check_hosts(void)
 {
 	Datum		now = TimestampTzGetDatum(GetCurrentTimestamp());
 	char	   *types;
+	char	   *gone;
 
 	/* a standby cannot read timers, and fires nothing */
 	if (RecoveryInProgress())
 		return NULL;
 	types = actor_list_texts(&read_without_host, &now, ", ");
-	return types == NULL ? NULL :
-		psprintf("There is no host for types with due rows: %s.", types);
+	gone = actor_list_texts(&read_gone, &now, ", ");
+	if (types == NULL && gone == NULL)
+		return NULL;
+	return psprintf("%s%s%s%s%s%s%s",
+					types != NULL ? "There is no host for types with due rows: " : "",
+					types != NULL ? types : "", types != NULL ? "." : "",
+					types != NULL && gone != NULL ? " " : "",
+					gone != NULL ? "These are gone and have left actors: " : "",
+					gone != NULL ? gone : "", gone != NULL ? "." : "");
 }
 
 /*

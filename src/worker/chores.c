@@ -32,6 +32,7 @@
 #include "message/message.h"
 #include "event/event.h"
 #include "fire/fire.h"
+#include "host/host.h"
 #include "worker/internal.h"
 
 /* most actors that are deactivated in one transaction */
@@ -180,6 +181,24 @@ actor_chore_fan_out(void)
 	begin_transaction("handing out events");
 	if (actor_catalog_installed())
 		result = actor_fan_outs_run();
+	end_transaction(context);
+	return result;
+}
+
+/*
+ * actor_chore_hosts
+ *		Forgets what hosts have left that have been gone for long; returns when to do
+ *		that again.
+ */
+TimestampTz
+actor_chore_hosts(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+
+	begin_transaction("forgetting hosts that are gone");
+	if (actor_catalog_installed())
+		result = actor_hosts_forget_gone();
 	end_transaction(context);
 	return result;
 }

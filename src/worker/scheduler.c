@@ -561,6 +561,7 @@ run_once(void)
 	TimestampTz expiry;
 	TimestampTz each;
 	TimestampTz fan_out;
+	TimestampTz hosts;
 	List	   *roles;
 
 	check_started();
@@ -593,6 +594,8 @@ run_once(void)
 	wake = Min(wake, each);
 	fan_out = actor_chore_fan_out();
 	wake = Min(wake, fan_out);
+	hosts = actor_chore_hosts();
+	wake = Min(wake, hosts);
 	if (roles == NIL && !have_executors())
 	{
 		/* who leaves must know that there is nothing */
