@@ -42,7 +42,7 @@ PG_FUNCTION_INFO_V1(actor_due_counts);
 #define STEPS_MAX			10000
 #define ROWS_MAX			100000
 /* of a table that is larger so many bytes are looked at, of pages here and there */
-#define SAMPLE_BYTES		4194304.0
+#define SAMPLE_BYTES		8388608.0
 
 /* the share that $6 bytes are of a table */
 #define SAMPLED_SHARE(table) \
