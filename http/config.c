@@ -107,6 +107,16 @@ read_number(const ConfigFile *file, const OptionRow *row, const JsonSpan *span)
 	json_decref(value);
 }
 
+static void
+read_flag(const ConfigFile *file, const OptionRow *row, const JsonSpan *span)
+{
+	bool		on = span->length == 4 && memcmp(span->start, "true", 4) == 0;
+
+	if (!on && (span->length != 5 || memcmp(span->start, "false", 5) != 0))
+		refuse_at(file, span->start, xprintf("\"%s\" must be true or false", row->name));
+	*row->flag = on;
+}
+
 static char *
 read_text(const ConfigFile *file, const char *name, const JsonSpan *span)
 {
@@ -197,7 +207,9 @@ read_member(const ConfigFile *file, const JsonMember *member)
 		if (strcmp(row->name, name) != 0)
 			continue;
 		known = true;
-		if (row->text == NULL)
+		if (row->flag != NULL)
+			read_flag(file, row, &member->value);
+		else if (row->text == NULL)
 			read_number(file, row, &member->value);
 		else
 		{

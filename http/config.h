@@ -27,10 +27,11 @@ typedef struct OptionRow
 	const char *name;			/* as in the file; --with-dashes as a flag */
 	const char *argument;		/* for the help */
 	const char *help;
-	char	  **text;			/* NULL: a number */
-	long	   *number;
+	char	  **text;			/* or */
+	long	   *number;			/* or */
 	long		min;
 	long		max;
+	bool	   *flag;			/* on or off; a flag without an argument */
 	bool		secret;			/* no flag, which others could see */
 } OptionRow;
 

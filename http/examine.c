@@ -19,6 +19,7 @@
 #include "examine.h"
 #include "json.h"
 #include "options.h"
+#include "page.h"
 #include "path.h"
 #include "pool.h"
 #include "route.h"
@@ -61,8 +62,8 @@ is_traceparent(const char *text)
 
 /*
  * The token of a request; NULL if it has none.  Metrics are asked for with the
- * header of HTTP, too, which is what Prometheus can send; elsewhere that is the
- * business of applications.
+ * header of HTTP, too, which is what Prometheus can send, and so is what the page
+ * for operators shows; elsewhere that is the business of applications.
  */
 static const char *
 token_of(const Request *request)
@@ -71,7 +72,7 @@ token_of(const Request *request)
 	const char *authorization = header_value(request, "Authorization");
 
 	if (token == NULL && authorization != NULL &&
-		route_find(&request->path) == ROUTE_METRICS &&
+		(request->dashboard || route_find(request) == ROUTE_METRICS) &&
 		strncasecmp(authorization, "Bearer ", 7) == 0)
 		token = authorization + 7;
 	return token;
@@ -233,7 +234,8 @@ take_pool(Request *request)
 {
 	const char *path = path_start(request->target);
 
-	if (options.app != NULL && strncmp(path, HOST_PREFIX "/", strlen(HOST_PREFIX "/")) == 0)
+	if (options.app != NULL && !request->dashboard &&
+		strncmp(path, HOST_PREFIX "/", strlen(HOST_PREFIX "/")) == 0)
 	{
 		path_split(path + strlen(HOST_PREFIX), &request->path);
 		if (!take_host(request))
@@ -245,13 +247,18 @@ take_pool(Request *request)
 		return request->pool != NULL;
 	}
 	path_split(request->target, &request->path);
+	/* the files of the page show nothing; what it asks for does */
+	if (request->dashboard)
+		request->pool = route_find(request) == ROUTE_PAGE ? pool_default() :
+			pool_for_dashboard(token_of(request));
 	/* whoever watches us needs no token */
-	if (is_health(route_find(&request->path)))
+	else if (is_health(route_find(request)))
 		request->pool = pool_default();
 	else
 		request->pool = pool_for_token(token_of(request));
 	if (request->pool == NULL)
-		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header dapr-api-token has no valid token");
+		answer_error(request, 401, "ERR_UNAUTHORIZED", "the header %s has no valid token",
+					 request->dashboard ? "Authorization" : "dapr-api-token");
 	return request->pool != NULL;
 }
 
@@ -327,6 +334,12 @@ take_last_name(Request *request, Route route)
 		case ROUTE_METADATA_KEY:
 			request->name = decode_part(request, 2, &length);
 			return request->name != NULL;
+		case ROUTE_VIEW:
+			request->name = decode_part(request, 1, &length);
+			return request->name != NULL;
+		case ROUTE_PAGE:
+			request->name = decode_part(request, 0, &length);
+			return request->name != NULL;
 		case ROUTE_OPENAPI:
 			return take_name(request, 2, "actor type", &request->name);
 		case ROUTE_TOPIC:
@@ -356,9 +369,11 @@ examine(Request *request, const char *method)
 
 	request->verb = verb_from_text(method);
 	take_headers(request);
+	if (request->dashboard)
+		page_headers(request);
 	if (!take_pool(request))
 		return;
-	route = route_find(&request->path);
+	route = route_find(request);
 	if (route == ROUTE_NONE)
 	{
 		answer_error(request, 404, "ERR_NOT_FOUND", "there is nothing at this path");

@@ -82,7 +82,7 @@ raise_file_limit(void)
 {
 	struct rlimit limit;
 	rlim_t		wanted = (rlim_t) (options.max_connections +
-								   (options.pool_size + 2) * (long) (options.ntokens + 1) + 64);
+								   (options.pool_size + 2) * (long) (options.ntokens + 1) + 192);
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
@@ -210,6 +210,8 @@ main(int argc, char **argv)
 	server_start();
 	if (options.app != NULL)
 		start_hosting();
+	if (options.dashboard)
+		log_line("the dashboard is at http://%s:%ld/", options.dashboard_listen, options.dashboard_port);
 	log_line("listening on %s, port %ld", options.listen, options.port);
 	if (!is_loopback(options.listen) && options.api_token == NULL && options.ntokens == 0)
 		log_line("everybody who can reach %s may use it, since there is no token", options.listen);

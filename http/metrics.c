@@ -36,12 +36,14 @@
 static const char *const names[] = {
 	[ROUTE_NONE] = "none",[ROUTE_METHOD] = "method",[ROUTE_STATE] = "state",
 	[ROUTE_STATE_KEY] = "state_key",[ROUTE_REMINDER] = "reminder",[ROUTE_TIMER] = "timer",
+	[ROUTE_REMINDERS] = "reminders",[ROUTE_TIMERS] = "timers",[ROUTE_MESSAGES] = "messages",
+	[ROUTE_MESSAGE] = "message",[ROUTE_RESULT] = "result",[ROUTE_PROMISE] = "promise",
+	[ROUTE_OPENAPI] = "openapi",
 	[ROUTE_ACTOR] = "actor",[ROUTE_HEALTH] = "health",
 	[ROUTE_HEALTH_OUTBOUND] = "health_outbound",[ROUTE_METADATA] = "metadata",
 	[ROUTE_METADATA_KEY] = "metadata_key",[ROUTE_METRICS] = "metrics",
-	[ROUTE_REMINDERS] = "reminders",[ROUTE_TIMERS] = "timers",[ROUTE_MESSAGES] = "messages",
-	[ROUTE_MESSAGE] = "message",[ROUTE_RESULT] = "result",[ROUTE_PROMISE] = "promise",
-	[ROUTE_OPENAPI] = "openapi",[ROUTE_TOPIC] = "topic",[ROUTE_TYPE_TOPIC] = "type_topic"
+	[ROUTE_TOPIC] = "topic",[ROUTE_TYPE_TOPIC] = "type_topic",
+	[ROUTE_PAGE] = "page",[ROUTE_VIEW] = "view"
 };
 
 /* upper bounds of the histogram, in microseconds */

@@ -31,6 +31,7 @@ Options		options = {
 	.queue_timeout = 30,
 	.drain_timeout = 30,
 	.app_timeout = 60,
+	.dashboard_port = 3501,
 };
 
 static const OptionRow option_rows[] = {
@@ -62,6 +63,13 @@ static const OptionRow option_rows[] = {
 	NULL, &options.queue_timeout, 1, 86400},
 	{"drain_timeout", "SECONDS", "time that running requests get after SIGTERM (30)",
 	NULL, &options.drain_timeout, 0, 86400},
+	{"dashboard", NULL, "serves a page for operators, see dashboard.md", .flag = &options.dashboard},
+	{"dashboard_listen", "ADDRESS", "address to serve it on (127.0.0.1)", &options.dashboard_listen},
+	{"dashboard_port", "PORT", "port to serve it on, 0 for any (3501)",
+	NULL, &options.dashboard_port, 0, 65535},
+	{"dashboard_database", "CONNINFO", "the same as the role that it sees with (database)",
+	&options.dashboard_database},
+	{"dashboard_token", "TOKEN", "token that its users must show", &options.dashboard_token, .secret = true},
 };
 
 /*
@@ -89,6 +97,13 @@ set_option(const OptionRow *row, const char *value, const char *source)
 		*row->text = xstrdup(value);
 		return;
 	}
+	if (row->flag != NULL)
+	{
+		if (strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+			die("%s must be on or off", source);
+		*row->flag = strcmp(value, "on") == 0;
+		return;
+	}
 	errno = 0;
 	number = strtol(value, &end, 10);
 	if (value[0] == '\0' || *end != '\0' || errno != 0 || number < row->min || number > row->max)
@@ -104,7 +119,9 @@ show_help(void)
 	for (size_t i = 0; i < lengthof(option_rows); i++)
 	{
 		char	   *flag = name_as(&option_rows[i], "--", false);
-		char	   *both = xprintf("%s %s", flag, option_rows[i].argument);
+		bool		has_value = option_rows[i].flag == NULL;
+		char	   *both = xprintf("%s%s%s", flag, has_value ? " " : "",
+								   has_value ? option_rows[i].argument : "");
 
 		if (!option_rows[i].secret)
 			printf("  %-28s %s\n", both, option_rows[i].help);
@@ -115,7 +132,8 @@ show_help(void)
 	printf("  %-28s %s\n  %-28s %s\n", "--help", "shows this", "--version", "shows the version");
 	printf("\nEach option can also be in the environment, --pool-size as ACTOR_HTTP_POOL_SIZE.\n"
 		   "ACTOR_HTTP_API_TOKEN is the token that clients must show, and\n"
-		   "ACTOR_HTTP_APP_TOKEN the one that the application is shown.\n");
+		   "ACTOR_HTTP_APP_TOKEN the one that the application is shown, and\n"
+		   "ACTOR_HTTP_DASHBOARD_TOKEN the one that users of the page must show.\n");
 }
 
 static void
@@ -167,7 +185,12 @@ read_flag(int argc, char **argv, int *i)
 	{
 		char	   *flag = name_as(&option_rows[row], "--", false);
 
-		value = option_rows[row].secret ? NULL : flag_value(flag, argc, argv, i);
+		if (option_rows[row].secret)
+			value = NULL;
+		else if (option_rows[row].flag != NULL)
+			value = strcmp(argv[*i], flag) == 0 ? "on" : NULL;
+		else
+			value = flag_value(flag, argc, argv, i);
 		if (value != NULL)
 			set_option(&option_rows[row], value, flag);
 		free(flag);
@@ -231,6 +254,7 @@ options_read(int argc, char **argv)
 	options.listen = xstrdup("127.0.0.1");
 	options.database = xstrdup("");
 	options.app_id = xstrdup("actor-http");
+	options.dashboard_listen = xstrdup("127.0.0.1");
 	if (config != NULL && config[0] != '\0')
 		config_read(config, &target);
 	read_environment();
@@ -241,6 +265,8 @@ options_read(int argc, char **argv)
 		options.actor_limit = (options.pool_size + 3) / 4;
 	if (options.api_token != NULL && options.api_token[0] == '\0')
 		die("the token must not be empty");
+	if (options.dashboard && (options.dashboard_token == NULL || options.dashboard_token[0] == '\0'))
+		die("--dashboard needs ACTOR_HTTP_DASHBOARD_TOKEN, which must not be empty");
 	check_url("--app", &options.app);
 	check_url("--address", &options.address);
 	if (options.app != NULL && options.api_token == NULL && options.ntokens > 0)

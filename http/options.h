@@ -11,6 +11,7 @@
 #ifndef ACTOR_HTTP_OPTIONS_H
 #define ACTOR_HTTP_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config.h"
@@ -36,6 +37,11 @@ typedef struct Options
 	long		request_timeout;	/* seconds */
 	long		queue_timeout;	/* seconds */
 	long		drain_timeout;	/* seconds */
+	bool		dashboard;
+	char	   *dashboard_listen;
+	long		dashboard_port;
+	char	   *dashboard_database; /* NULL: database */
+	char	   *dashboard_token;
 	Token	   *tokens;
 	size_t		ntokens;
 } Options;

@@ -25,7 +25,11 @@
 #include "types.h"
 #include "util.h"
 
-static Pool *pools;				/* the first one is the default */
+/* the page for operators has few users, and none of them is to wait for long */
+#define DASHBOARD_SESSIONS	4
+#define DASHBOARD_SETTINGS	"-c lock_timeout=5s -c statement_timeout=30s"
+
+static Pool *pools;				/* the first one is the default, that of the page the last */
 static size_t pool_count;
 
 /* threads --------------------------------------------------------------- */
@@ -308,6 +312,18 @@ pool_for_token(const char *token)
 	return found;
 }
 
+/*
+ * pool_for_dashboard
+ *		The pool of the page for operators; NULL if the token does not open it.
+ */
+Pool *
+pool_for_dashboard(const char *token)
+{
+	if (token == NULL || !same_secret(options.dashboard_token, token))
+		return NULL;
+	return &pools[pool_count - 1];
+}
+
 size_t
 pools_count(void)
 {
@@ -329,15 +345,17 @@ pool_number(size_t number)
 /* start and end --------------------------------------------------------- */
 
 static void
-start_pool(Pool *pool, size_t number, const char *conninfo)
+start_pool(Pool *pool, size_t number, const char *conninfo, const char *settings, long size)
 {
 	pool->number = number;
+	pool->size = size;
 	database_init(&pool->database, conninfo);
+	pool->database.settings = settings;
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->work, NULL);
-	pool->workers = xmalloc((size_t) options.pool_size * sizeof(Worker));
-	memset(pool->workers, 0, (size_t) options.pool_size * sizeof(Worker));
-	for (long i = 0; i < options.pool_size; i++)
+	pool->workers = xmalloc((size_t) size * sizeof(Worker));
+	memset(pool->workers, 0, (size_t) size * sizeof(Worker));
+	for (long i = 0; i < size; i++)
 	{
 		Worker	   *worker = &pool->workers[i];
 
@@ -355,12 +373,16 @@ start_pool(Pool *pool, size_t number, const char *conninfo)
 void
 pools_start(void)
 {
-	pool_count = options.ntokens + 1;
+	pool_count = options.ntokens + (options.dashboard ? 2 : 1);
 	pools = xmalloc(pool_count * sizeof(Pool));
 	memset(pools, 0, pool_count * sizeof(Pool));
-	start_pool(&pools[0], 0, options.database);
+	start_pool(&pools[0], 0, options.database, NULL, options.pool_size);
 	for (size_t i = 0; i < options.ntokens; i++)
-		start_pool(&pools[i + 1], i + 1, options.tokens[i].database);
+		start_pool(&pools[i + 1], i + 1, options.tokens[i].database, NULL, options.pool_size);
+	if (options.dashboard)
+		start_pool(&pools[pool_count - 1], pool_count - 1,
+				   options.dashboard_database != NULL ? options.dashboard_database : options.database,
+				   DASHBOARD_SETTINGS, DASHBOARD_SESSIONS);
 }
 
 /*
@@ -371,7 +393,7 @@ void
 pools_cancel(void)
 {
 	for (size_t i = 0; i < pool_count; i++)
-		for (long j = 0; j < options.pool_size; j++)
+		for (long j = 0; j < pools[i].size; j++)
 			session_cancel(&pools[i].workers[j].session);
 }
 
@@ -390,7 +412,7 @@ pools_stop(void)
 		pool->stopping = true;
 		pthread_cond_broadcast(&pool->work);
 		pthread_mutex_unlock(&pool->lock);
-		for (long j = 0; j < options.pool_size; j++)
+		for (long j = 0; j < pool->size; j++)
 			pthread_join(pool->workers[j].thread, NULL);
 		pthread_cond_destroy(&pool->work);
 		pthread_mutex_destroy(&pool->lock);

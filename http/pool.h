@@ -27,12 +27,13 @@ typedef struct Worker
 	Session		session;
 } Worker;
 
-/* workers for one database and role, options.pool_size of them */
+/* workers for one database and role */
 typedef struct Pool
 {
 	size_t		number;			/* from 0 */
 	Database	database;
 	Worker	   *workers;
+	long		size;			/* number of them */
 
 	pthread_mutex_t lock;		/* protects what follows */
 	pthread_cond_t work;
@@ -60,6 +61,7 @@ extern size_t pools_count(void);
 extern Pool *pool_for_token(const char *token);
 extern Pool *pool_default(void);
 extern Pool *pool_number(size_t number);
+extern Pool *pool_for_dashboard(const char *token);
 extern void pool_submit(Pool *pool, Request *request);
 extern void pools_wake(void);
 extern bool pool_has_idle(Pool *pool);

@@ -58,7 +58,10 @@ typedef enum Route
 	ROUTE_HEALTH_OUTBOUND,
 	ROUTE_METADATA,
 	ROUTE_METADATA_KEY,
-	ROUTE_METRICS
+	ROUTE_METRICS,
+	/* of the page for operators */
+	ROUTE_PAGE,
+	ROUTE_VIEW
 } Route;
 
 /*
@@ -97,6 +100,7 @@ typedef struct Request
 {
 	struct MHD_Connection *connection;
 	char	   *target;			/* as sent */
+	bool		dashboard;		/* it has come to the port of the page for operators */
 	bool		begun;
 	RequestState state;
 	Verb		verb;

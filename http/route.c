@@ -12,11 +12,13 @@
 #include <string.h>
 
 #include "actors.h"
+#include "dashboard.h"
 #include "ending.h"
 #include "hosted.h"
 #include "messages.h"
 #include "metadata.h"
 #include "metrics.h"
+#include "page.h"
 #include "route.h"
 #include "schedule.h"
 #include "topics.h"
@@ -55,6 +57,12 @@ static const Pattern patterns[] = {
 	{ROUTE_METADATA, {"v1.0", "metadata"}, 2},
 	{ROUTE_METADATA_KEY, {"v1.0", "metadata", "*"}, 3},
 	{ROUTE_METRICS, {"metrics"}, 1},
+};
+
+/* the same of the page for operators */
+static const Pattern page_patterns[] = {
+	{ROUTE_VIEW, {"api", "*"}, 2},
+	{ROUTE_PAGE, {"*"}, 1},
 };
 
 static const Operation operations[] = {
@@ -103,6 +111,9 @@ static const Operation operations[] = {
 	{ROUTE_METADATA_KEY, VERB_PUT, .at_once = label_at_once},
 	{ROUTE_METRICS, VERB_READ, handle_metrics, metrics_at_once,
 	.error_code = "ERR_METRICS",.safe = true},
+	{ROUTE_PAGE, VERB_READ, .at_once = page_at_once},
+	{ROUTE_VIEW, VERB_READ, handle_view, .error_code = "ERR_DASHBOARD",.safe = true},
+	{ROUTE_VIEW, VERB_POST, handle_command, .error_code = "ERR_DASHBOARD"},
 };
 
 /* in the order of the header "Allow" */
@@ -134,14 +145,17 @@ pattern_matches(const Pattern *pattern, const Path *path)
 
 /*
  * route_find
- *		The route of a path, ROUTE_NONE if there is none.
+ *		The route of the path of a request, ROUTE_NONE if there is none.
  */
 Route
-route_find(const Path *path)
+route_find(const Request *request)
 {
-	for (size_t i = 0; i < lengthof(patterns); i++)
-		if (pattern_matches(&patterns[i], path))
-			return patterns[i].route;
+	const Pattern *table = request->dashboard ? page_patterns : patterns;
+	size_t		count = request->dashboard ? lengthof(page_patterns) : lengthof(patterns);
+
+	for (size_t i = 0; i < count; i++)
+		if (pattern_matches(&table[i], &request->path))
+			return table[i].route;
 	return ROUTE_NONE;
 }
 

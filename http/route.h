@@ -13,10 +13,9 @@
 
 #include <stddef.h>
 
-#include "path.h"
 #include "request.h"
 
-extern Route route_find(const Path *path);
+extern Route route_find(const Request *request);
 extern const Operation *route_operation(Route route, Verb verb);
 extern void route_allowed(Route route, char *text, size_t size);
 extern Verb verb_from_text(const char *text);

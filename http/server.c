@@ -43,8 +43,18 @@
 #define LISTEN_BACKLOG		1024
 /* how much of a stream is sent at a time */
 #define STREAM_BLOCK		16384
+/* of the page for operators */
+#define DASHBOARD_CONNECTIONS	64
 
-static struct MHD_Daemon *daemon_handle;
+/* a port, and who serves what comes to it */
+typedef struct Door
+{
+	struct MHD_Daemon *daemon;	/* NULL: it is not open */
+	bool		dashboard;		/* it is that of the page for operators */
+} Door;
+
+static Door api_door;
+static Door page_door = {.dashboard = true};
 static bool quiet;				/* no connections are accepted; of the main thread */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
@@ -92,8 +102,11 @@ wire_of(struct MHD_Connection *connection)
 static void *
 begin_request(void *arg, const char *target, struct MHD_Connection *connection)
 {
-	(void) arg;
-	return request_create(target, connection);
+	const Door *door = arg;
+	Request    *request = request_create(target, connection);
+
+	request->dashboard = door->dashboard;
+	return request;
 }
 
 static void
@@ -309,17 +322,17 @@ leave_encoded(void *arg, struct MHD_Connection *connection, char *text)
 }
 
 static struct addrinfo *
-listen_address(void)
+find_address(const char *name, long number)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC,.ai_socktype = SOCK_STREAM,.ai_flags = AI_PASSIVE};
 	struct addrinfo *address;
 	char		port[16];
 	int			error;
 
-	snprintf(port, sizeof(port), "%ld", options.port);
-	error = getaddrinfo(options.listen, port, &hints, &address);
+	snprintf(port, sizeof(port), "%ld", number);
+	error = getaddrinfo(name, port, &hints, &address);
 	if (error != 0)
-		die("could not use the address \"%s\": %s", options.listen, gai_strerror(error));
+		die("could not use the address \"%s\": %s", name, gai_strerror(error));
 	return address;
 }
 
@@ -328,7 +341,7 @@ listen_address(void)
  * the one that it has got.  Ends the program if that is not possible.
  */
 static int
-listen_at(const struct addrinfo *address)
+listen_at(const struct addrinfo *address, const char *name, long *port)
 {
 	int			listening = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int			on = 1;
@@ -343,45 +356,57 @@ listen_at(const struct addrinfo *address)
 		bind(listening, address->ai_addr, address->ai_addrlen) != 0 ||
 		listen(listening, LISTEN_BACKLOG) != 0 ||
 		getsockname(listening, (struct sockaddr *) &bound, &length) != 0)
-		die("could not listen on %s, port %ld: %s", options.listen, options.port, strerror(errno));
-	options.port = ntohs(bound.ss_family == AF_INET6 ?
-						 ((struct sockaddr_in6 *) &bound)->sin6_port :
-						 ((struct sockaddr_in *) &bound)->sin_port);
+		die("could not listen on %s, port %ld: %s", name, *port, strerror(errno));
+	*port = ntohs(bound.ss_family == AF_INET6 ?
+				  ((struct sockaddr_in6 *) &bound)->sin6_port :
+				  ((struct sockaddr_in *) &bound)->sin_port);
 	return listening;
 }
 
 /*
+ * Listens and serves in threads of its own.  Ends the program if it cannot.
+ */
+static void
+open_door(Door *door, const char *name, long *port, long threads, long connections)
+{
+	struct addrinfo *address = find_address(name, *port);
+	unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+		MHD_USE_ERROR_LOG;
+	int			listening = listen_at(address, name, port);
+
+	if (address->ai_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	door->daemon =
+		MHD_start_daemon(flags, (uint16_t) *port, NULL, NULL, handle_request, NULL,
+						 MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
+						 MHD_OPTION_LISTEN_SOCKET, listening,
+						 MHD_OPTION_THREAD_POOL_SIZE, (unsigned int) threads,
+						 MHD_OPTION_CONNECTION_LIMIT, (unsigned int) connections,
+						 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options.idle_timeout,
+						 MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
+						 MHD_OPTION_URI_LOG_CALLBACK, begin_request, door,
+						 MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
+						 MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
+						 MHD_OPTION_END);
+	if (door->daemon == NULL)
+		die("could not serve on %s, port %ld: %s", name, *port, strerror(errno));
+	freeaddrinfo(address);
+}
+
+/*
  * server_start
- *		Listens and serves in threads of its own.  Ends the program if it
- *		cannot.
+ *		Serves at the port of clients, and at that of the page for operators, if
+ *		there is to be one.
  */
 void
 server_start(void)
 {
-	struct addrinfo *address = listen_address();
-	unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
-		MHD_USE_ERROR_LOG;
-
 	condition_init(&all_done);
-
-	if (address->ai_family == AF_INET6)
-		flags |= MHD_USE_IPv6;
 	wires_start();
-	daemon_handle =
-		MHD_start_daemon(flags, (uint16_t) options.port, NULL, NULL, handle_request, NULL,
-						 MHD_OPTION_EXTERNAL_LOGGER, ignore_log, NULL,
-						 MHD_OPTION_LISTEN_SOCKET, listen_at(address),
-						 MHD_OPTION_THREAD_POOL_SIZE, (unsigned int) options.threads,
-						 MHD_OPTION_CONNECTION_LIMIT, (unsigned int) options.max_connections,
-						 MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int) options.idle_timeout,
-						 MHD_OPTION_NOTIFY_CONNECTION, note_connection, NULL,
-						 MHD_OPTION_URI_LOG_CALLBACK, begin_request, NULL,
-						 MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
-						 MHD_OPTION_UNESCAPE_CALLBACK, leave_encoded, NULL,
-						 MHD_OPTION_END);
-	if (daemon_handle == NULL)
-		die("could not serve on %s, port %ld: %s", options.listen, options.port, strerror(errno));
-	freeaddrinfo(address);
+	open_door(&api_door, options.listen, &options.port, options.threads, options.max_connections);
+	if (options.dashboard)
+		open_door(&page_door, options.dashboard_listen, &options.dashboard_port,
+				  1, DASHBOARD_CONNECTIONS);
 }
 
 /*
@@ -397,6 +422,21 @@ server_refuse(void)
 }
 
 /*
+ * Accepts no more connections.
+ */
+static void
+close_door(Door *door)
+{
+	MHD_socket	listening;
+
+	if (door->daemon == NULL)
+		return;
+	listening = MHD_quiesce_daemon(door->daemon);
+	if (listening != MHD_INVALID_SOCKET)
+		close(listening);
+}
+
+/*
  * server_drain
  *		Accepts no connections and waits until all answers are sent, but not longer
  *		than that.  Returns whether they are.
@@ -405,16 +445,14 @@ bool
 server_drain(int seconds)
 {
 	struct timespec deadline;
-	MHD_socket	listening;
 	bool		done;
 
 	server_refuse();
 	if (!quiet)
 	{
 		quiet = true;
-		listening = MHD_quiesce_daemon(daemon_handle);
-		if (listening != MHD_INVALID_SOCKET)
-			close(listening);
+		close_door(&api_door);
+		close_door(&page_door);
 	}
 	pthread_mutex_lock(&lock);
 	clock_gettime(CLOCK_MONOTONIC, &deadline);
@@ -450,6 +488,8 @@ server_can_stop(void)
 void
 server_stop(void)
 {
-	MHD_stop_daemon(daemon_handle);
+	MHD_stop_daemon(api_door.daemon);
+	if (page_door.daemon != NULL)
+		MHD_stop_daemon(page_door.daemon);
 	wires_stop();
 }

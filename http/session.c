@@ -165,11 +165,11 @@ connect_now(Session *session, char **reason)
 {
 	/* those before the connection string can be changed by it */
 	static const char *const names[] = {
-		"fallback_application_name", "connect_timeout", "keepalives_idle",
+		"fallback_application_name", "connect_timeout", "keepalives_idle", "options",
 		"dbname", "client_encoding", NULL
 	};
 	const char *values[] = {
-		"actor-http", "5", "60", session->database->conninfo, "UTF8", NULL
+		"actor-http", "5", "60", session->database->settings, session->database->conninfo, "UTF8", NULL
 	};
 	PGcancel   *cancel;
 

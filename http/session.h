@@ -21,6 +21,7 @@
 typedef struct Database
 {
 	const char *conninfo;
+	const char *settings;		/* options for the server; NULL: none */
 
 	pthread_mutex_t lock;		/* protects what follows, and cancel below */
 	bool		down;			/* the last attempt to connect has failed */

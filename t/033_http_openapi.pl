@@ -9,6 +9,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use ActorHttp;
+use ApiDocument;
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -20,7 +21,8 @@ if (my $missing = ActorHttp::missing())
 }
 
 my $top = "$FindBin::RealBin/..";
-my $api = decode_json(slurp_file("$top/doc/openapi.json"));
+my $document = ApiDocument->new("$top/doc/openapi.json");
+my $api = $document->{api};
 my $text = slurp_file("$top/doc/http.md");
 
 my $node = PostgreSQL::Test::Cluster->new('main');
@@ -44,64 +46,12 @@ my $http = ActorHttp->start(
 	env => { ACTOR_HTTP_API_TOKEN => 'secret' },
 	headers => { 'dapr-api-token' => 'secret' });
 
-# Follows a reference within the document.
-sub resolve
-{
-	my ($what) = @_;
-
-	return $what if ref $what ne 'HASH' || !exists $what->{'$ref'};
-	my $found = $api;
-	$found = $found->{$_} for split /\//, $what->{'$ref'} =~ s/^#\///r;
-	return $found;
-}
-
-# What is wrong with a value; the empty string if nothing is.
-sub mismatch
-{
-	my ($value, $schema, $where) = @_;
-
-	$schema = resolve($schema);
-	my $type = $schema->{type} // return '';
-	my $is =
-		!defined $value ? 'null'
-	  : ref $value eq 'HASH' ? 'object'
-	  : ref $value eq 'ARRAY' ? 'array'
-	  : JSON::PP::is_bool($value) ? 'boolean'
-	  : $value =~ /^-?\d+$/ && $type eq 'integer' ? 'integer'
-	  : 'string';
-
-	return "$where is $is, not $type" if $is ne $type;
-	return "$where is \"$value\"" if $schema->{enum} && !grep { $_ eq $value } @{ $schema->{enum} };
-	if ($type eq 'array')
-	{
-		for my $element (@$value)
-		{
-			my $problem = mismatch($element, $schema->{items}, "element of $where");
-			return $problem if $problem;
-		}
-	}
-	return '' if $type ne 'object';
-	for my $name (@{ $schema->{required} // [] })
-	{
-		return "$where has no $name" if !exists $value->{$name};
-	}
-	for my $name (keys %$value)
-	{
-		my $member = ($schema->{properties} // {})->{$name} // $schema->{additionalProperties};
-
-		return "$where has $name" if !defined $member && $schema->{properties};
-		my $problem = mismatch($value->{$name}, $member // {}, "$where.$name");
-		return $problem if $problem;
-	}
-	return '';
-}
-
 # The path with the examples of its parameters, or with other values.
 sub fill
 {
 	my ($path, $item, %other) = @_;
 
-	for my $parameter (map { resolve($_) } @{ $item->{parameters} // [] })
+	for my $parameter (map { $document->resolve($_) } @{ $item->{parameters} // [] })
 	{
 		my $value = $other{ $parameter->{name} } // $parameter->{example};
 
@@ -125,7 +75,7 @@ sub described
 		return;
 	}
 	is($response->{headers}{'content-type'}, 'application/json', "$name: JSON");
-	is(mismatch(JSON::PP->new->utf8->allow_nonref->decode($response->{content}), $json->{schema}, 'the answer'),
+	is($document->mismatch(JSON::PP->new->utf8->allow_nonref->decode($response->{content}), $json->{schema}, 'the answer'),
 		'', "$name: as described");
 }
 

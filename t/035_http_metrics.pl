@@ -60,6 +60,8 @@ my $box = '/v1.0/actors/box/a/method';
 my @token = ('dapr-api-token' => 'secret');
 $http->request('POST', "$box/add", undef, @token) for 1 .. 3;
 $http->request('POST', "$box/none", undef, @token);
+$http->request('GET', "/v1.0/actors/box/a/$_", undef, @token) for qw(reminders timers messages results/x);
+$http->request('GET', '/v1.0/openapi/box', undef, @token);
 my $response;
 # what the database says is left out while no session is free for it
 $http->wait_for(sub {
@@ -70,6 +72,8 @@ is($response->{headers}{'content-type'}, 'text/plain; version=0.0.4; charset=utf
 my $text = $response->{content};
 is(sample($text, 'actor_http_requests_total{operation="method",status="200"}'), 3, 'what went well');
 is(sample($text, 'actor_http_requests_total{operation="method",status="404"}'), 1, 'and what did not');
+is(sample($text, "actor_http_requests_total{operation=\"$_\",status=\"200\"}"), 1, "$_ has a name")
+  for qw(reminders timers messages openapi);
 is(sample($text, 'actor_http_request_duration_seconds_count{operation="method"}'), 4, 'the time of each');
 is(sample($text, 'actor_http_request_duration_seconds_bucket{operation="method",le="+Inf"}'), 4, 'in a bucket');
 cmp_ok(sample($text, 'actor_http_request_duration_seconds_sum{operation="method"}'), '>', 0, 'and in all');
