@@ -1,7 +1,7 @@
 --
 -- Finding actors, what is due and how much there is, at a cost that does not
 -- depend on how many rows there are.  That they use indexes is tested by
--- t/036_dashboard.pl.
+-- t/037_dashboard.pl.
 --
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
