@@ -96,6 +96,16 @@ SELECT actor_run_due(clock_timestamp() + interval '10 s');
 SET client_min_messages = warning;
 SELECT kind, CASE WHEN kind <> 'message' THEN name END AS name, method, attempt, ran_as, sqlstate, message, changes -> 0 -> 'key' AS key, traceparent
   FROM actor_history('diary', 'e') ORDER BY kind, name, method DESC, attempt, key LIMIT 8;
+-- of a long error so much is kept as elsewhere
+CREATE FUNCTION diary.fail_at_length() RETURNS void LANGUAGE plpgsql
+AS $$ BEGIN RAISE '%', repeat('x', 10000) USING DETAIL = repeat('y', 10000); END $$;
+SELECT actor_send('diary', 'long', 'fail_at_length', request_id => 'long', failure_policy => '{"drop": {}}') > 0 AS sent;
+SET client_min_messages = error;
+SELECT actor_run_due();
+SET client_min_messages = warning;
+SELECT (SELECT length(message) FROM actor_history('diary', 'long')) AS history,
+       (SELECT length(message) FROM actor.failure WHERE actor_id = 'long') AS failure, length(error ->> 'message') AS result, length(error ->> 'detail') AS detail
+  FROM actor_result('diary', 'long', 'long');
 ROLLBACK;
 CREATE FUNCTION diary.on_activate() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM actor_set('active', true); END $$;
 CREATE FUNCTION diary.on_deactivate() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * attempt.c
- *		Doing something that may fail without costing the transaction.
+ *		Doing something that may fail without costing the transaction, and what is
+ *		kept of its error.
  *
  * IDENTIFICATION
  *		src/base/attempt.c
@@ -11,10 +12,15 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "base/base.h"
+
+/* longest error texts that are kept */
+#define MAX_ERROR_LEN		8192
 
 /*
  * Calls a function in a subtransaction, which is kept if it succeeds and that is
@@ -69,4 +75,17 @@ ErrorData *
 actor_rehearse(void (*body) (void *arg), void *arg)
 {
 	return run(body, arg, false);
+}
+
+/*
+ * actor_error_text
+ *		Text of an error, clipped to what is kept; NULL for NULL.
+ */
+text *
+actor_error_text(const char *string)
+{
+	if (string == NULL)
+		return NULL;
+	return cstring_to_text_with_len(string,
+									pg_mbcliplen(string, strlen(string), MAX_ERROR_LEN));
 }

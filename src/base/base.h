@@ -118,6 +118,7 @@ extern uint64 actor_hash_slice(const text *type, uint64 number);
 
 extern ErrorData *actor_attempt(void (*body) (void *arg), void *arg);
 extern ErrorData *actor_rehearse(void (*body) (void *arg), void *arg);
+extern text *actor_error_text(const char *string);
 
 /* format.c */
 

@@ -181,8 +181,7 @@ write_entry(ActorFrame *frame, const NameData *ran_as, const ErrorData *error)
 	values[ENTRY_DURATION_MS] = Float8GetDatum((now - frame->history_start) / 1000.0);
 	values[ENTRY_SQLSTATE] = error == NULL ? (Datum) 0 :
 		CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-	values[ENTRY_MESSAGE] = error == NULL || error->message == NULL ? (Datum) 0 :
-		CStringGetTextDatum(error->message);
+	values[ENTRY_MESSAGE] = PointerGetDatum(error == NULL ? NULL : actor_error_text(error->message));
 	isnull[ENTRY_SQLSTATE] = error == NULL;
 	isnull[ENTRY_MESSAGE] = error == NULL || error->message == NULL;
 	values[ENTRY_TRACEPARENT] = PointerGetDatum(traceparent);

@@ -372,8 +372,8 @@ finish(const ActorRef *actor, const text *request_id, int64 message_id, const ch
 	if (error != NULL)
 	{
 		values[7] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-		values[8] = CStringGetTextDatum(error->message != NULL ? error->message : "");
-		values[9] = CStringGetTextDatum(error->detail != NULL ? error->detail : "");
+		values[8] = PointerGetDatum(actor_error_text(error->message != NULL ? error->message : ""));
+		values[9] = PointerGetDatum(actor_error_text(error->detail));
 		nulls[7] = nulls[8] = ' ';
 		nulls[9] = error->detail != NULL ? ' ' : 'n';
 	}

@@ -17,7 +17,6 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "utils/builtins.h"
@@ -27,9 +26,6 @@
 #include "store/store.h"
 #include "shared/shared.h"
 #include "life/life.h"
-
-/* longest error texts that are kept */
-#define MAX_ERROR_LEN		8192
 
 static ActorQuery write_failure = {
 	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
@@ -41,19 +37,6 @@ static ActorQuery write_failure = {
 };
 
 /* writing --------------------------------------------------------------- */
-
-/*
- * actor_error_text
- *		Text of an error, clipped to what is kept; NULL for NULL.
- */
-text *
-actor_error_text(const char *string)
-{
-	if (string == NULL)
-		return NULL;
-	return cstring_to_text_with_len(string,
-									pg_mbcliplen(string, strlen(string), MAX_ERROR_LEN));
-}
 
 /*
  * Whether a failure is to be logged: of those of one method that are alike, one in

@@ -56,7 +56,6 @@ typedef struct ActorFailure
 	int32		attempts;
 } ActorFailure;
 
-extern text *actor_error_text(const char *string);
 extern void actor_failure_log(int elevel, const ActorRef *actor, const char *what,
 							  const text *name, const text *method,
 							  const ErrorData *error, const char *outcome);
