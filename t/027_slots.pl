@@ -6,6 +6,7 @@ use warnings FATAL => 'all';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 # the launcher and a scheduler, and no executor
 my $node = PostgreSQL::Test::Cluster->new('main');
@@ -133,6 +134,37 @@ $node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activi
 	WHERE backend_type = 'actor executor' AND query LIKE 'reminder "block" %'});
 ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit}),
 	'it fires when the executor is free');
+
+# Executors for several long callbacks of one role are started at once, not each when
+# the one before has found something to do: here none of them gets as far.
+$node->append_conf('postgresql.conf', q{
+max_worker_processes = 32
+actor.max_workers = 20
+actor.max_executors = 6
+log_min_messages = debug1
+});
+$node->restart;
+my $sender = $node->background_psql('postgres');
+$sender->query_safe(q{SELECT actor_set_reminder('t', 'long 1', 'block')});
+ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+		WHERE backend_type = 'actor executor' AND state = 'active'
+		AND query LIKE 'reminder "block" of actor "long 1" %'}),
+	'the executor of a role is held up');
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE pg_db_role_setting IN ACCESS EXCLUSIVE MODE');
+$offset = -s $node->logfile;
+$sender->query_safe(q{SELECT actor_set_reminder('t', 'long ' || i, 'block') FROM generate_series(2, 4) i});
+my $tries = 10 * $PostgreSQL::Test::Utils::timeout_default;
+my $starting = qr/starting background worker process "actor executor/;
+sleep 0.1 while lines($starting, $offset) < 2 && $tries-- > 0;
+# (there can be one already)
+cmp_ok(lines($starting, $offset), '>=', 2, 'more are started for three more callbacks');
+$locker->query_safe('ROLLBACK');
+ok( $node->poll_query_until('postgres', q{SELECT count(*) = 4 FROM pg_stat_activity
+		WHERE backend_type = 'actor executor' AND state = 'active'
+		AND query LIKE 'reminder "block" of actor "long %'}),
+	'which all run');
+$_->quit foreach $sender, $locker;
 
 $node->stop;
 done_testing();

@@ -314,6 +314,25 @@ $after = $session->query_safe($memory);
 note("changes: $before, $after");
 cmp_ok($after - $before, '<', 128 * 1024, 'nor after functions and types were changed');
 
+# not even while the method runs during which they are changed
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION box.change_often(count int) RETURNS int LANGUAGE plpgsql AS $$
+	DECLARE
+		contexts text := 'SELECT count(*) FROM pg_backend_memory_contexts WHERE name = ''actor type''';
+		before int;
+		after int;
+	BEGIN
+		EXECUTE contexts INTO before;
+		FOR n IN 1 .. count LOOP
+			EXECUTE format('CREATE OR REPLACE FUNCTION box.changed() RETURNS int LANGUAGE sql AS %L', 'SELECT ' || n);
+			PERFORM actor_invoke('box', 'changed', 'changed');
+		END LOOP;
+		EXECUTE contexts INTO after;
+		RETURN after - before;
+	END $$});
+cmp_ok($session->query_safe(q{SELECT actor_invoke('box', 'c', 'change_often', '[100]')}), '<', 10,
+	'nor while a method runs that changes them');
+
 # (What savepoints undo is left out here: with assertions, the server itself does
 # not bear INSERT ... ON CONFLICT DO UPDATE of one row before, in, and after a
 # savepoint that is rolled back.)
