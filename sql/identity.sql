@@ -28,6 +28,7 @@ BEGIN
     PERFORM actor_send('shared', '1', 'run', jsonb_build_array(secret), '100h');
     PERFORM actor_invoke('shared', '1', 'run', jsonb_build_array(secret), request_id => secret);
     PERFORM actor_invoke('shared', '1', 'pledge');
+    PERFORM actor_subscribe(secret, 'shared', '1', 'answered', 'shared', '1');
 END
 $$;
 SET SESSION AUTHORIZATION regress_actor_alice;
@@ -39,6 +40,9 @@ SELECT actor_invoke('ledger', '1', 'put', '{"x": "4711"}');
 CALL shared._leave('hers');
 SELECT actor_set_reminder('shared', 'f', 'fail', failure_policy => '{"drop": {}}');
 CALL wait_until('SELECT count(*) = 1 FROM actor.failure');
+SELECT actor_each('ledger', 'get') IS NOT NULL AS each;
+CALL wait_until($$SELECT bool_and(finished_at IS NOT NULL) FROM actor.each$$);
+CALL wait_until($$SELECT NOT EXISTS (SELECT FROM actor.message WHERE actor_type = 'ledger')$$);
 RESET SESSION AUTHORIZATION;
 
 -- what a role sees of which table, and how many types and names are its own
@@ -49,7 +53,7 @@ DECLARE
     n bigint;
     result text := '';
 BEGIN
-    FOREACH t IN ARRAY ARRAY['state', 'activation', 'reminder', 'timer', 'message', 'request', 'promise', 'failure', 'pause', 'owned_type', 'instance', 'queue']
+    FOREACH t IN ARRAY ARRAY['state', 'activation', 'reminder', 'timer', 'message', 'request', 'promise', 'each', 'subscription', 'failure', 'pause', 'owned_type', 'instance', 'queue']
     LOOP
         EXECUTE format('SELECT count(*) FROM actor.%I', t) INTO n;
         result := result || CASE WHEN n > 0 THEN format('%s %s, ', n, t) ELSE '' END;
