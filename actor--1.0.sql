@@ -365,7 +365,7 @@ COMMENT ON COLUMN actor.each.actor_type IS 'type of the actors';
 COMMENT ON COLUMN actor.each.each_id IS 'what actor_each has returned';
 COMMENT ON COLUMN actor.each.method IS 'method that the messages call';
 COMMENT ON COLUMN actor.each.payload IS 'their payload; NULL: none';
-COMMENT ON COLUMN actor.each.batch IS 'how many are sent in one transaction';
+COMMENT ON COLUMN actor.each.batch IS 'how many may wait to be delivered before there are more';
 COMMENT ON COLUMN actor.each.role_name IS 'role that sends them, and runs the method';
 COMMENT ON COLUMN actor.each.started_at IS 'when actor_each was called';
 COMMENT ON COLUMN actor.each.traceparent IS 'trace context that the method runs with; NULL: none';

@@ -207,5 +207,28 @@ $locker->query_safe('ROLLBACK');
 $locker->quit;
 wait_for('NOT EXISTS (SELECT FROM actor.promise)', 'these expire when it is free');
 
+# messages to each actor of a type: so many at a time, whatever is asked for; here more
+# fail
+query(q{
+	INSERT INTO actor.state (actor_type, actor_id, key, value, updated_at)
+		SELECT 'oath', lpad(i::text, 4, '0'), 'k', '1', now() FROM generate_series(1, 1500) i;
+	CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'too many'; END $$;
+	CREATE TRIGGER refuse BEFORE INSERT ON actor.message FOR EACH ROW
+		WHEN (NEW.actor_type = 'oath' AND NEW.actor_id > '1200') EXECUTE FUNCTION refuse()});
+$log = -s $node->logfile;
+query_as('regress_actor_greedy', q{
+	CREATE FUNCTION oath.nothing() RETURNS void LANGUAGE plpgsql AS 'BEGIN END';
+	SELECT actor_each('oath', 'nothing', batch => 100000);
+	SELECT actor_each('oath', 'nothing', batch => 100000)});
+wait_for('EXISTS (SELECT FROM actor.each WHERE sent >= 1000)', 'messages are sent to some actors');
+query_as('regress_actor_modest', q{SELECT actor_each('modest', 'run')});
+wait_for(q{EXISTS (SELECT FROM actor.each WHERE actor_type = 'modest' AND finished_at IS NOT NULL)},
+	'and to those of another type');
+wait_for_looks();
+is(query(q{SELECT string_agg(sent::text, ' ' ORDER BY started_at) FROM actor.each WHERE actor_type = 'oath'}),
+	'1000 0', 'so many at a time, and what was asked for first');
+@{[substr(slurp_file($node->logfile), $log) =~ /(could not send to each actor of type "oath": too many)/g]} == 1
+  ? pass('the log says once what has failed') : fail('the log says once what has failed');
+
 $node->stop;
 done_testing();

@@ -9,6 +9,9 @@
  * it, each actor has its message once.  Nobody has to wait for an actor.  Who
  * is there all the time is passed once; who comes or goes meanwhile, perhaps.
  *
+ * The scheduler has other things to do, for other roles too.  So it sends so many
+ * messages at a time at most, and of each type those that were asked for first.
+ *
  * The messages are those of the role that has asked for them, whose right to
  * call the method was asked for then, and will be at delivery.
  *
@@ -40,8 +43,10 @@
 PG_FUNCTION_INFO_V1(actor_each);
 PG_FUNCTION_INFO_V1(actor_each_stop);
 
-/* most actors that get their message in one transaction */
+/* most messages that may wait before there are more */
 #define BATCH_MAX			100000
+/* most actors of a type that get their message at a time */
+#define STEP_MAX			1000
 /* when to look again whether the last batch was delivered, in microseconds */
 #define LOOK_AGAIN_US		(100 * INT64CONST(1000))
 /* the same after an error, or when somebody has locked what it takes */
@@ -79,8 +84,8 @@ static ActorQuery delete_each = {
 };
 
 static ActorQuery read_unfinished = {
-	"SELECT actor_type, each_id, role_name FROM actor.each WHERE finished_at IS NULL"
-	" ORDER BY started_at",
+	"SELECT DISTINCT ON (actor_type) actor_type, each_id, role_name FROM actor.each"
+	" WHERE finished_at IS NULL ORDER BY actor_type, started_at",
 	0, {0}
 };
 
@@ -404,7 +409,7 @@ write_progress(const Each *each, const text *last_id, int sent, bool finished)
 }
 
 /*
- * Sends a batch, unless the last one is not delivered yet.
+ * Sends a batch, or a part of it, unless the last one is not delivered yet.
  */
 static void
 send_batch(void *arg)
@@ -412,6 +417,7 @@ send_batch(void *arg)
 	Each	   *each = arg;
 	Oid			role = actor_role_find(&each->role_name);
 	Datum		values[3];
+	int			limit;
 	List	   *ids;
 	ListCell   *cell;
 	int			nestlevel;
@@ -429,9 +435,10 @@ send_batch(void *arg)
 		each->again = GetCurrentTimestamp() + LOOK_AGAIN_US;
 		return;
 	}
+	limit = Min(each->batch, STEP_MAX);
 	values[0] = PointerGetDatum(each->type);
 	values[1] = PointerGetDatum(each->last_id);
-	values[2] = Int32GetDatum(each->batch);
+	values[2] = Int32GetDatum(limit);
 	ids = actor_query_list(&read_actors, values, read_actor_id);
 	nestlevel = actor_trace_begin(each->traceparent);
 	foreach(cell, ids)
@@ -444,9 +451,29 @@ send_batch(void *arg)
 						   &each->role_name);
 	}
 	actor_trace_end(nestlevel);
-	finished = list_length(ids) < each->batch;
+	finished = list_length(ids) < limit;
 	write_progress(each, ids == NIL ? NULL : llast(ids), list_length(ids), finished);
 	each->again = finished ? DT_NOEND : GetCurrentTimestamp();
+}
+
+/*
+ * Says that messages could not be sent, unless something was only not free.  It is
+ * tried again and again, which is logged now and then.
+ */
+static void
+log_unsent(const text *type, const ErrorData *error)
+{
+	int64		left_out;
+
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		!actor_log_again(actor_hash_slice(type, (uint64) error->sqlerrcode), &left_out))
+		return;
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg("could not send to each actor of type \"%s\": %s",
+					text_to_cstring(type), error->message ? error->message : ""),
+			 left_out > 0 ?
+			 errdetail(INT64_FORMAT " like that were left out here since the last one.", left_out) : 0));
 }
 
 /*
@@ -469,12 +496,10 @@ actor_each_go_on(void)
 		ErrorData  *error = actor_attempt(send_batch, each);
 
 		if (error != NULL)
+		{
 			each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
-		if (error != NULL && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ereport(LOG,
-					(errcode(error->sqlerrcode),
-					 errmsg("could not send to each actor of type \"%s\": %s",
-							text_to_cstring(each->type), error->message ? error->message : "")));
+			log_unsent(each->type, error);
+		}
 		again = Min(again, each->again);
 	}
 	return again;
