@@ -14,6 +14,8 @@ CREATE TABLE s.asked (tag text, kind text, least int, most int);
 CREATE INDEX ON s.asked (tag);
 -- each time it was done, and how many changes that made
 CREATE TABLE s.done (tag text, kind text, changes int);
+-- the numbers of events that are kept
+CREATE TABLE s.published (tag text, number bigint);
 -- each change of an actor
 CREATE TABLE s.journal (actor text, version bigint, tag text);
 -- the state of actors, as SQL alone has written it
@@ -116,4 +118,9 @@ BEGIN
 	PERFORM actor_set('activated', clock_timestamp());
 END $$;
 SELECT actor_register('s', reentrancy => true, idle_timeout => '2 seconds', scan_interval => '1 second');
+-- some actors get events as work
+SELECT actor_keep_events('s', 'kept', '1 day');
+SELECT actor_subscribe(topic, 's', 'a' || i, 'work', 's',
+		failure_policy => '{"constant": {"interval": "20ms", "maxRetries": 100000}}')
+  FROM unnest('{plain,kept}'::text[]) topic, generate_series(1, 4) i;
 RESET SESSION AUTHORIZATION;

@@ -24,7 +24,7 @@ sub stress
 
 my ($status, $out) = stress('--transactions', 40, '--sessions', 4, '--self-test');
 like($out, qr/^seed \d+$/m, 'it prints the seed');
-like($out, qr/^asked: $_ +[1-9]/m, "some work is of kind $_") foreach qw(call message reminder timer open request);
+like($out, qr/^asked: $_ +[1-9]/m, "some work is of kind $_") foreach qw(call message event reminder timer open request);
 like($out, qr/^$_ +\d/m, "there was harm: $_")
   foreach ('VACUUM FULL', 'executor killed', 'immediate stop', 'functions replaced', 'session terminated');
 like($out, qr/: found$/m, 'it looks for faults that were made');

@@ -47,6 +47,17 @@ our @rules = (
 					  WHERE actor_type = 's' AND key <> 'activated') st USING (actor, key)
 		 WHERE m.value IS DISTINCT FROM st.value} ],
 	[
+		'events out of order, or numbers that are missing' => q{
+		SELECT actor, version, number
+		  FROM (SELECT actor, version, number, lag(number) OVER (PARTITION BY actor ORDER BY version) AS before
+				  FROM s.journal JOIN s.published USING (tag)) e
+		 WHERE number <= before
+		UNION ALL
+		SELECT 'kept', p.highest, p.numbers
+		  FROM (SELECT coalesce(max(number), 0) AS highest, count(DISTINCT number) AS numbers FROM s.published) p
+		 WHERE p.highest <> p.numbers
+			OR p.highest <> coalesce((SELECT last_event FROM actor.stream WHERE topic = 'kept'), 0)} ],
+	[
 		'request ids that were lost, or kept for what was not done' => q{
 		SELECT request_id FROM actor.request
 		EXCEPT SELECT tag FROM s.asked WHERE kind = 'request'
@@ -56,6 +67,7 @@ our @rules = (
 		'something that is left' => q{
 		SELECT 'reminder', actor_id, name FROM actor.reminder UNION ALL
 		SELECT 'message', actor_id, message_id::text FROM actor.message UNION ALL
+		SELECT 'event', actor_id, topic FROM actor.fan_out UNION ALL
 		SELECT 'timer', actor_id, name FROM actor.timer UNION ALL
 		SELECT 'failure', actor_id, name FROM actor.failure UNION ALL
 		SELECT 'pause', actor_id, NULL FROM actor.pause} ],

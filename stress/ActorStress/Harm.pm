@@ -12,7 +12,7 @@ use ActorStress::Work qw(@actors);
 
 our @EXPORT_OK = qw(harm_kinds do_harm settle);
 
-my @tables = map { "actor.$_" } qw(state activation reminder message timer request failure pause type);
+my @tables = map { "actor.$_" } qw(state activation reminder message timer request failure pause type stream event subscription fan_out);
 
 sub one_of
 {
@@ -206,14 +206,14 @@ sub settle
 			SELECT actor_retry(failure_id) FROM actor.failure WHERE kind <> 'timer';
 			SELECT actor_discard(failure_id) FROM actor.failure WHERE kind = 'timer'});
 		my ($good, $now) = $server->try_sql(q{
-			SELECT (SELECT count(*) FROM actor.reminder) + (SELECT count(*) FROM actor.message)
+			SELECT (SELECT count(*) FROM actor.reminder) + (SELECT count(*) FROM actor.message) + (SELECT count(*) FROM actor.fan_out)
 				+ (SELECT count(*) FROM actor.timer) + (SELECT count(*) FROM actor.failure)
 				+ (SELECT count(*) FROM pg_prepared_xacts)});
 
 		$now = $rest if !$good;
 		$since = time if $now != $rest;
 		$rest = $now;
-		die "$rest reminders, messages, timers, failures and prepared transactions are left and do not come to an end\n"
+		die "$rest reminders, messages, events, timers, failures and prepared transactions are left and do not come to an end\n"
 		  if time - $since > 180;
 		sleep 0.2;
 	}

@@ -56,6 +56,11 @@ my @faults = (
 		'history says', 'was written'
 	],
 	[ 'state lost' => lose('actor.state', "key LIKE 'k%' AND actor_type = 's'"), 'was written' ],
+	[ 'an event made up' => "INSERT INTO s.published VALUES ('made up', 1000000000)", 'out of order' ],
+	[
+		'events in another order' => "INSERT INTO s.published SELECT tag, -version FROM s.journal WHERE actor = 'a1'",
+		'out of order'
+	],
 	[ 'a request id lost' => lose('actor.request'), 'request ids' ],
 	[
 		'a pause left' => "INSERT INTO actor.pause VALUES ('s', 'a1', now(), 'stress')",

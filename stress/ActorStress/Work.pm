@@ -98,6 +98,12 @@ my %statements = (
 		return "SELECT actor_send('s', '@{[ one_of(@actors) ]}', 'work', @{[ payload($tag, 1) ]}$due);\n"
 		  . asked($tag, 'message', 1, 1);
 	},
+	# by the session, or by the scheduler
+	publish => sub {
+		my $tag = shift;
+		return 'SET LOCAL actor.publish_limit = ' . one_of(0, 2, 1000) . ";\n"
+		  . "SELECT actor_publish('plain', @{[ payload($tag, 1) ]}, 's');\n" . asked($tag, 'event', 4, 4);
+	},
 	remind => sub { return reminder($_[0], 'reminder', 1, $_[0]) },
 	# the next one that is set takes its place
 	replace => sub { return reminder($_[0], 'replaced', 0, 'again') },
@@ -116,7 +122,7 @@ my %statements = (
 	});
 my @mix = (
 	(map { 'call' } 1 .. 8), (map { 'send' } 1 .. 4), (map { 'remind' } 1 .. 3),
-	qw(look look replace replace remove timer timer deactivate));
+	qw(look look publish publish replace replace remove timer timer deactivate));
 
 # Ends a transaction, in which the work of a tag may have been asked for, by some
 # statements; says what there is when the last of them was answered.
@@ -194,6 +200,14 @@ my %transactions = (
 			"SELECT actor_cancel_message('s', '$actor', :id) AS gone \\gset", '\if :gone',
 			"UPDATE s.asked SET least = 0, most = 0 WHERE tag = '$tag';", '\endif', 'COMMIT;');
 	},
+	# an event that is kept, whose subscribers do nothing but note it
+	event => sub {
+		my $tag = shift;
+
+		return ('BEGIN;', limits(), 'SET LOCAL actor.publish_limit = ' . one_of(0, 2, 1000) . ';',
+			"INSERT INTO s.published SELECT '$tag', actor_publish('kept', '{\"tag\": \"$tag\", \"path\": []}', 's');",
+			asked($tag, 'event', 4, 4), chance(0.1) ? 'ROLLBACK;' : answered($tag, 'COMMIT;'));
+	},
 	# a turn that is open over several transactions, and closed or left to end
 	open => sub {
 		my $tag = shift;
@@ -220,7 +234,7 @@ my %transactions = (
 			? ("PREPARE TRANSACTION '$tag';", "ROLLBACK PREPARED '$tag';")
 			: answered($tag, "PREPARE TRANSACTION '$tag';", "COMMIT PREPARED '$tag';"));
 	});
-my @transaction_mix = ((map { 'plain' } 1 .. 12), qw(request cancel open open prepare read read));
+my @transaction_mix = ((map { 'plain' } 1 .. 12), qw(request cancel event event open open prepare read read));
 
 # Runs texts in one psql after the other, until there are as many as wanted or
 # somebody says stop.  Runs in a process of its own, which ends here.
