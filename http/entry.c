@@ -33,6 +33,60 @@ static const struct
 	{"busy", ENTRY_BUSY, false}
 };
 
+/* in their order */
+static const char *const enter_columns[ENTRY_COLUMNS] = {
+	"action", "frame", "at_host", "address", "current", "anew", "held_from",
+	"status", "content_type", "headers", "body"
+};
+
+/*
+ * Cuts off the first field of a row in its text form, in place, and moves on to what
+ * is behind it, which is empty after the last one.  Returns NULL for a null.
+ */
+static char *
+cut_field(char **rest)
+{
+	char	   *field = *rest;
+	char	   *from = field;
+	char	   *to = field;
+	bool		quoted = false;
+	bool		null = (*from == ',' || *from == ')');
+
+	while (*from != '\0' && (quoted || (*from != ',' && *from != ')')))
+	{
+		if (*from == '"' && quoted && from[1] == '"')
+			*to++ = *from++;
+		else if (*from == '"')
+			quoted = !quoted;
+		else
+		{
+			if (*from == '\\' && from[1] != '\0')
+				from++;
+			*to++ = *from;
+		}
+		from++;
+	}
+	*rest = *from == ',' ? from + 1 : from + strlen(from);
+	*to = '\0';
+	return null ? NULL : field;
+}
+
+/*
+ * Reads the only column, a row of host_enter.  As one value it costs the server a
+ * tenth less than as a table with that row, for which it finds out the columns anew in
+ * each call.
+ */
+static void
+read_row(Entry *entry)
+{
+	char	   *rest;
+
+	entry->row = xstrdup(PQgetvalue(entry->result, 0, 0));
+	rest = entry->row + (entry->row[0] == '(');
+	for (int i = 0; i < ENTRY_COLUMNS; i++)
+		entry->columns[i] = cut_field(&rest);
+}
+
 /*
  * entry_column
  *		A column of the result; NULL if that is so, or it has none.
@@ -40,8 +94,12 @@ static const struct
 const char *
 entry_column(const Entry *entry, const char *name)
 {
-	int			number = PQfnumber(entry->result, name);
+	int			number;
 
+	for (int i = 0; entry->row != NULL && i < ENTRY_COLUMNS; i++)
+		if (strcmp(enter_columns[i], name) == 0)
+			return entry->columns[i];
+	number = PQfnumber(entry->result, name);
 	if (number < 0 || PQntuples(entry->result) == 0 || PQgetisnull(entry->result, 0, number))
 		return NULL;
 	return PQgetvalue(entry->result, 0, number);
@@ -76,6 +134,8 @@ entry_read(Entry *entry, QueryOutcome outcome, PGresult *result, char *reason)
 	entry->action = ENTRY_ERROR;
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		return;
+	if (PQnfields(result) == 1 && PQntuples(result) == 1 && strcmp(PQfname(result, 0), "host_enter") == 0)
+		read_row(entry);
 	action = entry_column(entry, "action");
 	for (size_t i = 0; i < lengthof(actions) && action != NULL; i++)
 		if (strcmp(actions[i].name, action) == 0)
@@ -147,7 +207,7 @@ entry_enter(Session *session, const EntryRequest *request, const Statement *befo
 	memcpy(statements, before, (size_t) count * sizeof(Statement));
 	statements[count] = (Statement)
 	{
-		.sql = "SELECT * FROM actor.host_enter($1::pg_catalog.uuid, $2::pg_catalog.text,"
+		.sql = "SELECT actor.host_enter($1::pg_catalog.uuid, $2::pg_catalog.text,"
 			" $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.uuid,"
 			" $6::pg_catalog.uuid, $7::pg_catalog.text,"
 			" pg_catalog.sha256($8::pg_catalog.bytea OPERATOR(pg_catalog.||) $9::pg_catalog.bytea),"
@@ -184,6 +244,7 @@ void
 entry_clear(Entry *entry)
 {
 	PQclear(entry->result);
+	free(entry->row);
 	free(entry->reason);
 	memset(entry, 0, sizeof(*entry));
 }

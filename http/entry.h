@@ -51,6 +51,9 @@ typedef struct EntryRequest
 	const char *caller;			/* role on whose behalf it is; NULL: this one */
 } EntryRequest;
 
+/* columns of actor.host_enter */
+#define ENTRY_COLUMNS		11
+
 /* what has come of it; to be cleared */
 typedef struct Entry
 {
@@ -61,6 +64,8 @@ typedef struct Entry
 	const char *address;		/* of the host that has it */
 	const char *held_from;		/* host that has left it in our application */
 	PGresult   *result;
+	char	   *row;			/* of host_enter, cut into its columns */
+	const char *columns[ENTRY_COLUMNS]; /* in that */
 	char	   *reason;			/* why the database cannot be used */
 } Entry;
 

@@ -9,6 +9,9 @@
  * are in the database at a time, because they may all wait for the turn of that
  * actor: those behind them go first then.
  *
+ * Of the threads that wait for work the one gets it that was busy last: what its
+ * session has planned and read, and the processor has in its caches, is the freshest.
+ *
  * IDENTIFICATION
  *		http/pool.c
  *
@@ -115,21 +118,66 @@ unqueue(Pool *pool, Request *before, Request *request)
 }
 
 /*
+ * Takes a thread that waits for work, if there is one.  The pool is locked; the thread
+ * is woken when that is not so any more, lest it wakes only to wait for the lock.
+ */
+static Worker *
+take_waiting(Pool *pool)
+{
+	Worker	   *worker = pool->waiting;
+
+	if (worker != NULL)
+	{
+		pool->waiting = worker->next;
+		pool->idle--;
+		worker->waits = false;
+	}
+	return worker;
+}
+
+static void
+wake(Worker *worker)
+{
+	if (worker != NULL)
+		pthread_cond_signal(&worker->work);
+}
+
+/*
+ * Wakes all threads that wait for work.  The pool is locked.
+ */
+static void
+wake_all(Pool *pool)
+{
+	while (pool->waiting != NULL)
+		wake(take_waiting(pool));
+}
+
+/*
+ * Waits until there may be work.  The pool is locked.
+ */
+static void
+wait_for_work(Pool *pool, Worker *worker)
+{
+	worker->next = pool->waiting;
+	pool->waiting = worker;
+	pool->idle++;
+	worker->waits = true;
+	while (worker->waits)
+		pthread_cond_wait(&worker->work, &pool->lock);
+}
+
+/*
  * The next request, or NULL when the pool is stopped.
  */
 static Request *
-take_request(Pool *pool)
+take_request(Pool *pool, Worker *worker)
 {
 	Request    *request;
 	Request    *before;
 
 	pthread_mutex_lock(&pool->lock);
 	while ((request = find_runnable(pool, &before)) == NULL && !pool->stopping)
-	{
-		pool->idle++;
-		pthread_cond_wait(&pool->work, &pool->lock);
-		pool->idle--;
-	}
+		wait_for_work(pool, worker);
 	if (request != NULL)
 	{
 		unqueue(pool, before, request);
@@ -148,15 +196,16 @@ static void
 end_running(Pool *pool, Request *request)
 {
 	Request   **link = &pool->running;
+	Worker	   *woken;
 
 	pthread_mutex_lock(&pool->lock);
 	while (*link != request)
 		link = &(*link)->next;
 	*link = request->next;
 	request->next = NULL;
-	if (pool->first != NULL)
-		pthread_cond_signal(&pool->work);
+	woken = pool->first != NULL ? take_waiting(pool) : NULL;
 	pthread_mutex_unlock(&pool->lock);
+	wake(woken);
 }
 
 /*
@@ -206,7 +255,7 @@ session_main(void *arg)
 
 	if (worker == worker->pool->workers)
 		session_open(session);
-	while ((request = take_request(worker->pool)) != NULL)
+	while ((request = take_request(worker->pool, worker)) != NULL)
 	{
 		request->operation->handler(request, session);
 		end_running(worker->pool, request);
@@ -226,6 +275,8 @@ session_main(void *arg)
 void
 pool_submit(Pool *pool, Request *request)
 {
+	Worker	   *woken;
+
 	if (request->actor_id != NULL)
 		request->actor_hash = hash_text(hash_text(0, request->actor_type), request->actor_id);
 	pthread_mutex_lock(&pool->lock);
@@ -234,8 +285,9 @@ pool_submit(Pool *pool, Request *request)
 	else
 		pool->first = request;
 	pool->last = request;
-	pthread_cond_signal(&pool->work);
+	woken = take_waiting(pool);
 	pthread_mutex_unlock(&pool->lock);
+	wake(woken);
 }
 
 /*
@@ -248,7 +300,7 @@ pools_wake(void)
 	for (size_t i = 0; i < pool_count; i++)
 	{
 		pthread_mutex_lock(&pools[i].lock);
-		pthread_cond_broadcast(&pools[i].work);
+		wake_all(&pools[i]);
 		pthread_mutex_unlock(&pools[i].lock);
 	}
 }
@@ -352,7 +404,6 @@ start_pool(Pool *pool, size_t number, const char *conninfo, const char *settings
 	database_init(&pool->database, conninfo);
 	pool->database.settings = settings;
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_cond_init(&pool->work, NULL);
 	pool->workers = xmalloc((size_t) size * sizeof(Worker));
 	memset(pool->workers, 0, (size_t) size * sizeof(Worker));
 	for (long i = 0; i < size; i++)
@@ -360,6 +411,7 @@ start_pool(Pool *pool, size_t number, const char *conninfo, const char *settings
 		Worker	   *worker = &pool->workers[i];
 
 		worker->pool = pool;
+		pthread_cond_init(&worker->work, NULL);
 		worker->session.database = &pool->database;
 		if (pthread_create(&worker->thread, NULL, session_main, worker) != 0)
 			die("could not start a thread");
@@ -410,11 +462,13 @@ pools_stop(void)
 
 		pthread_mutex_lock(&pool->lock);
 		pool->stopping = true;
-		pthread_cond_broadcast(&pool->work);
+		wake_all(pool);
 		pthread_mutex_unlock(&pool->lock);
 		for (long j = 0; j < pool->size; j++)
 			pthread_join(pool->workers[j].thread, NULL);
-		pthread_cond_destroy(&pool->work);
+		/* only now nobody wakes another */
+		for (long j = 0; j < pool->size; j++)
+			pthread_cond_destroy(&pool->workers[j].work);
 		pthread_mutex_destroy(&pool->lock);
 		database_free(&pool->database);
 		free(pool->workers);

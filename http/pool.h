@@ -25,6 +25,9 @@ typedef struct Worker
 	struct Pool *pool;
 	pthread_t	thread;
 	Session		session;
+	pthread_cond_t work;
+	bool		waits;			/* for work; protected by the lock of the pool, as is */
+	struct Worker *next;		/* the one that has waited for longer */
 } Worker;
 
 /* workers for one database and role */
@@ -36,11 +39,11 @@ typedef struct Pool
 	long		size;			/* number of them */
 
 	pthread_mutex_t lock;		/* protects what follows */
-	pthread_cond_t work;
 	Request    *first;			/* requests that wait for a session */
 	Request    *last;
 	Request    *running;		/* those that have one */
-	int			idle;			/* threads that wait for work */
+	Worker	   *waiting;		/* those that wait for work, the last one first */
+	int			idle;			/* how many they are */
 	bool		stopping;
 } Pool;
 

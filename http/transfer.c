@@ -19,6 +19,7 @@
  *-------------------------------------------------------------------------
  */
 #include <ctype.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -32,6 +33,16 @@
 /* silent connections that a thread keeps */
 #define KEPT_CONNECTIONS	4
 
+/* a handle that this thread has used and uses again; a new one takes long to make */
+static _Thread_local CURL *spare;
+static pthread_key_t spare_key; /* only for its end */
+
+static void
+free_spare(void *easy)
+{
+	curl_easy_cleanup(easy);
+}
+
 /*
  * transfers_start
  *		Called before there are other threads.
@@ -39,7 +50,8 @@
 void
 transfers_start(void)
 {
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
+		pthread_key_create(&spare_key, free_spare) != 0)
 		die("could not start libcurl");
 }
 
@@ -417,8 +429,15 @@ has_line(const Transfer *transfer, const char *name)
 static CURL *
 easy_create(void)
 {
-	CURL	   *easy = curl_easy_init();
+	CURL	   *easy = spare;
 
+	if (easy != NULL)
+	{
+		spare = NULL;
+		(void) pthread_setspecific(spare_key, NULL);
+		return easy;
+	}
+	easy = curl_easy_init();
 	if (easy == NULL)
 		die("out of memory");
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
@@ -435,6 +454,26 @@ easy_create(void)
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, before_connecting);
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_sending);
 	return easy;
+}
+
+/*
+ * Takes back an easy handle that is in no multi handle.  Nothing of the request may be
+ * known to it any more.
+ */
+static void
+easy_release(CURL *easy)
+{
+	if (spare != NULL || pthread_setspecific(spare_key, easy) != 0)
+	{
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
+	/* which is the default, and has no body */
+	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
+	spare = easy;
 }
 
 /*
@@ -574,7 +613,7 @@ transfer_finish(Transfer *transfer, CURLM *multi)
 	if (transfer->easy == NULL)
 		return;
 	curl_multi_remove_handle(multi, transfer->easy);
-	curl_easy_cleanup(transfer->easy);
+	easy_release(transfer->easy);
 	transfer->easy = NULL;
 	if (transfer->state == TRANSFER_UNDERWAY)
 	{
