@@ -352,6 +352,36 @@ add_token(Transfer *transfer)
 }
 
 /*
+ * Adds the headers of a call, with the trace that it belongs to.  A span of its own
+ * is below that of whoever has asked for it.
+ */
+static void
+add_trace(Transfer *transfer, const Work *work)
+{
+	const char *parent = work->traceparent != NULL ? work->traceparent :
+		headers_value(work->headers, "traceparent");
+	char		traceparent[TRACEPARENT_SIZE];
+
+	transfer->span = span_begin(SPAN_CLIENT, parent);
+	if (transfer->span == NULL)
+	{
+		transfer_headers(transfer, work->headers);
+		if (work->traceparent != NULL)
+			transfer_header(transfer, "traceparent", work->traceparent);
+		return;
+	}
+	for (const Header *header = work->headers; header != NULL; header = header->next)
+		if (strcasecmp(header->name, "traceparent") != 0)
+			transfer_header(transfer, header->name, header->value);
+	span_traceparent(transfer->span, traceparent);
+	transfer_header(transfer, "traceparent", traceparent);
+	transfer->span_name = xprintf("%s.%s%s", work->type, work->prefix, work->method);
+	span_attribute(transfer->span, "http.request.method", "PUT");
+	span_attribute(transfer->span, "actor.type", work->type);
+	span_attribute(transfer->span, "actor.id", work->id);
+}
+
+/*
  * app_send_method
  *		Sends a method to the application, and the id of the call if it is to know
  *		that.
@@ -375,9 +405,7 @@ app_send_method(void *owner, CURLM *multi, const Work *work, const char *call_id
 			die("out of memory");
 	}
 	transfer->is_right = app_is_same;
-	transfer_headers(transfer, work->headers);
-	if (work->traceparent != NULL)
-		transfer_header(transfer, "traceparent", work->traceparent);
+	add_trace(transfer, work);
 	add_token(transfer);
 	if (work->with_id)
 		transfer_header(transfer, "Dapr-Reentrancy-Id", call_id);

@@ -356,6 +356,44 @@ take_last_name(Request *request, Route route)
 	}
 }
 
+/* spans ----------------------------------------------------------------- */
+
+/*
+ * Begins the span of a request, so that all that happens for it is below that.
+ */
+static void
+begin_span(Request *request, const char *method, Route route)
+{
+	char		traceparent[TRACEPARENT_SIZE];
+
+	if (request->dashboard || is_health(route) || route == ROUTE_METRICS)
+		return;
+	request->span = span_begin(SPAN_SERVER, request->traceparent);
+	if (request->span == NULL)
+		return;
+	span_traceparent(request->span, traceparent);
+	free(request->traceparent);
+	request->traceparent = xstrdup(traceparent);
+	span_attribute(request->span, "http.request.method", method);
+}
+
+/*
+ * The same for what the application is told.
+ */
+static void
+pass_span(Request *request)
+{
+	Header	   *header;
+
+	if (request->span == NULL)
+		return;
+	headers_remove(&request->passed, "traceparent");
+	header = header_create("traceparent", strlen("traceparent"),
+						   request->traceparent, strlen(request->traceparent));
+	header->next = request->passed;
+	request->passed = header;
+}
+
 /*
  * examine
  *		Finds out what a request wants before its body is read.  One that gets an
@@ -390,6 +428,7 @@ examine(Request *request, const char *method)
 		answer_header(request, "Allow", allowed);
 		return;
 	}
+	begin_span(request, method, route);
 	if (request->path.count >= 4 && route != ROUTE_TYPE_TOPIC &&
 		(!take_name(request, 2, "actor type", &request->actor_type) ||
 		 !take_name(request, 3, "actor id", &request->actor_id)))
@@ -399,7 +438,12 @@ examine(Request *request, const char *method)
 		refuse_host(request);
 		return;
 	}
+	span_attribute(request->span, "actor.type", request->actor_type);
+	span_attribute(request->span, "actor.id", request->actor_id);
 	if (options.app != NULL && request->actor_id != NULL)
+	{
 		keep_headers(request);
+		pass_span(request);
+	}
 	(void) take_last_name(request, route);
 }

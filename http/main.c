@@ -32,6 +32,7 @@
 #include "self.h"
 #include "server.h"
 #include "session.h"
+#include "span.h"
 #include "transfer.h"
 #include "turn.h"
 #include "util.h"
@@ -195,9 +196,11 @@ main(int argc, char **argv)
 	if (options.host_config != NULL)
 		apply_host_config(options.host_config);
 	requests_start(request_finished);
+	transfers_start();
+	if (options.otlp_endpoint != NULL)
+		spans_start();
 	if (options.app != NULL)
 	{
-		transfers_start();
 		app_start();
 		self_start();
 		late_start();
@@ -233,8 +236,10 @@ main(int argc, char **argv)
 	{
 		host_stop();
 		self_stop();
-		transfers_stop();
 	}
+	if (options.otlp_endpoint != NULL)
+		spans_stop();
+	transfers_stop();
 	metadata_stop();
 	options_free();
 	log_line("ended");

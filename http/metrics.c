@@ -84,17 +84,41 @@ metrics_begin(Request *request)
 }
 
 /*
+ * The span of a method has its name, others that of the operation.
+ */
+static void
+end_span(Request *request, const char *operation)
+{
+	char	   *name;
+	char	   *problem;
+
+	if (request->span == NULL)
+		return;
+	if (request->operation->route == ROUTE_METHOD && request->name != NULL)
+		name = xprintf("%s.%s", request->actor_type, request->name);
+	else
+		name = xstrdup(operation);
+	problem = request->status >= 500 || request->status == 0 ?
+		xprintf("the answer was %d", request->status) : NULL;
+	span_end(request->span, name, request->status, problem);
+	request->span = NULL;
+	free(problem);
+	free(name);
+}
+
+/*
  * metrics_end
  *		A request that has begun is over; without a status it was not answered.
  */
 void
-metrics_end(const Request *request)
+metrics_end(Request *request)
 {
 	Route		route = request->operation != NULL ? request->operation->route : ROUTE_NONE;
 	Counted    *counter = &counted[route];
 	int64_t		took = now_us() - request->began_at;
 	size_t		i = 0;
 
+	end_span(request, names[route]);
 	atomic_fetch_sub(&in_progress, 1);
 	if (request->status < STATUS_MIN || request->status >= STATUS_MIN + STATUS_COUNT)
 		return;
@@ -199,6 +223,21 @@ add_pool(Buffer *buffer, Pool *pool)
 							 (double) numbers.oldest_ms / 1000));
 }
 
+static void
+add_spans(Buffer *buffer)
+{
+	uint64_t	sent;
+	uint64_t	dropped;
+
+	if (options.otlp_endpoint == NULL)
+		return;
+	spans_count(&sent, &dropped);
+	add_family(buffer, "actor_http_spans_total", "counter",
+			   "Spans that the collector has taken, and those that were given up.");
+	add_number(buffer, "actor_http_spans_total", "{result=\"sent\"}", (long long) sent);
+	add_number(buffer, "actor_http_spans_total", "{result=\"dropped\"}", (long long) dropped);
+}
+
 /*
  * Answers with our own metrics, and those of the database, if they are there.
  */
@@ -210,6 +249,7 @@ answer_metrics(Request *request, bool up, const char *database)
 	add_requests(&buffer);
 	add_durations(&buffer);
 	add_pool(&buffer, request->pool);
+	add_spans(&buffer);
 	if (database != NULL || !up)
 	{
 		add_family(&buffer, "actor_http_database_up", "gauge", "Whether the database has answered.");

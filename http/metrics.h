@@ -17,7 +17,7 @@
 #include "session.h"
 
 extern void metrics_begin(Request *request);
-extern void metrics_end(const Request *request);
+extern void metrics_end(Request *request);
 extern bool metrics_at_once(Request *request);
 extern void handle_metrics(Request *request, Session *session);
 

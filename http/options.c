@@ -63,6 +63,8 @@ static const OptionRow option_rows[] = {
 	NULL, &options.queue_timeout, 1, 86400},
 	{"drain_timeout", "SECONDS", "time that running requests get after SIGTERM (30)",
 	NULL, &options.drain_timeout, 0, 86400},
+	{"otlp_endpoint", "URL", "where spans go, as http://127.0.0.1:4318/v1/traces (nowhere)",
+	&options.otlp_endpoint},
 	{"dashboard", NULL, "serves a page for operators, see dashboard.md", .flag = &options.dashboard},
 	{"dashboard_listen", "ADDRESS", "address to serve it on (127.0.0.1)", &options.dashboard_listen},
 	{"dashboard_port", "PORT", "port to serve it on, 0 for any (3501)",
@@ -269,6 +271,7 @@ options_read(int argc, char **argv)
 		die("--dashboard needs ACTOR_HTTP_DASHBOARD_TOKEN, which must not be empty");
 	check_url("--app", &options.app);
 	check_url("--address", &options.address);
+	check_url("--otlp-endpoint", &options.otlp_endpoint);
 	if (options.app != NULL && options.api_token == NULL && options.ntokens > 0)
 		die("--app needs ACTOR_HTTP_API_TOKEN where there are tokens: without it the application cannot call");
 }

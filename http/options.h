@@ -37,6 +37,7 @@ typedef struct Options
 	long		request_timeout;	/* seconds */
 	long		queue_timeout;	/* seconds */
 	long		drain_timeout;	/* seconds */
+	char	   *otlp_endpoint;	/* URL; NULL: there are no spans */
 	bool		dashboard;
 	char	   *dashboard_listen;
 	long		dashboard_port;

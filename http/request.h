@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "path.h"
+#include "span.h"
 #include "transfer.h"
 #include "util.h"
 
@@ -120,7 +121,8 @@ typedef struct Request
 	/* headers of the request; NULL: none */
 	char	   *reentrancy_id;
 	char	   *request_id;
-	char	   *traceparent;
+	char	   *traceparent;	/* of what happens below our span, if there is one */
+	Span	   *span;			/* NULL: none */
 	char	   *last_event_id;
 	bool		wants_stream;	/* of events, as they come */
 

@@ -524,6 +524,19 @@ transfer_own_body(Transfer *transfer, char *body)
 }
 
 /*
+ * What has become of it ends the span of a transfer, if it has one.
+ */
+static void
+end_span(Transfer *transfer)
+{
+	bool		answered = transfer->state == TRANSFER_ANSWERED;
+
+	span_end(transfer->span, transfer->span_name, answered ? transfer->status : 0,
+			 !answered ? transfer->problem : transfer->status >= 400 ? "the application has refused" : NULL);
+	transfer->span = NULL;
+}
+
+/*
  * transfers_ended
  *		Lets transfers go on, without waiting, and returns one that has ended and
  *		was not returned before; NULL if there is none.
@@ -553,6 +566,7 @@ transfers_ended(CURLM *multi)
 			transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
 		if (transfer->state != TRANSFER_ANSWERED && transfer->problem[0] == '\0')
 			(void) refuse(transfer, curl_easy_strerror(message->data.result));
+		end_span(transfer);
 		if (transfer->state == TRANSFER_ANSWERED && transfer->goes_on != NULL &&
 			transfer->goes_on(transfer, multi))
 			return transfers_ended(multi);
@@ -620,6 +634,7 @@ transfer_finish(Transfer *transfer, CURLM *multi)
 		transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
 		(void) refuse(transfer, "there was no answer in time");
 	}
+	end_span(transfer);
 }
 
 /*
@@ -638,5 +653,6 @@ transfer_free(Transfer *transfer, CURLM *multi)
 	buffer_free(&transfer->named);
 	free(transfer->owned_body);
 	free(transfer->url);
+	free(transfer->span_name);
 	free(transfer);
 }

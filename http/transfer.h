@@ -16,6 +16,7 @@
 
 #include <curl/curl.h>
 
+#include "span.h"
 #include "util.h"
 
 /* a header of a request or an answer */
@@ -43,6 +44,8 @@ typedef struct Transfer
 	bool		(*goes_on) (struct Transfer *transfer, CURLM *multi);
 	bool		probing;		/* see app.c */
 	char	   *url;			/* of what follows */
+	Span	   *span;			/* ends with it; NULL: none */
+	char	   *span_name;
 	TransferState state;
 	char		problem[CURL_ERROR_SIZE];	/* unless there was an answer */
 
