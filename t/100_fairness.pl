@@ -230,5 +230,21 @@ is(query(q{SELECT string_agg(sent::text, ' ' ORDER BY started_at) FROM actor.eac
 @{[substr(slurp_file($node->logfile), $log) =~ /(could not send to each actor of type "oath": too many)/g]} == 1
   ? pass('the log says once what has failed') : fail('the log says once what has failed');
 
+# One executor, and a role whose short callbacks never end: it leaves when it has
+# worked for a while.
+query(q{ALTER SYSTEM SET actor.max_executors = 1; ALTER SYSTEM SET actor.enabled = off;
+	ALTER SYSTEM SET actor.drain_ongoing_call_timeout = '1h'});
+$node->restart;
+query(q{TRUNCATE actor.message, actor.each; DROP TRIGGER refuse ON actor.message});
+query_as('regress_actor_greedy', q{
+	CREATE FUNCTION greedy.tick() RETURNS void LANGUAGE plpgsql AS 'BEGIN END';
+	SELECT actor_set_reminder('greedy', i::text, 'tick', '0s', '1ms') FROM generate_series(1, 100) i});
+query(q{ALTER SYSTEM RESET actor.enabled});
+$node->reload;
+wait_for(q{EXISTS (SELECT FROM actor.reminder WHERE name = 'tick' AND fired > 0)},
+	'a role has callbacks without end');
+query_as('regress_actor_third', q{SELECT actor_send('modest', 'last', 'note')});
+wait_for(q{EXISTS (SELECT FROM actor.state WHERE actor_id = 'last')}, 'another role gets through');
+
 $node->stop;
 done_testing();
