@@ -11,6 +11,9 @@
  * is sent on it then reaches the process that we mean.  Of one elsewhere nothing
  * can be seen but whether it takes connections.
  *
+ * A new one gets nothing before the host has another id, and nothing in a turn that
+ * was taken under the old one: nobody would remember that it has the actor.
+ *
  * IDENTIFICATION
  *		http/app.c
  *
@@ -53,7 +56,8 @@ typedef struct Listeners
 static bool is_local;			/* on this machine; not changed after the start */
 static unsigned port;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* protects what follows */
-static Listeners seen;			/* count 0: not yet */
+static Listeners seen;			/* count 0: nobody that counts */
+static Listeners looked_at;		/* by the thread of the host */
 
 /* addresses ------------------------------------------------------------- */
 
@@ -239,8 +243,9 @@ takes_connections(void)
 
 /*
  * app_look
- *		Looks who is there, and remembers that.  Of one that cannot be seen it is not
- *		known whether it was started anew: then it may still have what it had.
+ *		Looks who is there.  One that was not before gets nothing until it is accepted.
+ *		Of one that cannot be seen it is not known whether it was started anew: then it
+ *		may still have what it had.
  */
 AppPresence
 app_look(void)
@@ -255,9 +260,23 @@ app_look(void)
 		presence = APP_GONE;
 	else
 		presence = same_listeners(&seen, &now) ? APP_SAME : APP_OTHER;
-	seen = now;
+	if (presence != APP_SAME)
+		memset(&seen, 0, sizeof(seen));
 	pthread_mutex_unlock(&lock);
+	looked_at = now;
 	return presence;
+}
+
+/*
+ * app_accept
+ *		Who was there at the last look is our application from now on.
+ */
+void
+app_accept(void)
+{
+	pthread_mutex_lock(&lock);
+	seen = looked_at;
+	pthread_mutex_unlock(&lock);
 }
 
 /*
@@ -275,6 +294,20 @@ app_is_same(void)
 	same = seen.count != 0 && same_listeners(&seen, &now);
 	pthread_mutex_unlock(&lock);
 	return same;
+}
+
+/*
+ * Whether a transfer reaches the application that it is for.
+ */
+static bool
+is_right(const Transfer *transfer)
+{
+	char		host_id[UUID_SIZE];
+
+	/* in that order: the id has changed before another application is accepted */
+	return app_is_same() &&
+		(transfer->host_id[0] == '\0' ||
+		 (self_id(host_id) && strcmp(host_id, transfer->host_id) == 0));
 }
 
 /*
@@ -382,6 +415,30 @@ add_trace(Transfer *transfer, const Work *work)
 }
 
 /*
+ * Whether the slashes of a method may be those of the path: they do not lead out of
+ * the actor, nor to what reminders and timers are called by.
+ */
+static bool
+is_within_actor(const Work *work)
+{
+	const char *part = work->method;
+
+	if (work->prefix[0] != '\0' || strncmp(part, "remind/", 7) == 0 ||
+		strncmp(part, "timer/", 6) == 0)
+		return false;
+	for (;;)
+	{
+		size_t		length = strcspn(part, "/");
+
+		if ((length == 1 || length == 2) && strncmp(part, "..", length) == 0)
+			return false;
+		if (part[length] == '\0')
+			return true;
+		part += length + 1;
+	}
+}
+
+/*
  * app_send_method
  *		Sends a method to the application, and the id of the call if it is to know
  *		that.
@@ -397,14 +454,15 @@ app_send_method(void *owner, CURLM *multi, const Work *work, const char *call_id
 	buffer_text(&url, path);
 	buffer_text(&url, "/method/");
 	buffer_text(&url, work->prefix);
-	path_append(&url, work->method, "/");
+	path_append(&url, work->method, is_within_actor(work) ? "/" : "");
 	if (work->query.length > 0)
 	{
 		buffer_text(&url, "?");
 		if (!buffer_append(&url, work->query.start, work->query.length))
 			die("out of memory");
 	}
-	transfer->is_right = app_is_same;
+	transfer->is_right = is_right;
+	strncat(transfer->host_id, work->host_id, sizeof(transfer->host_id) - 1);
 	add_trace(transfer, work);
 	add_token(transfer);
 	if (work->with_id)
@@ -464,13 +522,15 @@ drop_probed(Transfer *transfer, CURLM *multi)
  * cannot be one.
  */
 Transfer *
-app_send_drop(void *owner, CURLM *multi, const char *type, const char *id, bool unsure)
+app_send_drop(void *owner, CURLM *multi, const char *host_id, const char *type, const char *id,
+			  bool unsure)
 {
 	Transfer   *transfer = transfer_create(owner);
 	char	   *path = actor_path(type, id);
 	char	   *probe;
 
-	transfer->is_right = app_is_same;
+	transfer->is_right = is_right;
+	strncat(transfer->host_id, host_id, sizeof(transfer->host_id) - 1);
 	transfer->url = xprintf("%s%s", options.app, path);
 	if (unsure || !is_visible())
 	{
@@ -512,7 +572,7 @@ app_fetch(const char *path)
 	char	   *url = xprintf("%s%s", options.app, path);
 	int64_t		until = now_ms() + FETCH_MS;
 
-	transfer->is_right = app_is_same;
+	transfer->is_right = is_right;
 	add_token(transfer);
 	transfer_begin(transfer, multi, "GET", url, NULL, 0);
 	while (transfers_ended(multi) == NULL && now_ms() < until)

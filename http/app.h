@@ -22,6 +22,7 @@ struct Request;
 /* what the application is to run */
 typedef struct Work
 {
+	const char *host_id;		/* under which the turn was taken */
 	const char *type;
 	const char *id;
 	const char *prefix;			/* before the method: "remind/", "timer/" or none */
@@ -48,11 +49,12 @@ extern void app_start(void);
 extern char *actor_path(const char *type, const char *id);
 extern Transfer *app_send_method(void *owner, CURLM *multi, const Work *work,
 								 const char *call_id);
-extern Transfer *app_send_drop(void *owner, CURLM *multi, const char *type, const char *id,
-							   bool unsure);
+extern Transfer *app_send_drop(void *owner, CURLM *multi, const char *host_id,
+							   const char *type, const char *id, bool unsure);
 extern bool app_may_have_none(const Transfer *transfer);
 extern bool app_has_dropped(const Transfer *transfer);
 extern AppPresence app_look(void);
+extern void app_accept(void);
 extern bool app_is_same(void);
 extern void app_missed(TransferState state);
 extern char *app_identity(void);

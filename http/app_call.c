@@ -111,6 +111,8 @@ call_create(Chain *chain, const Work *work, const Entry *entry)
 	call->work = *work;
 	call->work.type = call->type = xstrdup(work->type);
 	call->work.id = call->id = xstrdup(work->id);
+	memcpy(call->host_id, entry->host_id, UUID_SIZE);
+	call->work.host_id = call->host_id;
 	memcpy(call->token, entry->token, UUID_SIZE);
 	memcpy(call->frame, entry->frame, sizeof(call->frame));
 	call->stale = entry->stale;
@@ -156,7 +158,7 @@ static void
 send_drop(Call *call)
 {
 	call->dropping = true;
-	call->transfer = app_send_drop(call, call->chain->multi, call->type, call->id,
+	call->transfer = app_send_drop(call, call->chain->multi, call->host_id, call->type, call->id,
 								   instance_drop_begins(call->type, call->id));
 }
 

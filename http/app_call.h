@@ -44,6 +44,7 @@ typedef struct Call
 	char	   *id;
 	int			number;			/* the outermost has 0 */
 	int			id_number;		/* of its id in the inbox */
+	char		host_id[UUID_SIZE]; /* as whom we have the turn */
 	char		token[UUID_SIZE];
 	char		frame[24];
 	bool		stale;			/* what the application has is out of date */

@@ -109,7 +109,7 @@ end_life(Request *request, Session *session, const char *host_id, bool if_idle)
 	outcome = session_statements(session, statements, count, results, &reason);
 	for (int i = 0; i < count - 1; i++)
 		PQclear(results[i]);
-	entry_read(&entry, outcome, results[count - 1], reason);
+	entry_read(&entry, host_id, outcome, results[count - 1], reason);
 	/* the function has no action: that there is a frame says it all */
 	if (entry.frame[0] != '\0' &&
 		!turn_wait_free(request->actor_type, request->actor_id, host_id))

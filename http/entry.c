@@ -120,12 +120,14 @@ copy_column(const Entry *entry, const char *name, char *to, size_t size)
  *		Reads what a function has said, whose result and reason are taken over.
  */
 void
-entry_read(Entry *entry, QueryOutcome outcome, PGresult *result, char *reason)
+entry_read(Entry *entry, const char *host_id, QueryOutcome outcome, PGresult *result,
+		   char *reason)
 {
 	const char *action;
 	const char *anew;
 
 	memset(entry, 0, sizeof(*entry));
+	strncat(entry->host_id, host_id, UUID_SIZE - 1);
 	entry->result = result;
 	entry->reason = reason;
 	entry->action = ENTRY_UNAVAILABLE;
@@ -170,7 +172,7 @@ entry_place(Session *session, const char *host_id, const char *type, const char 
 										 " $2::pg_catalog.text, $3::pg_catalog.text)",
 										 NULL, false, 3, values, &result, &reason);
 
-	entry_read(entry, outcome, result, reason);
+	entry_read(entry, host_id, outcome, result, reason);
 	if (entry->action != ENTRY_ERROR || PQresultStatus(result) != PGRES_TUPLES_OK)
 		return;
 	where = entry_column(entry, "at_host");
@@ -225,7 +227,7 @@ entry_enter(Session *session, const EntryRequest *request, const Statement *befo
 		}
 		else
 			PQclear(results[i]);
-	entry_read(entry, outcome, results[count], reason);
+	entry_read(entry, request->host_id, outcome, results[count], reason);
 }
 
 /*

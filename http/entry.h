@@ -59,6 +59,7 @@ typedef struct Entry
 {
 	EntryAction action;
 	bool		stale;			/* what the application may have is out of date */
+	char		host_id[UUID_SIZE]; /* as whom we have entered */
 	char		token[UUID_SIZE];
 	char		frame[24];
 	const char *address;		/* of the host that has it */
@@ -70,7 +71,8 @@ typedef struct Entry
 } Entry;
 
 extern const char *entry_column(const Entry *entry, const char *name);
-extern void entry_read(Entry *entry, QueryOutcome outcome, PGresult *result, char *reason);
+extern void entry_read(Entry *entry, const char *host_id, QueryOutcome outcome,
+					   PGresult *result, char *reason);
 extern void entry_place(Session *session, const char *host_id, const char *type,
 						const char *id, Entry *entry);
 extern void entry_enter(Session *session, const EntryRequest *request,

@@ -229,7 +229,7 @@ claim(Request *request, Session *session, const char *host_id, Entry *entry)
 	for (int i = 0; i < count + 2; i++)
 		if (i != count)
 			PQclear(results[i]);
-	entry_read(entry, outcome, results[count], reason);
+	entry_read(entry, host_id, outcome, results[count], reason);
 	return true;
 }
 

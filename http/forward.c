@@ -60,6 +60,7 @@ typedef struct Forward
 	Request    *request;
 	Transfer   *transfer;		/* NULL: it is to be tried again at the deadline */
 	Turn	   *turn;			/* of what is served */
+	char		host_id[UUID_SIZE]; /* as whom we serve it */
 	bool		dropping;		/* an object is being dropped before */
 	int64_t		deadline;
 	struct Forward *next;
@@ -193,6 +194,7 @@ send_method(Forward *forward)
 {
 	Request    *request = forward->request;
 	Work		work = {
+		.host_id = forward->host_id,
 		.type = request->actor_type,.id = request->actor_id,.prefix = "",
 		.method = request->name,.query = request->path.query,.headers = request->passed,
 		.body = request->body.data,.body_length = request->body.length,
@@ -219,6 +221,11 @@ begin_turn(Forward *forward)
 		answer_error(request, 400, "ERR_BAD_REQUEST", "a host has not said what it wants");
 		return false;
 	}
+	if (!self_id(forward->host_id))
+	{
+		answer_error(request, 503, "ERR_ACTOR_OVERLOADED", "the host of the actor has not joined now");
+		return false;
+	}
 	switch (turn_others(request->actor_type, request->actor_id, request->chain_id))
 	{
 		case TURN_FREE:
@@ -239,7 +246,8 @@ begin_turn(Forward *forward)
 										request->origin, request->reentrancy_id,
 										request->chain_id, forward->dropping);
 	if (forward->dropping)
-		forward->transfer = app_send_drop(forward, multi, request->actor_type, request->actor_id,
+		forward->transfer = app_send_drop(forward, multi, forward->host_id, request->actor_type,
+										  request->actor_id,
 										  instance_drop_begins(request->actor_type,
 															   request->actor_id));
 	else

@@ -465,8 +465,19 @@ let_go(bool all)
 /* the thread ------------------------------------------------------------ */
 
 /*
- * The application is not there.  The host stays among the others, so that it can send
- * on to them what they have.
+ * The host is among the others without an application, so that it can send on to them
+ * what they have.
+ */
+static void
+join_without(void)
+{
+	if (!host.joined && connect_session())
+		(void) join();
+	report(false);
+}
+
+/*
+ * The application is not there.
  */
 static void
 do_without(AppPresence presence)
@@ -476,9 +487,19 @@ do_without(AppPresence presence)
 	if (host.present && presence == APP_GONE)
 		forget_application();
 	host.present = false;
-	if (!host.joined && connect_session())
-		(void) join();
-	report(false);
+	join_without();
+}
+
+/*
+ * There is an application that was not there before.
+ */
+static void
+take_application(void)
+{
+	forget_application();
+	if (host.joined)
+		leave();
+	app_accept();
 }
 
 /*
@@ -497,11 +518,16 @@ look(void)
 		return false;
 	}
 	if (presence == APP_OTHER)
-		forget_application();
+		take_application();
 	host.present = true;
 	if (!host.told)
 		host.told = ask_application();
-	if (!host.told || !connect_session())
+	if (!host.told)
+	{
+		join_without();
+		return false;
+	}
+	if (!connect_session())
 		return false;
 	if (host.joined && host.outdated)
 		leave();

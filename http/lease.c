@@ -56,13 +56,15 @@ typedef struct Lease
 	char	   *type;
 	char	   *id;
 	char		chain_id[UUID_SIZE];
+	char		host_id[UUID_SIZE];
 	char		token[UUID_SIZE];
 	Inbox		inbox;
 	Turn	   *turn;
 	Transfer   *transfer;
 	bool		dropping;		/* an object is being dropped before */
 	int64_t		deadline;
-	CallEnd		end;
+	CallEnd		outcome;		/* what has become of the transfer */
+	CallEnd		end;			/* and of the call, once the pool is told */
 	Collected  *collected;
 	Collected **last;
 	const Operation *operation; /* of the request, before its end is one */
@@ -389,6 +391,7 @@ open_lease(Request *request, Session *session, const EntryRequest *wanted, const
 	lease->type = xstrdup(request->actor_type);
 	lease->id = xstrdup(request->actor_id);
 	memcpy(lease->chain_id, wanted->chain_id, UUID_SIZE);
+	memcpy(lease->host_id, entry->host_id, UUID_SIZE);
 	memcpy(lease->token, entry->token, UUID_SIZE);
 	lease->last = &lease->collected;
 	lease->deadline = now_ms() + options.app_timeout * 1000;
@@ -450,7 +453,7 @@ lease_begin(Request *request, Session *session, EntryRequest *wanted, Entry *ent
 	for (int i = 0; i < count + 2; i++)
 		if (i != count)
 			PQclear(results[i]);
-	entry_read(entry, outcome, results[count], reason);
+	entry_read(entry, wanted->host_id, outcome, results[count], reason);
 	if (chain_id[0] != '\0')
 	{
 		entry_clear(entry);
@@ -480,6 +483,7 @@ send_method(Lease *lease)
 	/* calls that it makes are not of its turn, so it gets no id for them */
 	Work		work = work_of(lease->request, false);
 
+	work.host_id = lease->host_id;
 	lease->dropping = false;
 	turn_keep(lease->turn);
 	lease->transfer = app_send_method(lease, multi, &work, NULL);
@@ -489,7 +493,7 @@ static void
 begin(Lease *lease)
 {
 	if (lease->dropping)
-		lease->transfer = app_send_drop(lease, multi, lease->type, lease->id,
+		lease->transfer = app_send_drop(lease, multi, lease->host_id, lease->type, lease->id,
 										instance_drop_begins(lease->type, lease->id));
 	else
 		send_method(lease);
@@ -532,13 +536,12 @@ take_answer(Lease *lease)
 	}
 	transfer_finish(transfer, multi);
 	app_missed(transfer->state);
-	if (lease->end != CALL_UNDERWAY)
-		return;
+	/* a worker may still serve what the application has not waited for */
 	if (transfer->state == TRANSFER_ANSWERED)
-		finish(lease, transfer_succeeded(transfer) && !lease->dropping ? CALL_ANSWERED :
-			   CALL_REFUSED);
+		lease->outcome = transfer_succeeded(transfer) && !lease->dropping ? CALL_ANSWERED :
+			CALL_REFUSED;
 	else
-		finish(lease, transfer->state == TRANSFER_NOT_SENT ? CALL_NOT_SENT : CALL_LOST);
+		lease->outcome = transfer->state == TRANSFER_NOT_SENT ? CALL_NOT_SENT : CALL_LOST;
 }
 
 /*
@@ -648,6 +651,11 @@ advance(Lease *lease)
 	}
 	if (busy || lease->end != CALL_UNDERWAY)
 		return;
+	if (lease->outcome != CALL_UNDERWAY)
+	{
+		finish(lease, lease->outcome);
+		return;
+	}
 	request = inbox_take(&lease->inbox, &cancelled);
 	if (request != NULL)
 		serve(lease, request);

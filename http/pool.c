@@ -228,6 +228,25 @@ take_overdue(Pool *pool)
 }
 
 /*
+ * Refuses a request that has waited for too long, and says for what.
+ */
+static void
+refuse_overdue(Pool *pool, Request *request)
+{
+	PoolNumbers numbers;
+
+	pool_count_requests(pool, &numbers);
+	if (options.app != NULL && numbers.running >= options.pool_size)
+		answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
+					 "all %ld connections of --pool-size were taken for too long; a method that calls"
+					 " without Dapr-Reentrancy-Id needs one more for each call", options.pool_size);
+	else
+		answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
+					 "no connection to the database was free in time, for this actor or at all");
+	request_done(request);
+}
+
+/*
  * pools_expire
  *		Refuses requests that have waited for queue_timeout.
  */
@@ -238,11 +257,7 @@ pools_expire(void)
 
 	for (size_t i = 0; i < pool_count; i++)
 		while ((request = take_overdue(&pools[i])) != NULL)
-		{
-			answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
-						 "no connection to the database was free in time, for this actor or at all");
-			request_done(request);
-		}
+			refuse_overdue(&pools[i], request);
 }
 
 static void *

@@ -320,7 +320,7 @@ before_sending(void *arg, char *to, char *from, int to_port, int from_port)
 	(void) to, (void) from, (void) to_port, (void) from_port;
 	if (transfer->sent)
 		return CURL_PREREQFUNC_ABORT;
-	if (transfer->is_new && transfer->is_right != NULL && !transfer->is_right())
+	if (transfer->is_new && transfer->is_right != NULL && !transfer->is_right(transfer))
 		return CURL_PREREQFUNC_ABORT;
 	transfer->sent = true;
 	return CURL_PREREQFUNC_OK;

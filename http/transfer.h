@@ -39,7 +39,8 @@ typedef struct Transfer
 {
 	void	   *owner;			/* for whom it runs */
 	/* whether a connection that is new leads to where it should; NULL: it does */
-	bool		(*is_right) (void);
+	bool		(*is_right) (const struct Transfer *transfer);
+	char		host_id[37];	/* of the host for whom it is, see app.c; empty: any */
 	/* begins what follows an answer, which is thrown away then; NULL: nothing does */
 	bool		(*goes_on) (struct Transfer *transfer, CURLM *multi);
 	bool		probing;		/* see app.c */

@@ -95,7 +95,8 @@ for my $path (sort keys %{ $api->{paths} })
 	{
 		my $operation = $item->{$verb};
 		my $name = uc($verb) . " $path";
-		my ($type) = keys %{ ($operation->{requestBody} // {})->{content} // {} };
+		# what only hosted types take is not tried here
+		my ($type) = grep { $_ ne '*/*' } keys %{ ($operation->{requestBody} // {})->{content} // {} };
 		my $example = $type && $operation->{requestBody}{content}{$type}{example};
 		my $body = $type && ($type eq 'text/plain' ? $example : encode_json($example));
 		my $response = $http->request(uc $verb, fill($path, $item), $body);

@@ -243,6 +243,19 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.placemen
 ok($app->wait_for(sub { $app->count(what => 'deactivate', type => 'counter', id => 'a') == $lines + 3 }),
 	'which the application is told');
 
+# the description of the API
+my $api = decode_json(slurp_file("$FindBin::RealBin/../doc/openapi.json"))->{paths};
+for my $verb (qw(get post put delete))
+{
+	my $described = $api->{'/actors/{actorType}/{actorId}/method/{method}'}{$verb};
+
+	ok($described->{responses}{'2XX'}{content}{'*/*'}, "$verb: any success of an application is described");
+	ok($described->{requestBody}{content}{'*/*'}, "$verb: and any body");
+	ok($described->{responses}{$_}, "$verb: so is $_") for 400, 403, 404, 409, 423, 500, 503, 504;
+}
+like($api->{'/actors/{actorType}/{actorId}/state'}{post}{responses}{400}{description}, qr/ERR_ACTOR_INSTANCE_MISSING/,
+	'so is what is saved outside of a turn');
+
 # the end
 is($app->do('account', $_, 'noop'), '', "actor $_ is active") for 1 .. 3;
 is($app->{http}->stop, 0, 'the host ends orderly');

@@ -112,5 +112,16 @@ is(join("\n", $app->overlaps), '', 'turns have not overlapped');
 is(join("\n", $app->unknown), '', 'the application has not been asked what it does not know');
 is($app->stop, 0, 'the host ends');
 
+# calls without the id of their chain, each of which needs a connection of its own
+$app = HostedApp->start(@options, types => ['deep'], flags => [ '--pool-size=2', '--queue-timeout=1' ]);
+$answer = $app->call('deep', 'a', 'call', { id => 'b', method => 'noop', apart => JSON::PP::true });
+is($answer->{status}, 200, 'two connections are enough for a call within a call');
+$answer = $app->call('deep', 'a', 'call',
+	{ id => 'b', method => 'call', apart => JSON::PP::true, body => { id => 'c', method => 'noop', apart => JSON::PP::true } });
+is($answer->{status}, 500, 'but not for one more');
+like($answer->{content}, qr/callee: 503 .*ERR_ACTOR_OVERLOADED.*all 2 connections of --pool-size .*Dapr-Reentrancy-Id/, 'which is said');
+is($app->do('deep', 'c', 'add'), 1, 'after that all is well');
+is($app->stop, 0, 'the host ends');
+
 $node->stop;
 done_testing();

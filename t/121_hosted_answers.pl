@@ -36,6 +36,8 @@ while (1)
 	{
 		$head .= $_ while $head !~ /\r\n\r\n/ && ($socket->sysread($_, 65536) || exit);
 		my ($verb, $target) = $head =~ m{^(\S+) (\S+)};
+		open(my $targets, '>>', "$folder/targets") or die;
+		$targets->syswrite("$target\n");
 		my $length = $head =~ /^content-length: (\d+)/mi ? $1 : 0;
 		my ($rest) = $head =~ /\r\n\r\n(.*)/s;
 		$rest .= $_ while length $rest < $length && ($socket->sysread($_, 65536) || exit);
@@ -124,6 +126,26 @@ for my $case (
 	$got = answered($answer);
 	is("$got->{status} $got->{code}", '500 ERR_ACTOR_INVOKE_METHOD', "$what is an error");
 }
+
+# what a name says stays a name
+sub by_shop
+{
+	my ($sql) = @_;
+
+	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', 'shop' ]);
+}
+by_shop(q{SELECT actor_send('thing', 'a', '../../b/method/escaped1')});
+by_shop(q{SELECT actor_send('thing', 'a', 'remind/escaped2')});
+by_shop(q{SELECT actor_send('thing', '../c', 'timer/escaped3')});
+by_shop(q{SELECT actor_set_reminder('thing', 'a', '../../../b/method/escaped4', due_time => '0s')});
+by_shop(q{SELECT actor_send('thing', 'a', 'as/it/is?x#y')});
+is($app->call('thing', 'a', 'remind/escaped5')->{status}, 200, 'what reminders are called by is no method');
+my $targets;
+ok($app->wait_for(sub { $targets = slurp_file("$folder/targets"); return (() = $targets =~ /escaped|it/g) >= 6 }), 'all names come');
+is(join("\n", sort grep { /escaped|it/ } split /\n/, $targets), join("\n", sort map { "/actors/thing/$_" }
+	'a/method/..%2F..%2Fb%2Fmethod%2Fescaped1', 'a/method/remind%2Fescaped2', '..%2Fc/method/timer%2Fescaped3',
+	'a/method/remind/..%2F..%2F..%2Fb%2Fmethod%2Fescaped4', 'a/method/as/it/is%3Fx%23y', 'a/method/remind%2Fescaped5'),
+	'as parts of the path of their actor');
 
 is($app->stop, 0, 'the host ends');
 $node->stop;

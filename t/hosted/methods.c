@@ -198,6 +198,44 @@ do_linger(Call *call)
 	wait_at_gate(call, text_argument(call, "gate", "none"), false);
 }
 
+typedef struct Forgotten
+{
+	char	   *path;
+	char	   *body;
+} Forgotten;
+
+static void *
+save_forgotten(void *argument)
+{
+	Forgotten  *forgotten = argument;
+	Buffer		answer = {0};
+
+	(void) talk(NULL, false, "POST", forgotten->path, forgotten->body, &answer);
+	clear(&answer);
+	free(forgotten->path);
+	free(forgotten->body);
+	free(forgotten);
+	return NULL;
+}
+
+/* saves, and does not wait for that; then waits at a gate */
+static void
+do_careless(Call *call)
+{
+	Forgotten  *forgotten = check(calloc(1, sizeof(Forgotten)));
+	Buffer		body = {0};
+	pthread_t	thread;
+
+	add_text(&body, "[{\"operation\":\"upsert\",\"request\":{\"key\":\"value\",\"value\":%lld}}]",
+			 (long long) number_argument(call, "amount", 0));
+	forgotten->path = path_of(call->instance->type, call->instance->id, "state", NULL);
+	forgotten->body = body.data;
+	if (pthread_create(&thread, NULL, save_forgotten, forgotten) != 0)
+		die("thread");
+	pthread_detach(thread);
+	wait_at_gate(call, text_argument(call, "gate", "none"), false);
+}
+
 /* gives no answer, but notices when nobody waits for it any more */
 static void
 do_silent(Call *call)
@@ -429,6 +467,7 @@ static const struct
 	{"die", do_die},
 	{"slow", do_slow},
 	{"linger", do_linger},
+	{"careless", do_careless},
 	{"silent", do_silent},
 	{"hangUp", do_hang_up},
 	{"echo", do_echo},
