@@ -1608,6 +1608,14 @@ AS 'MODULE_PATHNAME', 'actor_deactivate';
 COMMENT ON FUNCTION @extschema@.actor_deactivate(text, text)
     IS 'deactivates an actor, which keeps its state; true if it was active';
 
+CREATE FUNCTION @extschema@.actor_distribute(
+    shard_count integer DEFAULT 128)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_distribute';
+COMMENT ON FUNCTION @extschema@.actor_distribute(integer)
+    IS 'puts the actors of this database on the servers of a Citus cluster';
+
 CREATE FUNCTION @extschema@.actor_delete(
     actor_type text,
     actor_id   text)

@@ -371,7 +371,7 @@ END $$;
 CREATE PROCEDURE public.regress_distribute(relation regclass) LANGUAGE plpgsql AS $$
 BEGIN
   SET LOCAL allow_system_table_mods = on;
-  CREATE TABLE pg_catalog.pg_dist_partition (partmethod "char", logicalrelid regclass);
+  CREATE TABLE IF NOT EXISTS pg_catalog.pg_dist_partition (partmethod "char", logicalrelid regclass);
   INSERT INTO pg_catalog.pg_dist_partition VALUES ('h', relation);
   EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled)', relation);
 END $$;
@@ -391,6 +391,35 @@ CALL public.regress_distribute('actor.activation');
 SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 6}');
 ROLLBACK;
 SELECT state, message FROM shelf._put('a', '6');
+-- with all tables that calls need, turns are rows, and nothing is written to others
+BEGIN;
+SET LOCAL client_min_messages = warning;
+DO $$
+DECLARE
+  t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['type', 'role', 'pause', 'state', 'activation', 'request']
+  LOOP
+    CALL public.regress_distribute(('actor.' || t)::regclass);
+  END LOOP;
+  SET LOCAL allow_system_table_mods = on;
+  CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT 1 AS groupid;
+END $$;
+SELECT state, message FROM shelf._put('a', '7');
+SELECT * FROM public.regress_read();
+SELECT server_start = '2000-01-01 UTC' AS of_no_server FROM actor.activation WHERE actor_type = 'shelf' AND actor_id = '1';
+SELECT state, message, detail FROM refusal($$SELECT actor_set_reminder('shelf', '1', 'put', '1h', data => '["a", 1]')$$);
+SELECT state, message FROM refusal($$SELECT actor_send('shelf', '1', 'put', '["a", 1]')$$);
+SELECT state, message FROM refusal($$SELECT actor_set_timer('shelf', '1', 'put', '1h', data => '["a", 1]')$$);
+SELECT state, message, hint FROM refusal($$SELECT actor_pause('shelf', '1')$$);
+SELECT state, message FROM refusal($$SELECT actor_distribute()$$);
+SELECT detail, hint FROM actor_doctor() WHERE check_name = 'distributed' AND NOT ok;
+SET LOCAL actor.turn_lock = advisory;
+SELECT state, message, hint FROM refusal($$SELECT actor_invoke('shelf', '2', 'put', '["a", 1]')$$);
+ROLLBACK;
+SELECT state, message, hint FROM refusal('SELECT actor_distribute()');
+SELECT state, message FROM refusal('SELECT actor_distribute(0)');
+SELECT state, message FROM refusal('SELECT actor_distribute(NULL)');
 DROP PROCEDURE public.regress_distribute;
 DROP FUNCTION public.regress_read;
 SET SESSION AUTHORIZATION regress_actor_owner;

@@ -123,6 +123,7 @@ my %answers = (
 	"actor_delete_reminders('account')" => '25006',
 	"actor_delete_timer('account', 'a', 'none')" => '25006',
 	"actor_discard(1)" => '25006',
+	"actor_distribute(8)" => '25006',
 	"actor_doctor()" => '',
 	"actor_each('account', 'fire')" => '25006',
 	"actor_each_stop(gen_random_uuid())" => '25006',

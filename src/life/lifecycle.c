@@ -53,14 +53,14 @@ PG_FUNCTION_INFO_V1(actor_delete);
 static ActorQuery write_activation = {
 	"INSERT INTO actor.activation"
 	"  (actor_type, actor_id, server_start, activated_at, last_used_at)"
-	" VALUES ($1, $2, pg_catalog.pg_postmaster_start_time(), $3, $3)"
+	" VALUES ($1, $2, $4, $3, $3)"
 	" ON CONFLICT (actor_type, actor_id) DO UPDATE SET"
 	"  server_start = EXCLUDED.server_start,"
 	"  activated_at = EXCLUDED.activated_at,"
 	"  last_used_at = EXCLUDED.last_used_at,"
 	"  reentrancy_id = NULL,"
 	"  turn_expires_at = NULL",
-	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
+	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 #define DELETE_FROM(table) \
@@ -265,7 +265,7 @@ enter_life(const ActorRef *actor, ActorType *type, bool needed)
 {
 	ActorActivation seen;
 	TimestampTz now;
-	Datum		values[3];
+	Datum		values[4];
 	ErrorContextCallback errcallback;
 	bool		activated;
 
@@ -281,6 +281,7 @@ enter_life(const ActorRef *actor, ActorType *type, bool needed)
 		actor_active_note(actor);
 		now = GetCurrentTimestamp();
 		values[2] = TimestampTzGetDatum(now);
+		values[3] = TimestampTzGetDatum(actor_activation_start());
 		(void) actor_query_for_actor(&write_activation, actor, values);
 		/* those of an earlier start of the server must not come to life again */
 		actor_remove_timers(actor);

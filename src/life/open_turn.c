@@ -34,10 +34,10 @@ PG_FUNCTION_INFO_V1(actor_close_turn);
 
 static ActorQuery open_turn = {
 	"UPDATE actor.activation SET reentrancy_id = $3, turn_expires_at = $4,"
-	"  last_used_at = pg_catalog.clock_timestamp()"
+	"  last_used_at = $5"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2",
-	4, {TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID}
+	5, {TEXTOID, TEXTOID, UUIDOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 /*
@@ -113,14 +113,15 @@ write_open_turn(const ActorRef *actor, const pg_uuid_t *id, TimestampTz expires_
 {
 	ActorActivation seen;
 	ActorBookkeeping bookkeeping;
-	Datum		values[4];
-	char		nulls[4] = {' ', ' ', ' ', ' '};
+	Datum		values[5];
+	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
 
 	actor_activation_look(actor, &seen);
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
 	values[2] = PointerGetDatum(id);
 	values[3] = TimestampTzGetDatum(expires_at);
+	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
 	if (id == NULL)
 		nulls[2] = nulls[3] = 'n';
 	actor_bookkeeping_begin(&bookkeeping);

@@ -178,6 +178,8 @@ actor_catalog_invalidate_types(void)
 {
 	lookup_extension();
 	CacheInvalidateRelcacheByRelid(type_relation);
+	if (actor_on_several_servers())
+		actor_distribute_types_changed();
 }
 
 /*
@@ -554,9 +556,15 @@ check_targets(Query *query)
 {
 	ListCell   *cell;
 
-	if (query->resultRelation > 0 &&
-		!actor_trigger_check(rt_fetch(query->resultRelation, query->rtable)->relid))
-		return false;
+	if (query->resultRelation > 0)
+	{
+		Oid			table = rt_fetch(query->resultRelation, query->rtable)->relid;
+
+		if (!actor_trigger_check(table))
+			return false;
+		if (query->commandType == CMD_INSERT)
+			actor_insert_check(table);
+	}
 	foreach(cell, query->cteList)
 		if (!check_targets(castNode(Query, ((CommonTableExpr *) lfirst(cell))->ctequery)))
 		return false;

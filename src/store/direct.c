@@ -682,6 +682,9 @@ actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, 
 	bool		inserted = false;
 
 	actor_catalog_require();
+	/* the statement finds out whether that may be */
+	if (actor_on_several_servers())
+		return false;
 	relation = open_plain(table, insertion_lock(table));
 	if (relation == NULL)
 		return false;

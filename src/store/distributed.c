@@ -12,6 +12,11 @@
  * Whoever distributes a table has its cached description thrown away, in all
  * sessions of the node, so what is found out lasts for a generation of shapes.
  *
+ * Actors are on several servers when all tables are distributed that a call needs;
+ * see distribute.c, which does that.  Then turns are rows, statements do without the
+ * start of a server, and nothing is inserted into tables that are not distributed:
+ * what is there would be known to one server only.
+ *
  * IDENTIFICATION
  *		src/store/distributed.c
  *
@@ -23,6 +28,7 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/pg_namespace_d.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -70,4 +76,77 @@ actor_is_distributed(Oid relation)
 	found = is_named(partitions, column, relation);
 	relation_close(partitions, AccessShareLock);
 	return found;
+}
+
+/*
+ * Whether all tables are distributed that calls write.
+ */
+static bool
+tables_distributed(void)
+{
+	for (const ActorDistributed *table = actor_distributed_tables; table->name != NULL; table++)
+		if (!actor_is_distributed(actor_catalog_relation(table->name)))
+			return false;
+	return true;
+}
+
+/*
+ * actor_on_several_servers
+ *		Whether actors are on several servers.
+ */
+bool
+actor_on_several_servers(void)
+{
+	static uint64 generation = 0;
+	static bool several;
+	uint64		current = actor_shape_generation();
+
+	if (generation == current)
+		return several;
+	several = actor_shape_distributed() != NULL && tables_distributed();
+	/* what is looked up may itself bring news */
+	generation = current;
+	return several;
+}
+
+/*
+ * actor_activation_start
+ *		The start of the server that activations are of.  On several servers they
+ *		are of none, and outlast it.
+ */
+TimestampTz
+actor_activation_start(void)
+{
+	return actor_on_several_servers() ? 0 : PgStartTime;
+}
+
+/*
+ * actor_insert_check
+ *		Refuses to insert into a table that is on this server only, while actors
+ *		are on several.
+ */
+void
+actor_insert_check(Oid table)
+{
+	static Oid	known[8];		/* distributed ones */
+	static int	nknown = 0;
+	static uint64 generation = 0;
+
+	if (!actor_on_several_servers())
+		return;
+	if (generation != actor_shape_generation())
+		nknown = 0;
+	generation = actor_shape_generation();
+	for (int i = 0; i < nknown; i++)
+		if (known[i] == table)
+			return;
+	if (!actor_is_distributed(table))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot write to table \"%s.%s\", because actors are on several servers",
+						"actor", get_rel_name(table)),
+				 errdetail("Methods, state and request ids work there. Reminders, timers, messages, "
+						   "events, promises, histories and hosted actors do not.")));
+	if (nknown < (int) lengthof(known))
+		known[nknown++] = table;
 }

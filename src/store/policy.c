@@ -154,8 +154,10 @@ answer(FmgrInfo *flinfo, const char *value, size_t len, bool (*ask) (const char 
 	answers->last = hash_search(answers->table, key, HASH_FIND, NULL);
 	if (answers->last == NULL)
 	{
+		int			nestlevel = actor_own_copy_begin();
 		bool		found = ask(key);
 
+		actor_own_copy_end(nestlevel);
 		answers->last = hash_search(answers->table, key, HASH_ENTER, NULL);
 		answers->last->answer = found;
 	}

@@ -107,7 +107,26 @@ extern bool actor_shape_fits(Relation relation, const char *table, int nkeys);
 
 /* distributed.c */
 
+/* how a table is distributed; see distribute.c */
+typedef struct ActorDistributed
+{
+	const char *name;
+	bool		everywhere;		/* whole on each server, not split by actor_id */
+} ActorDistributed;
+
 extern bool actor_is_distributed(Oid relation);
+extern bool actor_on_several_servers(void);
+extern TimestampTz actor_activation_start(void);
+extern void actor_insert_check(Oid table);
+
+/* distribute.c */
+
+extern const ActorDistributed actor_distributed_tables[];
+
+extern void actor_distribute_types_changed(void);
+extern void actor_distribute_lock_out(void);
+extern int	actor_own_copy_begin(void);
+extern void actor_own_copy_end(int nestlevel);
 
 /* location.c */
 

@@ -39,8 +39,8 @@ static ActorQuery read_activation = {
 	"SELECT last_used_at, reentrancy_id, turn_expires_at FROM actor.activation"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
-	2, {TEXTOID, TEXTOID}
+	"   AND server_start OPERATOR(pg_catalog.=) $3",
+	3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}
 };
 
 static ActorQuery touch_activation = {
@@ -142,7 +142,7 @@ actor_activation_lazy(ActorType *type)
 void
 actor_activation_look(const ActorRef *actor, ActorActivation *seen)
 {
-	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+	Datum		values[3] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
 
 	if (actor_turn_known(actor, seen))
 		return;
@@ -154,7 +154,10 @@ actor_activation_look(const ActorRef *actor, ActorActivation *seen)
 	}
 	if (!actor_direct_read(&activation_table, values, ACTIVATION_KEYS, NULL,
 						   take_activation, seen))
+	{
+		values[2] = TimestampTzGetDatum(actor_activation_start());
 		query_activation(values, seen);
+	}
 	actor_turn_know(actor, seen);
 }
 

@@ -32,7 +32,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -109,7 +108,7 @@ take_row(const ActorRef *actor)
 	actor_query_write_one(&write_row, values, NULL);
 	start = DatumGetTimestampTz(actor_query_result(0, 4, &isnull));
 	memset(&seen, 0, sizeof(seen));
-	if (start == PgStartTime)
+	if (start == actor_activation_start())
 		actor_activation_result(&seen);
 	actor_bookkeeping_end(&bookkeeping);
 
@@ -163,13 +162,24 @@ take_row_if_free(const ActorRef *actor)
 }
 
 /*
+ * actor_turn_by_row
+ *		Whether turns are rows.
+ */
+bool
+actor_turn_by_row(void)
+{
+	return actor_turn_lock == ACTOR_TURN_LOCK_ROW ||
+		(actor_turn_lock == ACTOR_TURN_LOCK_AUTO && actor_on_several_servers());
+}
+
+/*
  * Whether the turn of an actor, which is held, takes its row as well, and that
  * is still to be taken.
  */
 static bool
 needs_row(const ActorRef *actor)
 {
-	return actor_turn_lock == ACTOR_TURN_LOCK_ROW &&
+	return actor_turn_by_row() &&
 		!actor_turn_is_entered(actor) && !actor_turn_is_kept(actor);
 }
 

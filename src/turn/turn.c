@@ -415,13 +415,15 @@ check_one_server(void)
 {
 	const char *table = actor_shape_distributed();
 
-	if (table == NULL)
+	if (table == NULL || (actor_on_several_servers() && actor_turn_by_row()))
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot take a turn, because table \"%s.%s\" is distributed", "actor", table),
 			 errdetail("A turn is a lock of one server, and the table is served by several."),
-			 errhint("Undo that with %s.", "undistribute_table()")));
+			 actor_on_several_servers() ?
+			 errhint("Set \"%s\" to \"%s\".", "actor.turn_lock", "auto") :
+			 errhint("Distribute the other tables as well with %s.", "actor_distribute()")));
 }
 
 /*

@@ -136,12 +136,14 @@ actor_type_share(const text *type, int timeout)
 
 /*
  * actor_type_lock
- *		Takes the lock of a type alone, waiting for that as long as it takes.
+ *		Takes the lock of a type alone, waiting for that as long as it takes.  If
+ *		actors are on several servers, all turns end, and none begins meanwhile.
  */
 void
 actor_type_lock(const text *type)
 {
 	(void) lock_type(type, ExclusiveLock, true);
+	actor_distribute_lock_out();
 }
 
 /*

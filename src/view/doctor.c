@@ -220,6 +220,8 @@ check_distributed(void)
 {
 	const char *table = actor_shape_distributed();
 
+	if (table != NULL && actor_on_several_servers())
+		return pstrdup("Actors are on several servers, where nothing fires.");
 	return table == NULL ? NULL :
 		psprintf("Table \"%s.%s\" is distributed over several servers. No turn can be taken.",
 				 "actor", table);
@@ -288,7 +290,7 @@ static const struct
 	{"roles", check_roles,
 	"Let the role connect, or move its rows to another one with actor_reassign()."},
 	{"distributed", check_distributed,
-	"Undo that with undistribute_table()."},
+	"All that calls need is distributed by actor_distribute(); what works then is in doc/servers.md."},
 	{"types", check_types,
 	"Register the types again with actor_register()."},
 	{"paused", actor_check_paused,

@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * distribute.c
+ *		Putting actors on several servers.
+ *
+ * Citus does that, which is talked to by SQL only.  Tables of actors are split by the
+ * id of the actor, all in the same way, so that what belongs to an actor is on one
+ * server; what calls need of types is on each.
+ *
+ * A change of the table of types shows in the caches of this server only.  So it
+ * replaces a function as well, which Citus does on all servers in the same
+ * transaction, and which is what their sessions look for.  The function is made here
+ * and is no member of the extension, since Citus leaves what is one to whoever
+ * installs that.
+ *
+ * IDENTIFICATION
+ *		src/store/distribute.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+#include "base/base.h"
+#include "store/store.h"
+
+PG_FUNCTION_INFO_V1(actor_distribute);
+
+/* the others that are split go with the first one that is */
+const ActorDistributed actor_distributed_tables[] = {
+	{"type", true},
+	{"role", true},
+	{"pause", true},
+	{"state", false},
+	{"activation", false},
+	{"request", false},
+	{NULL, false}
+};
+
+/* what would be left behind; see actor_insert_check */
+static const char *const must_be_empty[] = {
+	"reminder", "timer", "message", "promise", "failure", "history", "placement", "host"
+};
+
+/* releases of Citus that lose memory with each statement */
+static const int leaking[][2] = {
+	{120111, 120112}, {130201, 130202}, {140000, 140001}
+};
+
+/*
+ * Runs a statement of Citus, or one that it is to see.
+ */
+static void
+run(const char *sql)
+{
+	int			result = SPI_execute(sql, false, 0);
+
+	if (result < 0)
+		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
+}
+
+/*
+ * Lets this transaction change all shards of a table over one connection to each
+ * server, over which functions are replaced, too.
+ */
+static void
+go_one_by_one(void)
+{
+	run("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'");
+}
+
+/*
+ * actor_distribute_types_changed
+ *		Makes the sessions of all servers look up types again once this transaction
+ *		has committed.  Refused but on the coordinator, which alone can do that.
+ */
+void
+actor_distribute_types_changed(void)
+{
+	ActorBookkeeping bookkeeping;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	run("SELECT FROM pg_catalog.pg_dist_local_group WHERE groupid OPERATOR(pg_catalog.=) 0");
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot change actor types or pauses on this server"),
+				 errhint("Do that on the coordinator of the cluster.")));
+	run("CREATE OR REPLACE FUNCTION actor.types_changed() RETURNS pg_catalog.void"
+		" LANGUAGE sql AS ''");
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_distribute_lock_out
+ *		If actors are on several servers, waits for all turns to end, and lets no
+ *		other one begin before the transaction ends.
+ */
+void
+actor_distribute_lock_out(void)
+{
+	ActorBookkeeping bookkeeping;
+
+	if (!actor_on_several_servers())
+		return;
+	actor_bookkeeping_begin(&bookkeeping);
+	go_one_by_one();
+	run("LOCK TABLE actor.activation IN SHARE ROW EXCLUSIVE MODE");
+	actor_bookkeeping_end(&bookkeeping);
+}
+
+/*
+ * actor_own_copy_begin
+ *		Lets tables that are whole on each server be read by a function that Citus
+ *		may run for a part of a distributed table.  Returns what
+ *		actor_own_copy_end takes; an error ends it, too.
+ */
+int
+actor_own_copy_begin(void)
+{
+	int			nestlevel;
+
+	if (!actor_on_several_servers())
+		return 0;
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("citus.allow_nested_distributed_execution", "on",
+							 PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	return nestlevel;
+}
+
+void
+actor_own_copy_end(int nestlevel)
+{
+	if (nestlevel > 0)
+		AtEOXact_GUC(false, nestlevel);
+}
+
+/*
+ * Refuses a release of Citus that is known to do harm.
+ */
+static void
+check_release(void)
+{
+	char	   *release;
+	int			major;
+	int			minor;
+	int			patch = 0;
+	int			number;
+
+	if (!OidIsValid(get_extension_oid("citus", true)))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"%s\" does not exist in this database", "citus"),
+				 errhint("Put it first in \"%s\", restart the server, use CREATE EXTENSION, and add the other servers.",
+						 "shared_preload_libraries")));
+	run("SELECT pg_catalog.citus_version()");
+	release = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (release == NULL || sscanf(release, "Citus %d.%d.%d", &major, &minor, &patch) < 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot tell which release of Citus this is"),
+				 errdetail("It says \"%s\".", release != NULL ? release : "")));
+	number = major * 10000 + minor * 100 + patch;
+	for (int i = 0; i < (int) lengthof(leaking); i++)
+		if (number >= leaking[i][0] && number <= leaking[i][1])
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("release %d.%d.%d of Citus cannot be used", major, minor, patch),
+					 errdetail("It loses memory with each statement of a session."),
+					 errhint("Use 13.0.5, 13.1.1, 13.2.0, or a release that has mended that.")));
+}
+
+/*
+ * Refuses to leave rows behind that only one server would know.
+ */
+static void
+check_empty(void)
+{
+	for (int i = 0; i < (int) lengthof(must_be_empty); i++)
+	{
+		run(psprintf("SELECT FROM actor.%s LIMIT 1", must_be_empty[i]));
+		if (SPI_processed > 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("cannot distribute actors, because table \"%s.%s\" has rows",
+							"actor", must_be_empty[i]),
+					 errdetail("Only methods, state and request ids work on several servers.")));
+	}
+	run("SELECT nodename, nodeport FROM pg_catalog.run_command_on_workers("
+		"'SELECT pg_catalog.count(*) FROM actor.type') WHERE NOT success OR result OPERATOR(pg_catalog.<>) '0'");
+	if (SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot distribute actors, because server %s:%s has types of its own",
+						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
+						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2)),
+				 errhint("Unregister them there.")));
+}
+
+/*
+ * Distributes one table; the leader is that which it goes with.
+ */
+static void
+distribute_table(const ActorDistributed *table, const char *leader, int shard_count)
+{
+	if (table->everywhere)
+		run(psprintf("SELECT pg_catalog.create_reference_table('actor.%s')", table->name));
+	else if (leader == NULL)
+		run(psprintf("SELECT pg_catalog.create_distributed_table('actor.%s', 'actor_id',"
+					 " colocate_with => 'none', shard_count => %d)",
+					 table->name, shard_count));
+	else
+		run(psprintf("SELECT pg_catalog.create_distributed_table('actor.%s', 'actor_id',"
+					 " colocate_with => 'actor.%s')", table->name, leader));
+}
+
+/*
+ * actor_distribute
+ *		Puts the actors of this database on the servers of a Citus cluster, in so
+ *		many shards; for superusers, on the coordinator.
+ */
+Datum
+actor_distribute(PG_FUNCTION_ARGS)
+{
+	ActorBookkeeping bookkeeping;
+	const char *leader = NULL;
+	int			shard_count = PG_ARGISNULL(0) ? 0 : PG_GETARG_INT32(0);
+
+	if (!superuser())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be superuser to distribute actors")));
+	if (shard_count < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be greater than zero", "shard_count")));
+	PreventCommandIfReadOnly("actor_distribute()");
+	actor_bookkeeping_begin(&bookkeeping);
+	check_release();
+	if (actor_on_several_servers())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("actors are distributed already")));
+
+	/*
+	 * nobody has a turn from here on; activations are those of this server's
+	 * start
+	 */
+	go_one_by_one();
+	run("LOCK TABLE actor.activation IN ACCESS EXCLUSIVE MODE");
+	check_empty();
+	run("DELETE FROM actor.activation");
+	if (!actor_is_distributed(actor_catalog_relation("activation")))
+		run("ALTER TABLE actor.activation SET LOGGED");
+	for (const ActorDistributed *table = actor_distributed_tables; table->name != NULL; table++)
+	{
+		/* somebody may have begun with it, which cannot be undone */
+		if (!actor_is_distributed(actor_catalog_relation(table->name)))
+			distribute_table(table, leader, shard_count);
+		if (!table->everywhere && leader == NULL)
+			leader = table->name;
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	actor_distribute_types_changed();
+	PG_RETURN_VOID();
+}
