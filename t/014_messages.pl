@@ -304,5 +304,22 @@ is( $node->safe_psql('postgres', q{
 is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT id FROM herd.visit GROUP BY id HAVING count(*) > 1) d'),
 	'0', 'and none twice');
 
+# however many are active, the next one is found by the key
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA crowd;
+	CREATE FUNCTION crowd.calm() RETURNS int LANGUAGE sql AS 'SELECT 1';
+	SELECT actor_register('crowd');
+	INSERT INTO actor.activation (actor_type, actor_id, server_start, activated_at, last_used_at)
+	SELECT 'crowd', 'c' || n, pg_postmaster_start_time(), now(), now() FROM generate_series(1, 10000) n;
+	SELECT pg_stat_reset();
+	SELECT actor_each('crowd', 'calm', batch => 1000);
+});
+wait_for(q{(SELECT sent >= 3000 FROM actor.each WHERE actor_type = 'crowd')}, 'many actors get messages');
+wait_for(q{(SELECT idx_scan >= 3000 FROM pg_stat_user_indexes WHERE indexrelname = 'activation_pkey')}, 'each is looked for');
+cmp_ok(
+	$node->safe_psql('postgres', q{SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'activation_idle'}),
+	'<', 1_000_000, 'and none by the time that actors are idle');
+$node->safe_psql('postgres', q{SELECT actor_each_stop(each_id) FROM actor.each WHERE actor_type = 'crowd'});
+
 $node->stop;
 done_testing();

@@ -108,12 +108,14 @@ static ActorQuery count_waiting = {
 	"  (SELECT 1 FROM actor.message WHERE hosted"
 	"     AND actor_type OPERATOR(pg_catalog.=) $2"
 	"     AND next_try_at OPERATOR(pg_catalog.<=) $3 LIMIT $4)) w",
-	4, {NAMEOID, TEXTOID, TIMESTAMPTZOID, INT4OID}
+	4, {NAMEOID, TEXTOID, TIMESTAMPTZOID, INT4OID},.generic = true
 };
 
 /*
  * The ids of a batch, each found as the next one after the one before it, so that
- * it costs the same however many actors and keys there are.
+ * it costs the same however many actors and keys there are.  What else is asked
+ * of a row is written such that no index has it: those on other columns would
+ * have all of their rows sorted by id for each one.
  */
 #define NEXT_IN(relation, condition, from) \
 	"(SELECT actor_id FROM " relation \
@@ -125,7 +127,8 @@ static ActorQuery count_waiting = {
 	NEXT_IN("actor.state", " AND (expires_at IS NULL OR expires_at" \
 			" OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())", from) ", " \
 	NEXT_IN("actor.activation", " AND server_start" \
-			" OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()", from) ", " \
+			" OPERATOR(pg_catalog.-) pg_catalog.pg_postmaster_start_time()" \
+			" OPERATOR(pg_catalog.=) '0'::pg_catalog.interval", from) ", " \
 	NEXT_IN("actor.placement", "", from) ")"
 
 static ActorQuery read_actors = {
@@ -135,7 +138,7 @@ static ActorQuery read_actors = {
 	"   SELECT " NEXT_AFTER("w.next_id") ", w.number OPERATOR(pg_catalog.+) 1 FROM walk w"
 	"    WHERE w.next_id IS NOT NULL AND w.number OPERATOR(pg_catalog.<) $3)"
 	" SELECT next_id FROM walk WHERE next_id IS NOT NULL ORDER BY number",
-	3, {TEXTOID, TEXTOID, INT4OID}
+	3, {TEXTOID, TEXTOID, INT4OID},.generic = true
 };
 
 static ActorQuery move_on = {
