@@ -704,6 +704,15 @@ CALL wait_until($$SELECT finished_at IS NOT NULL FROM actor.each WHERE actor_typ
 SELECT sent, last_id FROM actor.each WHERE actor_type = 'nobody';
 SELECT actor_unregister('nobody');
 DROP SCHEMA nobody CASCADE;
+-- those of an application get it from their host
+CREATE SCHEMA guest;
+SELECT actor_register('guest', hosted => true);
+SELECT actor_transact('guest', 'g', '[{"operation": "upsert", "request": {"key": "k", "value": 1}}]');
+SELECT actor_each('guest', 'any method', '{"free": true}') IS NOT NULL AS asked;
+CALL wait_until($$SELECT finished_at IS NOT NULL FROM actor.each WHERE actor_type = 'guest'$$);
+SELECT actor_id, method, payload, hosted, role_name FROM actor.message WHERE actor_type = 'guest';
+SELECT actor_unregister('guest', true);
+DROP SCHEMA guest;
 -- what cannot be sent
 SELECT state, message FROM refusal($$SELECT actor_each(NULL, 'calm')$$);
 SELECT state, message FROM refusal($$SELECT actor_each('', 'calm')$$);

@@ -77,6 +77,9 @@ like((slurp_file('CHANGELOG.md') =~ /^(## .*)$/m)[0],
 	qr/^## \Q$version\E\b/, 'the change log begins with the version');
 like(slurp_file('debian/changelog'),
 	qr/\Apostgresql-actor \(\Q$version\E\)/, 'so does that of the Debian package');
+like( slurp_file("clients/python/pyproject.toml"),
+	qr/^version = "\Q$version\E"$/m, 'the client for Python has it');
+is(decode_json(slurp_file('clients/typescript/package.json'))->{version}, $version, 'and that for TypeScript');
 
 # META.json, by the specification of PGXN -----------------------------------
 
