@@ -351,7 +351,7 @@ run_late(int argc, char **argv)
 	(void) argc;
 	(void) argv;
 	(void) show_query(NULL, "SELECT actor_type || '/' || actor_id AS actor, " PENDING_COLUMNS " FROM actor.pending"
-					  " WHERE next_try_at <= now() OR next_try_at = 'infinity' ORDER BY scheduled_at LIMIT $1::int8",
+					  " WHERE next_try_at <= now() OR next_try_at = 'infinity' OR attempt > 1 ORDER BY scheduled_at LIMIT $1::int8",
 					  1, values);
 	return 0;
 }

@@ -102,6 +102,8 @@ static const View views[] = {
 											   " FROM @.actor_due_counts($1::pg_catalog.interval, $2::pg_catalog.int4) c")) ", "
 						 MEMBER("late", LIST("SELECT d.*, " SECONDS("d.next_try_at", NOW) " AS late_s"
 											 " FROM @.actor_due(" NOW ", " OF_ACTOR_MAX ") d")) ", "
+						 MEMBER("retried", LIST("SELECT d.* FROM @.actor_due('infinity', 1000) d"
+												" WHERE d.attempt" GT "1 LIMIT " OF_ACTOR_MAX)) ", "
 						 MEMBER("next", LIST("SELECT d.* FROM @.actor_due('infinity', " LIST_MAX ") d"
 											 " WHERE d.next_try_at" GT NOW " LIMIT 20"))),
 		{"step", "steps"}},

@@ -65,11 +65,11 @@ static const OptionRow option_rows[] = {
 	NULL, &options.drain_timeout, 0, 86400},
 	{"otlp_endpoint", "URL", "where spans go, as http://127.0.0.1:4318/v1/traces (nowhere)",
 	&options.otlp_endpoint},
-	{"dashboard", NULL, "serves a page for operators, see dashboard.md", .flag = &options.dashboard},
+	{"dashboard", NULL, "serves a page for operators", .flag = &options.dashboard},
 	{"dashboard_listen", "ADDRESS", "address to serve it on (127.0.0.1)", &options.dashboard_listen},
 	{"dashboard_port", "PORT", "port to serve it on, 0 for any (3501)",
 	NULL, &options.dashboard_port, 0, 65535},
-	{"dashboard_database", "CONNINFO", "the same as the role that it sees with (database)",
+	{"dashboard_database", "CONNINFO", "database, and role that it sees with (--database)",
 	&options.dashboard_database},
 	{"dashboard_token", "TOKEN", "token that its users must show", &options.dashboard_token, .secret = true},
 };
@@ -126,14 +126,14 @@ show_help(void)
 								   has_value ? option_rows[i].argument : "");
 
 		if (!option_rows[i].secret)
-			printf("  %-28s %s\n", both, option_rows[i].help);
+			printf("  %-34s %s\n", both, option_rows[i].help);
 		free(both);
 		free(flag);
 	}
-	printf("  %-28s %s\n", "--config FILE", "JSON file with such options, and tokens");
-	printf("  %-28s %s\n  %-28s %s\n", "--help", "shows this", "--version", "shows the version");
+	printf("  %-34s %s\n", "--config FILE", "JSON file with such options, and tokens");
+	printf("  %-34s %s\n  %-34s %s\n", "--help", "shows this", "--version", "shows the version");
 	printf("\nEach option can also be in the environment, --pool-size as ACTOR_HTTP_POOL_SIZE.\n"
-		   "ACTOR_HTTP_API_TOKEN is the token that clients must show, and\n"
+		   "ACTOR_HTTP_API_TOKEN is the token that clients must show,\n"
 		   "ACTOR_HTTP_APP_TOKEN the one that the application is shown, and\n"
 		   "ACTOR_HTTP_DASHBOARD_TOKEN the one that users of the page must show.\n");
 }

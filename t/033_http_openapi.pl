@@ -128,9 +128,11 @@ for my $code (sort keys %codes)
 	like($text, qr/`$code`/, "$code is explained");
 }
 my ($help) = run_command([ $program, '--help' ]);
-for my $flag ($help =~ /(--[a-z-]+)/g)
+my $manual = slurp_file("$top/http/actor-http.1") =~ s/\\-/-/gr;
+for my $flag ($help =~ /^ +(--[a-z-]+)/mg)
 {
 	like($text, qr/`$flag`/, "$flag is explained");
+	like($manual, qr/^\.B $flag\b/m, 'also in the manual');
 }
 is($http->stop, 0, 'it ends');
 $node->stop;

@@ -46,8 +46,10 @@ $node->safe_psql('postgres', q{
 	SELECT actor_set_timer('box', 'a', 't', '2h', method => 'add');
 	SELECT actor_send('box', 'a', 'add', '[]', due_time => '3h');
 	SELECT actor_set_reminder('box', 'f', 'r', method => 'fail', failure_policy => '{"drop": {}}');
+	SELECT actor_send('box', 'sick', 'fail', failure_policy => '{"constant": {"interval": "1h", "maxRetries": 9}}');
 	SELECT actor_pause('box', 'p')}, extra_params => [ '-U', 'shop' ]);
 $node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM actor.failure');
+$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM actor.message WHERE attempt = 2');
 
 my $program = ActorHttp::build('all') . '/actor-http';
 
@@ -223,6 +225,8 @@ is(show($owner, 'actor?type=box&id=p')->{paused}[0]{role_name}, 'shop', 'a pause
 my $failures = show($owner, 'failures');
 is("$failures->[0]{message} $failures->[0]{own}", 'poisoned by <b>secret</b> 1', 'the text of a failure');
 is(show($owner, 'session')->{role}, 'shop', 'who he is');
+is_deeply([ map { "$_->{kind} $_->{actor_id} $_->{attempt}" } @{ show($owner, 'due?step=1h&steps=5')->{retried} } ],
+	['message sick 2'], 'what has failed and is tried again is found');
 is(ask($owner, 'GET', '/api/doctor')->{status}, 403, 'the doctor is for pg_monitor');
 
 $actor = show($watcher, 'actor?type=box&id=a');
@@ -238,7 +242,7 @@ unlike(ask($watcher, 'GET', "/api/$_")->{content}, qr/secret|payload": 1/, "$_ t
 is_deeply(show($stranger, $_), [], "a stranger sees nothing of $_") for 'types', 'turns', 'failures';
 is_deeply(show($stranger, 'methods'), { busiest => [], slowest => [], hot => [] }, 'nor of methods');
 my $due = show($stranger, 'due?step=1h&steps=5');
-is_deeply([ @$due{qw(counts late next)} ], [ [], [], [] ], 'nor of what is due');
+is_deeply([ @$due{qw(counts late retried next)} ], [ [], [], [], [] ], 'nor of what is due');
 is(ask($stranger, 'GET', '/api/actors?type=box')->{status}, 403, 'nor of actors');
 is(ask($stranger, 'GET', '/api/doctor')->{status}, 403, 'nor of the doctor');
 $actor = show($stranger, 'actor?type=box&id=a');

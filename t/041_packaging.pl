@@ -255,7 +255,8 @@ SKIP:
 
 			for my $file (
 				qw(etc/default/actor-http lib/systemd/system/actor-http.service usr/bin/actor-http),
-				'usr/share/doc/actor-http/http.md(\.gz)?')
+				'usr/share/doc/actor-http/http.md(\.gz)?', 'usr/share/doc/actor-http/dashboard-due.png',
+				'usr/share/man/man1/actor-http\.1(\.gz)?')
 			{
 				like($names, qr/^$file$/m, "$file is installed");
 			}

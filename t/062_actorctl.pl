@@ -131,6 +131,12 @@ shows('the doctor finds them', 1, qr/^failures +NOT OK\n +\S.*cart/m, 'watcher',
 shows('they are listed', 0, qr/message +cart\/sick .* poison .* P0001/, 'watcher', 'failures');
 shows('with the reminder', 0, qr/reminder +cart\/sick +wake +poison /, 'watcher', 'failures', 'cart');
 shows('and why, for the owner', 0, qr/Failures\n.*P0001 +bad item/s, 'shop', 'show', 'cart/sick');
+my $again = $node->safe_psql('postgres',
+	q{SELECT actor_send('cart', 'again', 'poison', '{}', failure_policy => '{"constant": {"interval": "1h", "maxRetries": 9}}')},
+	extra_params => [ '-U', 'shop' ]);
+ok($node->poll_query_until('postgres', "SELECT attempt = 2 FROM actor.message WHERE actor_id = 'again'"), 'one that is tried again');
+shows('is found without knowing whose it is', 0, qr/^cart\/again +message .* 2$/m, 'watcher', 'late');
+$node->safe_psql('postgres', "SELECT actor_cancel_message('cart', 'again', $again)", extra_params => [ '-U', 'shop' ]);
 $node->safe_psql('postgres', q{CREATE OR REPLACE FUNCTION cart.poison(data jsonb) RETURNS void LANGUAGE sql AS ''},
 	extra_params => [ '-U', 'shop' ]);
 shows('what is mended can be retried', 0, qr/^2 of 2 failures$/, 'shop', 'retry', 'cart');

@@ -57,7 +57,8 @@ const overview = {
 			h("h1", null, "Overview"),
 			h("div", { class: "cards" },
 				h("a", { href: "#/turns", class: waiting > 0 ? "bad" : null }, h("strong", null, number(waiting)), "wait for a turn"),
-				h("a", { href: "#/due", class: late > 0 ? "bad" : null }, h("strong", null, number(late)), "late"),
+				h("a", { href: "#/due", class: late + due.retried.length > 0 ? "bad" : null }, h("strong", null, number(late)),
+					due.retried.length > 0 ? `late, ${number(due.retried.length)} tried again` : "late"),
 				h("a", { href: "#/failures", class: failures > 0 ? "bad" : null },
 					h("strong", null, capped ? `${number(failures)}+` : number(failures)), "failures"),
 				h("a", { href: "#/doctor", class: ill === null ? "unknown" : ill > 0 ? "bad" : null },
@@ -127,7 +128,7 @@ const dueColumns = [
 	["Name", row => row.name],
 	["Method", row => row.method],
 	["Role", row => row.role_name],
-	["Attempt", row => row.attempt, "number"]
+	["Attempt", row => row.attempt > 1 ? h("span", { class: "bad" }, row.attempt) : row.attempt, "number"]
 ];
 
 function dueView(rangeName) {
@@ -146,6 +147,8 @@ function dueView(rangeName) {
 						h("ul", null, buckets.filter(bucket => bucket.total > 0).map(bucket => h("li", null, describe(bucket)))))),
 				section("Late", table(due.late, [...dueColumns,
 					["Since", row => h("span", { class: "bad" }, when(row.next_try_at, "since")), "number"]], "Nothing is late.")),
+				due.retried.length > 0 && section("Failed, and tried again", table(due.retried, [...dueColumns,
+					["Tried", row => when(row.next_try_at), "number"]], "")),
 				section("Next", table(due.next, [...dueColumns,
 					["Tried", row => when(row.next_try_at), "number"]], "Nothing is to come."))
 			];
