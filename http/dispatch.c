@@ -90,22 +90,23 @@ is_served(Request *request)
 {
 	if (options.app == NULL || request->actor_id == NULL)
 		return false;
-	/* who reads events is to see what is committed */
-	if (request->operation->route == ROUTE_TOPIC && only_reads(request))
-		return false;
 	switch (request->hop)
 	{
 		case HOP_TURN:
-			forward_serve(request);
+			if (request->operation->route == ROUTE_METHOD)
+				forward_serve(request);
+			else
+				refuse(request);
 			return true;
 		case HOP_CHAIN:
-			if (!inbox_deliver(request->chain_id, request))
+			if (!turn_may_have(request) || !inbox_deliver(request->chain_id, request))
 				refuse(request);
 			return true;
 		case HOP_CALL:
 			return false;
 		case HOP_NONE:
-			return request->pool == pool_default() && is_of_turn(request);
+			return request->pool == pool_default() && turn_may_have(request) &&
+				is_of_turn(request);
 	}
 	return false;
 }

@@ -425,6 +425,27 @@ find_elsewhere(const char *call_id)
 }
 
 /*
+ * turn_may_have
+ *		Whether what a request wants can be a part of a turn.  Whoever ends the life of
+ *		an actor, or waits for a result, waits for the end of its turns; and who reads
+ *		events is to see what is committed.
+ */
+bool
+turn_may_have(const Request *request)
+{
+	switch (request->operation->route)
+	{
+		case ROUTE_ACTOR:
+		case ROUTE_RESULT:
+			return false;
+		case ROUTE_TOPIC:
+			return request->verb != VERB_GET && request->verb != VERB_HEAD;
+		default:
+			return true;
+	}
+}
+
+/*
  * turn_deliver
  *		Finds the chain that a request of the application belongs to.  If that is
  *		elsewhere, its address and the id of the call are to be freed, and the request
@@ -446,8 +467,7 @@ turn_deliver(Request *request, char **origin, char **call_id)
 		if (inbox == NULL)
 			turn = find_elsewhere(id);
 	}
-	/* whoever ends the life of an actor waits for its turn */
-	else if (!is_call && request->operation->route != ROUTE_ACTOR)
+	else if (!is_call)
 		turn = find_turn(request->actor_type, request->actor_id);
 	if (turn != NULL)
 		inbox = turn->inbox;

@@ -81,6 +81,16 @@ comes_to('a', 'value', 3, 'the callback is a method of the application');
 query(q{SELECT actor_send('job', 'a', 'add', '{"amount": 4}')});
 comes_to('a', 'value', 7, 'a message is a call of the method');
 
+query(q{SELECT actor_send('job', 'w', 'slow', '{"gate": "w", "amount": 5}', request_id => 'wanted')});
+ok($app->wait_for_line(what => 'at gate', more => 'w'), 'a message runs');
+my $result = $app->begin_request('GET', '/v1.0/actors/job/w/results/wanted?wait=300s', '');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%actor_wait%' AND pid <> pg_backend_pid()}),
+	'somebody waits for its result');
+$app->open_gate('w');
+$result = HostedApp::answer($result);
+is($result->{status}, 200, 'and gets it') or diag($result->{content});
+comes_to('w', 'value', 5, 'the message has done its work');
+
 # set in a method that fails
 is($app->call('job', 'a', 'request', { what => 'reminders', name => 'never', body => { dueTime => '1h' }, fail => JSON::PP::true })->{status},
 	500, 'a reminder that a failing method sets');

@@ -213,6 +213,8 @@ is($as_host->('GET', $key, 'thing', $_, 'call'), 401, 'nobody else')
 is($as_host->('GET', $key, $_, $own, 'call'), 401, 'nor a host of another one') for undef, 'own', 'nothing', 'own%00thing', '%';
 is($as_host->('PUT', '/actors/thing/a/method/add', 'own', $own, 'call'), 401, 'nor may it call');
 is($as_host->('PUT', '/actors/thing/a/method/add', 'own', $own, 'turn', 'actor-host-chain' => '1'), 401, 'in whatever way');
+is($as_host->('PUT', '/actors/thing/a/state', 'thing', $thing, 'turn', 'actor-host-chain' => '1'), 400, 'a turn is one of a method');
+is($as_host->('PUT', '/actors/thing/a/state', 'thing', $thing, 'chain', 'actor-host-chain' => '1'), 400, 'a chain must be there');
 is($as_host->('GET', '/metadata', 'thing', $thing, 'call'), 401, 'hosts ask for actors only');
 is($as_host->('GET', $key, 'thing', $thing, $_), 400, 'and say what for') for '', 'calls';
 
