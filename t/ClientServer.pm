@@ -106,6 +106,9 @@ pidfile = $dir/pgbouncer.pid
 	system($pgbouncer, '-q', '-d', "$dir/pgbouncer.ini") == 0 or die 'pgbouncer does not start';
 	push @pidfiles, "$dir/pgbouncer.pid";
 
+	# from 1.21 on it can follow prepared statements
+	$ENV{FORGETFUL} = 1 if `$pgbouncer --version` =~ /^PgBouncer 1\.(\d+)/ && $1 < 21;
+
 	# it goes to the background before it listens
 	my $pooled = "host=$socket port=$port user=$user dbname=postgres";
 	my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;

@@ -275,6 +275,14 @@ def test_behind_a_pooler(name):
         for connection in (first, second):
             actors = Actors(connection, prepare=False, traceparent=TRACE)
             actors.ref("auction", "%s %d" % (name, id(connection))).bid(amount=number)
+    if "FORGETFUL" in os.environ:
+        # what the documents say of a pooler that follows no prepared statements
+        def prepared():
+            for connection in [first, second] * 10:
+                Actors(connection).ref("auction", name).top()
+
+        error = raised(psycopg.DatabaseError, prepared)
+        assert error.sqlstate in ("42P05", "26000"), error
 
 
 for key, test in list(globals().items()):
