@@ -342,7 +342,30 @@ SELECT actor.clean_session();
 SELECT * FROM op.left_behind();
 ROLLBACK;
 SELECT * FROM op.left_behind();
-RESET work_mem;
+-- a session that stays clean, but for what the client is told about
+\c -
+SELECT actor.keep_session_clean();
+BEGIN;
+SAVEPOINT s;
+SELECT actor.keep_session_clean();
+ROLLBACK TO s;
+SET work_mem = '1MB';
+SELECT pg_advisory_lock(77);
+PREPARE op_statement AS SELECT 1;
+SELECT * FROM op.left_behind();
+COMMIT;
+SELECT * FROM op.left_behind();
+-- what SET LOCAL hides until the end
+BEGIN;
+SET work_mem = '1MB';
+SET LOCAL work_mem TO DEFAULT;
+COMMIT;
+-- what survives an error
+SELECT pg_advisory_lock(77), 1 / (random() * 0)::int;
+SELECT * FROM op.left_behind();
+SELECT actor.clean_session();
+SELECT * FROM op.left_behind();
+\c -
 SET SESSION AUTHORIZATION regress_actor_op_owner;
 
 -- unregistering removes what is paused, too
