@@ -81,7 +81,8 @@ $app->start_host;
 $app->wait_until_ready;
 $app->open_gate('a');
 ok($app->wait_for_line(what => 'end', method => 'slow', count => 2), 'and ends after its host has been replaced');
-is(($app->lines(what => 'save', method => 'slow'))[1]{more}, 400, 'it could not save');
+# (204 if the new host was about to have the object dropped: what that saves is nothing)
+like(($app->lines(what => 'save', method => 'slow'))[1]{more}, qr/^(400|204)$/, 'it could not save');
 is(state_of('a', 'value'), 3, 'and did not');
 is($app->do('thing', 'a', 'read'), 3, 'the application knows that');
 is(($app->lines(what => 'activate', id => 'a'))[-1]{instance} > 1, 1, 'by a new instance');
