@@ -34,6 +34,7 @@ SET SESSION AUTHORIZATION regress_actor_find_owner;
 SELECT actor_invoke('find', 'h history', 'nothing');
 SELECT actor_deactivate('find', 'h history');
 SELECT actor_invoke('find', 'i active', 'nothing');
+SELECT actor_subscribe('news', 'find', 'j subscriber', 'nothing', 'find', 'k publisher');
 SELECT * FROM actor_find('find');
 -- pages
 SELECT actor_id FROM actor_find('find', max_rows => 3);

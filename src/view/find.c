@@ -51,7 +51,8 @@ PG_FUNCTION_INFO_V1(actor_get_type_status);
 	look("actor.state") " UNION ALL " look("actor.reminder") " UNION ALL " \
 	look("actor.message") " UNION ALL " look("actor.failure") " UNION ALL " \
 	look("actor.pause") " UNION ALL " look("actor.placement") " UNION ALL " \
-	look("actor.history")
+	look("actor.history") " UNION ALL " look("actor.stream") " UNION ALL " \
+	look("actor.subscription")
 #define UNLOGGED(look) \
 	look("actor.activation") " UNION ALL " look("actor.timer")
 
