@@ -171,11 +171,14 @@ AS $$ SELECT actor_set_reminder('shelf', '1', 'again', '5000h', method => 'ring'
 BEGIN;
 SELECT actor_set_reminder('shelf', '1', 'beat', '0s', '1h', method => 'ring');
 SELECT actor_set_reminder('shelf', '1', 'again', '0s', '1h');
+SELECT actor_set_reminder('shelf', '1', 'once', '0s', method => 'ring');
 SELECT actor_run_due();
 SELECT name, method, firing, fired, scheduled_at > now() + interval '59 minutes' AS later,
        next_try_at = scheduled_at AS pending, last_ok_at IS NOT NULL AS ok
-  FROM actor.reminder WHERE actor_type = 'shelf' AND name IN ('again', 'beat') ORDER BY name;
+  FROM actor.reminder WHERE actor_type = 'shelf' AND name IN ('again', 'beat', 'once') ORDER BY name;
 RESET SESSION AUTHORIZATION;
+SELECT count(*) AS claimed_by_select FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'SELECT method, data, first_at%FROM actor.reminder%';
+SELECT count(*) AS by_delete FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'DELETE FROM actor.reminder WHERE%generation%';
 SELECT count(*) AS by_update FROM pg_backend_memory_contexts WHERE name = 'CachedPlanSource' AND ident LIKE 'UPDATE actor.reminder SET firing%';
 ALTER TABLE actor.reminder ADD CONSTRAINT regress_check CHECK (name <> '');
 SET SESSION AUTHORIZATION regress_actor_owner;

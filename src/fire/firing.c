@@ -61,22 +61,6 @@ typedef ActorFiringRun Run;
 	"   AND name OPERATOR(pg_catalog.=) $3" \
 	"   AND generation OPERATOR(pg_catalog.=) $4"
 
-/* the cast keeps the index on the role, with all its due rows, out of the plan */
-#define CLAIM_ROW(table, policies) \
-	{"SELECT method, data, first_at, step, firings, expires_at, time_zone," \
-	"  firing, deferrals, " policies ", traceparent, period, settings" \
-	"  FROM " table WHERE_KEY \
-	"   AND scheduled_at OPERATOR(pg_catalog.=) $5" \
-	"   AND attempt OPERATOR(pg_catalog.=) $6" \
-	"   AND role_name::pg_catalog.text OPERATOR(pg_catalog.=) $7::pg_catalog.text" \
-	"   FOR UPDATE SKIP LOCKED", \
-	7, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}}
-
-static ActorQuery claim_row[] = {
-	CLAIM_ROW("actor.reminder", "catch_up, failure_policy, COALESCE(retry_of, name)"),
-	CLAIM_ROW("actor.timer", "'one'::pg_catalog.text, NULL::pg_catalog.jsonb, name")
-};
-
 #define FINISH_ROW(table) \
 	{"DELETE FROM " table WHERE_KEY, \
 	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}
@@ -149,99 +133,6 @@ static ActorQuery hand_over_row[] = {
 	HAND_OVER_ROW("actor.timer")
 };
 
-/* claiming -------------------------------------------------------------- */
-
-/*
- * The time zone of a schedule.  One that the server does not know any more
- * must not stop the firing.
- */
-static pg_tz *
-zone_from_text(const text *name)
-{
-	pg_tz	   *zone = pg_tzset(text_to_cstring(name));
-
-	return zone != NULL ? zone : session_timezone;
-}
-
-/*
- * Reads the period of a claimed row without a step, which is a cron expression
- * if there is one.
- */
-static void
-read_calendar(ActorSchedule *schedule)
-{
-	ActorPeriod period;
-	bool		isnull;
-	Datum		value = actor_query_result(0, 14, &isnull);
-
-	if (isnull)
-		return;
-	actor_parse_period(text_to_cstring(DatumGetTextPP(value)), &period);
-	schedule->periodic = schedule->by_calendar = period.by_calendar;
-	schedule->calendar = period.calendar;
-}
-
-/*
- * Locks the row and reads it into the current memory context; false if it is
- * locked or not as it was seen.
- */
-static bool
-claim(const ActorDue *due, const NameData *role, Claim *claimed)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
-	Datum		values[7];
-	bool		found;
-
-	values[0] = PointerGetDatum(due->actor.type);
-	values[1] = PointerGetDatum(due->actor.id);
-	values[2] = PointerGetDatum(due->name);
-	values[3] = Int64GetDatum(due->generation);
-	values[4] = TimestampTzGetDatum(due->scheduled_at);
-	values[5] = Int32GetDatum(due->attempt);
-	values[6] = NameGetDatum(role);
-
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&claim_row[due->kind], values, NULL) == 1;
-	if (found)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		ActorSchedule *schedule = &claimed->schedule;
-		Datum		datum;
-		bool		isnull;
-
-		memset(schedule, 0, sizeof(*schedule));
-		claimed->method = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
-		datum = actor_query_result(0, 2, &isnull);
-		claimed->data = isnull ? NULL : DatumGetJsonbPCopy(datum);
-		schedule->first_at = DatumGetTimestampTz(actor_query_result(0, 3, &isnull));
-		datum = actor_query_result(0, 4, &isnull);
-		schedule->periodic = !isnull;
-		if (!isnull)
-			schedule->period = *DatumGetIntervalP(datum);
-		else
-			read_calendar(schedule);
-		schedule->count = DatumGetInt32(actor_query_result(0, 5, &isnull));
-		datum = actor_query_result(0, 6, &isnull);
-		schedule->expires_at = isnull ? DT_NOEND : DatumGetTimestampTz(datum);
-		schedule->zone = zone_from_text(DatumGetTextPP(actor_query_result(0, 7, &isnull)));
-		claimed->firing = DatumGetInt64(actor_query_result(0, 8, &isnull));
-		claimed->deferrals = DatumGetInt32(actor_query_result(0, 9, &isnull));
-		(void) actor_catch_up_from_text(DatumGetTextPP(actor_query_result(0, 10, &isnull)),
-										&claimed->catch_up);
-		datum = actor_query_result(0, 11, &isnull);
-		actor_retry_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy);
-		claimed->name = DatumGetTextPCopy(actor_query_result(0, 12, &isnull));
-		datum = actor_query_result(0, 13, &isnull);
-		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
-		datum = actor_query_result(0, 15, &isnull);
-		claimed->settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return found;
-}
-
 /* outcomes -------------------------------------------------------------- */
 
 static void
@@ -294,7 +185,7 @@ firings_left(const ActorSchedule *schedule, int64 firing)
 	return schedule->count == 0 ? -1 : Max(schedule->count - firing, 0);
 }
 
-/* the row of a claim, to be advanced without a statement */
+/* the row of a claim, to be written without a statement */
 typedef struct Advance
 {
 	const ActorDue *due;
@@ -363,6 +254,18 @@ advance_directly(const ActorDue *due, const Datum *values, const char *nulls, co
 }
 
 /*
+ * Does what finish_row does in the same way.
+ */
+static bool
+finish_directly(const ActorDue *due, const Datum *values)
+{
+	Advance		row = {.due = due,.at = &advance_columns[due->kind]};
+
+	return actor_direct_delete(&due_tables[due->kind], values, DUE_KEYS, is_claimed,
+							   &row) != ACTOR_DIRECT_BY_SQL;
+}
+
+/*
  * A row is to be tried at another time, which the executor sees to itself.  But
  * looks of the scheduler count on it that no row is moved to an earlier time
  * without being reported; see pending.c.
@@ -388,7 +291,8 @@ advance(const ActorDue *due, const ActorSchedule *schedule, int64 firing,
 	key_values(due, values);
 	if (firing < 0)
 	{
-		write_outcome(&finish_row[due->kind], values, NULL);
+		if (!finish_directly(due, values))
+			write_outcome(&finish_row[due->kind], values, NULL);
 		return;
 	}
 	values[4] = Int64GetDatum(firing);
@@ -586,7 +490,7 @@ actor_firing_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 
 	if (due->kind == DUE_MESSAGE)
 		return actor_message_claim(firing, by_host, clock);
-	if (actor_due_is_wanted(&due->actor, due->name) || !claim(due, firing->role, claimed))
+	if (actor_due_is_wanted(&due->actor, due->name) || !actor_claim(due, firing->role, claimed))
 		return FIRING_BUSY;
 	paused = actor_pause_share(&due->actor);
 	if (paused == ACTOR_PAUSE_CHANGING)
@@ -743,7 +647,7 @@ actor_fire_failed(const ActorDue *due, const NameData *role, ErrorData *error,
 		return actor_idle_deactivate(due, role, error);
 	if (due->kind == DUE_MESSAGE)
 		return actor_message_failed(due, role, error, started_at);
-	if (!claim(due, role, &claimed))
+	if (!actor_claim(due, role, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	record_failure(due, &claimed, role, error, &run, GetCurrentTimestamp());
@@ -767,7 +671,7 @@ actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error)
 		return actor_idle_deactivate(due, role, error);
 	if (due->kind == DUE_MESSAGE)
 		return actor_message_give_up(due, role, error);
-	if (!claim(due, role, &claimed))
+	if (!actor_claim(due, role, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	give_up(due, &claimed, role, error, &run, GetCurrentTimestamp());

@@ -36,6 +36,10 @@ extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
 									const ActorFireMode *mode);
 extern bool actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error);
 
+/* claim.c */
+
+extern bool actor_claim(const ActorDue *due, const NameData *role, ActorFiringClaim *claim);
+
 /* partition.c */
 
 extern uint64 actor_partition_of(const ActorRef *actor);

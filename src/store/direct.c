@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * direct.c
- *		Reading, updating or inserting one row of the extension's tables by its
- *		key, without SQL.
+ *		Reading, writing or locking one row of the extension's tables by its key,
+ *		without SQL.
  *
  * A statement costs several times what it takes to find the row: a plan is
  * checked, an executor is set up, and the result is put into a table of
@@ -31,7 +31,6 @@
 #include "postgres.h"
 
 #include "access/genam.h"
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
@@ -51,7 +50,7 @@
 
 #include "base/base.h"
 #include "base/compat.h"
-#include "store/store.h"
+#include "store/internal.h"
 
 /*
  * Whether a table is as it was created, so that its rows are all there is.  A
@@ -69,11 +68,12 @@ is_plain(Relation relation)
 }
 
 /*
- * Whether nothing but its indexes and columns decides what can be written to
- * a plain table.
+ * actor_direct_writes
+ *		Whether nothing but its indexes and columns decides what can be written to
+ *		a plain table.
  */
-static bool
-is_plain_to_write(Relation relation)
+bool
+actor_direct_writes(Relation relation)
 {
 	TupleConstr *constr = RelationGetDescr(relation)->constr;
 
@@ -81,8 +81,12 @@ is_plain_to_write(Relation relation)
 		(constr == NULL || (constr->num_check == 0 && !actor_has_generated(constr)));
 }
 
-static Oid
-find_oid(ActorTable *table)
+/*
+ * actor_direct_oid
+ *		The oid of a table or sequence; invalid if there is none.
+ */
+Oid
+actor_direct_oid(ActorTable *table)
 {
 	if (table->generation != actor_catalog_generation())
 	{
@@ -111,16 +115,19 @@ has_shape(ActorTable *table, Relation relation)
 }
 
 /*
- * Opens a table, or returns NULL if it is not a plain one that is as it was
- * created, or somebody is to see all statements.  The lock is kept until the
- * transaction ends, as that of a statement is; NoLock says that it is held.
+ * actor_direct_open
+ *		Opens a table, or returns NULL if it is not a plain one that is as it was
+ *		created, or somebody is to see all statements.
+ *
+ * The lock is kept until the transaction ends, as that of a statement is; NoLock
+ * says that it is held.
  */
-static Relation
-open_plain(ActorTable *table, LOCKMODE lockmode)
+Relation
+actor_direct_open(ActorTable *table, LOCKMODE lockmode)
 {
 	Relation	relation;
 
-	if (ExecutorCheckPerms_hook != NULL || !OidIsValid(find_oid(table)))
+	if (ExecutorCheckPerms_hook != NULL || !OidIsValid(actor_direct_oid(table)))
 		return NULL;
 	relation = try_relation_open(table->oid, lockmode);
 	if (relation != NULL && !(is_plain(relation) && has_shape(table, relation)))
@@ -216,7 +223,7 @@ bool
 actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snapshot,
 				  ActorRowReader reader, void *arg)
 {
-	Relation	relation = open_plain(table, AccessShareLock);
+	Relation	relation = actor_direct_open(table, AccessShareLock);
 	TupleTableSlot *slot;
 	ActorDirectResult result;
 
@@ -335,11 +342,11 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 	Relation	relation;
 
 	actor_catalog_require();
-	relation = open_plain(table, RowExclusiveLock);
+	relation = actor_direct_open(table, RowExclusiveLock);
 	if (relation == NULL)
 		return result;
 
-	if (is_plain_to_write(relation))
+	if (actor_direct_writes(relation))
 	{
 		TupleTableSlot *old = table_slot_create(relation, NULL);
 		TupleTableSlot *new = MakeSingleTupleTableSlot(RelationGetDescr(relation),
@@ -367,347 +374,109 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 	return result;
 }
 
-/* inserting ------------------------------------------------------------- */
-
-/* new rows in a row after which the next one is expected to be new, too */
-#define LOOK_FIRST	32
+/* locking and deleting -------------------------------------------------- */
 
 /*
- * Whether a row of these columns is what an INSERT of them would write.  The
- * caller has drawn the number of an identity.
+ * Locks a row that the active snapshot sees, as FOR UPDATE SKIP LOCKED does, and reads
+ * it again.  What has changed since takes a statement.
  */
-static bool
-takes_row(Relation relation, const bool *isnull, int ncolumns)
+static ActorDirectResult
+lock_found(Relation relation, TupleTableSlot *slot)
 {
-	TupleDesc	tupdesc = RelationGetDescr(relation);
+	ItemPointerData tid = slot->tts_tid;
+	TM_FailureData failure;
 
-	if (!is_plain_to_write(relation) || tupdesc->natts != ncolumns ||
-		(tupdesc->constr != NULL && tupdesc->constr->num_defval > 0))
-		return false;
-	for (int i = 0; i < ncolumns; i++)
+	ExecClearTuple(slot);
+	switch (table_tuple_lock(relation, &tid, GetActiveSnapshot(), slot,
+							 GetCurrentCommandId(false), LockTupleExclusive, LockWaitSkip,
+							 0, &failure))
 	{
-		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
-
-		if (attribute->attisdropped || (attribute->attnotnull && isnull[i]))
-			return false;
+		case TM_Ok:
+			return ACTOR_DIRECT_DONE;
+		case TM_WouldBlock:
+			return ACTOR_DIRECT_ABSENT;
+		default:
+			return ACTOR_DIRECT_BY_SQL;
 	}
-	return true;
 }
 
 /*
- * What it takes to insert rows into a table.  It is kept, as it takes a good
- * part of the time; indexes are opened for each row.
- *
- * An index that is being made, or made anew, without locking out writers is not
- * written yet, and who makes it waits for those who have locked the table since
- * before it is.  So this may be kept as long as the lock and no longer: until
- * the (sub)transaction ends that it was made in, if that is rolled back.
+ * actor_direct_lock
+ *		Locks the row with a primary key of texts, if it passes the test and nobody
+ *		else has locked it, and calls a function with it.  Otherwise it is as good as
+ *		absent.
  */
-typedef struct Insertion
+ActorDirectResult
+actor_direct_lock(ActorTable *table, const Datum *key, int nkeys,
+				  ActorRowTest test, ActorRowReader reader, void *arg)
 {
-	Oid			relation;		/* it and the indexes are locked */
-	List	   *indexes;
-	EState	   *estate;
-	ResultRelInfo *result;
-	MemoryContextCallback forget;
-} Insertion;
-
-/* the last one, if nobody uses it */
-static Insertion *kept = NULL;
-
-static void
-forget_insertion(void *arg)
-{
-	if (kept == arg)
-		kept = NULL;
-}
-
-/*
- * Locks a table and its indexes as long as what is made for them is kept.  The
- * current owner may end before, see lock.c.
- */
-static void
-lock_for_insertion(Oid relation, List *indexes)
-{
-	ResourceOwner owner = CurrentResourceOwner;
-	ListCell   *cell;
-
-	CurrentResourceOwner = CurTransactionResourceOwner;
-	LockRelationOid(relation, RowExclusiveLock);
-	foreach(cell, indexes)
-		LockRelationOid(lfirst_oid(cell), RowExclusiveLock);
-	CurrentResourceOwner = owner;
-}
-
-/*
- * The lock with which a table is opened to insert into it.
- */
-static LOCKMODE
-insertion_lock(ActorTable *table)
-{
-	return kept != NULL && kept->relation == find_oid(table) ? NoLock : RowExclusiveLock;
-}
-
-/*
- * Makes what it takes to insert rows into a table, in the context of the
- * (sub)transaction, and opens its indexes.
- */
-static Insertion *
-make_insertion(Relation relation, List *indexes)
-{
-	MemoryContext old = MemoryContextSwitchTo(CurTransactionContext);
-	EState	   *estate = CreateExecutorState();
-	Insertion  *insertion;
-
-	lock_for_insertion(RelationGetRelid(relation), indexes);
-	MemoryContextSwitchTo(estate->es_query_cxt);
-	insertion = palloc0(sizeof(Insertion));
-	insertion->relation = RelationGetRelid(relation);
-	insertion->indexes = list_copy(indexes);
-	insertion->estate = estate;
-	insertion->result = makeNode(ResultRelInfo);
-	InitResultRelInfo(insertion->result, relation, 0, NULL, 0);
-	ExecOpenIndices(insertion->result, true);
-	insertion->forget.func = forget_insertion;
-	insertion->forget.arg = insertion;
-	MemoryContextRegisterResetCallback(estate->es_query_cxt, &insertion->forget);
-	MemoryContextSwitchTo(old);
-	return insertion;
-}
-
-/*
- * Takes the one that is kept if it fits, or makes one, with the indexes open.
- */
-static Insertion *
-begin_insertion(Relation relation)
-{
-	List	   *indexes = RelationGetIndexList(relation);
-	Insertion  *insertion = kept;
-	int			i = 0;
-	ListCell   *cell;
-
-	kept = NULL;
-	if (insertion == NULL || insertion->relation != RelationGetRelid(relation) ||
-		!equal(insertion->indexes, indexes))
-	{
-		if (insertion != NULL)
-			FreeExecutorState(insertion->estate);
-		return make_insertion(relation, indexes);
-	}
-
-	insertion->result->ri_RelationDesc = relation;
-	foreach(cell, indexes)
-		insertion->result->ri_IndexRelationDescs[i++] = index_open(lfirst_oid(cell), NoLock);
-	list_free(indexes);
-	return insertion;
-}
-
-/*
- * Whether the rows of a partial index are told by columns alone.
- */
-static bool
-asks_for_columns(List *predicate)
-{
-	ListCell   *cell;
-
-	foreach(cell, predicate)
-	{
-		Node	   *clause = lfirst(cell);
-
-		if (IsA(clause, BoolExpr) && ((BoolExpr *) clause)->boolop == NOT_EXPR)
-			clause = linitial(((BoolExpr *) clause)->args);
-		if (!IsA(clause, Var))
-			return false;
-	}
-	return true;
-}
-
-/*
- * Whether no index has anything in it that counts on the end of a statement:
- * functions, or what an access method has kept, which refers to the index while
- * it is open.
- */
-static bool
-has_simple_indexes(const ResultRelInfo *result)
-{
-	for (int i = 0; i < result->ri_NumIndices; i++)
-	{
-		const IndexInfo *index = result->ri_IndexRelationInfo[i];
-
-		if (index->ii_Expressions != NIL || !asks_for_columns(index->ii_Predicate) ||
-			index->ii_AmCache != NULL)
-			return false;
-	}
-	return true;
-}
-
-/*
- * Closes the indexes, whose locks are kept as that of the table is, if what was
- * made is to be used again.
- */
-static void
-end_insertion(Insertion *insertion)
-{
-	if (!has_simple_indexes(insertion->result))
-	{
-		ExecCloseIndices(insertion->result);
-		FreeExecutorState(insertion->estate);
-		return;
-	}
-	for (int i = 0; i < insertion->result->ri_NumIndices; i++)
-		index_close(insertion->result->ri_IndexRelationDescs[i], NoLock);
-	ResetPerTupleExprContext(insertion->estate);
-	kept = insertion;
-}
-
-/*
- * Writes a row into a table, which is a heap.  The slot would have it made twice.
- */
-static void
-put_row(Relation relation, TupleTableSlot *slot, int options, uint32 token)
-{
-	HeapTuple	row = heap_form_tuple(RelationGetDescr(relation), slot->tts_values,
-									  slot->tts_isnull);
-
-	row->t_tableOid = slot->tts_tableOid = RelationGetRelid(relation);
-	if (options & HEAP_INSERT_SPECULATIVE)
-		HeapTupleHeaderSetSpeculativeToken(row->t_data, token);
-	heap_insert(relation, row, GetCurrentCommandId(true), options, NULL);
-	slot->tts_tid = row->t_self;
-	heap_freetuple(row);
-}
-
-/*
- * Inserts a row unless there is one with its primary key.  As for ON CONFLICT,
- * it is withdrawn if one turns up.  Looking for one before leaves no dead row
- * then, but is not needed.
- */
-static bool
-insert_unless_there(Relation relation, Oid primary_key, TupleTableSlot *slot,
-					Insertion *insertion, bool look_first)
-{
-	List	   *arbiters = list_make1_oid(primary_key);
-	ItemPointerData other;
-	bool		conflict = false;
-	uint32		token;
-
-	if (look_first &&
-		!actor_check_index_constraints(insertion->result, slot, insertion->estate, &other,
-									   arbiters))
-		return false;
-
-	token = SpeculativeInsertionLockAcquire(GetCurrentTransactionId());
-	put_row(relation, slot, HEAP_INSERT_SPECULATIVE, token);
-	(void) actor_insert_index_tuples_once(insertion->result, slot, insertion->estate,
-										  &conflict, arbiters);
-	if (conflict)
-		heap_abort_speculative(relation, &slot->tts_tid);
-	else
-		heap_finish_speculative(relation, &slot->tts_tid);
-	SpeculativeInsertionLockRelease(GetCurrentTransactionId());
-	return !conflict;
-}
-
-/*
- * Inserts a row whose key no other one should have.
- */
-static void
-insert_new(Relation relation, TupleTableSlot *slot, Insertion *insertion)
-{
-	put_row(relation, slot, 0, 0);
-	(void) actor_insert_new_index_tuples(insertion->result, slot, insertion->estate);
-}
-
-/*
- * Either of these.  Nobody looks before while many new rows come in a row.
- */
-static bool
-insert_row(Relation relation, Oid primary_key, TupleTableSlot *slot, bool unless_there)
-{
-	static int	look_first = LOOK_FIRST;
-	ActorBookkeeping bookkeeping;
-	Insertion  *volatile insertion;
-	volatile bool inserted = true;
-	bool		needs_snapshot;
-
-	/* for functions of indexes, as above */
-	actor_identity_begin(&bookkeeping);
-	insertion = begin_insertion(relation);
-	/* nothing else asks for it */
-	needs_snapshot = !ActiveSnapshotSet() || !has_simple_indexes(insertion->result);
-	if (needs_snapshot)
-		PushActiveSnapshot(GetTransactionSnapshot());
-	PG_TRY();
-	{
-		if (unless_there)
-			inserted = insert_unless_there(relation, primary_key, slot, insertion,
-										   look_first > 0);
-		else
-			insert_new(relation, slot, insertion);
-	}
-	PG_CATCH();
-	{
-		/*
-		 * Nothing in it is half done.  Rows that fail must not each leave one
-		 * behind until the transaction ends.
-		 */
-		if (has_simple_indexes(insertion->result))
-			kept = insertion;
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (needs_snapshot)
-		PopActiveSnapshot();
-	if (unless_there)
-		look_first = inserted ? Max(look_first - 1, 0) : LOOK_FIRST;
-	end_insertion(insertion);
-	actor_identity_end(&bookkeeping);
-	return inserted;
-}
-
-/*
- * actor_direct_insert
- *		Inserts a row, of all columns; if that is wanted, unless there is one with
- *		its primary key.
- *
- * Returns false, and has done nothing, if there is, or if it takes a statement
- * to insert it.  Otherwise raises unique_violation if there is one.
- */
-bool
-actor_direct_insert(ActorTable *table, const Datum *values, const bool *isnull, int ncolumns,
-					bool unless_there)
-{
+	ActorDirectResult result;
 	Relation	relation;
-	Oid			primary_key;
-	bool		inserted = false;
+	TupleTableSlot *slot;
 
 	actor_catalog_require();
-	/* the statement finds out whether that may be */
-	if (actor_on_several_servers())
-		return false;
-	relation = open_plain(table, insertion_lock(table));
+	relation = actor_direct_open(table, RowShareLock);
 	if (relation == NULL)
-		return false;
+		return ACTOR_DIRECT_BY_SQL;
 
-	primary_key = actor_primary_key_index(relation);
-	if (OidIsValid(primary_key) && takes_row(relation, isnull, ncolumns))
+	/* as SPI does before a statement */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	slot = table_slot_create(relation, NULL);
+	result = find_row(relation, key, nkeys, false, slot);
+	if (result == ACTOR_DIRECT_DONE)
+		result = test(slot, arg) ? lock_found(relation, slot) : ACTOR_DIRECT_ABSENT;
+	if (result == ACTOR_DIRECT_DONE)
+		reader(slot, arg);
+	ExecDropSingleTupleTableSlot(slot);
+	PopActiveSnapshot();
+	relation_close(relation, NoLock);
+	return result;
+}
+
+/*
+ * actor_direct_delete
+ *		Deletes the row with a primary key of texts, for which the same holds as for
+ *		one that actor_direct_update writes, if it passes the test.
+ */
+ActorDirectResult
+actor_direct_delete(ActorTable *table, const Datum *key, int nkeys,
+					ActorRowTest test, void *arg)
+{
+	ActorDirectResult result = ACTOR_DIRECT_BY_SQL;
+	Relation	relation;
+
+	actor_catalog_require();
+	relation = actor_direct_open(table, RowExclusiveLock);
+	if (relation == NULL)
+		return result;
+
+	if (actor_direct_writes(relation))
 	{
-		TupleDesc	tupdesc = RelationGetDescr(relation);
-		TupleTableSlot *slot = MakeSingleTupleTableSlot(tupdesc, &TTSOpsVirtual);
+		TupleTableSlot *slot = table_slot_create(relation, NULL);
+		TM_FailureData failure;
 
-		memcpy(slot->tts_values, values, ncolumns * sizeof(Datum));
-		memcpy(slot->tts_isnull, isnull, ncolumns * sizeof(bool));
-		ExecStoreVirtualTuple(slot);
-
+		CheckCmdReplicaIdentity(relation, CMD_DELETE);
 		/* as SPI does before a statement, and after it */
 		CommandCounterIncrement();
-		inserted = insert_row(relation, primary_key, slot, unless_there);
+		PushActiveSnapshot(GetTransactionSnapshot());
+		result = find_row(relation, key, nkeys, false, slot);
+		if (result == ACTOR_DIRECT_DONE && !test(slot, arg))
+			result = ACTOR_DIRECT_ABSENT;
+		if (result == ACTOR_DIRECT_DONE &&
+			table_tuple_delete(relation, &slot->tts_tid, GetCurrentCommandId(true),
+							   GetActiveSnapshot(), InvalidSnapshot, true, &failure,
+							   false) != TM_Ok)
+			result = ACTOR_DIRECT_BY_SQL;
+		PopActiveSnapshot();
 		CommandCounterIncrement();
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	relation_close(relation, NoLock);
-	return inserted;
+	return result;
 }
+
+/* numbers -------------------------------------------------------------- */
 
 /*
  * actor_direct_nextval
@@ -718,5 +487,5 @@ int64
 actor_direct_nextval(ActorTable *sequence)
 {
 	actor_catalog_require();
-	return OidIsValid(find_oid(sequence)) ? nextval_internal(sequence->oid, false) : 0;
+	return OidIsValid(actor_direct_oid(sequence)) ? nextval_internal(sequence->oid, false) : 0;
 }

@@ -175,6 +175,10 @@ extern bool actor_direct_read(ActorTable *table, const Datum *key, int nkeys,
 extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 											 const ActorColumn *columns, int ncolumns,
 											 ActorRowTest test, void *arg);
+extern ActorDirectResult actor_direct_lock(ActorTable *table, const Datum *key, int nkeys,
+										   ActorRowTest test, ActorRowReader reader, void *arg);
+extern ActorDirectResult actor_direct_delete(ActorTable *table, const Datum *key, int nkeys,
+											 ActorRowTest test, void *arg);
 extern bool actor_direct_insert(ActorTable *table, const Datum *values,
 								const bool *isnull, int ncolumns, bool unless_there);
 extern int64 actor_direct_nextval(ActorTable *sequence);

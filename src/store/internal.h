@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * internal.h
+ *		What the files of this room share.
+ *
+ * IDENTIFICATION
+ *		src/store/internal.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef ACTOR_STORE_INTERNAL_H
+#define ACTOR_STORE_INTERNAL_H
+
+#include "utils/relcache.h"
+
+#include "store/store.h"
+
+/* direct.c */
+
+extern Relation actor_direct_open(ActorTable *table, LOCKMODE lockmode);
+extern bool actor_direct_writes(Relation relation);
+extern Oid	actor_direct_oid(ActorTable *table);
+
+#endif							/* ACTOR_STORE_INTERNAL_H */
