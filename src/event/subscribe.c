@@ -68,6 +68,11 @@ static ActorQuery insert_subscription = {
 	9, {KEY_TYPES, TEXTOID, JSONBOID, NAMEOID, TIMESTAMPTZOID}
 };
 
+static ActorQuery read_subscription = {
+	"SELECT role_name FROM actor.subscription" WHERE_KEY,
+	KEY_VALUES, {KEY_TYPES}
+};
+
 static ActorQuery lock_subscription = {
 	"SELECT role_name FROM actor.subscription" WHERE_KEY " FOR UPDATE",
 	KEY_VALUES, {KEY_TYPES}
@@ -132,17 +137,18 @@ share_types(const ActorRef *actor, const ActorTopic *topic)
 }
 
 /*
- * Locks a subscription, and finds out whose it is; false if there is none.
+ * Finds out whose a subscription is, by a statement that may lock it; false if there is
+ * none.
  */
 static bool
-lock_row(Datum *values, NameData *role_name)
+find_row(ActorQuery *query, Datum *values, NameData *role_name)
 {
 	ActorBookkeeping bookkeeping;
 	bool		found;
 	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&lock_subscription, values, NULL) > 0;
+	found = actor_query_run(query, values, NULL) > 0;
 	if (found)
 		*role_name = *DatumGetName(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
@@ -192,7 +198,7 @@ write_row(const ActorRef *actor, const ActorTopic *topic, Datum *values, const c
 		if (done)
 			return true;
 		/* it may be gone by now */
-		if (!lock_row(values, &role_name))
+		if (!find_row(&lock_subscription, values, &role_name))
 			continue;
 		if (!may_change_all(actor) && !actor_role_held(&role_name))
 			refuse(actor, topic);
@@ -254,6 +260,25 @@ actor_subscribe(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Whether there is a subscription, which a statement may lock.  Refuses who may not
+ * end it; who may not use the schema of the type is not told whether there is one.
+ */
+static bool
+check_end(ActorQuery *query, const ActorRef *actor, const ActorTopic *topic, Datum *values)
+{
+	NameData	role_name;
+	bool		exists = find_row(query, values, &role_name);
+
+	if (may_change_all(actor) || actor_type_owned(topic->owner.type) ||
+		(exists && actor_role_held(&role_name)))
+		return exists;
+	actor_type_check_usage(actor_type_lookup(actor->type));
+	if (exists)
+		refuse(actor, topic);
+	return false;
+}
+
+/*
  * actor_unsubscribe
  *		Ends a subscription; false if there is none.  Events that are messages
  *		already stay under way.
@@ -264,7 +289,6 @@ actor_unsubscribe(PG_FUNCTION_ARGS)
 	ActorRef	actor;
 	ActorTopic	topic;
 	Datum		values[KEY_VALUES];
-	NameData	role_name;
 	bool		exists;
 
 	actor_topic_arguments(&topic, fcinfo, ARG_TOPIC, ARG_END_TOPIC_TYPE);
@@ -275,17 +299,12 @@ actor_unsubscribe(PG_FUNCTION_ARGS)
 	actor_type_require(actor.type);
 	actor_due_check_write("actor_unsubscribe()");
 	PreventCommandIfParallelMode("actor_unsubscribe()");
-	(void) share_types(&actor, &topic);
-
 	key_values(&actor, &topic, values);
-	exists = lock_row(values, &role_name);
-	if (!may_change_all(&actor) && !actor_type_owned(topic.owner.type) &&
-		!(exists && actor_role_held(&role_name)))
-	{
-		actor_type_check_usage(actor_type_lookup(actor.type));
-		if (exists)
-			refuse(&actor, &topic);
-	}
+
+	/* strangers get no lock */
+	(void) check_end(&read_subscription, &actor, &topic, values);
+	(void) share_types(&actor, &topic);
+	exists = check_end(&lock_subscription, &actor, &topic, values);
 	if (!exists)
 	{
 		actor_early_look_everywhere();
