@@ -96,6 +96,17 @@ my $holder = $others[0]->background_psql('postgres', on_error_stop => 1);
 $holder->query_safe(q{BEGIN; SELECT actor_invoke('g', 'a', 'add')});
 my $waiter = session($others[1], q{SELECT actor_invoke('g', 'a', 'add')});
 comes($coordinator, q{SELECT count(*) > 0 FROM citus_lock_waits}, 'a call waits for one on another server');
+foreach my $setting ('actor.call_timeout', 'lock_timeout')
+{
+	refused($others[1], qq{SET $setting = '50ms'; SELECT actor_invoke('g', 'a', 'add')}, '55P03',
+		"a wait for another server ends with $setting");
+}
+is(result(session($others[1], q{SET actor.call_timeout = '50ms'}, q{DO $$
+BEGIN
+	PERFORM actor_invoke('g', 'a', 'add');
+EXCEPTION WHEN lock_not_available THEN
+	NULL;
+END $$}, q{SELECT actor_invoke('g', 'other', 'add'), pg_sleep(0.1)})), '1|', 'and with nothing else');
 $holder->query_safe('COMMIT');
 is(result($waiter), $n + 2, 'and comes after it');
 

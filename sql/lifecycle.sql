@@ -359,7 +359,7 @@ SELECT actor_register('lazy', reentrancy => true, idle_timeout => '1 day');
 RESET SESSION AUTHORIZATION;
 SET actor.lazy_activation = on;
 CREATE VIEW public.regress_active AS
-SELECT string_agg(actor_id, ' ' ORDER BY actor_id) AS active FROM actor.activation WHERE actor_type ~ '^laz';
+SELECT string_agg(actor_id, ' ' ORDER BY actor_id) AS active FROM actor.activation WHERE actor_type ~ '^laz' AND isfinite(server_start);
 -- a call does not, nor does a change of the state by somebody else; the table is not
 -- even looked at, but for actors whose slice somebody shares that was active
 SELECT actor_invoke('lazy', 'a', 'put', '[1]');

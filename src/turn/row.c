@@ -30,12 +30,16 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/pg_list.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "base/base.h"
 #include "store/store.h"
@@ -121,6 +125,76 @@ static void
 wait_for_row(const void *actor)
 {
 	take_row(actor);
+}
+
+/* whether a wait for a row of another server has been long enough */
+static volatile sig_atomic_t too_late = false;
+
+/*
+ * Ends the wait as the server ends one for a lock.
+ */
+static void
+end_wait(void)
+{
+	too_late = true;
+	(void) kill(MyProcPid, SIGINT);
+}
+
+/*
+ * Writes the row of an actor that another server may have, where no timeout of this
+ * one for locks is known.  Returns false if so many milliseconds were not enough, after
+ * which the caller must raise an error.
+ */
+static bool
+take_row_within(const ActorRef *actor, int limit)
+{
+	static TimeoutId timeout = MAX_TIMEOUTS;
+	MemoryContext context = CurrentMemoryContext;
+	volatile bool within = true;
+
+	if (timeout == MAX_TIMEOUTS)
+		timeout = RegisterTimeout(USER_TIMEOUT, end_wait);
+	too_late = false;
+	enable_timeout_after(timeout, limit);
+	PG_TRY();
+	{
+		take_row(actor);
+		disable_timeout(timeout, false);
+		/* the end of the wait and of the time may have met */
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		disable_timeout(timeout, false);
+		MemoryContextSwitchTo(context);
+		if (!too_late || geterrcode() != ERRCODE_QUERY_CANCELED)
+			PG_RE_THROW();
+		FlushErrorState();
+		within = false;
+	}
+	PG_END_TRY();
+	return within;
+}
+
+/*
+ * Writes the row, and waits for it up to timeout milliseconds, or for ever if that is
+ * 0, and at most for the caller's lock_timeout.
+ */
+static void
+wait_within(const ActorRef *actor, const text *method, int timeout)
+{
+	int			limit = actor_lock_limit(timeout);
+	bool		within;
+
+	if (limit > 0 && actor_on_several_servers())
+	{
+		within = take_row_within(actor, limit);
+		timeout = limit;
+	}
+	else
+		within = actor_lock_within(timeout, 0, wait_for_row, actor);
+	if (!within)
+		actor_turn_refuse_late(actor, method, timeout);
 }
 
 static void
@@ -209,8 +283,8 @@ actor_turn_claim(const ActorRef *actor, const text *method, int timeout)
 		if (!take_row_if_free(actor))
 			actor_turn_refuse_to_wait(actor);
 	}
-	else if (!actor_lock_within(timeout, 0, wait_for_row, actor))
-		actor_turn_refuse_late(actor, method, timeout);
+	else
+		wait_within(actor, method, timeout);
 	error_context_stack = errcallback.previous;
 	actor_turn_keep(actor);
 	return true;
