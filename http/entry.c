@@ -206,7 +206,8 @@ entry_enter(Session *session, const EntryRequest *request, const Statement *befo
 	char	   *reason;
 	QueryOutcome outcome;
 
-	memcpy(statements, before, (size_t) count * sizeof(Statement));
+	for (int i = 0; i < count; i++)
+		statements[i] = before[i];
 	statements[count] = (Statement)
 	{
 		.sql = "SELECT actor.host_enter($1::pg_catalog.uuid, $2::pg_catalog.text,"

@@ -97,6 +97,8 @@ turn_commit(Request *request, Session *session, const Statement *last, PGresult 
 		answer_error(request, 503, "ERR_ACTOR_DATABASE_UNAVAILABLE",
 					 "the connection to the database broke; it is not known whether the request took effect: %s",
 					 reason);
+	if (done)
+		failed = NULL;
 	for (int i = 0; i < 2; i++)
 		if (error == NULL || results[i] != failed)
 			PQclear(results[i]);
