@@ -170,8 +170,8 @@ SKIP:
 		'make', '-s', "DESTDIR=$root", 'prefix=/usr', "BUILD=$build", 'install-http');
 	is_deeply(
 		[ files_below($root) ],
-		[ 'usr/bin/actor-http', 'usr/lib/systemd/system/actor-http.service' ],
-		'it installs the program and the unit');
+		[ 'usr/bin/actor-http', 'usr/lib/systemd/system/actor-http.service', 'usr/share/man/man1/actor-http.1' ],
+		'it installs the program, the unit and the manual');
 	runs($tree, 'make uninstall',
 		'make', '-s', '-C', 'http', "DESTDIR=$root", 'prefix=/usr', "BUILD=$build", 'uninstall');
 	is_deeply([ files_below($root) ], [], 'nothing is left');
