@@ -163,7 +163,7 @@ my $looker = session(q{SELECT actor_invoke('early', 'a', 'look')});
 my $owner = session(q{SELECT value FROM actor_get_state('early', 'a', 'n')});
 is(sql(q{SELECT actor_invoke('early', 'b', 'n')}), '1', 'who reads another actor is answered');
 comes(q{SELECT count(*) = 3 FROM pg_stat_activity
-	WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ '''(n|look)'''},
+	WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ '''(n|look)'''},
 	'who has read what is not on disk waits for it');
 ok(is_running($_), 'and is not answered') foreach $reader, $looker, $owner;
 
@@ -204,7 +204,7 @@ comes(q{SELECT count(*) = 2 FROM early.log}, 'meanwhile a turn is on its way to 
 $locker->query_safe('ROLLBACK');
 $locker->quit;
 comes(q{SELECT count(*) = 1 FROM pg_stat_activity
-	WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ 'actor_get_state'}, 'and is waited for');
+	WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ 'actor_get_state'}, 'and is waited for');
 release_disk();
 is(result($reader), '2', 'by who reads');
 result($early);
@@ -222,7 +222,7 @@ my @told = map { session($_) } sprintf($request, '/* told */'),
   q{SELECT /* told */ actor_get_reminder('late', 'm', 'new') IS NOT NULL},
   q{SELECT /* told */ actor_delete_reminder('late', 'm', 'old')},
   q{SELECT /* told */ actor_delete_reminders('late', 'n')};
-comes(q{SELECT count(*) = 5 FROM pg_stat_activity WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ ' told '},
+comes(q{SELECT count(*) = 5 FROM pg_stat_activity WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ ' told '},
 	'who is told what they have done waits, too');
 is(scalar(grep { is_running($_) } @told), 5, 'nobody is answered');
 release_disk();
@@ -295,7 +295,7 @@ foreach my $try (1 .. 50)
 is(sql($placed), 't', 'its last bytes are not on disk');
 $reader = session(q{SELECT actor_invoke('early', 'a', 'n')});
 comes(q{SELECT count(*) = 1 FROM pg_stat_activity
-	WHERE wait_event IN ('WALWrite', 'WALSync') AND query ~ 'invoke'}, 'they are waited for');
+	WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ 'invoke'}, 'they are waited for');
 release_disk();
 is(result($reader), '10', 'by who has read it');
 
