@@ -82,7 +82,7 @@ static uint32 database_hash = 0;
 static void relcache_callback(Datum arg, Oid relation);
 static void syscache_callback(Datum arg, int cacheid, uint32 hashvalue);
 static void database_callback(Datum arg, int cacheid, uint32 hashvalue);
-static void lookup_extension(void);
+static Oid	lookup_extension(void);
 static void load_hash_key(void);
 
 /*
@@ -176,8 +176,7 @@ actor_catalog_objects_generation(void)
 void
 actor_catalog_invalidate_types(void)
 {
-	lookup_extension();
-	CacheInvalidateRelcacheByRelid(type_relation);
+	CacheInvalidateRelcacheByRelid(lookup_extension());
 	if (actor_on_several_servers())
 		actor_distribute_types_changed();
 }
@@ -313,16 +312,17 @@ actor_catalog_relation(const char *name)
 
 /*
  * Finds actor.type and its owner, who owns all tables of the extension, and
- * makes sure that they are what this library knows.
+ * makes sure that they are what this library knows.  Returns the oid of actor.type;
+ * type_relation may be invalid again by then, as that brings news.
  */
-static void
+static Oid
 lookup_extension(void)
 {
 	HeapTuple	tuple;
 	Oid			relation;
 
 	if (OidIsValid(type_relation) && actor_shapes_checked)
-		return;
+		return type_relation;
 	if (database_hash == 0)
 		database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
 
@@ -338,6 +338,7 @@ lookup_extension(void)
 	ReleaseSysCache(tuple);
 	type_relation = relation;
 	(void) actor_shapes_check(ERROR);
+	return relation;
 }
 
 /*
@@ -349,9 +350,9 @@ load_hash_key(void)
 {
 	ActorBookkeeping bookkeeping;
 	bytea	   *key = NULL;
+	Oid			relation = lookup_extension();
 
-	lookup_extension();
-	if (hash_key_relation == type_relation)
+	if (hash_key_relation == relation)
 	{
 		actor_hash_key.ready = true;
 		return;
@@ -370,7 +371,7 @@ load_hash_key(void)
 				 errdetail("CREATE EXTENSION puts one row there, which names the locks of actors."),
 				 errhint("Stop all that use actors here, and insert a row with 16 random bytes.")));
 	actor_hash_key_set((unsigned char *) VARDATA_ANY(key));
-	hash_key_relation = type_relation;
+	hash_key_relation = relation;
 	actor_bookkeeping_end(&bookkeeping);
 }
 

@@ -487,17 +487,19 @@ lock_name(uint64 key, LOCKMODE mode, const NameData *name)
 static uint64
 lock_name_of(Oid role, LOCKMODE mode, NameData *name)
 {
-	uint64		generation;
-	uint64		key;
-
-	do
+	for (;;)
 	{
-		generation = actor_catalog_generation();
+		uint64		generation = actor_catalog_generation();
+		uint64		key;
+
 		namestrcpy(name, GetUserNameFromId(role, false));
 		key = actor_hash_type(cstring_to_text(NameStr(*name)));
 		lock_name(key, mode, name);
-	} while (generation != actor_catalog_generation());
-	return key;
+		if (generation == actor_catalog_generation())
+			return key;
+		/* who gives it back, to take it alone, must have it once */
+		actor_unlock(ACTOR_LOCK_ROLE, key, mode);
+	}
 }
 
 /*
