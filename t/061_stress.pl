@@ -22,7 +22,7 @@ sub stress
 	return ($status, $out);
 }
 
-my ($status, $out) = stress('--transactions', 40, '--sessions', 4, '--self-test');
+my ($status, $out) = stress('--transactions', 80, '--sessions', 4, '--self-test');
 like($out, qr/^seed \d+$/m, 'it prints the seed');
 like($out, qr/^asked: $_ +[1-9]/m, "some work is of kind $_") foreach qw(call message event reminder timer open request);
 like($out, qr/^$_ +\d/m, "there was harm: $_")

@@ -274,8 +274,11 @@ sub start_session
 	return in_background(
 		sub {
 			srand($options{seed} * 1000 + $number);
+			# (a short run has some of each kind)
+			my @first = qw(request cancel event open plain);
+
 			work_loop($server, "session$number", 'stress', $options{stop}, $options{transactions},
-				sub { return $transactions{ one_of(@transaction_mix) }->(shift) });
+				sub { return $transactions{ shift @first // one_of(@transaction_mix) }->(shift) });
 		});
 }
 
