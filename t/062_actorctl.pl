@@ -104,6 +104,7 @@ shows('a pause', 0, qr/^done$/, 'shop', 'pause', 'cart/1');
 shows('is shown', 0, qr/Paused\nwhat .*\nthe actor/, 'shop', 'show', 'cart/1');
 shows('once only', 1, qr/nothing to do/, 'shop', 'pause', 'cart/1');
 shows('a message to a paused actor', 0, qr/^\d+$/, 'shop', 'send', 'cart/1', 'add');
+ok($node->poll_query_until('postgres', q{SELECT next_try_at = 'infinity' FROM actor.message}), 'is put aside');
 shows('is held', 0, qr/message .* held/, 'shop', 'late');
 shows('the end of a pause', 0, qr/^done$/, 'shop', 'resume', 'cart/1');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.message'), 'then it comes');
