@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
 
 #include "options.h"
 #include "transfer.h"
@@ -310,6 +311,20 @@ before_connecting(void *arg, curl_socket_t socket, curlsocktype purpose)
 }
 
 /*
+ * Whether the other side has closed the connection that is to be used.  Not every
+ * libcurl looks before it uses one again that was used a moment ago.
+ */
+static bool
+is_closed(const Transfer *transfer)
+{
+	curl_socket_t socket = CURL_SOCKET_BAD;
+	char		byte;
+
+	return curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
+		socket != CURL_SOCKET_BAD && recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/*
  * Called when a connection is there.  The second time would be another attempt.
  */
 static int
@@ -318,7 +333,7 @@ before_sending(void *arg, char *to, char *from, int to_port, int from_port)
 	Transfer   *transfer = arg;
 
 	(void) to, (void) from, (void) to_port, (void) from_port;
-	if (transfer->sent)
+	if (transfer->sent || (!transfer->is_new && is_closed(transfer)))
 		return CURL_PREREQFUNC_ABORT;
 	if (transfer->is_new && transfer->is_right != NULL && !transfer->is_right(transfer))
 		return CURL_PREREQFUNC_ABORT;
