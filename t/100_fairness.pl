@@ -230,12 +230,29 @@ is(query(q{SELECT string_agg(sent::text, ' ' ORDER BY started_at) FROM actor.eac
 @{[substr(slurp_file($node->logfile), $log) =~ /(could not send to each actor of type "oath": too many)/g]} == 1
   ? pass('the log says once what has failed') : fail('the log says once what has failed');
 
+# an event that the scheduler cannot hand out
+query(q{
+	CREATE SEQUENCE public.tries;
+	CREATE FUNCTION refuse_event() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN PERFORM nextval('public.tries'); RAISE 'no events'; END $$;
+	CREATE TRIGGER event_refused BEFORE INSERT ON actor.message FOR EACH ROW
+		WHEN (NEW.actor_id = 'subscriber') EXECUTE FUNCTION refuse_event()});
+$log = -s $node->logfile;
+query_as('regress_actor_greedy', q{
+	SET actor.publish_limit = 0;
+	SELECT actor_subscribe('news', 'oath', 'subscriber', 'nothing', 'oath');
+	SELECT actor_publish('news', NULL, 'oath')});
+wait_for('last_value >= 3 FROM public.tries', 'an event that cannot be handed out is tried again');
+is(scalar(() = substr(slurp_file($node->logfile), $log) =~ /could not hand out an event of .*: no events/g), 1,
+	'which the log says once');
+
 # One executor, and a role whose short callbacks never end: it leaves when it has
 # worked for a while.
 query(q{ALTER SYSTEM SET actor.max_executors = 1; ALTER SYSTEM SET actor.enabled = off;
 	ALTER SYSTEM SET actor.drain_ongoing_call_timeout = '1h'});
 $node->restart;
-query(q{TRUNCATE actor.message, actor.each; DROP TRIGGER refuse ON actor.message});
+query(q{TRUNCATE actor.message, actor.each, actor.fan_out, actor.subscription;
+	DROP TRIGGER refuse ON actor.message; DROP TRIGGER event_refused ON actor.message});
 query_as('regress_actor_greedy', q{
 	CREATE FUNCTION greedy.tick() RETURNS void LANGUAGE plpgsql AS 'BEGIN END';
 	SELECT actor_set_reminder('greedy', i::text, 'tick', '0s', '1ms') FROM generate_series(1, 100) i});

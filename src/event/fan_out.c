@@ -288,12 +288,8 @@ actor_fan_outs_run(void)
 			continue;
 		}
 		failed = true;
-		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-			ereport(LOG,
-					(errcode(error->sqlerrcode),
-					 errmsg("could not hand out an event of %s: %s",
-							actor_topic_describe(step.topic),
-							error->message ? error->message : "")));
+		actor_log_vain(psprintf("could not hand out an event of %s",
+								actor_topic_describe(step.topic)), error);
 	}
 	if (at_once && left < BATCH_MAX)
 		return GetCurrentTimestamp();

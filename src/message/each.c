@@ -460,26 +460,6 @@ send_batch(void *arg)
 }
 
 /*
- * Says that messages could not be sent, unless something was only not free.  It is
- * tried again and again, which is logged now and then.
- */
-static void
-log_unsent(const text *type, const ErrorData *error)
-{
-	int64		left_out;
-
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		!actor_log_again(actor_hash_slice(type, (uint64) error->sqlerrcode), &left_out))
-		return;
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 errmsg("could not send to each actor of type \"%s\": %s",
-					text_to_cstring(type), error->message ? error->message : ""),
-			 left_out > 0 ?
-			 errdetail(INT64_FORMAT " like that were left out here since the last one.", left_out) : 0));
-}
-
-/*
  * actor_each_go_on
  *		Sends a batch of messages for each row that is not finished, in the
  *		current transaction.  Returns when to go on, DT_NOEND if there is nothing
@@ -501,7 +481,8 @@ actor_each_go_on(void)
 		if (error != NULL)
 		{
 			each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
-			log_unsent(each->type, error);
+			actor_log_vain(psprintf("could not send to each actor of type \"%s\"",
+									text_to_cstring(each->type)), error);
 		}
 		again = Min(again, each->again);
 	}

@@ -451,26 +451,6 @@ next_expiry(void)
 }
 
 /*
- * Says that a promise of a type could not be settled, unless it was only not free.
- * It is tried again and again, which is logged now and then.
- */
-static void
-log_unsettled(const text *type, const ErrorData *error)
-{
-	int64		left_out;
-
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		!actor_log_again(actor_hash_slice(type, (uint64) error->sqlerrcode), &left_out))
-		return;
-	ereport(LOG,
-			(errcode(error->sqlerrcode),
-			 errmsg("could not settle a promise of type \"%s\" that has expired: %s",
-					text_to_cstring(type), error->message ? error->message : ""),
-			 left_out > 0 ?
-			 errdetail(INT64_FORMAT " like that were left out here since the last one.", left_out) : 0));
-}
-
-/*
  * actor_promises_expire
  *		Settles promises that have expired, in the current transaction.  Returns
  *		when to look again, DT_NOEND if there is nothing to come.
@@ -500,7 +480,8 @@ actor_promises_expire(void)
 			continue;
 		error = actor_attempt(settle_expired, &settlement);
 		if (error != NULL)
-			log_unsettled(expired->type, error);
+			actor_log_vain(psprintf("could not settle a promise of type \"%s\" that has expired",
+									text_to_cstring(expired->type)), error);
 		if (settlement.type_busy)
 			busy = expired->type;
 	}

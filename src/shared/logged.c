@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "utils/builtins.h"
 #include "utils/timestamp.h"
 
 #include "base/base.h"
@@ -50,4 +51,25 @@ actor_log_again(uint64 key, int64 *left_out)
 		entry->left_out++;
 	SpinLockRelease(&entry->mutex);
 	return again;
+}
+
+/*
+ * actor_log_vain
+ *		Says what a worker could not do, unless something was only not free.  It is
+ *		tried again and again, which is logged now and then.
+ */
+void
+actor_log_vain(const char *what, const ErrorData *error)
+{
+	int64		left_out;
+
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		!actor_log_again(actor_hash_slice(cstring_to_text(what), (uint64) error->sqlerrcode),
+						 &left_out))
+		return;
+	ereport(LOG,
+			(errcode(error->sqlerrcode),
+			 errmsg_internal("%s: %s", what, error->message ? error->message : ""),
+			 left_out > 0 ?
+			 errdetail(INT64_FORMAT " like that were left out here since the last one.", left_out) : 0));
 }

@@ -341,6 +341,7 @@ extern bool actor_active_possible(const ActorRef *actor);
 /* logged.c */
 
 extern bool actor_log_again(uint64 key, int64 *left_out);
+extern void actor_log_vain(const char *what, const ErrorData *error);
 
 /* running.c */
 
