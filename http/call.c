@@ -167,6 +167,24 @@ call_database(Request *request, Session *session, const char *sql, int nvalues,
 }
 
 /*
+ * call_with_result
+ *		Runs a statement that returns JSON, and answers with that; or with the
+ *		error.
+ */
+void
+call_with_result(Request *request, Session *session, const char *sql, int nvalues,
+				 const char *const *values)
+{
+	PGresult   *result = call_database(request, session, sql, nvalues, values);
+
+	if (result == NULL)
+		return;
+	answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
+				 (size_t) PQgetlength(result, 0, 0));
+	PQclear(result);
+}
+
+/*
  * call_without_result
  *		Runs the statement of a request, whose answer is 204 if it succeeds.
  */

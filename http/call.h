@@ -27,6 +27,8 @@ extern bool read_time_member(Request *request, const JsonDocument *document, con
 							 char **value);
 extern PGresult *call_database(Request *request, Session *session, const char *sql,
 							   int nvalues, const char *const *values);
+extern void call_with_result(Request *request, Session *session, const char *sql,
+							 int nvalues, const char *const *values);
 extern void call_without_result(Request *request, Session *session, const char *sql,
 								int nvalues, const char *const *values);
 

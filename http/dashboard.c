@@ -221,7 +221,6 @@ static void
 run(Request *request, Session *session, const char *sql, char **values)
 {
 	const char *given[MAX_ARGUMENTS];
-	PGresult   *result;
 	int			count = 0;
 
 	/* so many as the statement has */
@@ -230,12 +229,7 @@ run(Request *request, Session *session, const char *sql, char **values)
 			count = at[1] - '0';
 	for (int i = 0; i < count; i++)
 		given[i] = values[i];
-	result = call_database(request, session, sql, count, given);
-	if (result == NULL)
-		return;
-	answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
-				 (size_t) PQgetlength(result, 0, 0));
-	PQclear(result);
+	call_with_result(request, session, sql, count, given);
 }
 
 /*

@@ -32,7 +32,6 @@ handle_publish(Request *request, Session *session)
 {
 	const char *values[4] = {request->name, NULL, request->actor_type, request->actor_id};
 	JsonDocument document;
-	PGresult   *result;
 
 	if (request->body.length > 0)
 	{
@@ -41,15 +40,10 @@ handle_publish(Request *request, Session *session)
 		json_release(&document);
 		values[1] = request->body.data;
 	}
-	result = call_database(request, session,
-						   "SELECT pg_catalog.json_build_object('id'::pg_catalog.text,"
-						   " @.actor_publish($1::pg_catalog.text, $2::pg_catalog.jsonb,"
-						   " $3::pg_catalog.text, $4::pg_catalog.text))", 4, values);
-	if (result == NULL)
-		return;
-	answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
-				 (size_t) PQgetlength(result, 0, 0));
-	PQclear(result);
+	call_with_result(request, session,
+					 "SELECT pg_catalog.json_build_object('id'::pg_catalog.text,"
+					 " @.actor_publish($1::pg_catalog.text, $2::pg_catalog.jsonb,"
+					 " $3::pg_catalog.text, $4::pg_catalog.text))", 4, values);
 }
 
 /* reading --------------------------------------------------------------- */
@@ -80,22 +74,16 @@ static void
 answer_list(Request *request, Session *session, const char *after)
 {
 	const char *values[4] = {request->name, request->actor_type, request->actor_id, after};
-	PGresult   *result;
 
-	result = call_database(request, session,
-						   "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object("
-						   " 'id'::pg_catalog.text, e.event_id, 'publishedAt'::pg_catalog.text,"
-						   " pg_catalog.to_char(pg_catalog.timezone('UTC', e.published_at),"
-						   " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'data'::pg_catalog.text, e.payload)),"
-						   " '[]'::pg_catalog.json)"
-						   " FROM @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
-						   " $3::pg_catalog.text, COALESCE($4::pg_catalog.int8, 0), " LIST_MAX ") AS e",
-						   4, values);
-	if (result == NULL)
-		return;
-	answer_bytes(request, 200, "application/json", PQgetvalue(result, 0, 0),
-				 (size_t) PQgetlength(result, 0, 0));
-	PQclear(result);
+	call_with_result(request, session,
+					 "SELECT COALESCE(pg_catalog.json_agg(pg_catalog.json_build_object("
+					 " 'id'::pg_catalog.text, e.event_id, 'publishedAt'::pg_catalog.text,"
+					 " pg_catalog.to_char(pg_catalog.timezone('UTC', e.published_at),"
+					 " 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), 'data'::pg_catalog.text, e.payload)),"
+					 " '[]'::pg_catalog.json)"
+					 " FROM @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
+					 " $3::pg_catalog.text, COALESCE($4::pg_catalog.int8, 0), " LIST_MAX ") AS e",
+					 4, values);
 }
 
 /*
