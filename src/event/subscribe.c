@@ -137,25 +137,6 @@ share_types(const ActorRef *actor, const ActorTopic *topic)
 }
 
 /*
- * Finds out whose a subscription is, by a statement that may lock it; false if there is
- * none.
- */
-static bool
-find_row(ActorQuery *query, Datum *values, NameData *role_name)
-{
-	ActorBookkeeping bookkeeping;
-	bool		found;
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(query, values, NULL) > 0;
-	if (found)
-		*role_name = *DatumGetName(actor_query_result(0, 1, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
-	return found;
-}
-
-/*
  * Whether the current user may change whatever subscriptions an actor has.
  */
 static bool
@@ -198,7 +179,7 @@ write_row(const ActorRef *actor, const ActorTopic *topic, Datum *values, const c
 		if (done)
 			return true;
 		/* it may be gone by now */
-		if (!find_row(&lock_subscription, values, &role_name))
+		if (!actor_role_of_row(&lock_subscription, values, &role_name))
 			continue;
 		if (!may_change_all(actor) && !actor_role_held(&role_name))
 			refuse(actor, topic);
@@ -267,7 +248,7 @@ static bool
 check_end(ActorQuery *query, const ActorRef *actor, const ActorTopic *topic, Datum *values)
 {
 	NameData	role_name;
-	bool		exists = find_row(query, values, &role_name);
+	bool		exists = actor_role_of_row(query, values, &role_name);
 
 	if (may_change_all(actor) || actor_type_owned(topic->owner.type) ||
 		(exists && actor_role_held(&role_name)))

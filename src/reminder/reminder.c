@@ -301,24 +301,6 @@ check_catch_up(const text *catch_up)
 }
 
 /*
- * Runs a statement that returns the role of a row; false if there is none.
- */
-static bool
-read_registrant(ActorQuery *query, Datum *values, NameData *registrant)
-{
-	ActorBookkeeping bookkeeping;
-	bool		found;
-	bool		isnull;
-
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(query, values, NULL) > 0;
-	if (found)
-		*registrant = *DatumGetName(actor_query_result(0, 1, &isnull));
-	actor_bookkeeping_end(&bookkeeping);
-	return found;
-}
-
-/*
  * Locks the row that has the key; false if there is none.  Somebody without
  * the right to change it does not get as far as the lock: he is refused, or
  * told that there is one if "exists_matters" is set.
@@ -328,7 +310,7 @@ lock_row(ActorDueKind kind, const ActorRef *actor, Datum *values, bool exists_ma
 {
 	NameData	registrant;
 
-	if (!read_registrant(&read_role[kind], values, &registrant))
+	if (!actor_role_of_row(&read_role[kind], values, &registrant))
 		return false;
 	if (exists_matters && !has_right(actor, &registrant))
 		return true;

@@ -398,6 +398,26 @@ actor_role_waits(const NameData *name)
 	return actor_role_unusable(role);
 }
 
+/*
+ * actor_role_of_row
+ *		Runs a statement about a row, which may lock it and returns the name of its
+ *		role; false if there is no such row.
+ */
+bool
+actor_role_of_row(ActorQuery *query, Datum *values, NameData *name)
+{
+	ActorBookkeeping bookkeeping;
+	bool		found;
+	bool		isnull;
+
+	actor_bookkeeping_begin(&bookkeeping);
+	found = actor_query_run(query, values, NULL) > 0;
+	if (found)
+		*name = *DatumGetName(actor_query_result(0, 1, &isnull));
+	actor_bookkeeping_end(&bookkeeping);
+	return found;
+}
+
 /* using a name ---------------------------------------------------------- */
 
 static void
