@@ -8,13 +8,12 @@ use FindBin;
 use lib $FindBin::RealBin;
 
 use Patience;
+use PgBouncer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
-my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
-plan skip_all => 'pgbouncer is not installed' unless $pgbouncer;
+plan skip_all => 'pgbouncer is not installed' unless PgBouncer::program();
 
 my $node = PostgreSQL::Test::Cluster->new('pooled');
 $node->init;
@@ -41,37 +40,9 @@ $node->safe_psql(
 	CREATE FUNCTION box.fire() RETURNS void LANGUAGE sql AS $$ INSERT INTO box.fired VALUES (actor_id()) $$;
 	SELECT actor_register('box', reentrancy => true)});
 
-my $port = PostgreSQL::Test::Cluster::get_free_port();
-my $socket = PostgreSQL::Test::Utils::tempdir_short();
-my $user = $node->safe_psql('postgres', 'SELECT current_user');
 my $dir = $node->basedir;
-append_to_file("$dir/users", qq{"$user" ""\n});
-append_to_file("$dir/pgbouncer.ini", qq{
-[databases]
-postgres = host=${\ $node->host} port=${\ $node->port} dbname=postgres
-[pgbouncer]
-listen_addr =
-listen_port = $port
-unix_socket_dir = $socket
-auth_type = trust
-auth_file = $dir/users
-pool_mode = transaction
-default_pool_size = 3
-ignore_startup_parameters = extra_float_digits,options
-logfile = $dir/pgbouncer.log
-pidfile = $dir/pgbouncer.pid
-});
-command_ok([ $pgbouncer, '-q', '-d', "$dir/pgbouncer.ini" ], 'pgbouncer starts');
-END { kill 'INT', slurp_file("$dir/pgbouncer.pid") if defined $dir && -e "$dir/pgbouncer.pid"; }
-my $pooled = "host=$socket port=$port user=$user dbname=postgres";
-
-# It goes to the background before it listens.
-my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;
-until (IPC::Run::run([ 'psql', '-X', '-d', $pooled, '-c', 'SELECT' ], '>', '/dev/null', '2>', '/dev/null')
-	|| $attempts-- == 0)
-{
-	usleep(100_000);
-}
+my $pooled = PgBouncer::start($node);
+ok(defined $pooled, 'pgbouncer starts');
 
 # Eight clients share three sessions.
 my $clients = 8;

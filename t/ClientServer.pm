@@ -6,13 +6,10 @@ use strict;
 use warnings FATAL => 'all';
 
 use Cwd qw(abs_path);
+use PgBouncer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
-
-my @pidfiles;
-END { kill 'INT', slurp_file($_) for grep { -e } @pidfiles; }
 
 # A server with the types auction and flaky.
 sub server
@@ -79,45 +76,11 @@ max_worker_processes = 16
 sub pooled
 {
 	my ($node) = @_;
-	my ($pgbouncer) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
-
-	return undef unless $pgbouncer;
-	my $port = PostgreSQL::Test::Cluster::get_free_port();
-	my $socket = PostgreSQL::Test::Utils::tempdir_short();
-	my $user = $node->safe_psql('postgres', 'SELECT current_user');
-	my $dir = $node->basedir;
-
-	append_to_file("$dir/users", qq{"$user" ""\n});
-	append_to_file("$dir/pgbouncer.ini", qq{
-[databases]
-postgres = host=${\ $node->host} port=${\ $node->port} dbname=postgres
-[pgbouncer]
-listen_addr =
-listen_port = $port
-unix_socket_dir = $socket
-auth_type = trust
-auth_file = $dir/users
-pool_mode = transaction
-default_pool_size = 3
-ignore_startup_parameters = extra_float_digits,options
-logfile = $dir/pgbouncer.log
-pidfile = $dir/pgbouncer.pid
-});
-	system($pgbouncer, '-q', '-d', "$dir/pgbouncer.ini") == 0 or die 'pgbouncer does not start';
-	push @pidfiles, "$dir/pgbouncer.pid";
+	my $pgbouncer = PgBouncer::program() // return undef;
 
 	# from 1.21 on it can follow prepared statements
 	$ENV{FORGETFUL} = 1 if `$pgbouncer --version` =~ /^PgBouncer 1\.(\d+)/ && $1 < 21;
-
-	# it goes to the background before it listens
-	my $pooled = "host=$socket port=$port user=$user dbname=postgres";
-	my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;
-	until (IPC::Run::run([ 'psql', '-X', '-d', $pooled, '-c', 'SELECT' ], '>', '/dev/null', '2>', '/dev/null')
-		|| $attempts-- == 0)
-	{
-		usleep(100_000);
-	}
-	return $pooled;
+	return PgBouncer::start($node) // die 'pgbouncer does not start';
 }
 
 # A Python that has psycopg, from Debian or from pip; or undef, and why not.

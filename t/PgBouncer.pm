@@ -1,0 +1,62 @@
+# A pgbouncer in transaction mode before a server.  It ends with the test.
+package PgBouncer;
+
+use strict;
+use warnings FATAL => 'all';
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Time::HiRes qw(usleep);
+
+my @pidfiles;
+END { kill 'INT', slurp_file($_) for grep { -e } @pidfiles; }
+
+# The program; undef where it is not installed.
+sub program
+{
+	my ($program) = grep { -x } map { "$_/pgbouncer" } '/usr/sbin', split /:/, $ENV{PATH};
+
+	return $program;
+}
+
+# Starts one with three sessions, and waits until it lets clients in.  Returns its
+# connection string, or undef if it does not start.
+sub start
+{
+	my ($node) = @_;
+	my $port = PostgreSQL::Test::Cluster::get_free_port();
+	my $socket = PostgreSQL::Test::Utils::tempdir_short();
+	my $user = $node->safe_psql('postgres', 'SELECT current_user');
+	my $dir = $node->basedir;
+
+	append_to_file("$dir/users", qq{"$user" ""\n});
+	append_to_file("$dir/pgbouncer.ini", qq{
+[databases]
+postgres = host=${\ $node->host} port=${\ $node->port} dbname=postgres
+[pgbouncer]
+listen_addr =
+listen_port = $port
+unix_socket_dir = $socket
+auth_type = trust
+auth_file = $dir/users
+pool_mode = transaction
+default_pool_size = 3
+ignore_startup_parameters = extra_float_digits,options
+logfile = $dir/pgbouncer.log
+pidfile = $dir/pgbouncer.pid
+});
+	system(program(), '-q', '-d', "$dir/pgbouncer.ini") == 0 or return undef;
+	push @pidfiles, "$dir/pgbouncer.pid";
+
+	# it goes to the background before it listens
+	my $pooled = "host=$socket port=$port user=$user dbname=postgres";
+	my $attempts = 10 * $PostgreSQL::Test::Utils::timeout_default;
+	until (IPC::Run::run([ 'psql', '-X', '-d', $pooled, '-c', 'SELECT' ], '>', '/dev/null', '2>', '/dev/null')
+		|| $attempts-- == 0)
+	{
+		usleep(100_000);
+	}
+	return $pooled;
+}
+
+1;
