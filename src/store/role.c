@@ -502,23 +502,26 @@ lock_name(uint64 key, LOCKMODE mode, const NameData *name)
 }
 
 /*
- * Locks the name that a role has then; returns the key of the lock.
+ * Locks the name that a role has then, once; returns the key of the lock.  It stays
+ * held while it is found out whether the role still has the name, so that nobody who
+ * has waited longer comes before.
  */
 static uint64
 lock_name_of(Oid role, LOCKMODE mode, NameData *name)
 {
+	NameData	renamed;
+	uint64		key;
+
+	namestrcpy(name, GetUserNameFromId(role, false));
 	for (;;)
 	{
-		uint64		generation = actor_catalog_generation();
-		uint64		key;
-
-		namestrcpy(name, GetUserNameFromId(role, false));
 		key = actor_hash_type(cstring_to_text(NameStr(*name)));
 		lock_name(key, mode, name);
-		if (generation == actor_catalog_generation())
+		namestrcpy(&renamed, GetUserNameFromId(role, false));
+		if (namestrcmp(&renamed, NameStr(*name)) == 0)
 			return key;
-		/* who gives it back, to take it alone, must have it once */
 		actor_unlock(ACTOR_LOCK_ROLE, key, mode);
+		*name = renamed;
 	}
 }
 
