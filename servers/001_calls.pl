@@ -94,21 +94,21 @@ foreach my $node (@all)
 # two on different servers meet at the row, which the control cannot
 my $holder = $others[0]->background_psql('postgres', on_error_stop => 1);
 $holder->query_safe(q{BEGIN; SELECT actor_invoke('g', 'a', 'add')});
-my $waiter = session($others[1], q{SELECT actor_invoke('g', 'a', 'add')});
+my $waiter = session_on($others[1], q{SELECT actor_invoke('g', 'a', 'add')});
 comes($coordinator, q{SELECT count(*) > 0 FROM citus_lock_waits}, 'a call waits for one on another server');
 foreach my $setting ('actor.call_timeout', 'lock_timeout')
 {
 	refused($others[1], qq{SET $setting = '50ms'; SELECT actor_invoke('g', 'a', 'add')}, '55P03',
 		"a wait for another server ends with $setting");
 }
-is(result(session($others[1], q{SET actor.call_timeout = '50ms'}, q{DO $$
+is(outcome_of(session_on($others[1], q{SET actor.call_timeout = '50ms'}, q{DO $$
 BEGIN
 	PERFORM actor_invoke('g', 'a', 'add');
 EXCEPTION WHEN lock_not_available THEN
 	NULL;
 END $$}, q{SELECT actor_invoke('g', 'other', 'add'), pg_sleep(0.1)})), '1|', 'and with nothing else');
 $holder->query_safe('COMMIT');
-is(result($waiter), $n + 2, 'and comes after it');
+is(outcome_of($waiter), $n + 2, 'and comes after it');
 
 # C6: sessions of other servers that know the type see that it changes
 
@@ -126,13 +126,13 @@ refused($others[0], q{SELECT actor_pause('g')}, '0A000', 'types are changed on t
 
 # who unregisters waits for turns on other servers, and lets none begin
 $holder->query_safe(q{BEGIN; SELECT actor_invoke('g', 'last', 'add')});
-my $leaving = session($coordinator, q{SELECT actor_unregister('g', true)});
+my $leaving = session_on($coordinator, q{SELECT actor_unregister('g', true)});
 comes($others[0], q{SELECT count(*) > 0 FROM pg_locks WHERE relation = 'actor.activation'::regclass AND NOT granted},
 	'unregistering waits for a turn on another server');
-my $late = session($others[1], q{SELECT actor_invoke('g', 'late', 'add')});
+my $late = session_on($others[1], q{SELECT actor_invoke('g', 'late', 'add')});
 $holder->query_safe('COMMIT');
-is(result($leaving), '', 'it is unregistered then');
-is(result($late), ' 42704', 'and a call that came meanwhile finds that');
+is(outcome_of($leaving), '', 'it is unregistered then');
+is(outcome_of($late), ' 42704', 'and a call that came meanwhile finds that');
 $warm->query(q{SELECT actor_invoke('g', 'warm', 'add')});
 like($warm->{stderr}, qr/actor type "g" does not exist/, 'as does the session that knew it');
 is(sql($coordinator, 'SELECT (SELECT count(*) FROM actor.state) + (SELECT count(*) FROM actor.activation)'), '0',

@@ -80,7 +80,7 @@ sub move
 
 	for (;;)
 	{
-		my $answer = result(session($coordinator, qq{SELECT citus_move_shard_placement(shardid, nodename, nodeport, nodename,
+		my $answer = outcome_of(session_on($coordinator, qq{SELECT citus_move_shard_placement(shardid, nodename, nodeport, nodename,
 			CASE nodeport WHEN @{[ $others[0]->port ]} THEN @{[ $others[1]->port ]} ELSE @{[ $others[0]->port ]} END,
 			'$mode')
 		FROM pg_dist_shard_placement JOIN pg_dist_shard USING (shardid)
@@ -97,14 +97,14 @@ sub hammer
 {
 	my ($node, $block) = @_;
 
-	return session($node, '\set ON_ERROR_STOP off', map { "CALL hammer($block)" } 1 .. 100);
+	return session_on($node, '\set ON_ERROR_STOP off', map { "CALL hammer($block)" } 1 .. 100);
 }
 
 my @sessions = map { hammer($all[ $_ % 3 ], $_ % 2 ? 1 : 3) } 0 .. 15;
 move('block_writes') foreach 1 .. $blocking;
 move('force_logical') foreach 1 .. $online;
 sql('INSERT INTO stop VALUES (1)');
-result($_) foreach @sessions;
+outcome_of($_) foreach @sessions;
 is(join('', map { join("\n", grep { /ERROR:/ && !/40P01/ } split(/\n/, $_->{err})) } @sessions), '',
 	'no call fails but by a deadlock');
 
@@ -113,8 +113,8 @@ $made += $_->safe_psql('postgres', 'SELECT sum(n) FROM made') foreach @all;
 is(sql(q{SELECT sum(value::text::int) FROM actor.state WHERE key = 'n'}), $made,
 	"none of $made calls is lost in $blocking blocking and $online online moves");
 
-@sessions = map { session($all[ $_ % 3 ], 'CALL hammer_control()') } 0 .. 15;
-is(join('', map { result($_) } @sessions), '', 'the control runs');
+@sessions = map { session_on($all[ $_ % 3 ], 'CALL hammer_control()') } 0 .. 15;
+is(join('', map { outcome_of($_) } @sessions), '', 'the control runs');
 cmp_ok(sql('SELECT sum(n) FROM control'), '<', 16 * 50, 'and loses updates');
 
 stop_servers();

@@ -11,9 +11,10 @@ use Exporter 'import';
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 
-our @EXPORT = qw(start_servers stop_servers add_server session result comes refused);
+our @EXPORT = qw(start_servers stop_servers add_server session_on outcome_of comes refused);
 our @EXPORT_OK = qw(@servers);
 our @servers;
 
@@ -64,29 +65,6 @@ sub stop_servers
 	return;
 }
 
-# A session that runs statements, whose end can be waited for.
-sub session
-{
-	my ($node, @sql) = @_;
-	my %session = (out => '', err => '');
-
-	$session{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d',
-			$node->connstr('postgres'), map { ('-c', $_) } @sql ],
-		'>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
-# What it has printed, and the SQLSTATE of its error.
-sub result
-{
-	my ($session) = @_;
-
-	$session->{run}->finish;
-	chomp $session->{out};
-	return $session->{out} . ($session->{err} =~ /ERROR:  (\w+)/ ? " $1" : '');
-}
-
 sub comes
 {
 	my ($node, $sql, $name) = @_;
@@ -99,7 +77,7 @@ sub refused
 {
 	my ($node, $sql, $state, $name) = @_;
 
-	return is(result(session($node, $sql)), " $state", $name);
+	return is(outcome_of(session_on($node, $sql)), " $state", $name);
 }
 
 1;

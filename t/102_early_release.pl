@@ -14,6 +14,7 @@ use File::Basename qw(dirname);
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -49,33 +50,12 @@ sub sql
 	return $node->safe_psql('postgres', $_[0]);
 }
 
-# A session that runs one statement, whose end can be waited for.
-sub session
-{
-	my ($sql) = @_;
-	my %session = (out => '', err => '');
-
-	$session{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
 sub is_running
 {
 	my ($session) = @_;
 
 	$session->{run}->pump_nb;
 	return $session->{run}->pumpable;
-}
-
-sub result
-{
-	my ($session) = @_;
-
-	$session->{run}->finish;
-	chomp $session->{out};
-	return $session->{out};
 }
 
 sub comes
@@ -142,25 +122,25 @@ sql(q{
 # without early release the turn lasts until the commit is on disk
 my $waits_for_turn = q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'advisory'};
 hold_disk();
-my $first = session(q{SELECT actor_invoke('late', 'a', 'add')});
+my $first = session_on($node, q{SELECT actor_invoke('late', 'a', 'add')});
 comes(q{SELECT count(*) = 1 FROM actor.turn WHERE actor_type = 'late' AND state = 'holds'}, 'a turn of another type is held');
-my $second = session(q{SELECT actor_invoke('late', 'a', 'add')});
+my $second = session_on($node, q{SELECT actor_invoke('late', 'a', 'add')});
 comes($waits_for_turn, 'the next one waits for it');
 is(sql(sprintf($value, 'late', 'a')), '1', 'nobody sees what is not on disk');
 release_disk();
-is(result($first) . ' ' . result($second), '2 3', 'both go on with the disk');
+is(output_of($first) . ' ' . output_of($second), '2 3', 'both go on with the disk');
 
 # with it others see the commit and get the turn, but nobody is answered
 hold_disk();
-my @turns = map { session(q{SELECT actor_invoke('early', 'a', 'add')}) } 1 .. 3;
+my @turns = map { session_on($node, q{SELECT actor_invoke('early', 'a', 'add')}) } 1 .. 3;
 ok($node->poll_query_until('postgres', sprintf($value, 'early', 'a'), '4'),
 	'three turns are committed while the disk is held up');
 is(scalar(grep { is_running($_) } @turns), 3, 'none of them is answered');
 is(sql(q{SELECT count(*) FROM actor.turn WHERE state = 'holds'}), '0', 'nobody holds the turn');
 
-my $reader = session(q{SELECT actor_invoke('early', 'a', 'n')});
-my $looker = session(q{SELECT actor_invoke('early', 'a', 'look')});
-my $owner = session(q{SELECT value FROM actor_get_state('early', 'a', 'n')});
+my $reader = session_on($node, q{SELECT actor_invoke('early', 'a', 'n')});
+my $looker = session_on($node, q{SELECT actor_invoke('early', 'a', 'look')});
+my $owner = session_on($node, q{SELECT value FROM actor_get_state('early', 'a', 'n')});
 is(sql(q{SELECT actor_invoke('early', 'b', 'n')}), '1', 'who reads another actor is answered');
 comes(q{SELECT count(*) = 3 FROM pg_stat_activity
 	WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ '''(n|look)'''},
@@ -168,56 +148,56 @@ comes(q{SELECT count(*) = 3 FROM pg_stat_activity
 ok(is_running($_), 'and is not answered') foreach $reader, $looker, $owner;
 
 # an error, a turn that went with a savepoint, and a transaction of both types
-my $failed = session(q{SELECT actor_invoke('early', 'b', 'fail')});
-result($failed);
+my $failed = session_on($node, q{SELECT actor_invoke('early', 'b', 'fail')});
+output_of($failed);
 like($failed->{err}, qr/division by zero/, 'an error does not wait');
-my $undone = session(q{BEGIN; SAVEPOINT s; SELECT actor_invoke('early', 'b', 'add'); ROLLBACK TO s; COMMIT});
-my $both = session(q{BEGIN; SELECT actor_invoke('early', 'b', 'add'); SELECT actor_invoke('late', 'b', 'add'); COMMIT});
+my $undone = session_on($node, q{BEGIN; SAVEPOINT s; SELECT actor_invoke('early', 'b', 'add'); ROLLBACK TO s; COMMIT});
+my $both = session_on($node, q{BEGIN; SELECT actor_invoke('early', 'b', 'add'); SELECT actor_invoke('late', 'b', 'add'); COMMIT});
 comes(q{SELECT count(*) = 2 FROM actor.turn WHERE state = 'holds' AND actor_id = 'b'},
 	'a transaction that has a turn of another type, too, holds both');
 is(sql(sprintf($value, 'early', 'b')), '1', 'and is not seen');
 release_disk();
-is(join(' ', sort map { result($_) } @turns), '2 3 4', 'all are answered with the disk');
-is(join(' ', map { result($_) } $reader, $looker, $owner), '4 4 4', 'so are those who have read');
-result($_) foreach $both, $undone;
+is(join(' ', sort map { output_of($_) } @turns), '2 3 4', 'all are answered with the disk');
+is(join(' ', map { output_of($_) } $reader, $looker, $owner), '4 4 4', 'so are those who have read');
+output_of($_) foreach $both, $undone;
 is(sql(sprintf($value, 'early', 'b')), '2', 'and the transaction with both types');
 
 # a session that does not wait for the disk goes on as ever
 hold_disk();
 is(sql(q{SET synchronous_commit = off; SELECT actor_invoke('early', 'a', 'add')}), '5', 'synchronous_commit off waits for nothing');
-my $early = session(q{SELECT actor_invoke('early', 'b', 'log', '{"what": "seen"}')});
+my $early = session_on($node, q{SELECT actor_invoke('early', 'b', 'log', '{"what": "seen"}')});
 comes(q{SELECT count(*) = 1 FROM early.log}, 'a turn is on its way to the disk');
 is(sql(q{SET synchronous_commit = off; SELECT actor_invoke('early', 'b', 'n'), value FROM actor_get_state('early', 'b', 'n')}),
 	'2|2', 'nor does it when it reads');
 is(sql(q{SELECT actor_invoke('early', 'a', 'note', '{"what": "lost in a crash"}')}), '', 'what a crash may undo does not wait');
 release_disk();
-result($early);
+output_of($early);
 
 # a snapshot that is taken later than the reader comes
 my $locker = $node->background_psql('postgres', on_error_stop => 1);
 $locker->query_safe(q{BEGIN; LOCK TABLE actor.state});
-$reader = session(q{SELECT value FROM actor_get_state('early', 'b', 'n')});
+$reader = session_on($node, q{SELECT value FROM actor_get_state('early', 'b', 'n')});
 comes(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'relation'}, 'somebody is about to read');
 hold_disk();
-$early = session(q{SELECT actor_invoke('early', 'b', 'log', '{"what": "meanwhile"}')});
+$early = session_on($node, q{SELECT actor_invoke('early', 'b', 'log', '{"what": "meanwhile"}')});
 comes(q{SELECT count(*) = 2 FROM early.log}, 'meanwhile a turn is on its way to the disk');
 $locker->query_safe('ROLLBACK');
 $locker->quit;
 comes(q{SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ 'actor_get_state'}, 'and is waited for');
 release_disk();
-is(result($reader), '2', 'by who reads');
-result($early);
+is(output_of($reader), '2', 'by who reads');
+output_of($early);
 
 # who repeats a request, and who asks for what methods have written elsewhere
 sql(q{SELECT actor_set_reminder('late', id, 'old', '24h', method => 'add') FROM unnest('{m,n}'::text[]) id});
 hold_disk();
 my $request = q{SELECT %s actor_invoke('early', 'r', 'add', request_id => 'once')};
-$first = session(sprintf $request, '');
+$first = session_on($node, sprintf $request, '');
 ok($node->poll_query_until('postgres', sprintf($value, 'early', 'r'), '1'), 'a call with a request id is committed');
-my $arranged = session(q{SELECT actor_invoke('early', 's', 'arrange')});
+my $arranged = session_on($node, q{SELECT actor_invoke('early', 's', 'arrange')});
 comes(q{SELECT count(*) = 1 FROM actor.message}, 'so is one that has changed what is not its own');
-my @told = map { session($_) } sprintf($request, '/* told */'),
+my @told = map { session_on($node, $_) } sprintf($request, '/* told */'),
   q{SELECT /* told */ 0 < actor_send('late', 'm', 'add', NULL, interval '1 day', request_id => 'once')},
   q{SELECT /* told */ actor_get_reminder('late', 'm', 'new') IS NOT NULL},
   q{SELECT /* told */ actor_delete_reminder('late', 'm', 'old')},
@@ -226,21 +206,21 @@ comes(q{SELECT count(*) = 5 FROM pg_stat_activity WHERE lower(wait_event) IN ('w
 	'who is told what they have done waits, too');
 is(scalar(grep { is_running($_) } @told), 5, 'nobody is answered');
 release_disk();
-is(join(' ', map { result($_) } $first, @told), '1 1 t t f 0', 'all are with the disk');
-result($arranged);
+is(join(' ', map { output_of($_) } $first, @told), '1 1 t t f 0', 'all are with the disk');
+output_of($arranged);
 
 # a prepared transaction keeps its turn
 sql(q{BEGIN; SELECT actor_invoke('early', 'a', 'add'); PREPARE TRANSACTION 'p'});
-my $blocked = session(q{SELECT actor_invoke('early', 'a', 'add')});
+my $blocked = session_on($node, q{SELECT actor_invoke('early', 'a', 'add')});
 comes($waits_for_turn, 'a prepared transaction keeps the turn');
 sql(q{COMMIT PREPARED 'p'});
-is(result($blocked), '7', 'until it is committed');
+is(output_of($blocked), '7', 'until it is committed');
 
 # messages and callbacks
 hold_disk();
-my $sender = session(q{BEGIN; SET LOCAL synchronous_commit = off;
+my $sender = session_on($node, q{BEGIN; SET LOCAL synchronous_commit = off;
 	SELECT actor_send('early', 'c', 'add') FROM generate_series(1, 2); COMMIT});
-result($sender);
+output_of($sender);
 ok($node->poll_query_until('postgres', sprintf($value, 'early', 'c'), '2'), 'messages are delivered early, too');
 release_disk();
 comes(q{SELECT count(*) = 0 FROM actor.message WHERE actor_type = 'early'}, 'and are gone');
@@ -257,11 +237,11 @@ sub wait_for_standby
 }
 my $waiting = q{SELECT count(*) = %d FROM pg_stat_activity WHERE wait_event = 'SyncRep'};
 wait_for_standby('nobody');
-@turns = map { session(q{SELECT actor_invoke('early', 'a', 'add')}) } 1 .. 2;
+@turns = map { session_on($node, q{SELECT actor_invoke('early', 'a', 'add')}) } 1 .. 2;
 comes(sprintf($waiting, 2), 'two turns wait for a standby');
 is(sql(sprintf($value, 'early', 'a')), '9', 'and are seen');
-my $local = session(q{SET synchronous_commit = local; SELECT actor_invoke('early', 'a', 'add')});
-is(result($local), '10', 'who does not ask for a standby does not wait for it');
+my $local = session_on($node, q{SET synchronous_commit = local; SELECT actor_invoke('early', 'a', 'add')});
+is(output_of($local), '10', 'who does not ask for a standby does not wait for it');
 
 # what is read ends with a record that has its last bytes on the next page
 is(sql(q{SELECT actor_invoke('early', 'a', 'n')}), '10', 'a reader does not wait for a standby');
@@ -293,26 +273,26 @@ foreach my $try (1 .. 50)
 	release_disk();
 }
 is(sql($placed), 't', 'its last bytes are not on disk');
-$reader = session(q{SELECT actor_invoke('early', 'a', 'n')});
+$reader = session_on($node, q{SELECT actor_invoke('early', 'a', 'n')});
 comes(q{SELECT count(*) = 1 FROM pg_stat_activity
 	WHERE lower(wait_event) IN ('walwrite', 'walsync') AND query ~ 'invoke'}, 'they are waited for');
 release_disk();
-is(result($reader), '10', 'by who has read it');
+is(output_of($reader), '10', 'by who has read it');
 
 # a cancel and a termination end the wait, not what was committed
 sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' ORDER BY pid LIMIT 1});
 comes(sprintf($waiting, 1), 'one of them is cancelled');
 sql(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'});
 comes(sprintf($waiting, 0), 'the other one is ended');
-result($_) foreach @turns;
+output_of($_) foreach @turns;
 is(scalar(grep { $_->{err} =~ /cancel(l?)ing (the )?wait for synchronous replication/ } @turns), 2, 'both are told that it is committed here');
 is(sql(sprintf($value, 'early', 'a')), '10', 'and it is');
 
 # a shutdown does not wait
-my $last = session(q{SELECT actor_invoke('early', 'a', 'add')});
+my $last = session_on($node, q{SELECT actor_invoke('early', 'a', 'add')});
 comes(sprintf($waiting, 1), 'one more turn waits for a standby');
 $node->stop('fast');
-result($last);
+output_of($last);
 $node->append_conf('postgresql.conf', "synchronous_standby_names = ''");
 unlink $node->data_dir . '/postgresql.auto.conf';
 $node->start;

@@ -12,6 +12,7 @@ use lib $FindBin::RealBin;
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('turn_gate');
@@ -27,27 +28,6 @@ $node->start;
 sub sql
 {
 	return $node->safe_psql('postgres', $_[0]);
-}
-
-# A session that runs one statement, whose end can be waited for.
-sub session
-{
-	my ($sql) = @_;
-	my %session = (out => '', err => '');
-
-	$session{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
-sub result
-{
-	my ($session) = @_;
-
-	$session->{run}->finish;
-	chomp $session->{out};
-	return $session->{out};
 }
 
 sub comes
@@ -93,40 +73,40 @@ sql(q{
 	END $$});
 
 # while the turn goes round among those who never pause, everybody else gets it, too
-my @hammers = map { session("CALL hammer('hot', " . ($_ % 2 ? 'true' : 'false') . ')') } 1 .. 3;
+my @hammers = map { session_on($node, "CALL hammer('hot', " . ($_ % 2 ? 'true' : 'false') . ')') } 1 .. 3;
 comes(q{SELECT actor_invoke('g', 'hot', 'n')::int > 100}, 'an actor is hot');
-my @calls = map { session(q{CALL call_often('hot', 10)}) } 1 .. 4;
-result($_) foreach @calls;
+my @calls = map { session_on($node, q{CALL call_often('hot', 10)}) } 1 .. 4;
+output_of($_) foreach @calls;
 is(join('', map { $_->{err} } @calls), '', 'others get its turn as well');
-is(result(session(q{BEGIN; SELECT actor_invoke('g', 'quiet', 'both', '{"other": "hot"}') > '0'; COMMIT})),
+is(output_of(session_on($node, q{BEGIN; SELECT actor_invoke('g', 'quiet', 'both', '{"other": "hot"}') > '0'; COMMIT})),
 	't', 'also one that holds another turn');
-is(result(session(q{SET lock_timeout = '170s'; SELECT actor_invoke('g', 'hot', 'add') > '0'})),
+is(output_of(session_on($node, q{SET lock_timeout = '170s'; SELECT actor_invoke('g', 'hot', 'add') > '0'})),
 	't', 'and one that waits for so long only');
 is(sql(q{SELECT count(*) FROM pg_stat_activity WHERE query ~ '^CALL hammer'}), '3', 'while it stays hot');
 
 # those who are cancelled, or ended, while they wait for it do not hold up the others
 my $holder = $node->background_psql('postgres', on_error_stop => 1);
 $holder->query_safe(q{BEGIN; SELECT actor_invoke('g', 'held', 'add')});
-my @waiters = map { session("SELECT /* waiter $_ */ actor_invoke('g', 'held', 'add')") } 1 .. 6;
+my @waiters = map { session_on($node, "SELECT /* waiter $_ */ actor_invoke('g', 'held', 'add')") } 1 .. 6;
 comes(q{SELECT count(*) = 6 FROM actor.turn WHERE actor_id = 'held' AND state = 'waits'}, 'six wait for a turn');
 sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query ~ '/\* waiter [14] ';
 	SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ '/\* waiter [25] '});
 comes(q{SELECT count(*) = 2 FROM actor.turn WHERE actor_id = 'held' AND state = 'waits'}, 'four of them give up');
 $holder->query_safe('COMMIT');
-is(join(' ', sort map { result($_) } @waiters[ 2, 5 ]), '2 3', 'the others get it');
-result($_) foreach @waiters[ 0, 1, 3, 4 ];
+is(join(' ', sort map { output_of($_) } @waiters[ 2, 5 ]), '2 3', 'the others get it');
+output_of($_) foreach @waiters[ 0, 1, 3, 4 ];
 
 # a turn that comes back with a savepoint, and one that nobody gives back in person
 $holder->query_safe(q{BEGIN; SAVEPOINT s; SELECT actor_invoke('g', 'held', 'add')});
-my $waiter = session(q{SELECT actor_invoke('g', 'held', 'add')});
+my $waiter = session_on($node, q{SELECT actor_invoke('g', 'held', 'add')});
 comes(q{SELECT count(*) = 1 FROM actor.turn WHERE actor_id = 'held' AND state = 'waits'}, 'somebody waits');
 $holder->query_safe('ROLLBACK TO s');
-is(result($waiter), '4', 'and gets the turn with the savepoint');
+is(output_of($waiter), '4', 'and gets the turn with the savepoint');
 $holder->query_safe('ROLLBACK');
 $holder->quit;
 
 sql(q{INSERT INTO stop DEFAULT VALUES});
-result($_) foreach @hammers;
+output_of($_) foreach @hammers;
 is(join('', map { $_->{err} } @hammers), '', 'those who never paused have failed in nothing');
 is(sql(q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 19143}), '0', 'no turn is left');
 $node->stop;

@@ -14,6 +14,7 @@ use lib $FindBin::RealBin;
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Sessions;
 use Test::More;
 
 # calls of each of 16 sessions
@@ -34,28 +35,6 @@ $node->start;
 sub sql
 {
 	return $node->safe_psql('postgres', $_[0]);
-}
-
-# A session that runs statements, whose end can be waited for.
-sub session
-{
-	my (@sql) = @_;
-	my %session = (out => '', err => '');
-
-	$session{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-v', 'VERBOSITY=verbose', '-d',
-			$node->connstr('postgres'), map { ('-c', $_) } @sql ],
-		'>', \$session{out}, '2>', \$session{err});
-	return \%session;
-}
-
-sub result
-{
-	my ($session) = @_;
-
-	$session->{run}->finish;
-	chomp $session->{out};
-	return $session->{out} . ($session->{err} =~ /ERROR:  (\w+)/ ? " $1" : '');
 }
 
 sub comes
@@ -140,11 +119,11 @@ foreach my $mode ('advisory', 'row')
 			comes('SELECT count(*) = 8 FROM ready', 'eight have a key');
 			change_key();
 		}
-		push @sessions, session("SET actor.turn_lock = $mode", "CALL hammer($calls, $block)");
+		push @sessions, session_on($node, "SET actor.turn_lock = $mode", "CALL hammer($calls, $block)");
 	}
 	comes('SELECT count(*) = 16 FROM ready', 'all are ready');
 	sql('INSERT INTO go DEFAULT VALUES');
-	is(join('', map { result($_) } @sessions), '', "calls by $mode succeed");
+	is(join('', map { outcome_of($_) } @sessions), '', "calls by $mode succeed");
 	is(sql('TABLE sum'), 16 * 2 * $calls, 'and none is lost');
 }
 
@@ -158,47 +137,47 @@ my $waiter;
 sql(q{SELECT actor_invoke('g', id, 'add') FROM unnest('{a,control,busy,opened,closed,left}'::text[]) id});
 
 $first->query_safe(q{SET actor.turn_lock = advisory; BEGIN; SELECT actor_invoke('g', 'control', 'add')});
-$waiter = session(q{SET actor.turn_lock = advisory}, q{SELECT /* control */ actor_invoke('g', 'control', 'add')});
+$waiter = session_on($node, q{SET actor.turn_lock = advisory}, q{SELECT /* control */ actor_invoke('g', 'control', 'add')});
 meets_row('control');
 $first->query_safe(q{COMMIT; RESET actor.turn_lock});
-is(result($waiter) . value('control'), '22', 'without rows a call is lost');
+is(outcome_of($waiter) . value('control'), '22', 'without rows a call is lost');
 
 $first->query_safe(q{BEGIN; SELECT actor_invoke('g', 'a', 'add')});
-$waiter = session(q{SELECT /* same */ actor_invoke('g', 'a', 'add')});
+$waiter = session_on($node, q{SELECT /* same */ actor_invoke('g', 'a', 'add')});
 meets_row('same');
 $first->query_safe('COMMIT');
-is(result($waiter) . value('a'), '33', 'with rows it comes after the other one');
+is(outcome_of($waiter) . value('a'), '33', 'with rows it comes after the other one');
 
 # two that make the row at once, whichever way the first one ends
 foreach my $end ('COMMIT', 'ROLLBACK')
 {
 	$first->query_safe(qq{BEGIN; SELECT actor_invoke('g', 'new $end', 'add')});
-	$waiter = session(qq{SELECT /* new $end */ actor_invoke('g', 'new $end', 'add')});
+	$waiter = session_on($node, qq{SELECT /* new $end */ actor_invoke('g', 'new $end', 'add')});
 	meets_row("new $end");
 	$first->query_safe($end);
-	is(result($waiter), $end eq 'COMMIT' ? 2 : 1, "both make the row: $end");
+	is(outcome_of($waiter), $end eq 'COMMIT' ? 2 : 1, "both make the row: $end");
 }
 
 # a row goes back with its savepoint, and stays with a prepared transaction
 $first->query_safe(q{BEGIN; SAVEPOINT s; SELECT actor_invoke('g', 'a', 'add')});
-$waiter = session(q{SELECT /* savepoint */ actor_invoke('g', 'a', 'add')});
+$waiter = session_on($node, q{SELECT /* savepoint */ actor_invoke('g', 'a', 'add')});
 meets_row('savepoint');
 $first->query_safe('ROLLBACK TO s');
-is(result($waiter), '4', 'a savepoint gives the row back');
+is(outcome_of($waiter), '4', 'a savepoint gives the row back');
 $first->query_safe(q{SELECT actor_invoke('g', 'a', 'add'); PREPARE TRANSACTION 'p'});
-$waiter = session(q{SELECT /* prepared */ actor_invoke('g', 'a', 'add')});
+$waiter = session_on($node, q{SELECT /* prepared */ actor_invoke('g', 'a', 'add')});
 meets_row('prepared');
 sql(q{COMMIT PREPARED 'p'});
-is(result($waiter), '6', 'a prepared transaction keeps it');
+is(outcome_of($waiter), '6', 'a prepared transaction keeps it');
 
 # limits
 $first->query_safe(q{BEGIN; SELECT actor_invoke('g', 'a', 'add')});
-is(result(session(q{SET actor.call_timeout = '10ms'; SELECT actor_invoke('g', 'a', 'add')})),
+is(outcome_of(session_on($node, q{SET actor.call_timeout = '10ms'; SELECT actor_invoke('g', 'a', 'add')})),
 	' 55P03', 'call_timeout ends the wait');
-is(result(session(q{SET lock_timeout = '10ms'; SELECT actor_invoke('g', 'a', 'add')})),
+is(outcome_of(session_on($node, q{SET lock_timeout = '10ms'; SELECT actor_invoke('g', 'a', 'add')})),
 	' 55P03', 'lock_timeout ends the wait');
-my $late = session(q{SET actor.call_timeout = '10ms'; SELECT actor_invoke('g', 'a', 'add')});
-result($late);
+my $late = session_on($node, q{SET actor.call_timeout = '10ms'; SELECT actor_invoke('g', 'a', 'add')});
+outcome_of($late);
 like($late->{err}, qr/turn of actor "a" of type "g" was not free within 10 ms.*Call chain: g\/a\.add/s,
 	'and says what was waited for');
 $first->query_safe('ROLLBACK');
@@ -206,34 +185,34 @@ $first->query_safe('ROLLBACK');
 # crossing transactions
 sql(q{SELECT actor_invoke('g', 'b', 'add')});
 $first->query_safe(q{BEGIN; SELECT actor_invoke('g', 'a', 'add')});
-$waiter = session(q{BEGIN; SELECT actor_invoke('g', 'b', 'add'); SELECT /* cross */ actor_invoke('g', 'a', 'add'); COMMIT});
+$waiter = session_on($node, q{BEGIN; SELECT actor_invoke('g', 'b', 'add'); SELECT /* cross */ actor_invoke('g', 'a', 'add'); COMMIT});
 meets_row('cross');
 $first->query(q{SELECT actor_invoke('g', 'b', 'add')});
 $first->query('COMMIT');
-my $other = result($waiter);
+my $other = outcome_of($waiter);
 ok($other =~ /40P01/ || sql(q{SELECT value FROM actor.state WHERE actor_id = 'b' AND key = 'n'}) eq '2',
 	'a deadlock is found');
 
 # a turn is opened, or closed, after somebody has looked and before he has the row
 $first->query_safe(q{BEGIN; SELECT actor_open_turn('g', 'opened', '1h')});
-$waiter = session(q{SELECT /* opened */ actor_invoke('g', 'opened', 'add')});
+$waiter = session_on($node, q{SELECT /* opened */ actor_invoke('g', 'opened', 'add')});
 meets_row('opened');
 $first->query_safe('COMMIT');
-is(result($waiter), ' 55P03', 'a turn that was opened meanwhile is not entered');
+is(outcome_of($waiter), ' 55P03', 'a turn that was opened meanwhile is not entered');
 is(value('opened'), '1', 'and nothing is done in it');
 my $id = sql(q{SELECT actor_open_turn('g', 'closed', '1h')});
 $first->query_safe(qq{BEGIN; SELECT actor_close_turn('g', 'closed', '$id')});
-$waiter = session(qq{SELECT /* closed */ actor_close_turn('g', 'closed', '$id')});
+$waiter = session_on($node, qq{SELECT /* closed */ actor_close_turn('g', 'closed', '$id')});
 meets_row('closed');
 $first->query_safe('COMMIT');
-is(result($waiter), 'f', 'one that was closed meanwhile is not closed again');
+is(outcome_of($waiter), 'f', 'one that was closed meanwhile is not closed again');
 
 # the row goes with the activation
 $first->query_safe(q{BEGIN; SELECT actor_deactivate('g', 'left')});
-$waiter = session(q{SELECT /* left */ actor_invoke('g', 'left', 'add')});
+$waiter = session_on($node, q{SELECT /* left */ actor_invoke('g', 'left', 'add')});
 meets_row('left');
 $first->query_safe('COMMIT');
-is(result($waiter), '2', 'somebody waits for a row that goes');
+is(outcome_of($waiter), '2', 'somebody waits for a row that goes');
 sql(q{SELECT actor_deactivate('g', 'never'); SELECT actor_delete('g', 'never either')});
 is(sql(q{SELECT count(*) FROM actor.activation WHERE actor_id ~ 'never'}), '0',
 	'what was not active has no row after a turn');
