@@ -65,8 +65,8 @@ actor_type_try_share(const text *type)
 
 /*
  * actor_type_unshare
- *		Undoes one sharing in this subtransaction, after which nothing was
- *		written.
+ *		Undoes one sharing in this subtransaction, not one by actor_type_share,
+ *		after which nothing was written.
  */
 void
 actor_type_unshare(const text *type)
@@ -102,20 +102,18 @@ wait_to_share(const void *type)
 }
 
 /*
- * actor_type_share
- *		Shares the lock of a type, waiting for that up to timeout milliseconds,
- *		or for ever if that is 0.
+ * actor_type_share_anew
+ *		Shares the lock of a type once more, so that this can be undone, waiting for
+ *		that up to timeout milliseconds, or for ever if that is 0.
  *
  * Returns whether what the caller knows of the type may be out of date.
  * Raises lock_not_available.
  */
 bool
-actor_type_share(const text *type, int timeout)
+actor_type_share_anew(const text *type, int timeout)
 {
 	uint64		generation = actor_catalog_generation();
 
-	if (is_shared(type))
-		return false;
 	if (!actor_type_try_share(type))
 	{
 		if (!actor_lock_waiting_allowed())
@@ -130,8 +128,24 @@ actor_type_share(const text *type, int timeout)
 							text_to_cstring(type), timeout),
 					 errdetail("Somebody is about to unregister or rename it.")));
 	}
-	remember_shared(type);
 	return generation != actor_catalog_generation();
+}
+
+/*
+ * actor_type_share
+ *		The same until the end of the subtransaction, unless that was done last.
+ *		It must not be undone: who comes later may rely on it.
+ */
+bool
+actor_type_share(const text *type, int timeout)
+{
+	bool		changed;
+
+	if (is_shared(type))
+		return false;
+	changed = actor_type_share_anew(type, timeout);
+	remember_shared(type);
+	return changed;
 }
 
 /*
