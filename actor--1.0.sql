@@ -994,8 +994,9 @@ CREATE VIEW actor.host_status WITH (security_barrier) AS
     SELECT h.host_id::pg_catalog.text AS host_id, h.app_id, h.app_address, h.address,
            h.role_name, h.actor_types, h.since,
            actor.host_is_alive(h.host_id) AS alive, h.reachable,
-           (SELECT pg_catalog.count(*) FROM actor.placement p
-             WHERE p.host_id OPERATOR(pg_catalog.=) h.host_id) AS placements
+           (SELECT pg_catalog.count(*)
+              FROM (SELECT FROM actor.placement p
+                     WHERE p.host_id OPERATOR(pg_catalog.=) h.host_id LIMIT 10000) p) AS placements
       FROM actor.host h
      WHERE actor.holds_role(h.role_name)
         OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
@@ -1009,7 +1010,7 @@ COMMENT ON COLUMN actor.host_status.actor_types IS 'types that the application h
 COMMENT ON COLUMN actor.host_status.since IS 'when the host has joined';
 COMMENT ON COLUMN actor.host_status.alive IS 'whether the host lives';
 COMMENT ON COLUMN actor.host_status.reachable IS 'whether the application has answered its host last';
-COMMENT ON COLUMN actor.host_status.placements IS 'number of actors that are placed there';
+COMMENT ON COLUMN actor.host_status.placements IS 'number of actors that are placed there, counted up to 10,000';
 
 CREATE VIEW actor.queue WITH (security_barrier) AS
     SELECT m.actor_type,
@@ -2159,6 +2160,8 @@ COMMENT ON FUNCTION @extschema@.actor_find(text, text, text, integer)
 CREATE FUNCTION @extschema@.actor_due(
     until            timestamptz DEFAULT clock_timestamp(),
     max_rows         integer DEFAULT 100,
+    since            timestamptz DEFAULT '-infinity',
+    min_attempt      integer DEFAULT 1,
     OUT kind         text,
     OUT actor_type   text,
     OUT actor_id     text,
@@ -2172,8 +2175,8 @@ CREATE FUNCTION @extschema@.actor_due(
 RETURNS SETOF record
 LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_due';
-COMMENT ON FUNCTION @extschema@.actor_due(timestamptz, integer)
-    IS 'the first rows of actor.pending that are tried until then, what is tried first at the top; found by the indexes';
+COMMENT ON FUNCTION @extschema@.actor_due(timestamptz, integer, timestamptz, integer)
+    IS 'the first rows of actor.pending that are tried from since until then, what is tried first at the top, or those of which an attempt has failed; found by the indexes';
 
 CREATE FUNCTION @extschema@.actor_due_counts(
     step          interval DEFAULT '15 minutes',

@@ -71,10 +71,29 @@ SELECT kind, actor_type, actor_id, name ~ '^[0-9]+$' AS number, name = 'r' AS r,
   FROM actor_due(now() + interval '4h');
 SELECT kind, actor_id FROM actor_due();
 SELECT kind, actor_id FROM actor_due(now() + interval '4h', 2);
+-- from an instant on; what is held; what has failed and is tried again
+SELECT kind, actor_id FROM actor_due(now() + interval '4h', since => now());
+SELECT actor_pause('find', 'held');
+SELECT actor_send('find', 'held', 'nothing') IS NOT NULL AS sent;
+SELECT actor_send('find', 'sick', 'fail', failure_policy => '{"constant": {"interval": "9h", "maxRetries": 9}}') IS NOT NULL AS sent;
+CALL wait_until($$SELECT count(*) = 2 FROM actor.message
+	WHERE (actor_id = 'held' AND next_try_at = 'infinity') OR (actor_id = 'sick' AND attempt = 2)$$);
+SELECT kind, actor_id FROM actor_due('infinity', since => 'infinity');
+SELECT kind, actor_id, attempt FROM actor_due('infinity', min_attempt => 2);
+SELECT kind, actor_id, attempt FROM actor_due('infinity', min_attempt => 3);
+SET SESSION AUTHORIZATION regress_actor_find_caller;
+SELECT kind, actor_id FROM actor_due('infinity', min_attempt => 2);
+SELECT kind, actor_id FROM actor_due('infinity', since => 'infinity');
+SET SESSION AUTHORIZATION regress_actor_find_owner;
+SELECT actor_cancel_message('find', 'sick', message_id) FROM actor.message WHERE actor_id = 'sick';
+SELECT actor_cancel_message('find', 'held', message_id) FROM actor.message WHERE actor_id = 'held';
+SELECT actor_resume('find', 'held');
 -- the same as the view has
 SELECT * FROM actor_due('infinity') EXCEPT SELECT * FROM actor.pending;
 SELECT * FROM actor.pending EXCEPT SELECT * FROM actor_due('infinity', 1000);
 SELECT actor_due(NULL);
+SELECT actor_due(since => NULL);
+SELECT actor_due(min_attempt => NULL);
 SELECT actor_due(now(), -1);
 SELECT actor_due_counts('0s', 1);
 SELECT actor_due_counts('-1h', 1);

@@ -260,7 +260,7 @@ INSERT INTO function_matrix VALUES
 ('actor_doctor()', 'count(*) > 0 FROM actor_doctor()', '42501', '42501', '42501', 'true', 'true'),
 ('actor_metrics()', 'actor_metrics() <> ''''', '42501', '42501', '42501', 'true', 'true'),
 ('actor_find(text,text,text,integer)', $$count(*) FROM actor_find('bank')$$, '5', '42501', '42501', '5', '5'),
-('actor_due(timestamp with time zone,integer)', $$count(*) FROM actor_due('infinity', 100000) WHERE actor_type = 'bank'$$, '6', '3', '0', '6', '6'),
+('actor_due(timestamp with time zone,integer,timestamp with time zone,integer)', $$count(*) FROM actor_due('infinity', 100000) WHERE actor_type = 'bank'$$, '6', '3', '0', '6', '6'),
 ('actor_due_counts(interval,integer)', $$coalesce(sum(due), 0) >= 6 FROM actor_due_counts('200h', 1)$$, 'true', 'false', 'false', 'true', 'true'),
 ('actor.get_type_status()', $$count(*) FROM actor.get_type_status() WHERE actor_type = 'bank'$$, '1', '0', '0', '1', '1'),
 ('actor_stat_reset()', 'actor_stat_reset()', '42501', '42501', '42501', '42501', ''),

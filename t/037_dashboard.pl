@@ -212,7 +212,9 @@ $node->safe_psql('postgres', q{
 	SELECT actor_set_reminder('box', 'a', 'r', '1h', '1h', data => '{"payload": 1}', method => 'add');
 	SELECT actor_set_timer('box', 'a', 't', '2h', method => 'add');
 	SELECT actor_send('box', 'a', 'add', '[]', due_time => '3h');
-	SELECT actor_pause('box', 'p')}, extra_params => [ '-U', 'shop' ]);
+	SELECT actor_pause('box', 'p');
+	SELECT actor_send('box', 'p', 'add')}, extra_params => [ '-U', 'shop' ]);
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM actor.message WHERE next_try_at = 'infinity'");
 my $actor = show($owner, 'actor?type=box&id=a');
 is_deeply([ map { "$_->{key} $_->{kind} $_->{value}" } @{ $actor->{state} } ], ['n number 1'], 'the owner sees state');
 is($actor->{reminders}[0]{data}, '{"payload": 1}', 'and payloads');
@@ -227,6 +229,7 @@ is("$failures->[0]{message} $failures->[0]{own}", 'poisoned by <b>secret</b> 1',
 is(show($owner, 'session')->{role}, 'shop', 'who he is');
 is_deeply([ map { "$_->{kind} $_->{actor_id} $_->{attempt}" } @{ show($owner, 'due?step=1h&steps=5')->{retried} } ],
 	['message sick 2'], 'what has failed and is tried again is found');
+is_deeply([ map { "$_->{kind} $_->{actor_id}" } @{ show($owner, 'due?step=1h&steps=5')->{held} } ], ['message p'], 'and what is held');
 is(ask($owner, 'GET', '/api/doctor')->{status}, 403, 'the doctor is for pg_monitor');
 
 $actor = show($watcher, 'actor?type=box&id=a');
@@ -242,7 +245,7 @@ unlike(ask($watcher, 'GET', "/api/$_")->{content}, qr/secret|payload": 1/, "$_ t
 is_deeply(show($stranger, $_), [], "a stranger sees nothing of $_") for 'types', 'turns', 'failures';
 is_deeply(show($stranger, 'methods'), { busiest => [], slowest => [], hot => [] }, 'nor of methods');
 my $due = show($stranger, 'due?step=1h&steps=5');
-is_deeply([ @$due{qw(counts late retried next)} ], [ [], [], [], [] ], 'nor of what is due');
+is_deeply([ @$due{qw(counts late retried held next)} ], [ [], [], [], [], [] ], 'nor of what is due');
 is(ask($stranger, 'GET', '/api/actors?type=box')->{status}, 403, 'nor of actors');
 is(ask($stranger, 'GET', '/api/doctor')->{status}, 403, 'nor of the doctor');
 $actor = show($stranger, 'actor?type=box&id=a');

@@ -149,6 +149,8 @@ function dueView(rangeName) {
 					["Since", row => h("span", { class: "bad" }, when(row.next_try_at, "since")), "number"]], "Nothing is late.")),
 				due.retried.length > 0 && section("Failed, and tried again", table(due.retried, [...dueColumns,
 					["Tried", row => when(row.next_try_at), "number"]], "")),
+				due.held.length > 0 && section("Held: its actor is paused, or other messages come first", table(due.held, [...dueColumns,
+					["Scheduled", row => when(row.scheduled_at), "number"]], "")),
 				section("Next", table(due.next, [...dueColumns,
 					["Tried", row => when(row.next_try_at), "number"]], "Nothing is to come."))
 			];
@@ -225,7 +227,7 @@ const hostsView = {
 				["Address", row => h("span", { class: "mono" }, row.address)],
 				["Of the application", row => h("span", { class: "mono" }, row.app_address)],
 				["Types", row => (row.actor_types ?? []).join(", ")],
-				["Actors", row => number(row.placements), "number"],
+				["Actors", row => upTo(row.placements, 10000), "number"],
 				["Role", row => row.role_name],
 				["Since", row => when(row.since)]
 			], "No application has joined."))

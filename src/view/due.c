@@ -34,15 +34,23 @@ PG_FUNCTION_INFO_V1(actor_due);
 PG_FUNCTION_INFO_V1(actor_due_counts);
 
 /* rows that are counted exactly in a table, shared by its sources */
-#define COUNTED_MAX			10000
+#define COUNTED_MAX			2000
 #define COUNTED_MIN			100
-/* rows of a source that are looked at for somebody who may not see all of them */
+/*
+ * Rows of a source that are looked at where not all of them are wanted, or may be
+ * seen; all sources of a table share so many
+ */
 #define LOOKED_MAX			10000
+#define LOOKED_SUM			100000
 /* steps that are counted at a time */
 #define STEPS_MAX			10000
 #define ROWS_MAX			100000
-/* of a table that is larger so many bytes are looked at, of pages here and there */
-#define SAMPLE_BYTES		8388608.0
+/*
+ * Of a table that is larger so many bytes are looked at, of pages here and there,
+ * which are the same each time: somebody asks again and again, and others would have
+ * to be read from the disk
+ */
+#define SAMPLE_BYTES		4194304.0
 
 /* the share that $6 bytes are of a table */
 #define SAMPLED_SHARE(table) \
@@ -90,22 +98,27 @@ PG_FUNCTION_INFO_V1(actor_due_counts);
 	"        pg_catalog.count(*) OPERATOR(pg_catalog./) " SAMPLED_SHARE(table) \
 	"  FROM (SELECT r.actor_type, " STEP_OF("r.next_try_at") " AS step" \
 	"          FROM " table " r TABLESAMPLE pg_catalog.system" \
-	"           (100 OPERATOR(pg_catalog.*) " SAMPLED_SHARE(table) ")" \
+	"           (100 OPERATOR(pg_catalog.*) " SAMPLED_SHARE(table) ") REPEATABLE (1)" \
 	"         WHERE " source "$4 AND r.next_try_at OPERATOR(pg_catalog.>=) $5" \
 	"           AND r.next_try_at OPERATOR(pg_catalog.<) $7) c" \
 	" GROUP BY c.actor_type, c.step", \
 	7, {TIMESTAMPTZOID, FLOAT8OID, INT4OID, type, TIMESTAMPTZOID, FLOAT8OID, TIMESTAMPTZOID}}
 
-/* $1: the source, $2: until then, $3: so many; columns as actor.pending has them */
+/*
+ * $1: the source, $2: from then, $3: until then, $4: among so many, $5: that have this
+ * attempt at least; columns of actor.pending
+ */
 #define READ_ROWS(kind, table, name, scheduled_at, source, type) \
 	{"SELECT '" kind "'::pg_catalog.text, r.actor_type, r.actor_id, " name ", r.method," \
 	"        r.role_name, " scheduled_at ", r.next_try_at, r.attempt, r.deferrals" \
-	"  FROM " table " r WHERE " source "$1" \
-	"    AND r.next_try_at OPERATOR(pg_catalog.<=) $2" \
-	"  ORDER BY r.next_try_at LIMIT $3", \
-	3, {type, TIMESTAMPTZOID, INT8OID}}
+	"  FROM (SELECT * FROM " table " r WHERE " source "$1" \
+	"           AND r.next_try_at OPERATOR(pg_catalog.>=) $2" \
+	"           AND r.next_try_at OPERATOR(pg_catalog.<=) $3" \
+	"         ORDER BY r.next_try_at LIMIT $4) r" \
+	" WHERE r.attempt OPERATOR(pg_catalog.>=) $5" \
+	" ORDER BY r.next_try_at", \
+	5, {type, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID}}
 
-#define ROW_COLUMNS			10
 #define ROW_TYPE			2
 #define ROW_TIME			8
 
@@ -175,6 +188,8 @@ typedef struct Found
 	const Asker *asker;
 	bool		own;
 	int			max;
+	int			min_attempt;
+	TimestampTz until;			/* what comes later is not among the first */
 	List	   *rows;			/* of FoundRow */
 	int			count;			/* of this source */
 	MemoryContext context;
@@ -433,23 +448,49 @@ compare_rows(const ListCell *a, const ListCell *b)
 }
 
 /*
- * Finds the first rows of each source.
+ * Keeps the first of the rows that were found, after which no source need look.
  */
 static void
-find_rows(DueTable *table, TimestampTz until, Found *found)
+keep_first(Found *found)
 {
+	list_sort(found->rows, compare_rows);
+	while (list_length(found->rows) > found->max)
+	{
+		FoundRow   *last = llast(found->rows);
+
+		heap_freetuple(last->tuple);
+		pfree(last);
+		found->rows = list_delete_last(found->rows);
+	}
+	if (found->max > 0 && list_length(found->rows) == found->max)
+		found->until = ((FoundRow *) llast(found->rows))->at;
+}
+
+/*
+ * Finds the first rows of each source from that time on.
+ */
+static void
+find_rows(DueTable *table, TimestampTz since, Found *found)
+{
+	List	   *sources = read_sources(table);
+	int			looked = Min(LOOKED_MAX, LOOKED_SUM / Max(1, list_length(sources)));
 	ListCell   *cell;
 
-	foreach(cell, read_sources(table))
+	foreach(cell, sources)
 	{
 		Source	   *source = lfirst(cell);
-		Datum		values[3] = {source_key(source), TimestampTzGetDatum(until)};
+		Datum		values[5] = {source_key(source), TimestampTzGetDatum(since), TimestampTzGetDatum(found->until)};
+		bool		all;
 
+		CHECK_FOR_INTERRUPTS();
 		found->own = is_own(found->asker, source);
 		found->count = 0;
-		values[2] = Int64GetDatum(found->own || found->asker->visible.all ?
-								  found->max : Max(found->max, LOOKED_MAX));
+		all = (found->own || found->asker->visible.all) && found->min_attempt <= 1;
+		values[3] = Int64GetDatum(all ? found->max : Max(found->max, looked));
+		values[4] = Int32GetDatum(found->min_attempt);
 		actor_query_each(&table->read_rows[source->hosted], values, find_row, found);
+		if (found->count > 0)
+			keep_first(found);
 	}
 }
 
@@ -463,7 +504,11 @@ actor_due(PG_FUNCTION_ARGS)
 
 	refuse_null(fcinfo, 0, "until");
 	refuse_null(fcinfo, 1, "max_rows");
+	refuse_null(fcinfo, 2, "since");
+	refuse_null(fcinfo, 3, "min_attempt");
+	found.until = PG_GETARG_TIMESTAMPTZ(0);
 	found.max = PG_GETARG_INT32(1);
+	found.min_attempt = PG_GETARG_INT32(3);
 	found.context = CurrentMemoryContext;
 	if (found.max < 0 || found.max > ROWS_MAX)
 		ereport(ERROR,
@@ -474,13 +519,8 @@ actor_due(PG_FUNCTION_ARGS)
 	ask(&asker);
 	for (int i = 0; i < lengthof(tables); i++)
 		if (!tables[i].unlogged || !RecoveryInProgress())
-			find_rows(&tables[i], PG_GETARG_TIMESTAMPTZ(0), &found);
-	list_sort(found.rows, compare_rows);
+			find_rows(&tables[i], PG_GETARG_TIMESTAMPTZ(2), &found);
 	foreach(cell, found.rows)
-	{
-		if (foreach_current_index(cell) >= found.max)
-			break;
 		tuplestore_puttuple(rsinfo->setResult, ((FoundRow *) lfirst(cell))->tuple);
-	}
 	return (Datum) 0;
 }
