@@ -28,9 +28,14 @@
 #include "types.h"
 #include "util.h"
 
-/* the page for operators has few users, and none of them is to wait for long */
+/*
+ * The page for operators has few users, and none of them is to wait for long.  All that
+ * it shows is found by indexes, up to a limit; a plan for all rows, or compiling, would
+ * cost more, whatever the statistics are.
+ */
 #define DASHBOARD_SESSIONS	4
-#define DASHBOARD_SETTINGS	"-c lock_timeout=5s -c statement_timeout=30s"
+#define DASHBOARD_SETTINGS	"-c lock_timeout=5s -c statement_timeout=30s -c jit=off" \
+	" -c enable_seqscan=off -c enable_bitmapscan=off"
 
 static Pool *pools;				/* the first one is the default, that of the page the last */
 static size_t pool_count;

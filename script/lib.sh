@@ -191,14 +191,16 @@ choose_account()
 # with none of the caller's settings.
 as_account()
 {
-	local home=$1
+	local home=$1 kept=() name
 
 	shift
+	for name in ROUNDS ACTOR_SEED ACTOR_ROUNDS ACTOR_ROWS ACTOR_EVENTS ACTOR_LISTENERS PG_TEST_TIMEOUT_DEFAULT; do
+		[ -z "${!name:-}" ] || kept+=("$name=${!name}")
+	done
 	(
 		cd "$home" || exit
 		set -- env -i PATH="$PATH" HOME="$home" LANG=C.UTF-8 \
-			${ROUNDS:+ROUNDS="$ROUNDS"} ${ACTOR_SEED:+ACTOR_SEED="$ACTOR_SEED"} \
-			${PG_TEST_TIMEOUT_DEFAULT:+PG_TEST_TIMEOUT_DEFAULT="$PG_TEST_TIMEOUT_DEFAULT"} "$@"
+			"${kept[@]}" "$@"
 		if is_root; then
 			exec runuser -u "$account" -- "$@"
 		else

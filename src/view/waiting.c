@@ -116,25 +116,28 @@ static ActorQuery count_future = {
 };
 
 /* calls that wait for long, and who has their turn */
-static const char read_turns[] =
-"WITH t AS MATERIALIZED (SELECT pid, actor_type, actor_id, state, lock_key,"
-"   pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) since)"
-"     ::pg_catalog.int8 AS seconds FROM actor.get_turns())"
-" SELECT pg_catalog.format('%s for %s, the first of them for %s s; %s.', w.calls,"
-"   " OF_ACTOR("w") ", w.seconds,"
-"   COALESCE((SELECT CASE WHEN h.pid IS NULL THEN 'its turn is open to a chain of calls'"
-"                         ELSE pg_catalog.format('process %s has had it for %s s', h.pid, h.seconds) END"
-"               FROM t h"
-"              WHERE h.state OPERATOR(pg_catalog.=) 'holds'"
-"                AND h.actor_type OPERATOR(pg_catalog.=) w.actor_type"
-"                AND h.actor_id OPERATOR(pg_catalog.=) w.actor_id LIMIT 1),"
-"            'who has it is not known'))"
-"  FROM (SELECT actor_type, actor_id, pg_catalog.count(*) AS calls,"
-"               pg_catalog.max(seconds) AS seconds"
-"          FROM t WHERE state OPERATOR(pg_catalog.=) 'waits'"
-"         GROUP BY actor_type, actor_id) w"
-" WHERE w.seconds OPERATOR(pg_catalog.>=) " CppAsString2(LATE_S)
-" ORDER BY w.seconds DESC, w.actor_type, w.actor_id";
+static ActorQuery read_turns = {
+	"WITH t AS MATERIALIZED (SELECT pid, actor_type, actor_id, state, lock_key,"
+	"   pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) since)"
+	"     ::pg_catalog.int8 AS seconds FROM actor.get_turns())"
+	" SELECT pg_catalog.format('%s for %s, the first of them for %s s; %s.', w.calls,"
+	"   " OF_ACTOR("w") ", w.seconds,"
+	"   COALESCE((SELECT CASE WHEN h.pid IS NULL THEN 'its turn is open to a chain of calls'"
+	"                         ELSE pg_catalog.format('process %s has had it for %s s', h.pid, h.seconds) END"
+	"               FROM t h"
+	"              WHERE h.state OPERATOR(pg_catalog.=) 'holds'"
+	"                AND h.actor_type OPERATOR(pg_catalog.=) w.actor_type"
+	"                AND h.actor_id OPERATOR(pg_catalog.=) w.actor_id LIMIT 1),"
+	"            'who has it is not known'))"
+	"  FROM (SELECT actor_type, actor_id, pg_catalog.count(*) AS calls,"
+	"               pg_catalog.max(seconds) AS seconds"
+	"          FROM t WHERE state OPERATOR(pg_catalog.=) 'waits'"
+	"         GROUP BY actor_type, actor_id) w"
+	" WHERE w.seconds OPERATOR(pg_catalog.>=) " CppAsString2(LATE_S)
+	" ORDER BY w.seconds DESC, w.actor_type, w.actor_id"
+	" LIMIT " CppAsString2(ACTOR_LISTED_MAX),
+	0, {0}
+};
 
 /* up to so many queues */
 #define QUEUES_MAX			"1000"
@@ -298,17 +301,16 @@ actor_check_clock(void)
 char *
 actor_check_turns(void)
 {
-	MemoryContext context = CurrentMemoryContext;
 	StringInfoData buf;
+	uint64		rows;
 
 	initStringInfo(&buf);
-	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute(read_turns, false, ACTOR_LISTED_MAX) != SPI_OK_SELECT)
-		elog(ERROR, "could not read who waits for a turn");
-	for (uint64 i = 0; i < SPI_processed; i++)
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	rows = actor_query_run(&read_turns, NULL, NULL);
+	for (uint64 i = 0; i < rows; i++)
 		appendStringInfo(&buf, "%s%s", i > 0 ? " " : "Calls wait for their turn: ",
 						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-	MemoryContextSwitchTo(context);
 	SPI_finish();
 	return buf.len > 0 ? buf.data : NULL;
 }
