@@ -40,6 +40,7 @@ static volatile sig_atomic_t stopped = 0;
 
 static const char *conninfo = "";
 static const char *limit = "100";
+static const char *after = NULL;
 static const char *due = NULL;
 
 /* a command gets its arguments, and returns an exit code */
@@ -124,6 +125,37 @@ query(const char *sql, int nvalues, const char *const *values)
 	return result;
 }
 
+/*
+ * Puts the schema of the functions in place of each @; the caller frees it.
+ */
+static char *
+qualify(const char *sql)
+{
+	char	   *text;
+	size_t		size;
+	FILE	   *stream = open_memstream(&text, &size);
+
+	if (stream == NULL)
+		die("out of memory");
+	for (; *sql != '\0'; sql++)
+		if (*sql == '@')
+			fputs(schema, stream);
+		else
+			fputc(*sql, stream);
+	if (fclose(stream) != 0)
+		die("out of memory");
+	return text;
+}
+
+/*
+ * Looking is done with settings of its own; what runs methods has those of the role.
+ */
+static void
+leave_looking(void)
+{
+	PQclear(query("RESET ALL", 0, NULL));
+}
+
 static void
 connect_database(void)
 {
@@ -132,7 +164,11 @@ connect_database(void)
 	connection = PQconnectdb(conninfo);
 	if (PQstatus(connection) != CONNECTION_OK)
 		die("%s", PQerrorMessage(connection));
-	PQclear(query("SELECT pg_catalog.set_config('search_path', 'pg_catalog', false)", 0, NULL));
+	/* what is shown is found by indexes, whatever the statistics are, and compiles nothing */
+	PQclear(query("SET search_path = pg_catalog", 0, NULL));
+	PQclear(query("SET enable_seqscan = off", 0, NULL));
+	PQclear(query("SET enable_bitmapscan = off", 0, NULL));
+	PQclear(query("SET jit = off", 0, NULL));
 	result = query("SELECT quote_ident(n.nspname) FROM pg_extension e"
 				   " JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'actor'", 0, NULL);
 	if (PQntuples(result) == 0)
@@ -270,28 +306,58 @@ show_value(const char *sql, int nvalues, const char *const *values)
 	"actor_type || '/' || actor_id AS actor, t.state, t.pid, method, date_trunc('second', clock_timestamp() - since) AS since," \
 	" a.usename AS role, a.state AS session, chain"
 
+/*
+ * Shows what a statement finds, whose functions are written as @.name.
+ */
+static int
+show_functions(const char *title, const char *sql, int nvalues, const char *const *values)
+{
+	char	   *qualified = qualify(sql);
+	int			rows = show_query(title, qualified, nvalues, values);
+
+	free(qualified);
+	return rows;
+}
+
+/* the functions take no higher number */
+#define ROWS(number)	"LEAST(" number "::int8, 100000)::int4"
+
+/* whoever may not look for actors of a type gets nothing, instead of an error */
+#define FIND(prefix, after, rows) \
+	"(SELECT $1::text AS type WHERE pg_has_role('pg_monitor', 'USAGE')" \
+	"  OR EXISTS (SELECT FROM actor.owned_type o WHERE o.actor_type = $1)) w" \
+	" CROSS JOIN LATERAL @.actor_find(w.type, " prefix ", " after ", " rows ") f"
+#define FIND_COLUMNS \
+	"CASE WHEN f.active THEN 'yes' ELSE '' END AS active, CASE WHEN f.paused THEN 'yes' ELSE '' END AS paused," \
+	" CASE WHEN f.failed THEN 'yes' ELSE '' END AS failed"
+
+/* a number that was counted up to a limit */
+#define UP_TO(value)	"COALESCE(" value ", 0) || CASE WHEN " value " >= s.counted_max THEN '+' ELSE '' END"
+
 static int
 run_list(int argc, char **argv)
 {
 	char	   *type;
 	char	   *prefix;
-	const char *values[3];
+	const char *values[4];
+	int			rows;
 
 	if (argc == 0)
-		return show_query(NULL, "SELECT t.actor_type AS type, t.owner_name AS owner, COALESCE(q.messages, 0) AS messages,"
-						  " COALESCE(q.due, 0) AS due, date_trunc('second', q.age) AS age,"
-						  " (SELECT count(*) FROM actor.given_up f WHERE f.actor_type = t.actor_type) AS failures,"
-						  " (SELECT count(*) FROM actor.pause p WHERE p.actor_type = t.actor_type) AS paused"
-						  " FROM actor.type t LEFT JOIN actor.queue q ON q.actor_type = t.actor_type ORDER BY 1",
+		return show_query(NULL, "SELECT t.actor_type AS type, t.owner_name AS owner, " UP_TO("s.messages") " AS messages,"
+						  " " UP_TO("s.due") " AS due, date_trunc('second', clock_timestamp() - s.oldest_due) AS age,"
+						  " " UP_TO("s.failures") " AS failures,"
+						  " CASE WHEN s.paused THEN 'the type' ELSE " UP_TO("s.pauses") " END AS paused"
+						  " FROM actor.type t LEFT JOIN actor.type_status s ON s.actor_type = t.actor_type ORDER BY 1",
 						  0, NULL) > 0 ? 0 : EXIT_ILL;
 	split_actor(argv[0], &type, &prefix);
 	values[0] = type;
 	values[1] = prefix != NULL ? prefix : "";
 	values[2] = limit;
-	return show_query(NULL, "SELECT actor_id AS id, keys, bytes, date_trunc('second', last_used_at) AS last_used"
-					  " FROM actor.instance WHERE actor_type = $1 AND actor_id COLLATE \"C\" >= $2"
-					  " AND starts_with(actor_id, $2) ORDER BY actor_id COLLATE \"C\" LIMIT $3::int8",
-					  3, values) > 0 ? 0 : EXIT_ILL;
+	values[3] = after;
+	rows = show_functions(NULL, "SELECT f.actor_id AS id, " FIND_COLUMNS " FROM " FIND("$2", "$4", ROWS("$3")), 4, values);
+	if (rows > 0 && rows >= atoi(limit))
+		fprintf(stderr, "There may be more: use --after with the last id, or -n.\n");
+	return rows > 0 ? 0 : EXIT_ILL;
 }
 
 static int
@@ -309,8 +375,13 @@ run_show(int argc, char **argv)
 	values[1] = id;
 	values[2] = limit;
 #define OF_ACTOR " WHERE actor_type = $1 AND actor_id = $2"
-	rows += show_query("Actor", "SELECT keys, bytes, date_trunc('second', activated_at) AS active_since,"
-					   " date_trunc('second', last_used_at) AS last_used FROM actor.instance" OF_ACTOR, 2, values);
+	rows += show_functions("Actor", "SELECT " FIND_COLUMNS ", date_trunc('second', a.activated_at) AS active_since,"
+						   " date_trunc('second', a.last_used_at) AS last_used, s.keys, s.bytes"
+						   " FROM " FIND("$2", "NULL", "1")
+						   " LEFT JOIN actor.get_activations($1, $2) a ON true"
+						   " LEFT JOIN (SELECT count(*) AS keys, sum(pg_column_size(value)) AS bytes FROM actor.state" OF_ACTOR
+						   "  AND (expires_at IS NULL OR expires_at > now())) s ON EXISTS (SELECT FROM actor.owned_type WHERE actor_type = $1)"
+						   " WHERE f.actor_id = $2", 2, values);
 	rows += show_query("\nPaused", "SELECT CASE actor_id WHEN '' THEN 'the type' ELSE 'the actor' END AS what,"
 					   " date_trunc('second', paused_at) AS since, role_name AS role FROM actor.pause"
 					   " WHERE actor_type = $1 AND actor_id IN ('', $2)", 2, values);
@@ -319,7 +390,20 @@ run_show(int argc, char **argv)
 	rows += show_query("\nState", "SELECT key, value, date_trunc('second', updated_at) AS updated,"
 					   " date_trunc('second', expires_at) AS expires FROM actor.state" OF_ACTOR
 					   " AND (expires_at IS NULL OR expires_at > now()) ORDER BY key LIMIT $3::int8", 3, values);
-	rows += show_query("\nTo come", "SELECT " PENDING_COLUMNS " FROM actor.pending" OF_ACTOR
+	/*
+	 * Not the view alone, for which all timers that there are would be read.  Errors are
+	 * looked up for what is shown only, by keys that policies let an index be used for.
+	 */
+#define COMING "kind, name, method, role_name, scheduled_at, next_try_at, attempt"
+#define OF_KIND(kind, key, column) \
+	"(SELECT " COMING ", (SELECT w.last_error FROM actor." kind " w" \
+	"   WHERE w.actor_type = $1 AND w.actor_id = $2 AND w." column " = p.key)" \
+	" FROM (SELECT " COMING ", " key " AS key FROM (SELECT * FROM actor.pending" OF_ACTOR " AND kind = '" kind "' LIMIT 1000) o" \
+	"        ORDER BY next_try_at, key LIMIT $3::int8) p)"
+	rows += show_query("\nTo come", "SELECT " PENDING_COLUMNS ", last_error FROM"
+					   " (" OF_KIND("reminder", "name", "name") " UNION ALL " OF_KIND("message", "name::int8", "message_id")
+					   "  UNION ALL SELECT 'timer', name, method, role_name, scheduled_at, next_try_at, attempt, NULL"
+					   "   FROM actor.get_timers($1, $2)) p (" COMING ", last_error)"
 					   " ORDER BY next_try_at, scheduled_at LIMIT $3::int8", 3, values);
 	rows += show_query("\nFailures", "SELECT g.failure_id AS failure, g.kind, g.name, g.method,"
 					   " date_trunc('second', g.failed_at) AS failed, g.attempts, g.sqlstate, f.message"
@@ -350,9 +434,13 @@ run_late(int argc, char **argv)
 
 	(void) argc;
 	(void) argv;
-	(void) show_query(NULL, "SELECT actor_type || '/' || actor_id AS actor, " PENDING_COLUMNS " FROM actor.pending"
-					  " WHERE next_try_at <= now() OR next_try_at = 'infinity' OR attempt > 1 ORDER BY scheduled_at LIMIT $1::int8",
-					  1, values);
+	/* what is late, what is held, and what has failed before; some is both */
+	(void) show_functions(NULL, "SELECT actor_type || '/' || actor_id AS actor, " PENDING_COLUMNS
+						  " FROM (SELECT * FROM @.actor_due(now(), " ROWS("$1") ")"
+						  "  UNION SELECT * FROM @.actor_due('infinity', " ROWS("$1") ", since => 'infinity')"
+						  "  UNION SELECT * FROM @.actor_due('infinity', " ROWS("$1") ", min_attempt => 2)) p"
+						  " ORDER BY scheduled_at LIMIT $1::int8",
+						  1, values);
 	return 0;
 }
 
@@ -424,6 +512,8 @@ run_tail(int argc, char **argv)
 	result = query("SELECT now()", 0, NULL);
 	since = format_text("%s", PQgetvalue(result, 0, 0));
 	PQclear(result);
+	/* no index leads to what is new */
+	PQclear(query("RESET enable_seqscan", 0, NULL));
 	PQclear(query("CREATE TEMP TABLE seen (kind text, number int8, PRIMARY KEY (kind, number))", 0, NULL));
 	while (!stopped)
 	{
@@ -469,7 +559,7 @@ run_function(const char *call, int nvalues, const char *const *values)
 {
 	char	   *sql = format_text("SELECT %s.%s", schema, call);
 
-	PQclear(query("RESET search_path", 0, NULL));
+	leave_looking();
 	show_value(sql, nvalues, values);
 	free(sql);
 }
@@ -530,7 +620,7 @@ change(char *target, const char *function, bool of_type)
 	values[0] = type;
 	values[1] = id;
 	sql = format_text("SELECT %s.%s($1::pg_catalog.text, $2::pg_catalog.text)", schema, function);
-	PQclear(query("RESET search_path", 0, NULL));
+	leave_looking();
 	result = query(sql, 2, values);
 	changed = PQgetvalue(result, 0, 0)[0] == 't';
 	PQclear(result);
@@ -579,7 +669,7 @@ for_failures(int argc, char **argv, const char *function)
 		ids = query("SELECT failure_id FROM actor.given_up WHERE actor_type = $1 ORDER BY failure_id", 1, values);
 		count = PQntuples(ids);
 	}
-	PQclear(query("RESET search_path", 0, NULL));
+	leave_looking();
 	for (int i = 0; i < count; i++)
 	{
 		const char *values[1] = {ids != NULL ? PQgetvalue(ids, i, 0) : argv[i]};
@@ -641,6 +731,7 @@ show_help(void)
 	printf("\n  -d CONNINFO   connection string or URI of the database; what it lacks comes\n"
 		   "                from the variables of libpq\n"
 		   "  -n NUMBER     rows of a table at most (100)\n"
+		   "  --after ID    actors behind that one only, for the next page of a list\n"
 		   "  --due TEXT    when a message is due that is sent\n"
 		   "  --help, --version\n");
 }
@@ -674,6 +765,8 @@ main(int argc, char **argv)
 			conninfo = option_value(argc, argv, &i);
 		else if (strcmp(argv[i], "-n") == 0)
 			limit = option_value(argc, argv, &i);
+		else if (strcmp(argv[i], "--after") == 0)
+			after = option_value(argc, argv, &i);
 		else if (strcmp(argv[i], "--due") == 0)
 			due = option_value(argc, argv, &i);
 		else

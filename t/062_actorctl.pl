@@ -83,7 +83,7 @@ is(shows('a call', 0, qr/^\["milk"\]$/, 'shop', 'call', 'cart/1/a', 'add', '{"it
 shows('a call that is refused', 2, qr/bad item/, 'shop', 'call', 'cart/1', 'poison', '{}');
 shows('an explained call', 0, qr/"changes".*"new": \["milk", "tea"\]/, 'shop', 'explain', 'cart/1/a', 'add');
 shows('types', 0, qr/^type +owner .*\ncart +shop +0 +0/, 'shop', 'list');
-shows('actors', 0, qr/^id .*\n1\/a +1 /, 'shop', 'list', 'cart/1');
+shows('actors', 0, qr/^id +active .*\n1\/a +yes /, 'shop', 'list', 'cart/1');
 shows('no actors of that prefix', 1, qr/^$/, 'shop', 'list', 'cart/2');
 shows('an actor', 0, qr/^Actor\n.*\nState\nkey .*\nitems +\["milk"\].*\nHistory\n.*call +add/s, 'shop', 'show', 'cart/1/a');
 my $shown = shows('a monitor sees it', 0, qr/^Actor\n/, 'watcher', 'show', 'cart/1/a');
@@ -146,6 +146,54 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.pending W
 shows('nothing is left to discard', 1, qr/^0 of 0 failures$/, 'shop', 'discard', 'cart');
 shows('nor by number', 1, qr/^0 of 1 failures$/, 'shop', 'discard', '1');
 shows('and the doctor is content', 0, qr/^failures +ok$/m, 'watcher', 'doctor');
+
+# however much there is, only some of it is read
+SKIP:
+{
+	my ($library) = split /\n/, `pg_config --pkglibdir`;
+
+	skip 'auto_explain is not installed', 1 if !-e "$library/auto_explain.so";
+	$node->safe_psql('postgres', q{SELECT "The API".actor_set_reminder('cart', 'model', 'r', '2h', method => 'add');
+		SELECT "The API".actor_send('cart', 'model', 'add', due_time => '2h')}, extra_params => [ '-U', 'shop' ]);
+	$node->safe_psql('postgres', q{
+		INSERT INTO actor.state SELECT 'cart', 'many ' || i, 'n', '1', now() FROM generate_series(1, 30000) i;
+		INSERT INTO actor.reminder SELECT n.* FROM actor.reminder r, generate_series(1, 30000) i,
+			jsonb_populate_record(r, jsonb_build_object('actor_id', 'many ' || i)) n WHERE r.actor_id = 'model';
+		INSERT INTO actor.timer (actor_type, actor_id, name, method, role_name, generation, registered_at, first_at, firings, time_zone,
+				firing, scheduled_at, next_try_at, attempt, deferrals, hosted)
+			SELECT 'cart', 'many ' || i, 't', 'add', 'shop', 1, now(), now(), 0, 'UTC', 0, now() + '2h', now() + '2h', 1, 0, false
+			  FROM generate_series(1, 30000) i;
+		INSERT INTO actor.message (actor_type, actor_id, method, due_at, next_try_at, queued, attempt, deferrals, role_name, sent_at, hosted)
+			SELECT 'cart', CASE WHEN i % 3 = 0 THEN 'many 5' ELSE 'many ' || i END, 'add', m.due_at, m.due_at, false, 1, 0, 'shop', now(), false
+			  FROM generate_series(1, 30000) i, actor.message m WHERE m.actor_id = 'model'});
+	for my $role ('shop', 'watcher')
+	{
+		$node->safe_psql('postgres', "ALTER ROLE $role SET $_")
+		  for q{session_preload_libraries = 'auto_explain'}, 'auto_explain.log_min_duration = 0', 'auto_explain.log_analyze = on',
+		  'auto_explain.log_timing = off', 'auto_explain.log_buffers = on', 'auto_explain.log_nested_statements = on', 'jit_above_cost = 0';
+		for my $command ([ 'list' ], [ 'list', 'cart' ], [ 'list', 'cart/many 2' ], [ 'show', 'cart/many 4' ], [ 'show', 'cart/many 5' ],
+			[ 'late' ], [ 'failures' ], [ 'turns' ])
+		{
+			my $position = -s $node->logfile;
+
+			ctl($role, @$command);
+			my $log = substr(slurp_file($node->logfile), $position);
+			my ($most) = sort { $b <=> $a } map { my $sum = 0; $sum += $_ for /(?:hit|read)=(\d+)/g; $sum }
+			  $log =~ /^\s+Buffers: (shared.*)$/mg, 0;
+
+			cmp_ok($most, '<', 10000, "@$command of $role reads $most blocks");
+			cmp_ok($most, '>', 0, 'which is seen');
+			unlike($log, qr/^\s*JIT:/m, 'and compiles nothing');
+		}
+		$node->safe_psql('postgres', "ALTER ROLE $role RESET ALL");
+	}
+	$node->safe_psql('postgres', 'ALTER ROLE shop SET search_path = "The API", cart');
+	my $page = shows('a page', 0, qr/There may be more/, 'shop', '-n', '3', 'list', 'cart/many 1');
+	is(join(' ', $page =~ /^(many \d+)/mg), 'many 1 many 10 many 100', 'in bytewise order');
+	$page = shows('the next one', 0, qr/There may be more/, 'shop', '-n', '3', '--after', 'many 100', 'list', 'cart/many 1');
+	is(join(' ', $page =~ /^(many \d+)/mg), 'many 1000 many 10000 many 10001', 'goes on behind it');
+	shows('what is counted up to a limit', 0, qr/^cart +shop +\d+\+ /m, 'shop', 'list');
+}
 
 # following
 my $followed = '';
