@@ -4,7 +4,8 @@
 # turns of one actor could run at once.
 #
 # Between the look at actor.type and the key a session looks at the columns of our
-# tables, and hears the news if it has to wait for those.
+# tables, and hears the news if it has to wait for those.  The same if the news are that
+# there is another extension, which has a key of its own.
 
 use strict;
 use warnings FATAL => 'all';
@@ -54,27 +55,39 @@ my $first = session();
 run($first, q{SELECT FROM pg_extension WHERE extname = 'actor'; PREPARE touch AS SELECT actor_invoke('box', 'a', 'touch');});
 
 my $other = session();
-run($other, q{
-	BEGIN;
-	UPDATE pg_class SET relacl = relacl WHERE oid = 'actor.type'::regclass;
-	LOCK TABLE pg_attribute IN ACCESS EXCLUSIVE MODE;});
-$other->{in} .= q{
-	DO $$
-	BEGIN
-		WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'pg_attribute'::regclass) LOOP
-			PERFORM pg_sleep(0.01);
-		END LOOP;
-	END $$;
-	COMMIT;
-};
-$other->{run}->pump_nb while length $other->{in};
-like(run($first, 'BEGIN; EXECUTE touch;'), qr/^1$/m, 'a call hears of a change while it looks at our tables');
 
-my ($status, $out, $err) = $node->psql('postgres', q{SET actor.call_timeout = '100ms'; SET lock_timeout = '10s';
-	SELECT actor_invoke('box', 'a', 'touch')});
-like($err, qr/was not free within 100 ms/, 'it has the turn that others wait for');
-run($first, 'COMMIT;');
-is($node->safe_psql('postgres', q{SELECT actor_invoke('box', 'a', 'touch')}), '1', 'and gives it back');
+# Lets the first session call while the other one changes something, which is committed
+# when the first one looks at our columns.
+sub call_meanwhile
+{
+	my ($change, $what) = @_;
+
+	run($other, "BEGIN; $change; LOCK TABLE pg_attribute IN ACCESS EXCLUSIVE MODE;");
+	$other->{in} .= q{
+		DO $$
+		BEGIN
+			WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'pg_attribute'::regclass) LOOP
+				PERFORM pg_sleep(0.01);
+			END LOOP;
+		END $$;
+		COMMIT;
+	};
+	$other->{run}->pump_nb while length $other->{in};
+	like(run($first, 'BEGIN; EXECUTE touch;'), qr/^1$/m, "a call hears of $what while it looks at our tables");
+
+	my ($status, $out, $err) = $node->psql('postgres', q{SET actor.call_timeout = '100ms'; SET lock_timeout = '10s';
+		SELECT actor_invoke('box', 'a', 'touch')});
+	like($err, qr/was not free within 100 ms/, 'it has the turn that others wait for');
+	run($first, 'COMMIT;');
+	is($node->safe_psql('postgres', q{SELECT actor_invoke('box', 'a', 'touch')}), '1', 'and gives it back');
+}
+call_meanwhile(q{UPDATE pg_class SET relacl = relacl WHERE oid = 'actor.type'::regclass}, 'a change');
+
+# it knows actor.type and its key, but looks at them again, and at the columns
+run($other, q{
+	UPDATE pg_class SET relacl = relacl WHERE oid = 'actor.type'::regclass;
+	UPDATE pg_attribute SET attacl = attacl WHERE attrelid = 'actor.role'::regclass;});
+call_meanwhile(q{DROP EXTENSION actor CASCADE; CREATE EXTENSION actor; SELECT actor_register('box')}, 'another extension');
 foreach my $session ($first, $other)
 {
 	$session->{in} .= "\\q\n";

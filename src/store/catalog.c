@@ -66,9 +66,12 @@ static ActorQuery read_hash_key = {
 /* the table whose database the hash key was read for */
 static Oid	hash_key_relation = InvalidOid;
 
-/* the table every other one depends on; invalid: to be looked up */
+/* the table every other one depends on, as it was found last */
 static Oid	type_relation = InvalidOid;
 static Oid	extension_owner = InvalidOid;
+
+/* whether nothing has changed since it was found, and the version fitted */
+static bool extension_known = false;
 
 static uint64 generation = 1;
 static uint64 objects_generation = 1;
@@ -126,7 +129,7 @@ relcache_callback(Datum arg, Oid relation)
 		return;
 	else
 		generation++;
-	type_relation = InvalidOid;
+	extension_known = false;
 	actor_hash_key.ready = false;
 }
 
@@ -312,22 +315,29 @@ actor_catalog_relation(const char *name)
 
 /*
  * Finds actor.type and its owner, who owns all tables of the extension, and
- * makes sure that they are what this library knows.  Returns the oid of actor.type;
- * type_relation may be invalid again by then, as that brings news.
+ * makes sure that they are what this library knows.  Returns the oid of actor.type.
+ *
+ * What is looked up may itself bring news.  Then it is looked up again the next
+ * time; news of the table that was found count from that moment on.
  */
 static Oid
 lookup_extension(void)
 {
 	HeapTuple	tuple;
 	Oid			relation;
+	uint64		current;
 
-	if (OidIsValid(type_relation) && actor_shapes_checked)
+	if (extension_known && actor_shapes_checked)
 		return type_relation;
 	if (database_hash == 0)
 		database_hash = GetSysCacheHashValue1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId));
 
-	(void) check_version(ERROR);
 	relation = actor_catalog_relation("type");
+	current = generation;
+	if (relation != type_relation)
+		extension_known = false;
+	type_relation = relation;
+	(void) check_version(ERROR);
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,
@@ -336,8 +346,8 @@ lookup_extension(void)
 				 errhint("Use CREATE EXTENSION to install it.")));
 	extension_owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
-	type_relation = relation;
 	(void) actor_shapes_check(ERROR);
+	extension_known = (current == generation);
 	return relation;
 }
 
@@ -352,7 +362,11 @@ load_hash_key(void)
 	bytea	   *key = NULL;
 	Oid			relation = lookup_extension();
 
-	if (hash_key_relation == relation)
+	/*
+	 * if that has brought news, it may be the table of an extension that is
+	 * gone
+	 */
+	if (hash_key_relation == relation && extension_known)
 	{
 		actor_hash_key.ready = true;
 		return;

@@ -88,10 +88,13 @@ actor_direct_writes(Relation relation)
 Oid
 actor_direct_oid(ActorTable *table)
 {
-	if (table->generation != actor_catalog_generation())
+	uint64		current = actor_catalog_generation();
+
+	/* what is looked up may itself bring news */
+	if (table->generation != current)
 	{
 		table->oid = actor_catalog_relation(table->name);
-		table->generation = actor_catalog_generation();
+		table->generation = current;
 	}
 	return table->oid;
 }
