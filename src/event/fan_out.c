@@ -236,7 +236,7 @@ hand_out_step(void *arg)
 	Step	   *step = arg;
 	FanOut		event;
 
-	(void) actor_type_share(step->topic->owner.type, TYPE_WAIT);
+	(void) actor_type_share(step->topic->owner.type, TYPE_WAIT, actor_catalog_generation());
 	while (step->done < step->limit && take_first(step->topic, &event))
 	{
 		int64		left = step->limit - step->done;

@@ -105,7 +105,7 @@ share_all(List *subscribers, int patience)
 
 			(void) actor_type_share(subscriber->actor.type, patience > 0 ? patience :
 									type != NULL ? actor_type_call_timeout(type) :
-									actor_call_timeout_default);
+									actor_call_timeout_default, actor_catalog_generation());
 		}
 		if (last == NULL || strcmp(NameStr(last->role_name), NameStr(subscriber->role_name)) != 0)
 		{

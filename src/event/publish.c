@@ -85,6 +85,7 @@ actor_publish(PG_FUNCTION_ARGS)
 {
 	ActorTopic	topic;
 	Jsonb	   *payload = PG_ARGISNULL(1) ? NULL : PG_GETARG_JSONB_P(1);
+	uint64		generation = actor_catalog_generation();
 	Interval   *retention;
 	int64		number = 0;
 
@@ -94,7 +95,8 @@ actor_publish(PG_FUNCTION_ARGS)
 	actor_require_preload("events");
 	check_right(&topic);
 	if (actor_type_share(topic.owner.type,
-						 actor_type_call_timeout(actor_type_lookup(topic.owner.type))))
+						 actor_type_call_timeout(actor_type_lookup(topic.owner.type)),
+						 generation))
 		check_right(&topic);
 
 	/*

@@ -121,19 +121,19 @@ check_rights(const ActorRef *actor, text *method, const ActorTopic *topic)
 
 /*
  * Shares the locks of the types of a subscription; returns whether what is known
- * of them may be out of date.
+ * of them since a generation may be out of date.
  */
 static bool
-share_types(const ActorRef *actor, const ActorTopic *topic)
+share_types(const ActorRef *actor, const ActorTopic *topic, uint64 generation)
 {
 	ActorType  *type = actor_type_find(actor->type);
-	bool		waited;
+	bool		changed;
 
-	waited = actor_type_share(actor->type, type != NULL ? actor_type_call_timeout(type) :
-							  actor_call_timeout_default);
+	changed = actor_type_share(actor->type, type != NULL ? actor_type_call_timeout(type) :
+							   actor_call_timeout_default, generation);
 	type = actor_type_find(topic->owner.type);
 	return actor_type_share(topic->owner.type, type != NULL ? actor_type_call_timeout(type) :
-							actor_call_timeout_default) || waited;
+							actor_call_timeout_default, generation) || changed;
 }
 
 /*
@@ -202,6 +202,7 @@ actor_subscribe(PG_FUNCTION_ARGS)
 	text	   *method;
 	Jsonb	   *policy = PG_ARGISNULL(ARG_FAILURE_POLICY) ? NULL :
 	PG_GETARG_JSONB_P(ARG_FAILURE_POLICY);
+	uint64		generation = actor_catalog_generation();
 	ActorRetryPolicy parsed;
 	bool		passes;
 	bool		hosted;
@@ -224,7 +225,7 @@ actor_subscribe(PG_FUNCTION_ARGS)
 	actor_require_preload("subscriptions");
 
 	hosted = check_rights(&actor, method, &topic);
-	if (share_types(&actor, &topic))
+	if (share_types(&actor, &topic, generation))
 		hosted = check_rights(&actor, method, &topic);
 	if (hosted)
 		actor_role_use(GetUserId(), &role_name);
@@ -284,7 +285,7 @@ actor_unsubscribe(PG_FUNCTION_ARGS)
 
 	/* strangers get no lock */
 	(void) check_end(&read_subscription, &actor, &topic, values);
-	(void) share_types(&actor, &topic);
+	(void) share_types(&actor, &topic, actor_catalog_generation());
 	exists = check_end(&lock_subscription, &actor, &topic, values);
 	if (!exists)
 	{

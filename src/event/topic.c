@@ -191,6 +191,7 @@ actor_keep_events(PG_FUNCTION_ARGS)
 {
 	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
 	text	   *name = actor_text_argument(fcinfo, 1, "topic", ACTOR_MAX_NAME_LEN);
+	uint64		generation = actor_catalog_generation();
 	ActorBookkeeping bookkeeping;
 	Datum		values[3] = {PointerGetDatum(type), PointerGetDatum(name)};
 
@@ -208,7 +209,7 @@ actor_keep_events(PG_FUNCTION_ARGS)
 	actor_type_require_owner(type);
 	actor_due_check_write("actor_keep_events()");
 	PreventCommandIfParallelMode("actor_keep_events()");
-	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type))))
+	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type)), generation))
 		actor_type_require_owner(type);
 	actor_bookkeeping_begin(&bookkeeping);
 	if (PG_ARGISNULL(2))

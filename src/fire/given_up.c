@@ -116,6 +116,7 @@ static text *
 take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
 {
 	MemoryContext context = CurrentMemoryContext;
+	uint64		generation = actor_catalog_generation();
 	ActorBookkeeping bookkeeping;
 	Datum		values[2];
 	text	   *type;
@@ -135,7 +136,7 @@ take(FunctionCallInfo fcinfo, TakenFailure *failure, const char *function)
 		return NULL;
 	}
 
-	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type))))
+	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type)), generation))
 		actor_type_require_owner(type);
 
 	values[0] = PointerGetDatum(type);

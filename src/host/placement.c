@@ -436,6 +436,7 @@ actor_host_place(PG_FUNCTION_ARGS)
 	ActorType  *type;
 	ActorPlacement placement;
 	const ActorHost *host;
+	uint64		generation = actor_catalog_generation();
 	TupleDesc	tupdesc;
 	Datum		values[3];
 	bool		nulls[3] = {false};
@@ -453,7 +454,7 @@ actor_host_place(PG_FUNCTION_ARGS)
 	PreventCommandIfParallelMode("actor.host_place()");
 	actor_turn_check_isolation("place an actor");
 	actor_host_require(id);
-	if (actor_type_share(actor.type, actor_type_call_timeout(type)))
+	if (actor_type_share(actor.type, actor_type_call_timeout(type), generation))
 		actor_host_check_type(actor_type_lookup(actor.type));
 
 	host = place(&actor, &placement);

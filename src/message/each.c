@@ -246,7 +246,8 @@ actor_each(PG_FUNCTION_ARGS)
 		actor_role_use(GetUserId(), &each.role_name);
 	else
 		actor_due_check_role(DUE_MESSAGE, GetUserId(), &each.role_name);
-	if (actor_type_share(each.type, actor_type_call_timeout(actor_type_lookup(each.type))))
+	if (actor_type_share(each.type, actor_type_call_timeout(actor_type_lookup(each.type)),
+						 generation))
 	{
 		actor_type_require_owner(each.type);
 		schema = actor_check_call(each.type, each.method, each.payload, &hosted);
@@ -427,7 +428,7 @@ send_batch(void *arg)
 	bool		finished;
 
 	each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
-	(void) actor_type_share(each->type, TYPE_WAIT);
+	(void) actor_type_share(each->type, TYPE_WAIT, actor_catalog_generation());
 	/* that nobody makes the name stand for another role meanwhile */
 	if (OidIsValid(role))
 		actor_role_use(role, &each->role_name);

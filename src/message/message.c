@@ -318,7 +318,8 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 		actor_role_use(GetUserId(), &role_name);
 	else
 		actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
-	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type))))
+	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type)),
+						 generation))
 		schema = actor_check_call(actor.type, method, payload, &hosted);
 	/* before an id is drawn for it: see look.c */
 	(void) GetTopTransactionId();

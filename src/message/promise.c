@@ -337,7 +337,8 @@ share_type(Settlement *settlement, const text *type)
 		return !settlement->type_busy;
 	}
 	known = actor_type_find(type);
-	(void) actor_type_share(type, known != NULL ? actor_type_call_timeout(known) : 0);
+	(void) actor_type_share(type, known != NULL ? actor_type_call_timeout(known) : 0,
+							actor_catalog_generation());
 	return true;
 }
 

@@ -489,7 +489,8 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 							now, session_timezone);
 	}
 	else if (actor_type_share(actor->type,
-							  actor_type_call_timeout(actor_type_lookup(actor->type))))
+							  actor_type_call_timeout(actor_type_lookup(actor->type)),
+							  generation))
 		schema = actor_check_call(actor->type, method_name, payload, &hosted);
 
 #define SET(column, value, is_null) \

@@ -244,6 +244,7 @@ static bool
 pause_key(FunctionCallInfo fcinfo, Datum *values, const char *function)
 {
 	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
+	uint64		generation = actor_catalog_generation();
 	bool		whole = PG_ARGISNULL(1);
 
 	values[0] = PointerGetDatum(type);
@@ -253,7 +254,7 @@ pause_key(FunctionCallInfo fcinfo, Datum *values, const char *function)
 	PreventCommandIfReadOnly(function);
 	actor_frame_check_writing(function);
 	PreventCommandIfParallelMode(function);
-	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type))))
+	if (actor_type_share(type, actor_type_call_timeout(actor_type_get(type)), generation))
 		actor_type_require_owner(type);
 	return whole;
 }

@@ -582,7 +582,7 @@ actor_turn_enter(const ActorRef *actor, const text *method, int timeout)
 		return generation != actor_catalog_generation();
 	if (!actor_lock_waiting_allowed())
 		actor_turn_refuse_to_wait(actor);
-	(void) actor_type_share_anew(actor->type, timeout);
+	actor_type_share_anew(actor->type, timeout);
 	wait_for_turn(actor, method, timeout);
 	remember_held_turn(actor, method);
 	return true;

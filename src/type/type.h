@@ -208,8 +208,8 @@ extern void actor_type_stop_hosting(const text *type);
 
 extern bool actor_type_try_share(const text *type);
 extern void actor_type_unshare(const text *type);
-extern bool actor_type_share_anew(const text *type, int timeout);
-extern bool actor_type_share(const text *type, int timeout);
+extern void actor_type_share_anew(const text *type, int timeout);
+extern bool actor_type_share(const text *type, int timeout, uint64 generation);
 extern void actor_type_lock(const text *type);
 extern void actor_type_set_leaving(const text *type);
 extern bool actor_type_is_leaving(const text *type);

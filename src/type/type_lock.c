@@ -106,46 +106,42 @@ wait_to_share(const void *type)
  *		Shares the lock of a type once more, so that this can be undone, waiting for
  *		that up to timeout milliseconds, or for ever if that is 0.
  *
- * Returns whether what the caller knows of the type may be out of date.
  * Raises lock_not_available.
  */
-bool
+void
 actor_type_share_anew(const text *type, int timeout)
 {
-	uint64		generation = actor_catalog_generation();
-
-	if (!actor_type_try_share(type))
-	{
-		if (!actor_lock_waiting_allowed())
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),
-					 errdetail("Somebody is about to unregister or rename it.")));
-		if (!actor_lock_within(timeout, 0, wait_to_share, type))
-			ereport(ERROR,
-					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-					 errmsg("actor type \"%s\" was not free within %d ms",
-							text_to_cstring(type), timeout),
-					 errdetail("Somebody is about to unregister or rename it.")));
-	}
-	return generation != actor_catalog_generation();
+	if (actor_type_try_share(type))
+		return;
+	if (!actor_lock_waiting_allowed())
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("actor type \"%s\" is not free", text_to_cstring(type)),
+				 errdetail("Somebody is about to unregister or rename it.")));
+	if (!actor_lock_within(timeout, 0, wait_to_share, type))
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("actor type \"%s\" was not free within %d ms",
+						text_to_cstring(type), timeout),
+				 errdetail("Somebody is about to unregister or rename it.")));
 }
 
 /*
  * actor_type_share
  *		The same until the end of the subtransaction, unless that was done last.
  *		It must not be undone: who comes later may rely on it.
+ *
+ * Returns whether what the caller knows of the type may be out of date, which he
+ * has found out when the generation of the catalog was that, or later.
  */
 bool
-actor_type_share(const text *type, int timeout)
+actor_type_share(const text *type, int timeout, uint64 generation)
 {
-	bool		changed;
-
 	if (is_shared(type))
 		return false;
-	changed = actor_type_share_anew(type, timeout);
+	actor_type_share_anew(type, timeout);
 	remember_shared(type);
-	return changed;
+	return generation != actor_catalog_generation();
 }
 
 /*
