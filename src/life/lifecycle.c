@@ -462,6 +462,7 @@ static void
 enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
 {
 	ActorFrame *frame = actor_frame_current();
+	uint64		generation = actor_catalog_generation();
 	ActorType  *type;
 	bool		own_turn;
 	int			timeout;
@@ -483,6 +484,10 @@ enter_to_end(ActorRef *actor, FunctionCallInfo fcinfo, const char *function)
 	timeout = actor_type_call_timeout(type);
 	(void) actor_turn_enter(actor, NULL, timeout);
 	(void) actor_turn_claim(actor, NULL, timeout);
+	/* who was the owner before the wait need not be it after it */
+	AcceptInvalidationMessages();
+	if (!own_turn && generation != actor_catalog_generation())
+		actor_type_require_owner(actor->type);
 	/* also if a chain has opened it, which ends here */
 	actor_turn_set_entered(actor);
 }

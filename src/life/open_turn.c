@@ -173,6 +173,7 @@ actor_close_turn(PG_FUNCTION_ARGS)
 {
 	ActorRef	actor;
 	pg_uuid_t  *id = PG_ARGISNULL(2) ? NULL : PG_GETARG_UUID_P(2);
+	uint64		generation = actor_catalog_generation();
 	int			timeout;
 
 	actor_ref_arguments(&actor, fcinfo);
@@ -196,6 +197,10 @@ actor_close_turn(PG_FUNCTION_ARGS)
 		actor_turn_leave(&actor);
 		PG_RETURN_BOOL(false);
 	}
+	/* who was the owner before the wait need not be it after it */
+	AcceptInvalidationMessages();
+	if (id == NULL && generation != actor_catalog_generation())
+		actor_type_require_owner(actor.type);
 	actor_turn_set_entered(&actor);
 	write_open_turn(&actor, NULL, 0);
 	actor_lease_ended(&actor);

@@ -444,6 +444,7 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 {
 	ActorRef	actor;
 	ActorType  *type;
+	uint64		generation = actor_catalog_generation();
 	int			timeout;
 	int64		message_id;
 	NameData	role_name;
@@ -473,6 +474,10 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	(void) actor_turn_claim(&actor, NULL, timeout);
 	/* for the order of the queue only, whoever has it open */
 	actor_turn_keep(&actor);
+	/* who had the right before the wait need not have it after it */
+	AcceptInvalidationMessages();
+	if (generation != actor_catalog_generation() && !check_right(&actor, message_id))
+		PG_RETURN_BOOL(false);
 	exists = read_message(&actor, message_id, &role_name, &request_id);
 	if (!actor_queue_remove(&actor, message_id))
 		PG_RETURN_BOOL(false);

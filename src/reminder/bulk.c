@@ -24,6 +24,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 
 #include "base/base.h"
 #include "store/store.h"
@@ -219,11 +220,29 @@ run_for_roles(ActorQuery *query, Datum *values, const char *nulls, const text *t
 }
 
 /*
+ * Whether the current user may delete whatever reminders a type has, or one of its
+ * actors if the id is not empty.
+ */
+static bool
+may_delete_all(text *type, text *id)
+{
+	ActorFrame *frame = actor_frame_current();
+	ActorRef	actor;
+
+	if (actor_type_owned(type))
+		return true;
+	if (frame == NULL || VARSIZE_ANY_EXHDR(id) == 0)
+		return false;
+	actor_ref_init(&actor, type, id);
+	return actor_ref_equal(&frame->actor, &actor);
+}
+
+/*
  * Deletes the reminders that are locked by others, as soon as they are free.
  * Returns how many.
  */
 static int64
-delete_left(text *type, text *id, bool all_allowed)
+delete_left(text *type, text *id)
 {
 	Datum		values[2] = {PointerGetDatum(type), PointerGetDatum(id)};
 	int64		count = 0;
@@ -238,7 +257,8 @@ delete_left(text *type, text *id, bool all_allowed)
 		if (!actor_due_lock(DUE_REMINDER, &key->actor, key->name, &registrant))
 			continue;
 		key_values(key, key_datums);
-		count += run_for_roles(&delete_one, key_datums, NULL, type, all_allowed);
+		/* who had the right before the wait need not have it after it */
+		count += run_for_roles(&delete_one, key_datums, NULL, type, may_delete_all(type, id));
 	}
 	return count;
 }
@@ -254,7 +274,7 @@ Datum
 actor_delete_reminders(PG_FUNCTION_ARGS)
 {
 	text	   *type = actor_text_argument(fcinfo, 0, "actor type", ACTOR_MAX_TYPE_LEN);
-	ActorFrame *frame = actor_frame_current();
+	text	   *id = cstring_to_text("");
 	Datum		values[2] = {PointerGetDatum(type), (Datum) 0};
 	char		nulls[2] = {' ', 'n'};
 	bool		allowed;
@@ -262,8 +282,8 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 
 	if (!PG_ARGISNULL(1))
 	{
-		values[1] = PointerGetDatum(actor_text_argument(fcinfo, 1, "actor id",
-														ACTOR_MAX_NAME_LEN));
+		id = actor_text_argument(fcinfo, 1, "actor id", ACTOR_MAX_NAME_LEN);
+		values[1] = PointerGetDatum(id);
 		nulls[1] = ' ';
 	}
 	actor_type_require(type);
@@ -271,22 +291,14 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 	actor_frame_check_writing("actor_delete_reminders()");
 	PreventCommandIfParallelMode("actor_delete_reminders()");
 
-	allowed = actor_type_owned(type);
-	if (!allowed && frame != NULL && nulls[1] == ' ')
-	{
-		ActorRef	actor;
-
-		actor_ref_init(&actor, type, DatumGetTextPP(values[1]));
-		allowed = actor_ref_equal(&frame->actor, &actor);
-	}
+	allowed = may_delete_all(type, id);
 	/* before any row is locked; and again, in case that there are more then */
 	count = run_for_roles(&read_roles, values, nulls, type, allowed);
 	/* strangers are not told whether there are any */
 	if (count == 0 && !allowed)
 		actor_type_check_usage(actor_type_lookup(type));
 	count = run_for_roles(&delete_free, values, nulls, type, allowed);
-	count += delete_left(type, nulls[1] == 'n' ? cstring_to_text("") : DatumGetTextPP(values[1]),
-						 allowed);
+	count += delete_left(type, id);
 	if (count == 0)
 		actor_early_look_everywhere();
 	PG_RETURN_INT64(count);
@@ -371,6 +383,20 @@ may_move_from(const NameData *old_role)
 }
 
 /*
+ * Refuses who may not move what was registered under a name to a role.
+ */
+static void
+check_reassign(const NameData *old_role, Oid role, const NameData *new_role)
+{
+	if (!may_move_from(old_role) || !has_privs_of_role(GetUserId(), role))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to reassign reminders from role \"%s\" to role \"%s\"",
+						NameStr(*old_role), NameStr(*new_role)),
+				 errdetail("It takes the rights of both. Only superusers may reassign those of a role that does not exist.")));
+}
+
+/*
  * actor_reassign
  *		Moves what was registered by one role to another one, which need not be
  *		able to do that itself; what is missing shows when it fires.
@@ -381,6 +407,7 @@ actor_reassign(PG_FUNCTION_ARGS)
 	NameData	old_role;
 	NameData	new_role;
 	const char *reason;
+	uint64		generation = actor_catalog_generation();
 	Oid			role;
 	int64		count;
 
@@ -392,12 +419,7 @@ actor_reassign(PG_FUNCTION_ARGS)
 	old_role = *PG_GETARG_NAME(0);
 	new_role = *PG_GETARG_NAME(1);
 	role = get_role_oid(NameStr(new_role), false);
-	if (!may_move_from(&old_role) || !has_privs_of_role(GetUserId(), role))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to reassign reminders from role \"%s\" to role \"%s\"",
-						NameStr(old_role), NameStr(new_role)),
-				 errdetail("It takes the rights of both. Only superusers may reassign those of a role that does not exist.")));
+	check_reassign(&old_role, role, &new_role);
 	reason = actor_role_unusable(role);
 	if (reason != NULL)
 		ereport(ERROR,
@@ -409,6 +431,10 @@ actor_reassign(PG_FUNCTION_ARGS)
 	PreventCommandIfParallelMode("actor_reassign()");
 
 	actor_role_give(&old_role, role, &new_role);
+	/* the old name may stand for another role since the wait for the new one */
+	AcceptInvalidationMessages();
+	if (generation != actor_catalog_generation())
+		check_reassign(&old_role, role, &new_role);
 	count = move_all(&old_role, &new_role);
 	if (count > 0)
 		actor_wake_at(DT_NOBEGIN);

@@ -25,6 +25,7 @@
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 
 #include "base/base.h"
 #include "store/store.h"
@@ -100,7 +101,8 @@ wait_for_row(const void *arg)
  *		false if there is none.
  *
  * Waits for the firing under way, but at most for the call_timeout of the type;
- * raises lock_not_available then.
+ * raises lock_not_available then.  Who had the right to change it before need not
+ * have it any more, and can find out.
  */
 bool
 actor_due_lock(ActorDueKind kind, const ActorRef *actor, const text *name,
@@ -120,5 +122,6 @@ actor_due_lock(ActorDueKind kind, const ActorRef *actor, const text *name,
 				 errdetail("It fires, or another transaction has changed it."),
 				 errhint("\"%s\" or the type's call_timeout limit the wait.",
 						 "actor.call_timeout")));
+	AcceptInvalidationMessages();
 	return wait.found;
 }

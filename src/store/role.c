@@ -401,7 +401,7 @@ actor_role_waits(const NameData *name)
 /*
  * actor_role_of_row
  *		Runs a statement about a row, which may lock it and returns the name of its
- *		role; false if there is no such row.
+ *		role; false if there is no such row.  What has changed until then is known.
  */
 bool
 actor_role_of_row(ActorQuery *query, Datum *values, NameData *name)
@@ -415,6 +415,7 @@ actor_role_of_row(ActorQuery *query, Datum *values, NameData *name)
 	if (found)
 		*name = *DatumGetName(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
+	AcceptInvalidationMessages();
 	return found;
 }
 
@@ -610,6 +611,8 @@ actor_role_use(Oid role, NameData *name)
  *		Returns the name of a role, which stands for it from now on, for rows
  *		of the old name that are to be its own.  If that is the same name, it
  *		stands for nobody else any more, without anything being moved aside.
+ *		Otherwise nobody makes the old one stand for another role from now on;
+ *		the caller asks again then whether it stands for the one that he means.
  */
 void
 actor_role_give(const NameData *old_name, Oid role, NameData *name)
@@ -618,8 +621,13 @@ actor_role_give(const NameData *old_name, Oid role, NameData *name)
 	Datum		values[1] = {NameGetDatum(name)};
 
 	namestrcpy(name, GetUserNameFromId(role, false));
-	if (strcmp(NameStr(*old_name), NameStr(*name)) != 0 ||
-		actor_role_find(name) == role)
+	if (strcmp(NameStr(*old_name), NameStr(*name)) != 0)
+	{
+		lock_name(actor_hash_type(cstring_to_text(NameStr(*old_name))), ShareLock, old_name);
+		actor_role_use(role, name);
+		return;
+	}
+	if (actor_role_find(name) == role)
 	{
 		actor_role_use(role, name);
 		return;

@@ -479,6 +479,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	ends = (options->hosted == NULL || !*options->hosted) && actor_type_begin_end_of_hosting(type);
 	/* a stranger is refused then, and gives it back with that */
 	lock_registration(type, schema_name);
+	/* that may have taken its time */
+	schema = check_schema(NameStr(*schema_name), &owner);
 	actor_type_require_register(type, schema);
 	check_schema_free(type, schema_name);
 	actor_role_use(owner, &owner_name);
