@@ -1617,6 +1617,13 @@ AS 'MODULE_PATHNAME', 'actor_distribute';
 COMMENT ON FUNCTION @extschema@.actor_distribute(integer)
     IS 'puts the actors of this database on the servers of a Citus cluster';
 
+CREATE FUNCTION @extschema@.actor_rebalance()
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'actor_rebalance';
+COMMENT ON FUNCTION @extschema@.actor_rebalance()
+    IS 'begins to spread the shards of actors evenly over the servers of a Citus cluster; the number of the job';
+
 CREATE FUNCTION @extschema@.actor_delete(
     actor_type text,
     actor_id   text)

@@ -12,13 +12,6 @@ use Test::More;
 my ($coordinator, @others) = start_servers(2);
 my @all = ($coordinator, @others);
 
-sub sql
-{
-	my ($node, $sql) = @_;
-
-	return $node->safe_psql('postgres', $sql);
-}
-
 # C1: tables that were distributed in another way
 
 sql($coordinator, q{

@@ -416,11 +416,12 @@ SELECT state, message FROM refusal($$SELECT actor_send('shelf', '1', 'put', '["a
 SELECT state, message FROM refusal($$SELECT actor_set_timer('shelf', '1', 'put', '1h', data => '["a", 1]')$$);
 SELECT state, message, hint FROM refusal($$SELECT actor_pause('shelf', '1')$$);
 SELECT state, message FROM refusal($$SELECT actor_distribute()$$);
-SELECT detail, hint FROM actor_doctor() WHERE check_name = 'distributed' AND NOT ok;
+SELECT state, message, hint FROM refusal($$SELECT actor_rebalance()$$);
 SET LOCAL actor.turn_lock = advisory;
 SELECT state, message, hint FROM refusal($$SELECT actor_invoke('shelf', '2', 'put', '["a", 1]')$$);
 ROLLBACK;
 SELECT state, message, hint FROM refusal('SELECT actor_distribute()');
+SELECT state, message, hint FROM refusal('SELECT actor_rebalance()');
 SELECT state, message FROM refusal('SELECT actor_distribute(0)');
 SELECT state, message FROM refusal('SELECT actor_distribute(NULL)');
 DROP PROCEDURE public.regress_distribute;

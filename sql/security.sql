@@ -151,6 +151,7 @@ INSERT INTO function_matrix VALUES
 ('actor_deactivate(text,text)', $$actor_deactivate('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_delete(text,text)', $$actor_delete('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_distribute(integer)', $$actor_distribute(8)$$, '42501', '42501', '42501', '42501', '55000'),
+('actor_rebalance()', 'actor_rebalance()', '42501', '42501', '42501', '42501', '55000'),
 ('actor_pause(text,text)', $$actor_pause('bank', '1')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_pause(text,text)', $$actor_pause('bank')$$, 'true', '42501', '42501', '42501', 'true'),
 ('actor_resume(text,text)', $$actor_resume('bank', 'paused')$$, 'true', '42501', '42501', '42501', 'true'),

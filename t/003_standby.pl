@@ -152,6 +152,7 @@ my %answers = (
 	"actor_publish('t', NULL, 'account')" => '25006',
 	"actor_reject(gen_random_uuid())" => '25006',
 	"actor_resolve(gen_random_uuid())" => '25006',
+	"actor_rebalance()" => '25006',
 	"actor_reassign(current_user, current_user)" => '25006',
 	"actor_reentrancy_id()" => '',
 	"actor_register('account')" => '25006',

@@ -20,7 +20,6 @@
  */
 #include "postgres.h"
 
-#include "commands/extension.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 
@@ -45,23 +44,6 @@ static const char *const must_be_empty[] = {
 	"reminder", "timer", "message", "promise", "failure", "history", "placement", "host"
 };
 
-/* releases of Citus that lose memory with each statement */
-static const int leaking[][2] = {
-	{120111, 120112}, {130201, 130202}, {140000, 140001}
-};
-
-/*
- * Runs a statement of Citus, or one that it is to see.
- */
-static void
-run(const char *sql)
-{
-	int			result = SPI_execute(sql, false, 0);
-
-	if (result < 0)
-		elog(ERROR, "could not run \"%s\": %s", sql, SPI_result_code_string(result));
-}
-
 /*
  * Lets this transaction change all shards of a table over one connection to each
  * server, over which functions are replaced, too.
@@ -69,7 +51,7 @@ run(const char *sql)
 static void
 go_one_by_one(void)
 {
-	run("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'");
+	actor_cluster_run("SET LOCAL citus.multi_shard_modify_mode TO 'sequential'");
 }
 
 /*
@@ -83,14 +65,9 @@ actor_distribute_types_changed(void)
 	ActorBookkeeping bookkeeping;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	run("SELECT FROM pg_catalog.pg_dist_local_group WHERE groupid OPERATOR(pg_catalog.=) 0");
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot change actor types or pauses on this server"),
-				 errhint("Do that on the coordinator of the cluster.")));
-	run("CREATE OR REPLACE FUNCTION actor.types_changed() RETURNS pg_catalog.void"
-		" LANGUAGE sql AS ''");
+	actor_cluster_check_coordinator("change actor types or pauses");
+	actor_cluster_run("CREATE OR REPLACE FUNCTION actor.types_changed() RETURNS pg_catalog.void"
+					  " LANGUAGE sql AS ''");
 	actor_bookkeeping_end(&bookkeeping);
 }
 
@@ -108,7 +85,7 @@ actor_distribute_lock_out(void)
 		return;
 	actor_bookkeeping_begin(&bookkeeping);
 	go_one_by_one();
-	run("LOCK TABLE actor.activation IN SHARE ROW EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation IN SHARE ROW EXCLUSIVE MODE");
 	actor_bookkeeping_end(&bookkeeping);
 }
 
@@ -139,41 +116,6 @@ actor_own_copy_end(int nestlevel)
 }
 
 /*
- * Refuses a release of Citus that is known to do harm.
- */
-static void
-check_release(void)
-{
-	char	   *release;
-	int			major;
-	int			minor;
-	int			patch = 0;
-	int			number;
-
-	if (!OidIsValid(get_extension_oid("citus", true)))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"%s\" does not exist in this database", "citus"),
-				 errhint("Put it first in \"%s\", restart the server, use CREATE EXTENSION, and add the other servers.",
-						 "shared_preload_libraries")));
-	run("SELECT pg_catalog.citus_version()");
-	release = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	if (release == NULL || sscanf(release, "Citus %d.%d.%d", &major, &minor, &patch) < 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot tell which release of Citus this is"),
-				 errdetail("It says \"%s\".", release != NULL ? release : "")));
-	number = major * 10000 + minor * 100 + patch;
-	for (int i = 0; i < (int) lengthof(leaking); i++)
-		if (number >= leaking[i][0] && number <= leaking[i][1])
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("release %d.%d.%d of Citus cannot be used", major, minor, patch),
-					 errdetail("It loses memory with each statement of a session."),
-					 errhint("Use 13.0.5, 13.1.1, 13.2.0, or a release that has mended that.")));
-}
-
-/*
  * Refuses to leave rows behind that only one server would know.
  */
 static void
@@ -181,7 +123,7 @@ check_empty(void)
 {
 	for (int i = 0; i < (int) lengthof(must_be_empty); i++)
 	{
-		run(psprintf("SELECT FROM actor.%s LIMIT 1", must_be_empty[i]));
+		actor_cluster_run(psprintf("SELECT FROM actor.%s LIMIT 1", must_be_empty[i]));
 		if (SPI_processed > 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -189,8 +131,8 @@ check_empty(void)
 							"actor", must_be_empty[i]),
 					 errdetail("Only methods, state and request ids work on several servers.")));
 	}
-	run("SELECT nodename, nodeport FROM pg_catalog.run_command_on_workers("
-		"'SELECT pg_catalog.count(*) FROM actor.type') WHERE NOT success OR result OPERATOR(pg_catalog.<>) '0'");
+	actor_cluster_run("SELECT nodename, nodeport FROM pg_catalog.run_command_on_workers("
+					  "'SELECT pg_catalog.count(*) FROM actor.type') WHERE NOT success OR result OPERATOR(pg_catalog.<>) '0'");
 	if (SPI_processed > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -207,14 +149,37 @@ static void
 distribute_table(const ActorDistributed *table, const char *leader, int shard_count)
 {
 	if (table->everywhere)
-		run(psprintf("SELECT pg_catalog.create_reference_table('actor.%s')", table->name));
+		actor_cluster_run(psprintf("SELECT pg_catalog.create_reference_table('actor.%s')", table->name));
 	else if (leader == NULL)
-		run(psprintf("SELECT pg_catalog.create_distributed_table('actor.%s', 'actor_id',"
-					 " colocate_with => 'none', shard_count => %d)",
-					 table->name, shard_count));
+		actor_cluster_run(psprintf("SELECT pg_catalog.create_distributed_table('actor.%s', 'actor_id',"
+								   " colocate_with => 'none', shard_count => %d)",
+								   table->name, shard_count));
 	else
-		run(psprintf("SELECT pg_catalog.create_distributed_table('actor.%s', 'actor_id',"
-					 " colocate_with => 'actor.%s')", table->name, leader));
+		actor_cluster_run(psprintf("SELECT pg_catalog.create_distributed_table('actor.%s', 'actor_id',"
+								   " colocate_with => 'actor.%s')", table->name, leader));
+}
+
+/*
+ * Lets calls run on the server that has the actor, where they can; see
+ * call/delegate.c.  Nothing depends on it.
+ */
+static void
+delegate_functions(void)
+{
+	actor_cluster_run(
+					  "SELECT pg_catalog.create_distributed_function("
+					  "         p.oid::pg_catalog.regprocedure, '$2', 'actor.state')"
+					  "  FROM pg_catalog.pg_proc p"
+					  "  JOIN pg_catalog.pg_depend d"
+					  "    ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass"
+					  "   AND d.objid OPERATOR(pg_catalog.=) p.oid"
+					  "  JOIN pg_catalog.pg_extension e"
+					  "    ON d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass"
+					  "   AND d.refobjid OPERATOR(pg_catalog.=) e.oid"
+					  " WHERE e.extname OPERATOR(pg_catalog.=) 'actor'"
+					  "   AND p.proargnames[2] OPERATOR(pg_catalog.=) 'actor_id'"
+					  "   AND p.proname OPERATOR(pg_catalog.=) ANY (ARRAY['actor_invoke', 'actor_transact',"
+					  "         'actor_get_state', 'actor_deactivate', 'actor_delete'])");
 }
 
 /*
@@ -239,7 +204,7 @@ actor_distribute(PG_FUNCTION_ARGS)
 				 errmsg("%s must be greater than zero", "shard_count")));
 	PreventCommandIfReadOnly("actor_distribute()");
 	actor_bookkeeping_begin(&bookkeeping);
-	check_release();
+	actor_cluster_check_release();
 	if (actor_on_several_servers())
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -250,11 +215,11 @@ actor_distribute(PG_FUNCTION_ARGS)
 	 * start
 	 */
 	go_one_by_one();
-	run("LOCK TABLE actor.activation IN ACCESS EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation IN ACCESS EXCLUSIVE MODE");
 	check_empty();
-	run("DELETE FROM actor.activation");
+	actor_cluster_run("DELETE FROM actor.activation");
 	if (!actor_is_distributed(actor_catalog_relation("activation")))
-		run("ALTER TABLE actor.activation SET LOGGED");
+		actor_cluster_run("ALTER TABLE actor.activation SET LOGGED");
 	for (const ActorDistributed *table = actor_distributed_tables; table->name != NULL; table++)
 	{
 		/* somebody may have begun with it, which cannot be undone */
@@ -263,6 +228,7 @@ actor_distribute(PG_FUNCTION_ARGS)
 		if (!table->everywhere && leader == NULL)
 			leader = table->name;
 	}
+	delegate_functions();
 	actor_bookkeeping_end(&bookkeeping);
 	actor_distribute_types_changed();
 	PG_RETURN_VOID();

@@ -120,6 +120,15 @@ extern bool actor_on_several_servers(void);
 extern TimestampTz actor_activation_start(void);
 extern void actor_insert_check(Oid table);
 
+/* cluster.c */
+
+extern void actor_cluster_run(const char *sql);
+extern void actor_cluster_ask(const char *sql);
+extern char *actor_cluster_value(uint64 row, int column);
+extern bool actor_cluster_is_coordinator(void);
+extern void actor_cluster_check_coordinator(const char *action);
+extern void actor_cluster_check_release(void);
+
 /* distribute.c */
 
 extern const ActorDistributed actor_distributed_tables[];

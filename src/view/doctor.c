@@ -270,6 +270,7 @@ static const struct
 	const char *name;
 	char	   *(*check) (void);
 	const char *hint;
+	bool		asks_others;
 }			checks[] =
 
 {
@@ -291,6 +292,16 @@ static const struct
 	"Let the role connect, or move its rows to another one with actor_reassign()."},
 	{"distributed", check_distributed,
 	"All that calls need is distributed by actor_distribute(); what works then is in doc/servers.md."},
+	{"servers", actor_check_servers,
+	"Look at the server, and use the same versions on all.", true},
+	{"libraries", actor_check_libraries,
+	"Put \"citus\" first in \"shared_preload_libraries\" of that server, before \"actor\", and restart it.", true},
+	{"in_doubt", actor_check_in_doubt,
+	"What Citus has prepared ends when all servers can be reached. Otherwise look at pg_prepared_xacts there, and use COMMIT PREPARED or ROLLBACK PREPARED.", true},
+	{"clocks", actor_check_clocks,
+	"Let the servers synchronize their clocks.", true},
+	{"shards", actor_check_shards,
+	"Start the server, with \"actor\" in its \"shared_preload_libraries\".", true},
 	{"types", check_types,
 	"Register the types again with actor_register()."},
 	{"paused", actor_check_paused,
@@ -323,17 +334,50 @@ static const struct
 	"Use setval() with the higher number."}
 };
 
+static void
+make_check(void *arg)
+{
+	ActorFinding *finding = arg;
+
+	finding->detail = finding->make();
+}
+
+/*
+ * Makes a check that may have to read from a server which does not answer.
+ */
+static void
+try_check(ActorFinding *finding)
+{
+	ErrorData  *error = actor_attempt(make_check, finding);
+
+	if (error == NULL)
+		return;
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		ReThrowError(error);
+	finding->detail = psprintf("This cannot be found out: %s", error->message);
+}
+
 /*
  * actor_doctor_look
- *		Makes the check of that number, from 0; false if there is none.
+ *		Makes the check of that number, from 0; false if there is none.  In this order,
+ *		as one can use what the one before has found out.
  */
 bool
-actor_doctor_look(int number, ActorFinding *finding)
+actor_doctor_look(int number, bool ask_others, ActorFinding *finding)
 {
 	if (number >= lengthof(checks))
 		return false;
 	finding->check = checks[number].name;
-	finding->detail = checks[number].check();
+	finding->asks_others = checks[number].asks_others;
+	finding->make = checks[number].check;
+	finding->detail = NULL;
+	if (ask_others || !finding->asks_others)
+	{
+		if (actor_on_several_servers())
+			try_check(finding);
+		else
+			make_check(finding);
+	}
 	finding->hint = checks[number].hint;
 	return true;
 }
@@ -346,7 +390,7 @@ actor_doctor(PG_FUNCTION_ARGS)
 
 	InitMaterializedSRF(fcinfo, 0);
 	rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	for (int i = 0; actor_doctor_look(i, &finding); i++)
+	for (int i = 0; actor_doctor_look(i, true, &finding); i++)
 	{
 		bool		ok = finding.detail == NULL;
 		Datum		values[4];

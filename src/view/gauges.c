@@ -240,14 +240,41 @@ add_hosts(List **gauges)
 			  "Those of them whose host is gone, up to " COUNTED_MAX ".");
 }
 
+/*
+ * The shards of this server, if there are several.
+ */
+static void
+add_shards(List **gauges)
+{
+	ActorBookkeeping bookkeeping;
+	double		shards;
+
+	if (!actor_on_several_servers())
+		return;
+	actor_bookkeeping_begin(&bookkeeping);
+	actor_cluster_run("SELECT pg_catalog.count(*) FROM pg_catalog.pg_dist_shard s"
+					  "  JOIN pg_catalog.pg_dist_placement p"
+					  "    ON p.shardid OPERATOR(pg_catalog.=) s.shardid"
+					  "  JOIN pg_catalog.pg_dist_local_group g"
+					  "    ON g.groupid OPERATOR(pg_catalog.=) p.groupid"
+					  " WHERE s.logicalrelid::pg_catalog.oid OPERATOR(pg_catalog.=)"
+					  "       'actor.state'::pg_catalog.regclass::pg_catalog.oid");
+	shards = atof(actor_cluster_value(0, 1));
+	actor_bookkeeping_end(&bookkeeping);
+	add_gauge(gauges, "actor_servers_shards", shards, "Shards of actors on this server.");
+}
+
 static void
 add_checks(List **gauges)
 {
+	/* all are watched, and need not ask each other */
+	bool		ask_others = !actor_on_several_servers() || actor_cluster_is_coordinator();
 	ActorFinding finding;
 
-	for (int i = 0; actor_doctor_look(i, &finding); i++)
-		add_gauge(gauges, "actor_doctor_ok", finding.detail == NULL,
-				  "Whether actor_doctor() finds nothing.")->check = finding.check;
+	for (int i = 0; actor_doctor_look(i, ask_others, &finding); i++)
+		if (ask_others || !finding.asks_others)
+			add_gauge(gauges, "actor_doctor_ok", finding.detail == NULL,
+					  "Whether actor_doctor() finds nothing.")->check = finding.check;
 }
 
 static const struct
@@ -262,6 +289,7 @@ static const struct
 	{"due", add_due},
 	{"rows", add_rows},
 	{"hosts", add_hosts},
+	{"servers", add_shards},
 	{"doctor", add_checks}
 };
 

@@ -41,11 +41,14 @@ extern List *actor_read_gauges(const char *source);
 typedef struct ActorFinding
 {
 	const char *check;
+	bool		asks_others;	/* servers; then it is made only if that is
+								 * wanted */
+	char	   *(*make) (void);
 	char	   *detail;			/* NULL: nothing */
 	const char *hint;
 } ActorFinding;
 
-extern bool actor_doctor_look(int number, ActorFinding *finding);
+extern bool actor_doctor_look(int number, bool ask_others, ActorFinding *finding);
 
 /* waiting.c: checks of the doctor; what is wrong, or NULL */
 
@@ -61,6 +64,14 @@ extern char *actor_check_turns(void);
 
 extern char *actor_check_hosts(void);
 extern char *actor_check_applications(void);
+
+/* servers.c: checks of the doctor; what is wrong, or NULL */
+
+extern char *actor_check_servers(void);
+extern char *actor_check_libraries(void);
+extern char *actor_check_in_doubt(void);
+extern char *actor_check_clocks(void);
+extern char *actor_check_shards(void);
 
 /* rights.c: checks of the doctor; what is wrong, or NULL */
 
