@@ -44,6 +44,7 @@ extern int	actor_drain_timeout_default;
 extern bool actor_drain_default;
 extern int	actor_partitions_default;
 extern bool actor_early_release_default;
+extern bool actor_delegate_calls;
 extern int	actor_turn_lock;
 extern bool actor_lazy_activation;
 extern int	actor_callback_timeout;

@@ -42,6 +42,7 @@ int			actor_executor_linger = 10000;
 int			actor_max_executors = 4;
 int			actor_max_workers = 0;
 bool		actor_locate_rows = true;
+bool		actor_delegate_calls = true;
 int			actor_turn_lock = ACTOR_TURN_LOCK_AUTO;
 
 static const struct config_enum_entry turn_locks[] = {
@@ -185,6 +186,11 @@ actor_settings_init(void)
 							 "A lock of the server, or that and the row of the actor.",
 							 &actor_turn_lock, ACTOR_TURN_LOCK_AUTO, turn_locks,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("actor.delegate_calls",
+							 "Runs calls on the server that has the actor.",
+							 "Where actors are on several servers, and the call does not depend on its session.",
+							 &actor_delegate_calls, true,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("actor.max_workers",
 								"Sets the maximum number of schedulers and executors of the server.",

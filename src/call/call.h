@@ -85,6 +85,10 @@ extern void actor_record_change(ActorFrame *frame, const text *key,
 								const Jsonb *new_value, TimestampTz new_expires_at);
 extern void actor_record_removals(ActorFrame *frame);
 
+/* delegate.c */
+
+extern void actor_delegate_init(void);
+
 /* session.c */
 
 extern void actor_session_init(void);
