@@ -91,6 +91,21 @@ unlike($shown, qr/milk/, 'without what is in it');
 shows('a stranger does not', 1, qr/nothing of this actor/, 'stranger', 'show', 'cart/1/a');
 shows('nor is he let in', 2, qr/permission denied|must be owner/, 'stranger', 'pause', 'cart/1/a');
 
+# The statements of the guide for whoever has SQL alone, of an actor: who has turns,
+# what fails, where a reminder is.
+my ($wrong) = slurp_file("$source/../doc/guide.md") =~ /^## When something is wrong\n(.*?)^## /ms;
+my @guide = $wrong =~ /^```sql\n(.*?)^```/msg;
+is(scalar @guide, 3, 'the guide has statements for three questions');
+
+sub guided
+{
+	my ($name, $pattern, $role, $number, $id) = @_;
+	my $sql = $guide[$number] =~ s/'room'/'cart'/gr =~ s/'blue'/'$id'/gr;
+
+	like($node->safe_psql('postgres', qq{SET search_path = "The API"; $sql}, extra_params => [ '-U', $role ]), $pattern,
+		"$name, with SQL alone as $role");
+}
+
 # what a terminal would obey is not written
 ctl('shop', 'call', 'cart/x', 'add', '{"item": "\u001b[2J\u009b2J"}');
 $node->safe_psql('postgres', q{SELECT "The API".actor_invoke('cart', E'\x1b[31mred', 'add')},
@@ -106,6 +121,10 @@ shows('once only', 1, qr/nothing to do/, 'shop', 'pause', 'cart/1');
 shows('a message to a paused actor', 0, qr/^\d+$/, 'shop', 'send', 'cart/1', 'add');
 ok($node->poll_query_until('postgres', q{SELECT next_try_at = 'infinity' FROM actor.message}), 'is put aside');
 shows('is held', 0, qr/message .* held/, 'shop', 'late');
+guided('the pause', qr/^cart\|1\|.*\|shop$/m, $_, 0, '1') for 'shop', 'watcher';
+$node->safe_psql('postgres', q{SELECT actor_set_reminder('cart', '1', 'soon', method => 'add')}, extra_params => [ '-U', 'shop' ]);
+ok($node->poll_query_until('postgres', q{SELECT next_try_at = 'infinity' FROM actor.reminder WHERE name = 'soon'}), 'a reminder is put aside');
+guided('a reminder that is held', qr/^soon\|.*\|infinity\|1\|/m, 'shop', 2, '1');
 shows('the end of a pause', 0, qr/^done$/, 'shop', 'resume', 'cart/1');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.message'), 'then it comes');
 shows('a message for later', 0, qr/^\d+$/, 'shop', '--due', '1h', 'send', 'cart/later', 'add');
@@ -118,6 +137,8 @@ $session->query_safe('BEGIN');
 $session->query_safe(q{SELECT actor_invoke('cart', 'stuck', 'add')});
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 shows('a held turn', 0, qr/^cart\/stuck +holds +$pid .* shop +idle in transaction/m, 'shop', 'turns');
+guided('a held turn', qr/^cart\|stuck\|holds\|$pid\|.*\|shop\|.*\|idle in transaction$/m, $_, 0, 'stuck') for 'shop', 'watcher';
+guided('nothing for strangers', qr/^$/, 'stranger', $_, 'stuck') for 0 .. 2;
 shows('is part of the actor', 0, qr/Turn\n.*cart\/stuck +holds +$pid /s, 'shop', 'show', 'cart/stuck');
 $session->query_safe('COMMIT');
 $session->quit;
@@ -131,11 +152,16 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 2 FROM actor.failure')
 shows('the doctor finds them', 1, qr/^failures +NOT OK\n +\S.*cart/m, 'watcher', 'doctor');
 shows('they are listed', 0, qr/message +cart\/sick .* poison .* P0001/, 'watcher', 'failures');
 shows('with the reminder', 0, qr/reminder +cart\/sick +wake +poison /, 'watcher', 'failures', 'cart');
+guided('what was given up', qr/\|message\|cart\|sick\|.*\|P0001$/m, $_, 1, 'sick') for 'shop', 'watcher';
+guided('and why', qr/\|poison\|bad item\|/, 'shop', 1, 'sick');
 shows('and why, for the owner', 0, qr/Failures\n.*P0001 +bad item/s, 'shop', 'show', 'cart/sick');
 my $again = $node->safe_psql('postgres',
 	q{SELECT actor_send('cart', 'again', 'poison', '{}', failure_policy => '{"constant": {"interval": "1h", "maxRetries": 9}}')},
 	extra_params => [ '-U', 'shop' ]);
 ok($node->poll_query_until('postgres', "SELECT attempt = 2 FROM actor.message WHERE actor_id = 'again'"), 'one that is tried again');
+guided('what is tried again', qr/^message\|cart\|again\|$again\|poison\|2\|/m, $_, 1, 'again') for 'shop', 'watcher';
+guided('and why', qr/^$again\|poison\|2\|bad item\|\{\}$/m, 'shop', 1, 'again');
+shows('its error is part of the actor', 0, qr/message +$again .* bad item *$/m, 'shop', 'show', 'cart/again');
 shows('is found without knowing whose it is', 0, qr/^cart\/again +message .* 2$/m, 'watcher', 'late');
 $node->safe_psql('postgres', "SELECT actor_cancel_message('cart', 'again', $again)", extra_params => [ '-U', 'shop' ]);
 $node->safe_psql('postgres', q{CREATE OR REPLACE FUNCTION cart.poison(data jsonb) RETURNS void LANGUAGE sql AS ''},

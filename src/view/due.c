@@ -40,8 +40,8 @@ PG_FUNCTION_INFO_V1(actor_due_counts);
  * Rows of a source that are looked at where not all of them are wanted, or may be
  * seen; all sources of a table share so many
  */
-#define LOOKED_MAX			10000
-#define LOOKED_SUM			100000
+#define LOOKED_MAX			5000
+#define LOOKED_SUM			50000
 /* steps that are counted at a time */
 #define STEPS_MAX			10000
 #define ROWS_MAX			100000
