@@ -18,8 +18,12 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -37,6 +41,12 @@
 /* a handle that this thread has used and uses again; a new one takes long to make */
 static _Thread_local CURL *spare;
 static pthread_key_t spare_key; /* only for its end */
+
+/*
+ * The socket of the connection that was made last from each local port, whoever has it.
+ * libcurl tells of a connection that is about to be used only between what it is.
+ */
+static _Atomic int sockets[UINT16_MAX + 1];
 
 static void
 free_spare(void *easy)
@@ -305,23 +315,68 @@ take_content(char *bytes, size_t size, size_t count, void *arg)
 static int
 before_connecting(void *arg, curl_socket_t socket, curlsocktype purpose)
 {
-	(void) socket, (void) purpose;
-	((Transfer *) arg)->is_new = true;
+	Transfer   *transfer = arg;
+
+	(void) purpose;
+	transfer->is_new = true;
+	transfer->socket = socket;
 	return CURL_SOCKOPT_OK;
 }
 
 /*
- * Whether the other side has closed the connection that is to be used.  Not every
- * libcurl looks before it uses one again that was used a moment ago.
+ * Whether a socket has a connection from a port to there.
  */
 static bool
-is_closed(const Transfer *transfer)
+is_connection(int socket, const char *to, int to_port, int from_port)
 {
-	curl_socket_t socket = CURL_SOCKET_BAD;
+	union
+	{
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	}			ends[2];
+	int			ports[2];
+	char		address[INET6_ADDRSTRLEN] = "";
+
+	for (int i = 0; i < 2; i++)
+	{
+		socklen_t	length = sizeof(ends[i]);
+
+		memset(&ends[i], 0, sizeof(ends[i]));
+		if ((i == 0 ? getsockname(socket, &ends[i].any, &length) :
+			 getpeername(socket, &ends[i].any, &length)) != 0)
+			return false;
+		ports[i] = ntohs(ends[i].any.sa_family == AF_INET6 ? ends[i].v6.sin6_port :
+						 ends[i].v4.sin_port);
+	}
+	if (ends[1].any.sa_family == AF_INET6)
+		inet_ntop(AF_INET6, &ends[1].v6.sin6_addr, address, sizeof(address));
+	else if (ends[1].any.sa_family == AF_INET)
+		inet_ntop(AF_INET, &ends[1].v4.sin_addr, address, sizeof(address));
+	return ports[0] == from_port && ports[1] == to_port && strcmp(address, to) == 0;
+}
+
+/*
+ * Whether a connection that was used before is of no use any more: the other side has
+ * closed it, or has sent what nobody has asked for, which would be taken for the
+ * answer.  Not every libcurl looks before it uses one again, and none minds the latter.
+ * With TLS there may be something to read at any time.
+ */
+static bool
+is_spoiled(const Transfer *transfer, const char *to, int to_port, int from_port)
+{
+	int			socket = sockets[(uint16_t) from_port];
+	const char *scheme = NULL;
+	ssize_t		got;
 	char		byte;
 
-	return curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket) == CURLE_OK &&
-		socket != CURL_SOCKET_BAD && recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+	if (!is_connection(socket, to, to_port, from_port))
+		return false;
+	got = recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	if (got > 0)
+		return curl_easy_getinfo(transfer->easy, CURLINFO_SCHEME, &scheme) == CURLE_OK &&
+			scheme != NULL && strcasecmp(scheme, "http") == 0;
+	return got == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
 /*
@@ -332,10 +387,15 @@ before_sending(void *arg, char *to, char *from, int to_port, int from_port)
 {
 	Transfer   *transfer = arg;
 
-	(void) to, (void) from, (void) to_port, (void) from_port;
-	if (transfer->sent || (!transfer->is_new && is_closed(transfer)))
+	(void) from;
+	if (transfer->sent)
 		return CURL_PREREQFUNC_ABORT;
-	if (transfer->is_new && transfer->is_right != NULL && !transfer->is_right(transfer))
+	if (transfer->is_new)
+		sockets[(uint16_t) from_port] = transfer->socket;
+	else
+		transfer->is_spoiled = is_spoiled(transfer, to, to_port, from_port);
+	if (transfer->is_spoiled ||
+		(transfer->is_new && transfer->is_right != NULL && !transfer->is_right(transfer)))
 		return CURL_PREREQFUNC_ABORT;
 	transfer->sent = true;
 	return CURL_PREREQFUNC_OK;
@@ -483,6 +543,7 @@ easy_release(CURL *easy)
 		curl_easy_cleanup(easy);
 		return;
 	}
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
 	/* which is the default, and has no body */
 	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
@@ -552,6 +613,21 @@ end_span(Transfer *transfer)
 }
 
 /*
+ * Begins a transfer anew, which was not sent because its connection is spoiled, with
+ * one that is made for it.
+ */
+static void
+begin_anew(Transfer *transfer, CURLM *multi)
+{
+	curl_multi_remove_handle(multi, transfer->easy);
+	transfer->is_spoiled = false;
+	transfer->problem[0] = '\0';
+	curl_easy_setopt(transfer->easy, CURLOPT_FRESH_CONNECT, 1L);
+	if (curl_multi_add_handle(multi, transfer->easy) != CURLM_OK)
+		die("could not use libcurl");
+}
+
+/*
  * transfers_ended
  *		Lets transfers go on, without waiting, and returns one that has ended and
  *		was not returned before; NULL if there is none.
@@ -573,6 +649,11 @@ transfers_ended(CURLM *multi)
 		if (message->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **) &transfer);
+		if (transfer->is_spoiled)
+		{
+			begin_anew(transfer, multi);
+			return transfers_ended(multi);
+		}
 		curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
 		transfer->status = (int) status;
 		if (message->data.result == CURLE_OK && status >= 200)
@@ -612,7 +693,7 @@ transfer_reset(Transfer *transfer, CURLM *multi)
 	transfer->last = &transfer->headers;
 	transfer->state = TRANSFER_UNDERWAY;
 	transfer->problem[0] = '\0';
-	transfer->sent = transfer->is_new = transfer->has_head = false;
+	transfer->sent = transfer->is_new = transfer->is_spoiled = transfer->has_head = false;
 	buffer_free(&transfer->named);
 	transfer->lengths = transfer->codings = 0;
 	transfer->goes_on = NULL;

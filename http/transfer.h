@@ -61,6 +61,8 @@ typedef struct Transfer
 	char	   *owned_body;
 	bool		sent;
 	bool		is_new;			/* the connection is */
+	bool		is_spoiled;		/* the connection is, and nothing was sent */
+	int			socket;			/* of one that is new */
 	Buffer		named;			/* in Connection */
 	bool		has_head;		/* what comes as headers now are trailers */
 	int			lengths;		/* headers about where the answer ends */

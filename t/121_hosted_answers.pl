@@ -55,6 +55,12 @@ while (1)
 		}
 		$socket->syswrite($answer);
 		exit if $answer =~ /^HTTP\S+ \d+ closes/;
+		if (defined $name && $name eq 'late')
+		{
+			select(undef, undef, undef, 0.01) until -e "$folder/more";
+			$socket->syswrite("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong");
+			open(my $file, '>', "$folder/sent") or die;
+		}
 	}
 }
 END
@@ -126,6 +132,18 @@ for my $case (
 	$got = answered($answer);
 	is("$got->{status} $got->{code}", '500 ERR_ACTOR_INVOKE_METHOD', "$what is an error");
 }
+
+# an answer more that comes after the first one was taken: each worker has connections
+# of its own, so there is one worker
+is($app->{http}->stop, 0, 'the host ends');
+push @{ $app->{flags} }, '--pool-size=1';
+$app->start_host;
+$app->wait_until_ready;
+is($app->call('thing', 'a', 'late')->{status}, 200, 'an answer, and another one later');
+append_to_file("$folder/more", '');
+ok($app->wait_for(sub { -e "$folder/sent" }), 'which comes');
+$got = $app->call('thing', 'b', 'noop');
+is("$got->{status} $got->{content}", '200 ', 'is nobody\'s answer');
 
 # what a name says stays a name
 sub by_shop
