@@ -189,6 +189,62 @@ SELECT count(*) AS by_update FROM pg_backend_memory_contexts WHERE name = 'Cache
 SET SESSION AUTHORIZATION regress_actor_owner;
 ROLLBACK;
 DROP FUNCTION shelf.again(jsonb);
+-- messages are claimed, removed and answered without statements, too
+CREATE FUNCTION shelf.cancel() RETURNS boolean LANGUAGE sql
+AS $$ SELECT actor_cancel_message('shelf', '1', (actor_cause() ->> 'name')::bigint) $$;
+RESET SESSION AUTHORIZATION;
+CREATE TEMPORARY VIEW regress_by_sql AS
+SELECT substr(ident, 1, 35) AS statement FROM pg_backend_memory_contexts
+ WHERE name = 'CachedPlanSource' AND
+       (ident LIKE 'SELECT method, payload, deferrals%' OR ident LIKE 'WITH d AS (DELETE FROM actor.message%' OR
+        ident LIKE 'UPDATE actor.request SET state%')
+ ORDER BY 1;
+GRANT SELECT ON regress_by_sql TO PUBLIC;
+SET SESSION AUTHORIZATION regress_actor_owner;
+BEGIN;
+SELECT count(actor_send('shelf', '1', 'ring', '["one"]', request_id => 'r' || i)) FROM generate_series(1, 3) i;
+SELECT count(actor_send('shelf', '1', 'put', '["sent", true]')) FROM generate_series(1, 2) i;
+SELECT actor_run_due();
+SELECT state, result, error, finished_at >= created_at AS later, count(*) FROM actor.request WHERE actor_type = 'shelf' GROUP BY 1, 2, 3, 4;
+SELECT value FROM actor.state WHERE actor_type = 'shelf' AND key = 'sent';
+RESET SESSION AUTHORIZATION;
+SELECT * FROM regress_by_sql;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT count(*) FROM actor.message WHERE actor_type = 'shelf' AND queued;
+-- one that is delayed joins the queue first, by a statement
+SELECT actor_send('shelf', '1', 'ring', due_time => '1h') > 0 AS sent;
+SELECT actor_send('shelf', '1', 'ring') > 0 AS sent;
+SELECT actor_run_due(now() + interval '2 hours');
+SELECT count(*) FROM actor.message WHERE actor_type = 'shelf' AND queued;
+-- the method removes its own message, and what follows is delivered
+SAVEPOINT s;
+SELECT actor_send('shelf', '1', 'cancel') > 0 AS sent;
+SELECT actor_send('shelf', '1', 'ring') > 0 AS sent;
+SELECT actor_run_due(now() + interval '2 hours');
+SELECT count(*) FROM actor.message WHERE actor_type = 'shelf' AND queued;
+ROLLBACK TO s;
+-- what is added to the table holds
+RESET SESSION AUTHORIZATION;
+ALTER TABLE actor.message ADD CONSTRAINT regress_check CHECK (method <> '');
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_send('shelf', '1', 'ring') > 0 AS sent;
+SELECT actor_run_due(now() + interval '2 hours');
+RESET SESSION AUTHORIZATION;
+SELECT * FROM regress_by_sql;
+ALTER TABLE actor.message DROP CONSTRAINT regress_check;
+DROP INDEX actor.message_delayed;
+SET SESSION AUTHORIZATION regress_actor_owner;
+SELECT actor_send('shelf', '1', 'ring', request_id => 'r4') > 0 AS sent;
+SELECT actor_run_due(now() + interval '2 hours');
+SELECT count(*) FROM actor.message WHERE actor_type = 'shelf' AND queued;
+RESET SESSION AUTHORIZATION;
+SELECT * FROM regress_by_sql;
+SET SESSION AUTHORIZATION regress_actor_owner;
+ROLLBACK;
+DROP FUNCTION shelf.cancel();
+RESET SESSION AUTHORIZATION;
+DROP VIEW regress_by_sql;
+SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT count(actor_set_reminder('shelf', i::text, 'ring', '1000h')) FROM generate_series(1, 100) AS i;
 SELECT count(actor_set_reminder('shelf', i::text, 'ring', '2000h')) FROM generate_series(51, 150) AS i;
 SELECT due_time, count(*), count(DISTINCT generation) FROM actor.reminder WHERE actor_type = 'shelf' GROUP BY 1 ORDER BY 1;

@@ -58,6 +58,9 @@ $seen = audited(q{SELECT actor_set_reminder('t', gen_random_uuid()::text, 'hit',
 is($seen->{'insert reminder'} // 0, 12, 'each reminder is seen');
 $seen = audited(q{SELECT actor_send('t', 'a', 'hit')});
 is($seen->{'insert message'} // 0, 12, 'and each message');
+$seen = audited(q{SELECT actor_send('t', 'a', 'hit', request_id => gen_random_uuid()::text); SELECT actor_run_due()});
+cmp_ok($seen->{'delete message'} // 0, '>=', 12, 'its removal');
+cmp_ok($seen->{'update request'} // 0, '>=', 12, 'and what has become of it');
 $node->stop('fast');
 
 done_testing();

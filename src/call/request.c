@@ -106,6 +106,16 @@ static ActorQuery finish_request = {
 	TEXTOID, TEXTOID}
 };
 
+/* columns of actor.request, for doing it without a statement */
+#define REQUEST_KEYS			3
+#define REQUEST_RESULT			7
+#define REQUEST_MESSAGE_ID		8
+#define REQUEST_STATE			14
+#define REQUEST_ERROR			15
+#define REQUEST_FINISHED_AT		16
+
+static ActorTable request_table = {"request", REQUEST_KEYS};
+
 /* rare, and an actor has not many requests */
 static ActorQuery reopen_request = {
 	"UPDATE actor.request SET state = 'pending', error = NULL, finished_at = NULL,"
@@ -349,6 +359,35 @@ actor_request_reserve(const ActorRef *actor, text *request_id, const text *metho
 /* what becomes of messages ---------------------------------------------- */
 
 /*
+ * Whether a row is that of a message.
+ */
+static bool
+is_of_message(TupleTableSlot *slot, void *arg)
+{
+	bool		isnull;
+	Datum		message_id = slot_getattr(slot, REQUEST_MESSAGE_ID, &isnull);
+
+	return !isnull && DatumGetInt64(message_id) == *(const int64 *) arg;
+}
+
+/*
+ * Does what finish_request does, with its values, without a statement; false if it
+ * takes one.
+ */
+static bool
+finish_directly(const Datum *values, const char *nulls, int64 message_id)
+{
+	ActorColumn columns[] = {
+		{REQUEST_STATE, values[4], false}, {REQUEST_RESULT, values[5], nulls[5] == 'n'},
+		{REQUEST_FINISHED_AT, values[6], false}, {REQUEST_ERROR, (Datum) 0, true}
+	};
+
+	return nulls[7] == 'n' &&
+		actor_direct_update(&request_table, values, REQUEST_KEYS, columns, lengthof(columns),
+							is_of_message, &message_id) != ACTOR_DIRECT_BY_SQL;
+}
+
+/*
  * Writes down what has become of a message, and wakes who waits for that; "error"
  * is of a message that was given up.
  */
@@ -377,9 +416,12 @@ finish(const ActorRef *actor, const text *request_id, int64 message_id, const ch
 		nulls[7] = nulls[8] = ' ';
 		nulls[9] = error->detail != NULL ? ' ' : 'n';
 	}
-	actor_bookkeeping_begin(&bookkeeping);
-	(void) actor_query_run(&finish_request, values, nulls);
-	actor_bookkeeping_end(&bookkeeping);
+	if (!finish_directly(values, nulls, message_id))
+	{
+		actor_bookkeeping_begin(&bookkeeping);
+		(void) actor_query_run(&finish_request, values, nulls);
+		actor_bookkeeping_end(&bookkeeping);
+	}
 	actor_wake_waiters(actor->hash);
 	actor_wake_at(actor_purge_time(now + actor_request_retention * USECS_PER_SEC));
 }

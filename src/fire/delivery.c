@@ -40,37 +40,9 @@ typedef struct Queue
 	ActorQueueGuard guard;
 } Queue;
 
-#define OF_ACTOR \
-	" actor_type OPERATOR(pg_catalog.=) $1 AND actor_id OPERATOR(pg_catalog.=) $2"
-
 #define WHERE_KEY \
-	" WHERE" OF_ACTOR " AND message_id OPERATOR(pg_catalog.=) $3"
-
-#define CLAIM_MESSAGE(condition) \
-	"SELECT method, payload, deferrals, traceparent, failure_policy, request_id, settings FROM actor.message" WHERE_KEY \
-	"   AND due_at OPERATOR(pg_catalog.=) $4" \
-	"   AND attempt OPERATOR(pg_catalog.=) $5" \
-	"   AND role_name OPERATOR(pg_catalog.=) $6" \
-	condition \
-	"   FOR UPDATE SKIP LOCKED"
-
-static ActorQuery claim_message = {
-	CLAIM_MESSAGE(""),
-	6, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID}
-};
-
-/* only if it is the first of the queue, and all that are due have joined that */
-static ActorQuery claim_first = {
-	CLAIM_MESSAGE(" AND (queued OR next_try_at OPERATOR(pg_catalog.>) $9)"
-				  " AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
-				  "  AND queued AND message_id OPERATOR(pg_catalog.>=) $8"
-				  "  AND message_id OPERATOR(pg_catalog.<) $3)"
-				  " AND NOT EXISTS (SELECT FROM actor.message WHERE" OF_ACTOR
-				  "  AND NOT queued AND next_try_at OPERATOR(pg_catalog.>) $9"
-				  "  AND next_try_at OPERATOR(pg_catalog.<=) $7)"),
-	9, {TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT4OID, NAMEOID, TIMESTAMPTZOID,
-	INT8OID, TIMESTAMPTZOID}
-};
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1 AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND message_id OPERATOR(pg_catalog.=) $3"
 
 static ActorQuery retry_message = {
 	"UPDATE actor.message SET next_try_at = $4, attempt = $5, deferrals = $6,"
@@ -99,8 +71,12 @@ actor_message_generation(const ActorRef *actor, int64 message_id, TimestampTz du
 					PG_INT64_MAX);
 }
 
-static int64
-message_id_of(const ActorDue *due)
+/*
+ * actor_message_id
+ *		The number of a message that is due.
+ */
+int64
+actor_message_id(const ActorDue *due)
 {
 	return strtoll(text_to_cstring(due->name), NULL, 10);
 }
@@ -144,7 +120,7 @@ actor_messages_hide(List *due_list)
 		queue = hash_search(queues, &due->actor, HASH_ENTER, &found);
 		if (!found)
 			memset(&queue->guard, 0, sizeof(queue->guard));
-		hidden += actor_queue_hide_or_guard(&queue->guard, &due->actor, message_id_of(due));
+		hidden += actor_queue_hide_or_guard(&queue->guard, &due->actor, actor_message_id(due));
 	}
 	hash_destroy(queues);
 	return hidden;
@@ -153,84 +129,13 @@ actor_messages_hide(List *due_list)
 /* claiming -------------------------------------------------------------- */
 
 /*
- * Locks the row and reads it into the current memory context; false if it is
- * locked or not as it was seen, or, if a time and a look are given, others are
- * before it then.
- */
-static bool
-claim(const ActorDue *due, const NameData *role, TimestampTz first_at, const ActorLook *look,
-	  Claim *claimed)
-{
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
-	Datum		values[9];
-	bool		found;
-
-	key_values(&due->actor, message_id_of(due), values);
-	values[3] = TimestampTzGetDatum(due->scheduled_at);
-	values[4] = Int32GetDatum(due->attempt);
-	values[5] = NameGetDatum(role);
-	if (look != NULL)
-	{
-		values[6] = TimestampTzGetDatum(first_at);
-		values[7] = Int64GetDatum(look->from.id);
-		values[8] = TimestampTzGetDatum(look->from.due_at);
-	}
-
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(look != NULL ? &claim_first : &claim_message, values, NULL) == 1;
-	if (found)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		Datum		datum;
-		bool		isnull;
-
-		claimed->method = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
-		datum = actor_query_result(0, 2, &isnull);
-		claimed->payload = isnull ? NULL : DatumGetJsonbPCopy(datum);
-		claimed->deferrals = DatumGetInt32(actor_query_result(0, 3, &isnull));
-		datum = actor_query_result(0, 4, &isnull);
-		claimed->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
-		datum = actor_query_result(0, 5, &isnull);
-		actor_message_policy_parse(isnull ? NULL : DatumGetJsonbP(datum), &claimed->policy,
-								   &claimed->passes);
-		datum = actor_query_result(0, 6, &isnull);
-		claimed->request_id = isnull ? NULL : DatumGetTextPCopy(datum);
-		datum = actor_query_result(0, 7, &isnull);
-		claimed->settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return found;
-}
-
-/*
- * Claims a message as the first of the queue, as of that time.
- */
-static bool
-claim_as_first(const ActorDue *due, const NameData *role, TimestampTz clock,
-			   TimestampTz now, Claim *claimed)
-{
-	int64		message_id = message_id_of(due);
-	ActorLook	look;
-
-	actor_look_begin(&look, &due->actor, message_id);
-	if (!claim(due, role, now, &look, claimed))
-		return false;
-	/* a time to come says nothing of what is sent until then */
-	actor_look_end(&look, &due->actor, message_id,
-				   clock == 0 ? now : look.from.due_at);
-	return true;
-}
-
-/*
  * Called in the actor's turn for a message that cannot be claimed as the first
  * of the queue.  If others are before it, it is hidden, and has got on by that.
  */
 static ActorFiringResult
 stand_aside(const ActorDue *due, TimestampTz now)
 {
-	int64		message_id = message_id_of(due);
+	int64		message_id = actor_message_id(due);
 	int64		first;
 	TimestampTz next_try_at;
 
@@ -257,9 +162,9 @@ put_off(const ActorDue *due, const NameData *role)
 {
 	Claim		claimed;
 
-	if (!claim(due, role, 0, NULL, &claimed))
+	if (!actor_claim_message(due, role, &claimed))
 		return FIRING_BUSY;
-	actor_queue_put_off(&due->actor, message_id_of(due));
+	actor_queue_put_off(&due->actor, actor_message_id(due));
 	return FIRING_SKIPPED;
 }
 
@@ -271,7 +176,7 @@ write_retry(const ActorDue *due, const ActorRetry *retry, const ErrorData *error
 	ActorBookkeeping bookkeeping;
 	Datum		values[7];
 
-	key_values(&due->actor, message_id_of(due), values);
+	key_values(&due->actor, actor_message_id(due), values);
 	values[3] = TimestampTzGetDatum(retry->at);
 	values[4] = Int32GetDatum(retry->attempt);
 	values[5] = Int32GetDatum(retry->deferrals);
@@ -298,8 +203,8 @@ give_up(const ActorDue *due, const Claim *claimed, const NameData *role, ErrorDa
 	failure.attempts = due->attempt;
 	actor_failure_write(&due->actor, &failure, role, error);
 	if (claimed->request_id != NULL)
-		actor_request_failed(&due->actor, claimed->request_id, message_id_of(due), error);
-	(void) actor_queue_remove_locked(&due->actor, message_id_of(due));
+		actor_request_failed(&due->actor, claimed->request_id, actor_message_id(due), error);
+	(void) actor_queue_remove_locked(&due->actor, actor_message_id(due));
 }
 
 /*
@@ -335,9 +240,9 @@ record_failure(const ActorDue *due, const Claim *claimed, const NameData *role,
 	actor_wake_at(retry.at);
 	actor_wake_hosts(retry.at);
 	if (claimed->passes && actor_turn_try_keep(&due->actor))
-		actor_queue_step_out(&due->actor, message_id_of(due));
+		actor_queue_step_out(&due->actor, actor_message_id(due));
 	else
-		(void) actor_queue_hide_from(&due->actor, message_id_of(due) + 1);
+		(void) actor_queue_hide_from(&due->actor, actor_message_id(due) + 1);
 }
 
 /* delivering ------------------------------------------------------------ */
@@ -352,7 +257,7 @@ hand_over(const ActorDue *due, bool hosted)
 	ActorBookkeeping bookkeeping;
 	Datum		values[4];
 
-	key_values(&due->actor, message_id_of(due), values);
+	key_values(&due->actor, actor_message_id(due), values);
 	values[3] = BoolGetDatum(hosted);
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&hand_over_message, values, NULL);
@@ -385,9 +290,9 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 		default:
 			break;
 	}
-	if (!claim_as_first(due, firing->role, clock, now, claimed) &&
-		!(actor_queue_join(&due->actor, message_id_of(due), now) &&
-		  claim_as_first(due, firing->role, clock, now, claimed)))
+	if (!actor_claim_first(due, firing->role, clock, now, claimed) &&
+		!(actor_queue_join(&due->actor, actor_message_id(due), now) &&
+		  actor_claim_first(due, firing->role, clock, now, claimed)))
 		return stand_aside(due, now);
 	type = actor_type_find(due->actor.type);
 	if (type != NULL && actor_method_is_hosted(type, claimed->method) != by_host)
@@ -418,7 +323,7 @@ void
 actor_message_done(ActorFiring *firing)
 {
 	const ActorRef *actor = &firing->due->actor;
-	int64		message_id = message_id_of(firing->due);
+	int64		message_id = actor_message_id(firing->due);
 
 	if (firing->message.request_id != NULL)
 		actor_request_done(actor, firing->message.request_id, message_id, firing->result);
@@ -447,7 +352,7 @@ actor_message_failed(const ActorDue *due, const NameData *role, ErrorData *error
 	Claim		claimed;
 	int			nestlevel;
 
-	if (!claim(due, role, 0, NULL, &claimed))
+	if (!actor_claim_message(due, role, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	record_failure(due, &claimed, role, error, started_at, GetCurrentTimestamp());
@@ -467,7 +372,7 @@ actor_message_give_up(const ActorDue *due, const NameData *role, ErrorData *erro
 	int			nestlevel;
 
 	if (!actor_turn_try_keep(&due->actor) ||
-		!claim(due, role, 0, NULL, &claimed))
+		!actor_claim_message(due, role, &claimed))
 		return false;
 	nestlevel = actor_trace_begin(claimed.traceparent);
 	give_up(due, &claimed, role, error);

@@ -40,6 +40,13 @@ extern bool actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorD
 
 extern bool actor_claim(const ActorDue *due, const NameData *role, ActorFiringClaim *claim);
 
+/* claim_message.c */
+
+extern bool actor_claim_message(const ActorDue *due, const NameData *role,
+								ActorMessageClaim *claim);
+extern bool actor_claim_first(const ActorDue *due, const NameData *role, TimestampTz clock,
+							  TimestampTz now, ActorMessageClaim *claim);
+
 /* partition.c */
 
 extern uint64 actor_partition_of(const ActorRef *actor);
@@ -70,6 +77,7 @@ extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMod
 
 /* delivery.c */
 
+extern int64 actor_message_id(const ActorDue *due);
 extern ActorFiringResult actor_message_claim(ActorFiring *firing, bool by_host,
 											 TimestampTz clock);
 extern void actor_message_done(ActorFiring *firing);

@@ -92,30 +92,6 @@ static ActorQuery insert_reserved = {
 	COL_COUNT, {COLUMN_TYPES, INT8OID}
 };
 
-/* columns of actor.message */
-enum
-{
-	ROW_TYPE,
-	ROW_ID,
-	ROW_MESSAGE_ID,
-	ROW_METHOD,
-	ROW_PAYLOAD,
-	ROW_DUE_AT,
-	ROW_NEXT_TRY_AT,
-	ROW_QUEUED,
-	ROW_ATTEMPT,
-	ROW_DEFERRALS,
-	ROW_ROLE_NAME,
-	ROW_SENT_AT,
-	ROW_LAST_ERROR,
-	ROW_TRACEPARENT,
-	ROW_FAILURE_POLICY,
-	ROW_HOSTED,
-	ROW_REQUEST_ID,
-	ROW_SETTINGS,
-	ROW_COUNT
-};
-
 static ActorTable message_table = {"message", 3};
 static ActorTable message_ids = {"message_message_id_seq"};
 
@@ -154,27 +130,27 @@ static bool
 insert_directly(const Datum *values, const char *nulls)
 {
 	static const int column_of[] = {
-		[COL_TYPE] = ROW_TYPE,[COL_ID] = ROW_ID,[COL_METHOD] = ROW_METHOD,
-		[COL_PAYLOAD] = ROW_PAYLOAD,[COL_DUE_AT] = ROW_DUE_AT,
-		[COL_NEXT_TRY_AT] = ROW_NEXT_TRY_AT,[COL_QUEUED] = ROW_QUEUED,
-		[COL_ROLE_NAME] = ROW_ROLE_NAME,[COL_SENT_AT] = ROW_SENT_AT,
-		[COL_TRACEPARENT] = ROW_TRACEPARENT,[COL_FAILURE_POLICY] = ROW_FAILURE_POLICY,
-		[COL_HOSTED] = ROW_HOSTED,[COL_REQUEST_ID] = ROW_REQUEST_ID,
-		[COL_SETTINGS] = ROW_SETTINGS,[COL_MESSAGE_ID] = ROW_MESSAGE_ID
+		[COL_TYPE] = MESSAGE_TYPE,[COL_ID] = MESSAGE_ACTOR_ID,[COL_METHOD] = MESSAGE_METHOD,
+		[COL_PAYLOAD] = MESSAGE_PAYLOAD,[COL_DUE_AT] = MESSAGE_DUE_AT,
+		[COL_NEXT_TRY_AT] = MESSAGE_NEXT_TRY_AT,[COL_QUEUED] = MESSAGE_QUEUED,
+		[COL_ROLE_NAME] = MESSAGE_ROLE_NAME,[COL_SENT_AT] = MESSAGE_SENT_AT,
+		[COL_TRACEPARENT] = MESSAGE_TRACEPARENT,[COL_FAILURE_POLICY] = MESSAGE_FAILURE_POLICY,
+		[COL_HOSTED] = MESSAGE_HOSTED,[COL_REQUEST_ID] = MESSAGE_REQUEST_ID,
+		[COL_SETTINGS] = MESSAGE_SETTINGS,[COL_MESSAGE_ID] = MESSAGE_ID
 	};
-	Datum		row[ROW_COUNT];
-	bool		isnull[ROW_COUNT] = {false};
+	Datum		row[MESSAGE_COLUMNS];
+	bool		isnull[MESSAGE_COLUMNS] = {false};
 
 	for (int i = 0; i < COL_COUNT; i++)
 	{
 		row[column_of[i]] = values[i];
 		isnull[column_of[i]] = nulls[i] == 'n';
 	}
-	row[ROW_ATTEMPT] = Int32GetDatum(1);
-	row[ROW_DEFERRALS] = Int32GetDatum(0);
-	row[ROW_LAST_ERROR] = (Datum) 0;
-	isnull[ROW_LAST_ERROR] = true;
-	return actor_direct_insert(&message_table, row, isnull, ROW_COUNT, false);
+	row[MESSAGE_ATTEMPT] = Int32GetDatum(1);
+	row[MESSAGE_DEFERRALS] = Int32GetDatum(0);
+	row[MESSAGE_LAST_ERROR] = (Datum) 0;
+	isnull[MESSAGE_LAST_ERROR] = true;
+	return actor_direct_insert(&message_table, row, isnull, MESSAGE_COLUMNS, false);
 }
 
 /*

@@ -12,6 +12,31 @@
 #define ACTOR_MESSAGE_H
 
 #include "base/base.h"
+#include "store/store.h"
+
+/* columns of actor.message; those of a slot count from 1 */
+typedef enum ActorMessageColumn
+{
+	MESSAGE_TYPE,
+	MESSAGE_ACTOR_ID,
+	MESSAGE_ID,
+	MESSAGE_METHOD,
+	MESSAGE_PAYLOAD,
+	MESSAGE_DUE_AT,
+	MESSAGE_NEXT_TRY_AT,
+	MESSAGE_QUEUED,
+	MESSAGE_ATTEMPT,
+	MESSAGE_DEFERRALS,
+	MESSAGE_ROLE_NAME,
+	MESSAGE_SENT_AT,
+	MESSAGE_LAST_ERROR,
+	MESSAGE_TRACEPARENT,
+	MESSAGE_FAILURE_POLICY,
+	MESSAGE_HOSTED,
+	MESSAGE_REQUEST_ID,
+	MESSAGE_SETTINGS,
+	MESSAGE_COLUMNS
+} ActorMessageColumn;
 
 /* look.c */
 
@@ -46,6 +71,21 @@ extern void actor_look_end(ActorLook *look, const ActorRef *actor, int64 first_i
 						   TimestampTz due_at);
 extern void actor_look_joining(const ActorRef *actor);
 extern void actor_look_forget(const ActorRef *actor);
+
+/* first.c */
+
+/* a message that was removed, and what follows it */
+typedef struct ActorQueueStep
+{
+	int64		next;			/* 0: nothing */
+	bool		hidden;
+} ActorQueueStep;
+
+extern ActorDirectResult actor_queue_lock_first(const ActorRef *actor, int64 message_id,
+												const ActorLook *look, TimestampTz now,
+												ActorRowTest test, ActorRowReader reader,
+												void *arg);
+extern bool actor_queue_delete(const ActorRef *actor, int64 message_id, ActorQueueStep *step);
 
 /* queue.c */
 

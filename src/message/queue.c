@@ -415,7 +415,13 @@ leave_queue(ActorQuery *query, const ActorRef *actor, int64 message_id)
 bool
 actor_queue_remove_locked(const ActorRef *actor, int64 message_id)
 {
-	return leave_queue(&remove_message, actor, message_id);
+	ActorQueueStep step;
+
+	if (!actor_queue_delete(actor, message_id, &step))
+		return leave_queue(&remove_message, actor, message_id);
+	if (step.hidden)
+		(void) actor_queue_show(actor, step.next);
+	return true;
 }
 
 /*

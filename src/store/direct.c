@@ -380,11 +380,12 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 /* locking and deleting -------------------------------------------------- */
 
 /*
- * Locks a row that the active snapshot sees, as FOR UPDATE SKIP LOCKED does, and reads
- * it again.  What has changed since takes a statement.
+ * actor_direct_lock_found
+ *		Locks a row that the active snapshot sees, as FOR UPDATE SKIP LOCKED does, and
+ *		reads it again.  What has changed since takes a statement.
  */
-static ActorDirectResult
-lock_found(Relation relation, TupleTableSlot *slot)
+ActorDirectResult
+actor_direct_lock_found(Relation relation, TupleTableSlot *slot)
 {
 	ItemPointerData tid = slot->tts_tid;
 	TM_FailureData failure;
@@ -428,7 +429,7 @@ actor_direct_lock(ActorTable *table, const Datum *key, int nkeys,
 	slot = table_slot_create(relation, NULL);
 	result = find_row(relation, key, nkeys, false, slot);
 	if (result == ACTOR_DIRECT_DONE)
-		result = test(slot, arg) ? lock_found(relation, slot) : ACTOR_DIRECT_ABSENT;
+		result = test(slot, arg) ? actor_direct_lock_found(relation, slot) : ACTOR_DIRECT_ABSENT;
 	if (result == ACTOR_DIRECT_DONE)
 		reader(slot, arg);
 	ExecDropSingleTupleTableSlot(slot);

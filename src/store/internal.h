@@ -20,5 +20,6 @@
 extern Relation actor_direct_open(ActorTable *table, LOCKMODE lockmode);
 extern bool actor_direct_writes(Relation relation);
 extern Oid	actor_direct_oid(ActorTable *table);
+extern ActorDirectResult actor_direct_lock_found(Relation relation, TupleTableSlot *slot);
 
 #endif							/* ACTOR_STORE_INTERNAL_H */

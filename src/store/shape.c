@@ -29,7 +29,9 @@
 #include "catalog/pg_collation_d.h"
 #include "catalog/pg_opfamily_d.h"
 #include "catalog/pg_type_d.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
+#include "nodes/primnodes.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -603,16 +605,18 @@ has_columns(Relation relation, const Shape *shape, int nkeys)
 }
 
 /*
- * Whether an index compares one of its columns, which is a text or a number,
- * as it was made to.
+ * Whether a column of an index is that one of the table, which is a text or a number
+ * or an instant, and is compared as it was made to be.
  */
 static bool
-compares_column(Relation index, int i, Oid type)
+compares_column(Relation index, int i, int column, Oid type)
 {
 	bool		is_text = type == TEXTOID;
 
-	return index->rd_index->indkey.values[i] == i + 1 && index->rd_indoption[i] == 0 &&
-		index->rd_opfamily[i] == (is_text ? TEXT_BTREE_FAM_OID : INTEGER_BTREE_FAM_OID) &&
+	return index->rd_index->indkey.values[i] == column && index->rd_indoption[i] == 0 &&
+		index->rd_opfamily[i] ==
+		(is_text ? TEXT_BTREE_FAM_OID :
+		 get_opclass_family(GetDefaultOpClass(type, BTREE_AM_OID))) &&
 		index->rd_indcollation[i] == (is_text ? C_COLLATION_OID : InvalidOid);
 }
 
@@ -632,7 +636,7 @@ has_primary_key(Relation relation, const Shape *shape, int nkeys)
 	result = index->rd_rel->relam == BTREE_AM_OID &&
 		IndexRelationGetNumberOfKeyAttributes(index) == nkeys;
 	for (int i = 0; result && i < nkeys; i++)
-		result = compares_column(index, i, shape->columns[i].type);
+		result = compares_column(index, i, i + 1, shape->columns[i].type);
 	/* who uses it takes a lock that stays */
 	index_close(index, AccessShareLock);
 	return result;
@@ -650,4 +654,53 @@ actor_shape_fits(Relation relation, const char *table, int nkeys)
 
 	shape->oid = RelationGetRelid(relation);
 	return has_columns(relation, shape, nkeys) && has_primary_key(relation, shape, nkeys);
+}
+
+/*
+ * Whether an index has the rows for which a column is true, or those for which it is
+ * false.
+ */
+static bool
+has_condition(Relation index, int column, bool holds)
+{
+	List	   *predicate = RelationGetIndexPredicate(index);
+	Node	   *clause;
+
+	if (list_length(predicate) != 1)
+		return false;
+	clause = linitial(predicate);
+	if (!holds)
+	{
+		if (!IsA(clause, BoolExpr) || ((BoolExpr *) clause)->boolop != NOT_EXPR)
+			return false;
+		clause = linitial(((BoolExpr *) clause)->args);
+	}
+	return IsA(clause, Var) && ((Var *) clause)->varattno == column;
+}
+
+/*
+ * actor_shape_order
+ *		The index of a table of ours, which is locked and has its columns in their
+ *		places, on its first two columns and another one, of the rows for which a
+ *		boolean column is that; invalid if there is none.
+ */
+Oid
+actor_shape_order(Relation relation, int column, int condition, bool holds)
+{
+	Oid			type = TupleDescAttr(RelationGetDescr(relation), column - 1)->atttypid;
+	Oid			result = InvalidOid;
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(relation))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+
+		if (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+			IndexRelationGetNumberOfKeyAttributes(index) == 3 &&
+			compares_column(index, 0, 1, TEXTOID) && compares_column(index, 1, 2, TEXTOID) &&
+			compares_column(index, 2, column, type) && has_condition(index, condition, holds))
+			result = RelationGetRelid(index);
+		index_close(index, AccessShareLock);
+	}
+	return result;
 }

@@ -105,6 +105,7 @@ extern uint64 actor_shape_generation(void);
 extern bool actor_shapes_check(int elevel);
 extern const char *actor_shape_distributed(void);
 extern bool actor_shape_fits(Relation relation, const char *table, int nkeys);
+extern Oid	actor_shape_order(Relation relation, int column, int condition, bool holds);
 
 /* distributed.c */
 
@@ -192,5 +193,34 @@ extern ActorDirectResult actor_direct_delete(ActorTable *table, const Datum *key
 extern bool actor_direct_insert(ActorTable *table, const Datum *values,
 								const bool *isnull, int ncolumns, bool unless_there);
 extern int64 actor_direct_nextval(ActorTable *sequence);
+
+/* walk.c */
+
+/*
+ * The rows of an actor for which a boolean column is that, in the order of another
+ * one, which is a bigint or an instant; columns count from 1
+ */
+typedef struct ActorOrder
+{
+	int			column;
+	int			condition;
+	bool		holds;
+	Oid			index;			/* as of the generation of shapes */
+	uint64		shape_generation;
+} ActorOrder;
+
+/* a table whose rows are looked at, on one snapshot */
+typedef struct ActorWalk
+{
+	Relation	relation;
+	TupleTableSlot *slot;		/* the last row; empty: there was none */
+} ActorWalk;
+
+extern bool actor_walk_begin(ActorWalk *walk, ActorTable *table, bool to_delete);
+extern bool actor_walk(ActorWalk *walk, ActorOrder *order, const ActorRef *actor,
+					   int64 from, int64 to, ActorRowTest goes_on, void *arg);
+extern ActorDirectResult actor_walk_lock(ActorWalk *walk);
+extern bool actor_walk_delete(ActorWalk *walk, ItemPointer tid);
+extern void actor_walk_end(ActorWalk *walk);
 
 #endif							/* ACTOR_STORE_H */
