@@ -371,5 +371,16 @@ is( $node->safe_psql('postgres', q{SELECT at >= turn_expires_at + interval '3 s'
 		WHERE id = 'open' AND method = 'on_deactivate'}),
 	't', 'its turn was a use until it expired');
 
+# What is due comes first, but not for ever: there is always something due here.
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION used.go_on() RETURNS bigint LANGUAGE sql AS
+		$$ SELECT actor_send(actor_type(), actor_id(), 'go_on') $$;
+	SELECT actor_send('used', 'endless', 'go_on');
+	SELECT actor_invoke('used', 'idle', 'work')});
+wait_until(q{EXISTS (SELECT FROM log WHERE id = 'idle' AND method = 'on_deactivate')},
+	'an idle actor is deactivated while something is due all the time');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM actor.message WHERE actor_id = 'endless'}),
+	'1', 'which it still is');
+
 $node->stop;
 done_testing();

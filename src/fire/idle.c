@@ -37,6 +37,9 @@
 #include "reminder/reminder.h"
 #include "fire/internal.h"
 
+/* how long a look at idle actors waits while something is due, in microseconds */
+#define WAIT_US		100000
+
 /* the longest unused actor of each type, by skipping from type to type */
 static ActorQuery read_types = {
 	"WITH RECURSIVE r AS ("
@@ -132,6 +135,9 @@ typedef struct OwnerMemory
 ActorIdleByHosts actor_idle_by_hosts = NULL;
 
 static HTAB *owners = NULL;
+
+/* since when they are not looked for, as something is due; DT_NOEND: they are */
+static TimestampTz waiting_since = DT_NOEND;
 
 /* the actors that are passed over until the next look is over, and their texts */
 static HTAB *passed_over = NULL;
@@ -345,6 +351,34 @@ actor_idle_scan(const NameData *owner, int limit)
 	if (looked && result == NIL)
 		actor_idle_looked(owner);
 	return result;
+}
+
+/*
+ * actor_idle_scan_beside
+ *		The same for an executor that has found something due, or not.  What is due
+ *		does not wait for a look at idle actors, for a while.
+ */
+List *
+actor_idle_scan_beside(const NameData *owner, int limit, bool anything_due)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (anything_due && waiting_since == DT_NOEND)
+		waiting_since = now;
+	if (anything_due && now >= waiting_since && now - waiting_since < WAIT_US)
+		return NIL;
+	waiting_since = DT_NOEND;
+	return actor_idle_scan(owner, limit);
+}
+
+/*
+ * actor_idle_scan_next
+ *		What is due could not be fired, so the next look is at idle actors, too.
+ */
+void
+actor_idle_scan_next(void)
+{
+	waiting_since = 0;
 }
 
 /* deactivating ---------------------------------------------------------- */

@@ -73,6 +73,8 @@ extern bool actor_retry_plan(const ActorRetryPolicy *policy, const ErrorData *er
 /* idle.c */
 
 extern TimestampTz actor_idle_next(const NameData *owner);
+extern List *actor_idle_scan_beside(const NameData *owner, int limit, bool anything_due);
+extern void actor_idle_scan_next(void);
 extern ActorFiringResult actor_idle_fire(const ActorDue *due, const ActorFireMode *mode);
 
 /* delivery.c */

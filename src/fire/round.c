@@ -526,7 +526,8 @@ scan(void)
 	if (actor_catalog_installed())
 	{
 		due_list = scan_due_rows();
-		due_list = list_concat(due_list, actor_idle_scan(&role, scan_limit));
+		due_list = list_concat(due_list, actor_idle_scan_beside(&role, scan_limit,
+																due_list != NIL));
 		actor_worker_stat_looked(list_length(due_list), due_list == NIL ? DT_NOEND :
 								 ((ActorDue *) linitial(due_list))->next_try_at);
 	}
@@ -726,6 +727,8 @@ actor_round(TimestampTz *retry_at)
 			return 1;
 	}
 	fired += run_loners(alone, last_free);
+	if (fired == 0 && candidates != NIL)
+		actor_idle_scan_next();
 	if (earliest_retry == DT_NOEND && alone == NIL)
 	{
 		/* nothing was passed over: starts afresh */

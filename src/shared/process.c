@@ -164,6 +164,17 @@ actor_worker_reload(void)
 }
 
 /*
+ * What a worker has to do whenever it wakes up.
+ */
+static bool
+woken_up(void)
+{
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+	return actor_worker_reload();
+}
+
+/*
  * actor_worker_wait
  *		Waits for the latch, at most so many milliseconds (-1: for ever), and
  *		does what a worker has to do whenever it wakes up.  Returns whether the
@@ -175,7 +186,33 @@ actor_worker_wait(long ms, uint32 wait_event)
 	(void) WaitLatch(MyLatch,
 					 WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (ms >= 0 ? WL_TIMEOUT : 0),
 					 ms, wait_event);
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-	return actor_worker_reload();
+	return woken_up();
+}
+
+/*
+ * Sleeps for what is left of a wait that WaitLatch has measured in milliseconds.  The
+ * latch does not end that; it is less than one.
+ */
+static void
+sleep_rest(TimestampTz until)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (until > now)
+		pg_usleep((long) Min(until - now, 1000));
+}
+
+/*
+ * actor_worker_wait_until
+ *		Does that until a time, and ends the wait as exactly as the system can.
+ */
+bool
+actor_worker_wait_until(TimestampTz until, uint32 wait_event)
+{
+	long		ms = actor_wait_ms(GetCurrentTimestamp(), until);
+
+	if ((WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | WL_TIMEOUT, Max(ms - 1, 0),
+				   wait_event) & WL_LATCH_SET) == 0)
+		sleep_rest(until);
+	return woken_up();
 }

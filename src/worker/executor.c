@@ -86,8 +86,7 @@ wait_for_work(TimestampTz retry_at, TimestampTz idle_since)
 	}
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
-	(void) actor_worker_wait(actor_wait_ms(now, until),
-							 ACTOR_WAIT_EVENT("ActorExecutorMain"));
+	(void) actor_worker_wait_until(until, ACTOR_WAIT_EVENT("ActorExecutorMain"));
 	return true;
 }
 
