@@ -355,6 +355,7 @@ CREATE TABLE actor.each (
     settings    jsonb,
     sent        bigint NOT NULL,
     last_id     text COLLATE "C",
+    moved_at    timestamptz,
     finished_at timestamptz,
     PRIMARY KEY (actor_type, each_id)
 );
@@ -372,6 +373,7 @@ COMMENT ON COLUMN actor.each.traceparent IS 'trace context that the method runs 
 COMMENT ON COLUMN actor.each.settings IS 'settings of the sender that the method runs with, by name; NULL: none';
 COMMENT ON COLUMN actor.each.sent IS 'how many messages were sent';
 COMMENT ON COLUMN actor.each.last_id IS 'actor to which the last one was sent; NULL: there was none yet';
+COMMENT ON COLUMN actor.each.moved_at IS 'when messages were sent last; NULL: none was yet';
 COMMENT ON COLUMN actor.each.finished_at IS 'when the last one was sent; NULL: there are more to come';
 SELECT pg_catalog.pg_extension_config_dump('actor.each', '');
 
@@ -1098,6 +1100,46 @@ COMMENT ON COLUMN actor.given_up.scheduled_at IS 'instant the firing was schedul
 COMMENT ON COLUMN actor.given_up.failed_at IS 'when the last attempt failed';
 COMMENT ON COLUMN actor.given_up.attempts IS 'number of attempts';
 COMMENT ON COLUMN actor.given_up.sqlstate IS 'SQLSTATE of the last error';
+
+CREATE VIEW actor.each_status WITH (security_barrier) AS
+    SELECT e.actor_type, e.each_id, e.method, e.batch, e.role_name, e.started_at, e.sent, e.last_id,
+           e.moved_at, e.finished_at
+      FROM actor.each e
+     WHERE actor.owns_type(e.actor_type)
+        OR actor.holds_role(e.role_name)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW actor.each_status IS 'what actor.each has, without payloads';
+COMMENT ON COLUMN actor.each_status.actor_type IS 'type of the actors';
+COMMENT ON COLUMN actor.each_status.each_id IS 'what actor_each has returned';
+COMMENT ON COLUMN actor.each_status.method IS 'method that the messages call';
+COMMENT ON COLUMN actor.each_status.batch IS 'how many may wait to be delivered before there are more';
+COMMENT ON COLUMN actor.each_status.role_name IS 'role that sends them, and runs the method';
+COMMENT ON COLUMN actor.each_status.started_at IS 'when actor_each was called';
+COMMENT ON COLUMN actor.each_status.sent IS 'how many messages were sent';
+COMMENT ON COLUMN actor.each_status.last_id IS 'actor to which the last one was sent; NULL: there was none yet';
+COMMENT ON COLUMN actor.each_status.moved_at IS 'when messages were sent last; NULL: none was yet';
+COMMENT ON COLUMN actor.each_status.finished_at IS 'when the last one was sent; NULL: there are more to come';
+
+CREATE VIEW actor.fan_out_status WITH (security_barrier) AS
+    SELECT f.actor_type, f.actor_id, f.topic, f.fan_out_id, f.published_at,
+           (SELECT pg_catalog.count(*)
+              FROM (SELECT FROM actor.subscription s
+                     WHERE s.topic_type OPERATOR(pg_catalog.=) f.actor_type
+                       AND s.topic_id OPERATOR(pg_catalog.=) f.actor_id
+                       AND s.topic OPERATOR(pg_catalog.=) f.topic
+                       AND s.subscription_id OPERATOR(pg_catalog.>) f.done_to
+                       AND s.subscription_id OPERATOR(pg_catalog.<) f.fan_out_id
+                     LIMIT 100000) c) AS subscribers_left
+      FROM actor.fan_out f
+     WHERE actor.owns_type(f.actor_type)
+        OR pg_catalog.pg_has_role('pg_monitor', 'USAGE');
+COMMENT ON VIEW actor.fan_out_status IS 'events that the workers hand out, and how far they are, without payloads';
+COMMENT ON COLUMN actor.fan_out_status.actor_type IS 'type of the actor that the topic belongs to';
+COMMENT ON COLUMN actor.fan_out_status.actor_id IS 'id of the actor; empty: the topic belongs to the type';
+COMMENT ON COLUMN actor.fan_out_status.topic IS 'name of the topic';
+COMMENT ON COLUMN actor.fan_out_status.fan_out_id IS 'number of the event among those that wait; those of a topic are handed out in this order';
+COMMENT ON COLUMN actor.fan_out_status.published_at IS 'when it was published';
+COMMENT ON COLUMN actor.fan_out_status.subscribers_left IS 'subscribers that have not got it yet, up to 100000';
 
 CREATE FUNCTION actor.get_type_status(
     OUT actor_type  text,

@@ -454,6 +454,27 @@ run_failures(int argc, char **argv)
 	return 0;
 }
 
+/*
+ * What the workers still send: events to subscribers, and to each actor of a type.
+ */
+static int
+run_sending(int argc, char **argv)
+{
+	const char *values[2] = {limit, argc > 0 ? argv[0] : NULL};
+	int			rows;
+
+	rows = show_query("Events", "SELECT actor_type || COALESCE('/' || NULLIF(actor_id, ''), '') AS of, topic,"
+					  " date_trunc('second', published_at) AS published,"
+					  " subscribers_left FROM actor.fan_out_status WHERE $2::text IS NULL OR actor_type = $2"
+					  " ORDER BY published_at, fan_out_id LIMIT $1::int8", 2, values);
+	rows += show_query(rows > 0 ? "\nTo each actor" : "To each actor", "SELECT actor_type AS type, each_id AS id, method, role_name AS role,"
+					   " date_trunc('second', started_at) AS started, sent,"
+					   " last_id AS last, date_trunc('second', now() - COALESCE(moved_at, started_at)) AS still_for"
+					   " FROM actor.each_status WHERE finished_at IS NULL AND ($2::text IS NULL OR actor_type = $2)"
+					   " ORDER BY started_at LIMIT $1::int8", 2, values);
+	return rows > 0 ? 0 : EXIT_ILL;
+}
+
 static int
 run_doctor(int argc, char **argv)
 {
@@ -709,6 +730,7 @@ static const Command commands[] = {
 	{"turns", 0, 0, run_turns, "", "who has turns, and who waits for them"},
 	{"late", 0, 0, run_late, "", "what should have run, and what is held"},
 	{"failures", 0, 1, run_failures, "[TYPE]", "what was given up"},
+	{"sending", 0, 1, run_sending, "[TYPE]", "what workers still send to many"},
 	{"doctor", 0, 0, run_doctor, "", "what keeps actors from working"},
 	{"tail", 0, 1, run_tail, "[TYPE[/ID]]", "follows history and failures"},
 	{"call", 2, 3, run_call, "TYPE/ID METHOD [JSON]", "calls a method"},

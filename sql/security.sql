@@ -324,6 +324,8 @@ INSERT INTO relation_matrix VALUES
 ('actor.type_status', '1', '0', '0', '1', '1'),
 ('actor.pending', '6', '3', '0', '6', '6'),
 ('actor.given_up', '2', '1', '0', '2', '2'),
+('actor.each_status', '1', '0', '0', '1', '1'),
+('actor.fan_out_status', '0', '0', '0', '0', '0'),
 ('actor.turn', '0', '0', '0', '0', '0'),
 ('actor.hot_actor', '0', '0', '0', '0', '0'),
 ('actor.method_stat', '1', '0', '0', '1', '1'),
@@ -378,7 +380,9 @@ SELECT attrelid::regclass, attname FROM pg_attribute JOIN pg_class c ON c.oid = 
    AND (atttypid IN ('json'::regtype, 'jsonb'::regtype, 'bytea'::regtype, 'uuid'::regtype)
         OR attname ~ 'payload|value|data$|reentrancy|message$|result|detail|context|last_error')
    -- (it has what the catalog shows to everybody)
-   AND relname <> 'method';
+   AND relname <> 'method'
+   -- (an id that entitles to nothing)
+   AND NOT (relname = 'each_status' AND attname = 'each_id');
 -- nothing that stops pg_upgrade, nothing that runs as somebody else
 SELECT attrelid::regclass, attname, atttypid::regtype FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
  WHERE c.relnamespace = 'actor'::regnamespace

@@ -131,6 +131,27 @@ shows('a message for later', 0, qr/^\d+$/, 'shop', '--due', '1h', 'send', 'cart/
 shows('is to come', 0, qr/To come\n.*message +\d+ +add +shop .* in 00:59:/s, 'shop', 'show', 'cart/later');
 shows('the end of an activation', 0, qr/^done$/, 'shop', 'deactivate', 'cart/1');
 
+# what workers would send
+shows('nothing to send', 1, qr/^$/, 'watcher', 'sending');
+$node->append_conf('postgresql.conf', "actor.enabled = off\nactor.publish_limit = 0");
+$node->reload;
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.worker WHERE kind <> 'launcher'}), 'no workers');
+$node->safe_psql('postgres', q{
+	SELECT "The API".actor_subscribe('t', 'cart', i::text, 'add', 'cart', 'news') FROM generate_series(1, 2) i;
+	SELECT "The API".actor_publish('t', '{"item": "secret"}', 'cart', 'news');
+	SELECT "The API".actor_each('cart', 'add', '{"item": "secret"}')}, extra_params => [ '-U', 'shop' ]);
+my $sending = shows('events and messages to each', 0,
+	qr/^Events\nof .*\ncart\/news +t .* 2\n\nTo each actor\ntype .*\ncart +\S+ +add +shop .* 0 .*00:00/, 'watcher', 'sending');
+unlike($sending, qr/secret/, 'without what is sent');
+shows('of a type', 0, qr/^Events\n/, 'shop', 'sending', 'cart');
+shows('of another one', 1, qr/^$/, 'shop', 'sending', 'none');
+shows('strangers see nothing', 1, qr/^$/, 'stranger', 'sending');
+$node->append_conf('postgresql.conf', 'actor.enabled = on');
+$node->reload;
+ok($node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM actor.fan_out)
+	AND NOT EXISTS (SELECT FROM actor.message WHERE due_at <= now())
+	AND NOT EXISTS (SELECT FROM actor.each WHERE finished_at IS NULL)}), 'all is sent and delivered');
+
 # a stuck actor: who waits sees who has the turn, and that it is idle
 my $session = $node->background_psql('postgres', extra_params => [ '-U', 'shop' ]);
 $session->query_safe('BEGIN');

@@ -16,5 +16,6 @@
 /* fan_out.c */
 
 extern TimestampTz actor_fan_outs_run(void);
+extern bool actor_fan_outs_run_own(TimestampTz until);
 
 #endif							/* ACTOR_EVENT_H */

@@ -14,6 +14,9 @@
  * later.  Of these the subscribers get it whose subscription is there when their
  * turn comes.
  *
+ * A session that fires what is due by itself hands out in the same way what is its
+ * own.  A row is locked by who works on it, and others do not wait for that.
+ *
  * In what order?  Only the first row of a topic is worked on.  Who publishes
  * while there is one adds another one behind it, however few subscribers there
  * are: he draws a higher number, as that of what was committed before is lower.
@@ -77,13 +80,20 @@ static ActorQuery read_firsts = {
 	1, {INT8OID}
 };
 
-static ActorQuery lock_first = {
-	"SELECT fan_out_id, payload, done_to, traceparent, settings FROM actor.fan_out"
-	" WHERE" ACTOR_OF_TOPIC " ORDER BY fan_out_id LIMIT 1 FOR UPDATE",
+static ActorQuery read_first = {
+	"SELECT fan_out_id, published_at, xmin FROM actor.fan_out"
+	" WHERE" ACTOR_OF_TOPIC " ORDER BY fan_out_id LIMIT 1",
 	ACTOR_TOPIC_VALUES, {TEXTOID, TEXTOID, TEXTOID}
 };
 
 #define OF_ROW " WHERE" ACTOR_OF_TOPIC " AND fan_out_id OPERATOR(pg_catalog.=) $4"
+
+/* not the next one if the first one is locked, which must come before */
+static ActorQuery lock_event = {
+	"SELECT payload, done_to, traceparent, settings FROM actor.fan_out" OF_ROW
+	" FOR UPDATE SKIP LOCKED",
+	4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}
+};
 
 static ActorQuery write_progress = {
 	"UPDATE actor.fan_out SET done_to = $5" OF_ROW,
@@ -105,28 +115,47 @@ typedef struct FanOut
 	Jsonb	   *settings;		/* NULL: none */
 } FanOut;
 
+/* the first event of a topic, as far as that is known without a lock */
+typedef struct FirstEvent
+{
+	int64		id;
+	TimestampTz published_at;
+	TransactionId writer;
+} FirstEvent;
+
 /* what is done for a topic at once */
 typedef struct Step
 {
 	ActorTopic *topic;
+	int			patience;		/* see actor_subscribers */
 	int64		limit;			/* messages that may be sent */
-	int64		done;			/* those that were, and rows that are gone */
+	TimestampTz until;			/* only what was published until then */
+	bool		foreign;		/* also what other transactions have published */
+	int64		done;			/* messages that were sent, and rows that are
+								 * gone */
 	bool		more;			/* a row may be left */
+	bool		busy;			/* somebody else works on the first one */
 } Step;
 
 /* for who publishes ----------------------------------------------------- */
 
 /*
  * actor_fan_out_waits
- *		Whether an event of a topic is with the scheduler.
+ *		Whether an event of a topic is with the scheduler now, whatever the
+ *		isolation level: one that was published before must not be overtaken.
  */
 bool
 actor_fan_out_waits(const ActorTopic *topic)
 {
+	ActorBookkeeping bookkeeping;
 	Datum		values[ACTOR_TOPIC_VALUES];
+	bool		waits;
 
 	actor_topic_values(topic, values);
-	return actor_query_count(&read_waiting, values) > 0;
+	actor_bookkeeping_begin(&bookkeeping);
+	waits = actor_query_latest(&read_waiting, values) > 0;
+	actor_bookkeeping_end(&bookkeeping);
+	return waits;
 }
 
 /*
@@ -156,53 +185,96 @@ actor_fan_out_later(const ActorTopic *topic, const Jsonb *payload, const Jsonb *
 	actor_wake_at(now);
 }
 
-/* for the scheduler ----------------------------------------------------- */
+/* for who hands out ----------------------------------------------------- */
 
 static void *
 read_topic(uint64 row)
 {
 	ActorTopic *topic = palloc(sizeof(ActorTopic));
-	bool		isnull;
 
-	actor_topic_init(topic, DatumGetTextPCopy(actor_query_result(row, 1, &isnull)),
-					 DatumGetTextPCopy(actor_query_result(row, 2, &isnull)),
-					 DatumGetTextPCopy(actor_query_result(row, 3, &isnull)));
+	actor_topic_init(topic, actor_copy_text(row, 1), actor_copy_text(row, 2),
+					 actor_copy_text(row, 3));
 	return topic;
 }
 
 /*
- * Locks the first event of a topic, and reads it into the current memory context;
- * false if there is none.
+ * The topics with events that wait, up to a limit, as a list of ActorTopic in the
+ * current memory context.
  */
-static bool
-take_first(const ActorTopic *topic, FanOut *event)
+static List *
+read_topics(int64 limit)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
+	Datum		value = Int64GetDatum(limit);
+
+	return actor_query_list(&read_firsts, &value, read_topic);
+}
+
+static void *
+read_first_event(uint64 row)
+{
+	FirstEvent *first = palloc(sizeof(FirstEvent));
+	bool		isnull;
+
+	first->id = DatumGetInt64(actor_query_result(row, 1, &isnull));
+	first->published_at = DatumGetTimestampTz(actor_query_result(row, 2, &isnull));
+	first->writer = DatumGetTransactionId(actor_query_result(row, 3, &isnull));
+	return first;
+}
+
+/*
+ * The number of the first event of a topic; 0 if there is none that is to be handed
+ * out.
+ */
+static int64
+next_event(const Step *step)
+{
 	Datum		values[ACTOR_TOPIC_VALUES];
-	bool		found;
+	FirstEvent *first;
+	List	   *rows;
+
+	actor_topic_values(step->topic, values);
+	rows = actor_query_list(&read_first, values, read_first_event);
+	if (rows == NIL)
+		return 0;
+	first = linitial(rows);
+	if (first->published_at > step->until ||
+		!(step->foreign || TransactionIdIsCurrentTransactionId(first->writer)))
+		return 0;
+	return first->id;
+}
+
+static void *
+read_event(uint64 row)
+{
+	FanOut	   *event = palloc(sizeof(FanOut));
+	bool		isnull;
+
+	event->payload = actor_copy_jsonb(row, 1);
+	event->done_to = DatumGetInt64(actor_query_result(row, 2, &isnull));
+	event->traceparent = actor_copy_text(row, 3);
+	event->settings = actor_copy_jsonb(row, 4);
+	return event;
+}
+
+/*
+ * Locks an event of a topic, and reads it into the current memory context; NULL if
+ * somebody else has locked it, or it is gone.
+ */
+static FanOut *
+take_event(const ActorTopic *topic, int64 id)
+{
+	Datum		values[ACTOR_TOPIC_VALUES + 1];
+	FanOut	   *event;
+	List	   *rows;
 
 	actor_topic_values(topic, values);
-	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&lock_first, values, NULL) > 0;
-	if (found)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		Datum		value;
-		bool		isnull;
-
-		event->id = DatumGetInt64(actor_query_result(0, 1, &isnull));
-		value = actor_query_result(0, 2, &isnull);
-		event->payload = isnull ? NULL : DatumGetJsonbPCopy(value);
-		event->done_to = DatumGetInt64(actor_query_result(0, 3, &isnull));
-		value = actor_query_result(0, 4, &isnull);
-		event->traceparent = isnull ? NULL : DatumGetTextPCopy(value);
-		value = actor_query_result(0, 5, &isnull);
-		event->settings = isnull ? NULL : DatumGetJsonbPCopy(value);
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
-	return found;
+	values[ACTOR_TOPIC_VALUES] = Int64GetDatum(id);
+	rows = actor_query_list(&lock_event, values, read_event);
+	if (rows == NIL)
+		return NULL;
+	event = linitial(rows);
+	event->id = id;
+	return event;
 }
 
 /*
@@ -234,20 +306,29 @@ static void
 hand_out_step(void *arg)
 {
 	Step	   *step = arg;
-	FanOut		event;
+	int64		id;
 
-	(void) actor_type_share(step->topic->owner.type, TYPE_WAIT, actor_catalog_generation());
-	while (step->done < step->limit && take_first(step->topic, &event))
+	while (step->done < step->limit && !step->busy && (id = next_event(step)) != 0)
 	{
-		int64		left = step->limit - step->done;
-		List	   *subscribers = actor_subscribers(step->topic, event.done_to, event.id, left,
-													TYPE_WAIT);
-		bool		over = list_length(subscribers) < left;
-		int			nestlevel = actor_trace_begin(event.traceparent);
+		int64		left = Min(step->limit - step->done, BATCH_MAX);
+		List	   *subscribers;
+		FanOut	   *event;
+		bool		over;
+		int			nestlevel;
 
-		actor_hand_out(step->topic, subscribers, event.payload, event.settings);
+		CHECK_FOR_INTERRUPTS();
+		(void) actor_share_patiently(step->topic->owner.type, step->patience,
+									 actor_catalog_generation());
+		event = take_event(step->topic, id);
+		step->busy = event == NULL;
+		if (step->busy)
+			break;
+		subscribers = actor_subscribers(step->topic, event->done_to, id, left, step->patience);
+		over = list_length(subscribers) < left;
+		nestlevel = actor_trace_begin(event->traceparent);
+		actor_hand_out(step->topic, subscribers, event->payload, event->settings);
 		actor_trace_end(nestlevel);
-		write_step(step->topic, &event, over ? NULL : llast(subscribers));
+		write_step(step->topic, event, over ? NULL : llast(subscribers));
 		step->done += list_length(subscribers) + (over ? 1 : 0);
 	}
 	/* then there may be more, or less */
@@ -264,16 +345,18 @@ hand_out_step(void *arg)
 TimestampTz
 actor_fan_outs_run(void)
 {
-	Datum		limit = Int64GetDatum(TOPICS_MAX);
-	List	   *topics = actor_query_list(&read_firsts, &limit, read_topic);
+	List	   *topics = read_topics(TOPICS_MAX);
 	int64		left = BATCH_MAX;
 	bool		at_once = list_length(topics) == TOPICS_MAX;
-	bool		failed = false;
+	bool		later = false;
 	ListCell   *cell;
 
 	foreach(cell, topics)
 	{
-		Step		step = {.topic = lfirst(cell),.limit = left};
+		Step		step = {
+			.topic = lfirst(cell),.patience = TYPE_WAIT,.limit = left,
+			.until = DT_NOEND,.foreign = true
+		};
 		ErrorData  *error;
 
 		if (left <= 0)
@@ -281,17 +364,45 @@ actor_fan_outs_run(void)
 		if (left <= 0)
 			break;
 		error = actor_attempt(hand_out_step, &step);
+		later |= error != NULL || step.busy;
 		if (error == NULL)
 		{
 			left -= step.done;
 			at_once |= step.more;
 			continue;
 		}
-		failed = true;
 		actor_log_vain(psprintf("could not hand out an event of %s",
 								actor_topic_describe(step.topic)), error);
 	}
 	if (at_once && left < BATCH_MAX)
 		return GetCurrentTimestamp();
-	return failed || at_once ? GetCurrentTimestamp() + AGAIN_US : DT_NOEND;
+	return later || at_once ? GetCurrentTimestamp() + AGAIN_US : DT_NOEND;
+}
+
+/*
+ * actor_fan_outs_run_own
+ *		Hands out, in the current transaction, what was published until a time in
+ *		topics of types of the current user, and what this transaction has published
+ *		in others.  Returns whether there was anything.
+ *
+ * What somebody else works on is left to him.  Raises lock_not_available.
+ */
+bool
+actor_fan_outs_run_own(TimestampTz until)
+{
+	bool		any = false;
+	ListCell   *cell;
+
+	foreach(cell, read_topics(PG_INT64_MAX))
+	{
+		ActorTopic *topic = lfirst(cell);
+		Step		step = {
+			.topic = topic,.limit = PG_INT64_MAX,.until = until,
+			.foreign = actor_type_owned(topic->owner.type)
+		};
+
+		hand_out_step(&step);
+		any |= step.done > 0;
+	}
+	return any;
 }

@@ -48,16 +48,12 @@ static ActorSubscriber *
 read_subscriber(uint64 row)
 {
 	ActorSubscriber *subscriber = palloc(sizeof(ActorSubscriber));
-	Datum		policy;
 	bool		isnull;
 
 	subscriber->id = DatumGetInt64(actor_query_result(row, 1, &isnull));
-	actor_ref_init(&subscriber->actor,
-				   DatumGetTextPCopy(actor_query_result(row, 2, &isnull)),
-				   DatumGetTextPCopy(actor_query_result(row, 3, &isnull)));
-	subscriber->method = DatumGetTextPCopy(actor_query_result(row, 4, &isnull));
-	policy = actor_query_result(row, 5, &isnull);
-	subscriber->failure_policy = isnull ? NULL : DatumGetJsonbPCopy(policy);
+	actor_ref_init(&subscriber->actor, actor_copy_text(row, 2), actor_copy_text(row, 3));
+	subscriber->method = actor_copy_text(row, 4);
+	subscriber->failure_policy = actor_copy_jsonb(row, 5);
 	subscriber->role_name = *DatumGetName(actor_query_result(row, 6, &isnull));
 	return subscriber;
 }
@@ -87,6 +83,23 @@ read_all(Datum *values)
 }
 
 /*
+ * actor_share_patiently
+ *		Shares the lock of a type, which is waited for that many milliseconds, or as
+ *		long as its calls wait if that is 0.  Returns whether what the caller knows
+ *		of it since a generation of the catalog may be out of date.  Raises
+ *		lock_not_available.
+ */
+bool
+actor_share_patiently(const text *name, int patience, uint64 generation)
+{
+	ActorType  *type = patience > 0 ? NULL : actor_type_find(name);
+
+	return actor_type_share(name, patience > 0 ? patience :
+							type != NULL ? actor_type_call_timeout(type) :
+							actor_call_timeout_default, generation);
+}
+
+/*
  * Shares the locks of the types and of the names of the roles of subscribers.
  */
 static void
@@ -100,13 +113,8 @@ share_all(List *subscribers, int patience)
 		ActorSubscriber *subscriber = lfirst(cell);
 
 		if (last == NULL || !actor_text_equal(last->actor.type, subscriber->actor.type))
-		{
-			ActorType  *type = actor_type_find(subscriber->actor.type);
-
-			(void) actor_type_share(subscriber->actor.type, patience > 0 ? patience :
-									type != NULL ? actor_type_call_timeout(type) :
-									actor_call_timeout_default, actor_catalog_generation());
-		}
+			(void) actor_share_patiently(subscriber->actor.type, patience,
+										 actor_catalog_generation());
 		if (last == NULL || strcmp(NameStr(last->role_name), NameStr(subscriber->role_name)) != 0)
 		{
 			Oid			role = actor_role_find(&subscriber->role_name);

@@ -50,6 +50,7 @@ typedef struct ActorSubscriber
 	NameData	role_name;
 } ActorSubscriber;
 
+extern bool actor_share_patiently(const text *name, int patience, uint64 generation);
 extern List *actor_subscribers(const ActorTopic *topic, int64 after, int64 before, int64 limit,
 							   int patience);
 extern void actor_hand_out(const ActorTopic *topic, List *subscribers, const Jsonb *payload,

@@ -126,14 +126,9 @@ check_rights(const ActorRef *actor, text *method, const ActorTopic *topic)
 static bool
 share_types(const ActorRef *actor, const ActorTopic *topic, uint64 generation)
 {
-	ActorType  *type = actor_type_find(actor->type);
-	bool		changed;
+	bool		changed = actor_share_patiently(actor->type, 0, generation);
 
-	changed = actor_type_share(actor->type, type != NULL ? actor_type_call_timeout(type) :
-							   actor_call_timeout_default, generation);
-	type = actor_type_find(topic->owner.type);
-	return actor_type_share(topic->owner.type, type != NULL ? actor_type_call_timeout(type) :
-							actor_call_timeout_default, generation) || changed;
+	return actor_share_patiently(topic->owner.type, 0, generation) || changed;
 }
 
 /*

@@ -28,6 +28,8 @@
 #include "shared/shared.h"
 #include "type/type.h"
 #include "turn/turn.h"
+#include "message/message.h"
+#include "event/event.h"
 #include "fire/internal.h"
 
 PG_FUNCTION_INFO_V1(actor_run_due);
@@ -70,6 +72,23 @@ fire(const ActorDue *due, const NameData *role)
 	memset(&mode, 0, sizeof(mode));
 	mode.clock = Max(due->next_try_at, GetCurrentTimestamp());
 	return actor_fire(due, role, &mode);
+}
+
+/*
+ * Sends messages that a worker would send: those of events, or also those to each
+ * actor of a type.  They are due now, and that is in time even if it is a moment after
+ * the end.  Returns whether there were any.
+ */
+static bool
+send_more(const NameData *role, bool of_events_only, TimestampTz *until)
+{
+	bool		any = actor_fan_outs_run_own(*until);
+
+	if (!of_events_only)
+		any |= actor_each_go_on_own(role, *until);
+	if (any)
+		*until = Max(*until, GetCurrentTimestamp());
+	return any;
 }
 
 /*
@@ -117,6 +136,7 @@ actor_run_due(PG_FUNCTION_ARGS)
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "actor_run_due",
 										ALLOCSET_DEFAULT_SIZES);
 	context = MemoryContextSwitchTo(row_context);
+	(void) send_more(&role, false, &until);
 	for (;;)
 	{
 		ActorDue   *due;
@@ -124,7 +144,7 @@ actor_run_due(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		due = first_free(actor_due_scan(&role, from, until, list_length(taken) + 1), taken);
-		if (due == NULL && from == DT_NOBEGIN)
+		if (due == NULL && from == DT_NOBEGIN && !send_more(&role, false, &until))
 			break;
 		if (due == NULL)
 		{
@@ -150,6 +170,11 @@ actor_run_due(PG_FUNCTION_ARGS)
 		}
 		/* not over what is gone again; what was registered may be due before */
 		noted = actor_wake_noted();
+		if (noted != DT_NOEND)
+		{
+			(void) send_more(&role, true, &until);
+			noted = Min(noted, actor_wake_noted());
+		}
 		from = Min(due->next_try_at, noted);
 		MemoryContextReset(row_context);
 	}

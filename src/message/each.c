@@ -89,6 +89,13 @@ static ActorQuery read_unfinished = {
 	0, {0}
 };
 
+static ActorQuery read_unfinished_of_role = {
+	"SELECT actor_type, each_id, role_name FROM actor.each"
+	" WHERE finished_at IS NULL AND role_name OPERATOR(pg_catalog.=) $1"
+	"   AND started_at OPERATOR(pg_catalog.<=) $2 ORDER BY actor_type, started_at",
+	2, {NAMEOID, TIMESTAMPTZOID}
+};
+
 static ActorQuery lock_each = {
 	"SELECT method, payload, batch, traceparent, settings, last_id FROM actor.each"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
@@ -142,10 +149,10 @@ static ActorQuery read_actors = {
 };
 
 static ActorQuery move_on = {
-	"UPDATE actor.each SET last_id = coalesce($3, last_id),"
+	"UPDATE actor.each SET last_id = coalesce($3, last_id), moved_at = $6,"
 	"  sent = sent OPERATOR(pg_catalog.+) $4, finished_at = $5"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1 AND each_id OPERATOR(pg_catalog.=) $2",
-	5, {TEXTOID, UUIDOID, TEXTOID, INT8OID, TIMESTAMPTZOID}
+	6, {TEXTOID, UUIDOID, TEXTOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 /* a row of actor.each that is not finished */
@@ -160,6 +167,9 @@ typedef struct Each
 	text	   *traceparent;	/* NULL: none */
 	Jsonb	   *settings;		/* NULL: none */
 	text	   *last_id;		/* empty: none has its message yet */
+	int			type_wait;		/* how long the type is waited for, in
+								 * milliseconds */
+	bool		went_on;		/* a batch was sent, or it is finished */
 	TimestampTz again;			/* when to see to it again */
 } Each;
 
@@ -260,6 +270,12 @@ actor_each(PG_FUNCTION_ARGS)
 	PG_RETURN_UUID_P(result);
 }
 
+static void *
+read_first_text(uint64 row)
+{
+	return actor_copy_text(row, 1);
+}
+
 /*
  * actor_each_stop
  *		Forgets a row that is not finished; true if there was one.  What was sent
@@ -268,11 +284,8 @@ actor_each(PG_FUNCTION_ARGS)
 Datum
 actor_each_stop(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ActorBookkeeping bookkeeping;
 	Datum		values[2];
-	text	   *type = NULL;
-	bool		deleted;
+	List	   *types;
 
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
@@ -282,27 +295,15 @@ actor_each_stop(PG_FUNCTION_ARGS)
 	PreventCommandIfParallelMode("actor_each_stop()");
 	AcceptInvalidationMessages();
 	values[0] = PG_GETARG_DATUM(0);
-	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&read_type_of, values, NULL) > 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(context);
-		bool		isnull;
-
-		type = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
-		MemoryContextSwitchTo(old);
-	}
-	actor_bookkeeping_end(&bookkeeping);
+	types = actor_query_list(&read_type_of, values, read_first_text);
 	/* nobody guesses an id, so it tells nobody anything that there is one */
-	if (type == NULL)
+	if (types == NIL)
 		PG_RETURN_BOOL(false);
-	actor_type_require_owner(type);
+	actor_type_require_owner(linitial(types));
 
-	values[0] = PointerGetDatum(type);
+	values[0] = PointerGetDatum(linitial(types));
 	values[1] = PG_GETARG_DATUM(0);
-	actor_bookkeeping_begin(&bookkeeping);
-	deleted = actor_query_run(&delete_each, values, NULL) > 0;
-	actor_bookkeeping_end(&bookkeeping);
-	PG_RETURN_BOOL(deleted);
+	PG_RETURN_BOOL(actor_query_count(&delete_each, values) > 0);
 }
 
 /* sending --------------------------------------------------------------- */
@@ -313,18 +314,10 @@ read_each(uint64 row)
 	Each	   *each = palloc0(sizeof(Each));
 	bool		isnull;
 
-	each->type = DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+	each->type = actor_copy_text(row, 1);
 	each->id = *DatumGetUUIDP(actor_query_result(row, 2, &isnull));
 	each->role_name = *DatumGetName(actor_query_result(row, 3, &isnull));
 	return each;
-}
-
-static void *
-read_actor_id(uint64 row)
-{
-	bool		isnull;
-
-	return DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
 }
 
 /*
@@ -348,18 +341,15 @@ lock_row(Each *each)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		bool		isnull;
-		Datum		datum;
 
-		each->method = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
-		datum = actor_query_result(0, 2, &isnull);
-		each->payload = isnull ? NULL : DatumGetJsonbPCopy(datum);
+		each->method = actor_copy_text(0, 1);
+		each->payload = actor_copy_jsonb(0, 2);
 		each->batch = DatumGetInt32(actor_query_result(0, 3, &isnull));
-		datum = actor_query_result(0, 4, &isnull);
-		each->traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
-		datum = actor_query_result(0, 5, &isnull);
-		each->settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
-		datum = actor_query_result(0, 6, &isnull);
-		each->last_id = isnull ? cstring_to_text("") : DatumGetTextPCopy(datum);
+		each->traceparent = actor_copy_text(0, 4);
+		each->settings = actor_copy_jsonb(0, 5);
+		each->last_id = actor_copy_text(0, 6);
+		if (each->last_id == NULL)
+			each->last_id = cstring_to_text("");
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
@@ -397,8 +387,8 @@ static void
 write_progress(const Each *each, const text *last_id, int sent, bool finished)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		values[5];
-	char		nulls[5] = {' ', ' ', ' ', ' ', ' '};
+	Datum		values[6];
+	char		nulls[6] = {' ', ' ', ' ', ' ', ' ', ' '};
 
 	values[0] = PointerGetDatum(each->type);
 	values[1] = UUIDPGetDatum(&each->id);
@@ -407,6 +397,7 @@ write_progress(const Each *each, const text *last_id, int sent, bool finished)
 	values[3] = Int64GetDatum(sent);
 	values[4] = TimestampTzGetDatum(GetCurrentTimestamp());
 	nulls[4] = finished ? ' ' : 'n';
+	values[5] = values[4];
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&move_on, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
@@ -428,7 +419,7 @@ send_batch(void *arg)
 	bool		finished;
 
 	each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
-	(void) actor_type_share(each->type, TYPE_WAIT, actor_catalog_generation());
+	(void) actor_type_share(each->type, each->type_wait, actor_catalog_generation());
 	/* that nobody makes the name stand for another role meanwhile */
 	if (OidIsValid(role))
 		actor_role_use(role, &each->role_name);
@@ -443,7 +434,7 @@ send_batch(void *arg)
 	values[0] = PointerGetDatum(each->type);
 	values[1] = PointerGetDatum(each->last_id);
 	values[2] = Int32GetDatum(limit);
-	ids = actor_query_list(&read_actors, values, read_actor_id);
+	ids = actor_query_list(&read_actors, values, read_first_text);
 	nestlevel = actor_trace_begin(each->traceparent);
 	foreach(cell, ids)
 	{
@@ -456,6 +447,7 @@ send_batch(void *arg)
 	}
 	actor_trace_end(nestlevel);
 	finished = list_length(ids) < limit;
+	each->went_on = true;
 	write_progress(each, ids == NIL ? NULL : llast(ids), list_length(ids), finished);
 	each->again = finished ? DT_NOEND : GetCurrentTimestamp();
 }
@@ -477,8 +469,10 @@ actor_each_go_on(void)
 	foreach(cell, actor_query_list(&read_unfinished, NULL, read_each))
 	{
 		Each	   *each = lfirst(cell);
-		ErrorData  *error = actor_attempt(send_batch, each);
+		ErrorData  *error;
 
+		each->type_wait = TYPE_WAIT;
+		error = actor_attempt(send_batch, each);
 		if (error != NULL)
 		{
 			each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
@@ -488,4 +482,31 @@ actor_each_go_on(void)
 		again = Min(again, each->again);
 	}
 	return again;
+}
+
+/*
+ * actor_each_go_on_own
+ *		Sends a batch of messages for each row of a role that was asked for until a
+ *		time and is not finished.  Returns whether anything was done.
+ *
+ * What somebody else works on is left to him.  Raises lock_not_available.
+ */
+bool
+actor_each_go_on_own(const NameData *role_name, TimestampTz until)
+{
+	Datum		values[2] = {NameGetDatum(role_name), TimestampTzGetDatum(until)};
+	bool		any = false;
+	ListCell   *cell;
+
+	foreach(cell, actor_query_list(&read_unfinished_of_role, values, read_each))
+	{
+		Each	   *each = lfirst(cell);
+		ActorType  *type = actor_type_find(each->type);
+
+		each->type_wait = type != NULL ? actor_type_call_timeout(type) :
+			actor_call_timeout_default;
+		send_batch(each);
+		any |= each->went_on;
+	}
+	return any;
 }

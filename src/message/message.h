@@ -127,5 +127,6 @@ extern TimestampTz actor_promises_expire(void);
 /* each.c */
 
 extern TimestampTz actor_each_go_on(void);
+extern bool actor_each_go_on_own(const NameData *role_name, TimestampTz until);
 
 #endif							/* ACTOR_MESSAGE_H */

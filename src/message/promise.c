@@ -260,7 +260,7 @@ find_promise(const Settlement *settlement, text **type, NameData *role_name)
 		MemoryContext old = MemoryContextSwitchTo(context);
 		bool		isnull;
 
-		*type = DatumGetTextPCopy(actor_query_result(0, 1, &isnull));
+		*type = actor_copy_text(0, 1);
 		*role_name = *DatumGetName(actor_query_result(0, 2, &isnull));
 		MemoryContextSwitchTo(old);
 	}
@@ -284,8 +284,6 @@ answer_promise(const Settlement *settlement, text *type, NameData *role_name)
 	Jsonb	   *settings;
 	Datum		values[5];
 	char		nulls[3] = {' ', ' ', ' '};
-	Datum		datum;
-	bool		isnull;
 	MemoryContext old;
 	int			nestlevel;
 
@@ -299,12 +297,10 @@ answer_promise(const Settlement *settlement, text *type, NameData *role_name)
 		return false;
 	}
 	old = MemoryContextSwitchTo(context);
-	actor_ref_init(&actor, type, DatumGetTextPCopy(actor_query_result(0, 1, &isnull)));
-	method = DatumGetTextPCopy(actor_query_result(0, 2, &isnull));
-	datum = actor_query_result(0, 3, &isnull);
-	traceparent = isnull ? NULL : DatumGetTextPCopy(datum);
-	datum = actor_query_result(0, 4, &isnull);
-	settings = isnull ? NULL : DatumGetJsonbPCopy(datum);
+	actor_ref_init(&actor, type, actor_copy_text(0, 1));
+	method = actor_copy_text(0, 2);
+	traceparent = actor_copy_text(0, 3);
+	settings = actor_copy_jsonb(0, 4);
 	MemoryContextSwitchTo(old);
 
 	values[1] = CStringGetTextDatum(settlement->state);
@@ -312,7 +308,7 @@ answer_promise(const Settlement *settlement, text *type, NameData *role_name)
 	nulls[2] = settlement->value == NULL ? 'n' : ' ';
 	actor_query_write_one(&delete_promise, values, nulls);
 	old = MemoryContextSwitchTo(context);
-	payload = DatumGetJsonbPCopy(actor_query_result(0, 1, &isnull));
+	payload = actor_copy_jsonb(0, 1);
 	MemoryContextSwitchTo(old);
 	actor_bookkeeping_end(&bookkeeping);
 
@@ -429,7 +425,7 @@ read_expired_row(uint64 row)
 	bool		isnull;
 	Expired    *expired = palloc(sizeof(Expired));
 
-	expired->type = DatumGetTextPCopy(actor_query_result(row, 1, &isnull));
+	expired->type = actor_copy_text(row, 1);
 	expired->token = *DatumGetUUIDP(actor_query_result(row, 2, &isnull));
 	return expired;
 }

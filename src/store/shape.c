@@ -207,6 +207,7 @@ static const ShapeColumn each_columns[] = {
 	{"settings", JSONBOID, false},
 	{"sent", INT8OID, true},
 	{"last_id", TEXTOID, false},
+	{"moved_at", TIMESTAMPTZOID, false},
 	{"finished_at", TIMESTAMPTZOID, false}
 };
 

@@ -67,6 +67,11 @@ extern void actor_query_each(ActorQuery *query, Datum *values,
 							 ActorRowTaker take, void *arg);
 extern Datum actor_query_result(uint64 row, int column, bool *isnull);
 
+/* copy.c */
+
+extern text *actor_copy_text(uint64 row, int column);
+extern Jsonb *actor_copy_jsonb(uint64 row, int column);
+
 /* role.c */
 
 extern Oid	actor_role_find(const NameData *name);

@@ -35,6 +35,9 @@ PG_FUNCTION_INFO_V1(actor_get_gauges);
 	"(SELECT pg_catalog.count(*)::pg_catalog.float8 FROM (SELECT FROM " table " r" \
 	"  WHERE r.actor_type OPERATOR(pg_catalog.=) t.actor_type LIMIT " COUNTED_MAX ") c)"
 
+#define SECONDS_SINCE(time) \
+	"pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) " time ")"
+
 /* columns after the type: those of row_gauges */
 static ActorQuery count_rows = {
 	/* the roles that have reminders, each found by a step in the index */
@@ -60,8 +63,7 @@ static ActorQuery count_rows = {
 	"  GROUP BY d.actor_type)"
 	"SELECT t.actor_type, " COUNT_OF_TYPE("actor.reminder") ", COALESCE(d.reminders, 0), m.messages, m.due, m.age, "
 	COUNT_OF_TYPE("actor.pause") ", " COUNT_OF_TYPE("actor.failure") ", "
-	COUNT_OF_TYPE("actor.subscription") ", " COUNT_OF_TYPE("actor.event") ", "
-	COUNT_OF_TYPE("actor.fan_out")
+	COUNT_OF_TYPE("actor.subscription") ", e.events, e.expired, f.fan_outs, f.age, r.runs, r.still"
 	"  FROM actor.type t"
 	"  LEFT JOIN due d ON d.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 	" CROSS JOIN LATERAL"
@@ -74,6 +76,25 @@ static ActorQuery count_rows = {
 	"             FROM actor.message r"
 	"            WHERE r.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 	"            LIMIT " COUNTED_MAX ") c) m"
+	" CROSS JOIN LATERAL"
+	"  (SELECT pg_catalog.count(*)::pg_catalog.float8 AS events,"
+	"          (pg_catalog.count(*) FILTER (WHERE c.expires_at OPERATOR(pg_catalog.<=)"
+	"             pg_catalog.clock_timestamp()))::pg_catalog.float8 AS expired"
+	"     FROM (SELECT v.expires_at FROM actor.event v"
+	"            WHERE v.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"            LIMIT " COUNTED_MAX ") c) e"
+	" CROSS JOIN LATERAL"
+	"  (SELECT pg_catalog.count(*)::pg_catalog.float8 AS fan_outs,"
+	"          GREATEST(0, pg_catalog.max(" SECONDS_SINCE("c.published_at") ")) AS age"
+	"     FROM (SELECT o.published_at FROM actor.fan_out o"
+	"            WHERE o.actor_type OPERATOR(pg_catalog.=) t.actor_type"
+	"            LIMIT " COUNTED_MAX ") c) f"
+	" CROSS JOIN LATERAL"
+	"  (SELECT pg_catalog.count(*)::pg_catalog.float8 AS runs,"
+	"          GREATEST(0, pg_catalog.max("
+	SECONDS_SINCE("COALESCE(h.moved_at, h.started_at)") ")) AS still"
+	"     FROM actor.each h"
+	"    WHERE h.actor_type OPERATOR(pg_catalog.=) t.actor_type AND h.finished_at IS NULL) r"
 	" ORDER BY t.actor_type",
 	0, {0}
 };
@@ -107,7 +128,11 @@ static const struct
 	{"actor_rows_failures", "Calls given up that nobody has retried or discarded, up to " COUNTED_MAX "."},
 	{"actor_rows_subscriptions", "Subscriptions of actors of the type, up to " COUNTED_MAX "."},
 	{"actor_rows_events", "Events of its topics that are kept, up to " COUNTED_MAX "."},
-	{"actor_rows_fan_outs", "Events of its topics that the workers still hand out, up to " COUNTED_MAX "."}
+	{"actor_rows_events_expired", "Those of them whose time is over; they are removed soon."},
+	{"actor_rows_fan_outs", "Events of its topics that the workers still hand out, up to " COUNTED_MAX "."},
+	{"actor_rows_fan_outs_age_seconds", "How long ago the oldest of these was published; 0 when there is none."},
+	{"actor_rows_each", "Runs of actor_each() of the type that are not finished."},
+	{"actor_rows_each_still_seconds", "For how long one of these has sent nothing, the longest time; 0 when there is none."}
 };
 
 typedef struct TypeRows

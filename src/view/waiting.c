@@ -80,6 +80,29 @@ static ActorQuery read_row = {
 	2, {NAMEOID, TIMESTAMPTZOID}
 };
 
+/* messages to each actor of a type that are not sent on for so long, in seconds */
+#define STILL_S				600
+/* what is kept so much longer than it need be was forgotten, in seconds */
+#define EXPIRED_S			3600
+
+static ActorQuery read_still = {
+	"SELECT pg_catalog.format('those to type \"%s\" of role \"%s\", %s until now, for %s s',"
+	"   e.actor_type, e.role_name, e.sent,"
+	"   pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()"
+	"     OPERATOR(pg_catalog.-) COALESCE(e.moved_at, e.started_at))::pg_catalog.int8)"
+	"  FROM actor.each e WHERE e.finished_at IS NULL"
+	"   AND COALESCE(e.moved_at, e.started_at) OPERATOR(pg_catalog.<=) $1"
+	" ORDER BY e.actor_type, e.started_at",
+	1, {TIMESTAMPTZOID}
+};
+
+static ActorQuery read_expired = {
+	"SELECT pg_catalog.format('topic \"%s\" of type \"%s\"', e.topic, e.actor_type)"
+	"  FROM actor.event e WHERE e.expires_at OPERATOR(pg_catalog.<=) $1"
+	" ORDER BY e.expires_at LIMIT 1",
+	1, {TIMESTAMPTZOID}
+};
+
 /* the event that was published first, of some of them */
 static ActorQuery read_fan_out = {
 	"SELECT pg_catalog.format('topic \"%s\" of type \"%s\"', f.topic, f.actor_type), f.published_at"
@@ -254,6 +277,44 @@ actor_check_fan_outs(void)
 	return topic == NULL ? NULL :
 		psprintf("An event of %s has not reached all subscribers for " INT64_FORMAT " s.",
 				 topic, (now - published_at) / USECS_PER_SEC);
+}
+
+static Datum
+seconds_ago(int seconds)
+{
+	return TimestampTzGetDatum(GetCurrentTimestamp() - seconds * USECS_PER_SEC);
+}
+
+/*
+ * actor_check_each
+ *		Messages to each actor of a type that do not go on.
+ */
+char *
+actor_check_each(void)
+{
+	Datum		before = seconds_ago(STILL_S);
+	char	   *still = actor_list_texts(&read_still, &before, "; ");
+
+	return still == NULL ? NULL :
+		psprintf("Messages to each actor of a type are not sent on: %s.", still);
+}
+
+/*
+ * actor_check_events
+ *		Events that are kept although their time is long over.
+ */
+char *
+actor_check_events(void)
+{
+	Datum		before = seconds_ago(EXPIRED_S);
+	char	   *topic;
+
+	/* the primary removes them */
+	if (RecoveryInProgress())
+		return NULL;
+	topic = actor_list_texts(&read_expired, &before, "");
+	return topic == NULL ? NULL :
+		psprintf("Events of %s should have been removed more than %d s ago.", topic, EXPIRED_S);
 }
 
 /*
