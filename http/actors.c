@@ -49,17 +49,9 @@ void
 handle_method(Request *request, Session *session)
 {
 	const char *values[6] = {request->actor_type, request->actor_id, request->name};
-	JsonDocument document;
 	PGresult   *result;
 
-	if (request->body.length > 0)
-	{
-		if (!read_body(request, &document))
-			return;
-		json_release(&document);
-		values[3] = request->body.data;
-	}
-	if (!take_reentrancy_id(request, &values[4]))
+	if (!read_payload(request, &values[3]) || !take_reentrancy_id(request, &values[4]))
 		return;
 	values[5] = request->request_id;
 

@@ -39,6 +39,26 @@ read_body(Request *request, JsonDocument *document)
 	return false;
 }
 
+/*
+ * read_payload
+ *		The body, which is JSON, or NULL if it is empty.  Returns false, and has
+ *		answered, if it is neither.
+ */
+bool
+read_payload(Request *request, const char **payload)
+{
+	JsonDocument document;
+
+	*payload = NULL;
+	if (request->body.length == 0)
+		return true;
+	if (!read_body(request, &document))
+		return false;
+	json_release(&document);
+	*payload = request->body.data;
+	return true;
+}
+
 /* members of a body ----------------------------------------------------- */
 
 /*
@@ -82,6 +102,21 @@ read_time_member(Request *request, const JsonDocument *document, const char *nam
 	if (*value != NULL)
 		duration_mend(*value);
 	return true;
+}
+
+/*
+ * copy_member
+ *		A member as it is written, to be freed; NULL if there is none, and also for
+ *		null unless that is wanted.
+ */
+char *
+copy_member(const JsonDocument *document, const char *name, bool or_null)
+{
+	const JsonSpan *span = json_member(document, name);
+
+	if (span == NULL || (span_is_null(span) && !or_null))
+		return NULL;
+	return xstrndup(span->start, span->length);
 }
 
 /* statements ------------------------------------------------------------ */

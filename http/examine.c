@@ -343,6 +343,7 @@ take_last_name(Request *request, Route route)
 		case ROUTE_OPENAPI:
 			return take_name(request, 2, "actor type", &request->name);
 		case ROUTE_TOPIC:
+		case ROUTE_SUBSCRIPTION:
 			return take_name(request, 5, "topic", &request->name);
 		case ROUTE_TYPE_TOPIC:
 			return take_name(request, 2, "actor type", &request->actor_type) &&

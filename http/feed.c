@@ -13,6 +13,10 @@
  * the client does not read, the stream is passed over until it has room; the events
  * are read for it then.  So it misses nothing, and needs little memory.
  *
+ * Events are read page by page, each for the stream that has waited for longest, and
+ * for those that are as far.  So one that has much to catch up with does not hold up
+ * others, neither of its topic nor of other ones.
+ *
  * While a stream has nothing to send its connection is suspended, so that a client
  * that is gone is not noticed.  Therefore each gets a comment now and then.
  *
@@ -56,7 +60,7 @@ typedef struct Source
 	char	   *topic;
 	char	   *notified;
 	Stream	   *streams;
-	bool		news;			/* there may be events that a stream has not got */
+	bool		news;			/* a stream may be behind */
 	struct Source *next;
 } Source;
 
@@ -68,6 +72,7 @@ typedef struct Feed
 	int			wake;			/* descriptor that the thread waits for */
 	Session		session;		/* of the thread, but for cancelling */
 	int			listening;		/* process of the server that notifies it; 0: none */
+	uint64_t	pages;			/* that were read */
 	Source	   *sources;
 } Feed;
 
@@ -81,6 +86,8 @@ struct Stream
 	size_t		sent;			/* bytes of it that are sent */
 	bool		suspended;
 	bool		full;			/* some events were passed over */
+	bool		behind;			/* there may be events that it has not got */
+	uint64_t	served_at;		/* the page that it has got last */
 	bool		ended;			/* nothing comes after what is in the buffer */
 	int64_t		beat_at;		/* when something was sent last */
 	Stream	   *next;
@@ -136,10 +143,38 @@ push_line(Stream *stream, char *text)
 	free(text);
 }
 
+static size_t
+unsent(const Stream *stream)
+{
+	return stream->buffer.length - stream->sent;
+}
+
 static bool
 has_room(const Stream *stream)
 {
-	return stream->buffer.length - stream->sent < BUFFER_LIMIT;
+	return unsent(stream) < BUFFER_LIMIT;
+}
+
+/*
+ * Makes room for what comes where there is what was sent.  What is moved is no more
+ * than that, so each byte is moved once at most; and the buffer has no more than
+ * twice what is to be sent, however long a client stays behind.  Locked.
+ */
+static void
+forget_sent(Stream *stream)
+{
+	Buffer	   *buffer = &stream->buffer;
+	size_t		left = unsent(stream);
+
+	if (left > 0 && (stream->sent < BUFFER_LIMIT || stream->sent < left))
+		return;
+	/* what was large need not stay */
+	if (left == 0 && buffer->capacity > BUFFER_LIMIT)
+		buffer_free(buffer);
+	else if (left > 0)
+		memmove(buffer->data, buffer->data + stream->sent, left);
+	buffer->length = left;
+	stream->sent = 0;
 }
 
 /*
@@ -225,6 +260,7 @@ stream_open(Pool *pool, struct MHD_Connection *connection, const StreamWish *wis
 		stream->connection = connection;
 		stream->last = wish->after;
 		stream->ended = ending;
+		stream->behind = true;
 		stream->source = source_of(feed, wish);
 		stream->source->news = true;
 		stream->next = stream->source->streams;
@@ -258,20 +294,12 @@ stream_read(Stream *stream, char *bytes, size_t size)
 
 	pthread_mutex_lock(&lock);
 	had_no_room = stream->full;
-	if (stream->sent < stream->buffer.length)
+	if (unsent(stream) > 0)
 	{
-		size_t		left = stream->buffer.length - stream->sent;
-
-		count = (ssize_t) (left < size ? left : size);
+		count = (ssize_t) (unsent(stream) < size ? unsent(stream) : size);
 		memcpy(bytes, stream->buffer.data + stream->sent, (size_t) count);
 		stream->sent += (size_t) count;
-		if (stream->sent == stream->buffer.length)
-		{
-			/* what was large need not stay */
-			if (stream->buffer.capacity > BUFFER_LIMIT)
-				buffer_free(&stream->buffer);
-			stream->buffer.length = stream->sent = 0;
-		}
+		forget_sent(stream);
 	}
 	else if (stream->ended)
 		count = MHD_CONTENT_READER_END_OF_STREAM;
@@ -325,7 +353,36 @@ feeds_count(void)
 	return count;
 }
 
+/*
+ * feeds_unsent
+ *		How many bytes wait in them for their clients.
+ */
+long
+feeds_unsent(void)
+{
+	size_t		count = 0;
+
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < pools_count(); i++)
+		for (Source *source = feeds[i].sources; source != NULL; source = source->next)
+			for (Stream *stream = source->streams; stream != NULL; stream = stream->next)
+				count += unsent(stream);
+	pthread_mutex_unlock(&lock);
+	return (long) count;
+}
+
 /* the thread of a feed -------------------------------------------------- */
+
+/*
+ * There may be events that no stream of a source has got.  Locked.
+ */
+static void
+expect_events(Source *source)
+{
+	source->news = true;
+	for (Stream *stream = source->streams; stream != NULL; stream = stream->next)
+		stream->behind = true;
+}
 
 /*
  * Ends the streams of a source.  Locked.
@@ -348,7 +405,7 @@ expect_news(Feed *feed)
 {
 	pthread_mutex_lock(&lock);
 	for (Source *source = feed->sources; source != NULL; source = source->next)
-		source->news = true;
+		expect_events(source);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -391,50 +448,86 @@ is_final(const char *sqlstate)
 }
 
 /*
- * Hands events that come after that one to the streams of a source that have come as
- * far, and have room.  Those that are new may not have.
+ * The stream of a source that has waited for longest among those that are behind and
+ * have room; NULL if there is none.  Locked.
+ */
+static Stream *
+next_stream(const Source *source)
+{
+	Stream	   *found = NULL;
+
+	for (Stream *stream = source->streams; stream != NULL; stream = stream->next)
+		if (stream->behind && !stream->ended && !stream->full &&
+			(found == NULL || stream->served_at < found->served_at))
+			found = stream;
+	return found;
+}
+
+/*
+ * Adds to a stream what it has not got of a page; false if it has no room for all of
+ * that.  Locked.
+ */
+static bool
+push_page(Stream *stream, const PGresult *page)
+{
+	for (int row = 0; row < PQntuples(page); row++)
+	{
+		int64_t		number = strtoll(PQgetvalue(page, row, 0), NULL, 10);
+
+		if (number <= stream->last)
+			continue;
+		/* it would miss those that it has no room for */
+		if (!has_room(stream))
+			return false;
+		push_event(stream, number, PQgetvalue(page, row, 1));
+	}
+	return true;
+}
+
+/*
+ * Hands a page of events that come after that one to the streams of a source that have
+ * come as far and not farther.  If it is not full there is nothing behind it.
  */
 static void
-deliver(Source *source, int64_t after, const PGresult *result)
+deliver(Feed *feed, Source *source, int64_t after, const PGresult *page)
 {
-	pthread_mutex_lock(&lock);
-	for (Stream *stream = source->streams; stream != NULL; stream = stream->next)
-		for (int row = 0; row < PQntuples(result) && !stream->ended && stream->last >= after; row++)
-		{
-			int64_t		number = strtoll(PQgetvalue(result, row, 0), NULL, 10);
+	int			rows = PQntuples(page);
+	int64_t		end = rows > 0 ? strtoll(PQgetvalue(page, rows - 1, 0), NULL, 10) : after;
 
-			if (number <= stream->last)
-				continue;
-			stream->full = !has_room(stream);
-			/* it would miss those that it has no room for */
-			if (stream->full)
-				break;
-			push_event(stream, number, PQgetvalue(result, row, 1));
-		}
+	pthread_mutex_lock(&lock);
+	feed->pages++;
+	for (Stream *stream = source->streams; stream != NULL; stream = stream->next)
+	{
+		if (stream->ended || stream->last < after || stream->last > end)
+			continue;
+		stream->full = !push_page(stream, page);
+		stream->behind = stream->full || rows == PAGE_ROWS;
+		stream->served_at = feed->pages;
+	}
 	pthread_mutex_unlock(&lock);
 }
 
 /*
- * From where on a source is to be read: behind what all streams have that have
- * room.  Returns false if there is none.  Locked.
+ * Where the next page of a source begins, for which there is news then.  Returns false
+ * if none is wanted.
  */
 static bool
-first_wanted(const Source *source, int64_t *after)
+next_page(Source *source, int64_t *after)
 {
-	bool		any = false;
+	Stream	   *stream;
 
-	for (const Stream *stream = source->streams; stream != NULL; stream = stream->next)
-		if (!stream->ended && !stream->full && (!any || stream->last < *after))
-		{
-			*after = stream->last;
-			any = true;
-		}
-	return any;
+	pthread_mutex_lock(&lock);
+	stream = ending ? NULL : next_stream(source);
+	source->news = stream != NULL;
+	if (stream != NULL)
+		*after = stream->last;
+	pthread_mutex_unlock(&lock);
+	return stream != NULL;
 }
 
 /*
- * Reads events of a source and hands them out, until there are no more.  Returns false
- * if the database has to be asked again later.
+ * Reads a page of events of a source, if a stream wants one, and hands it out.  Returns
+ * false if the database has to be asked again later.
  */
 static bool
 serve(Feed *feed, Source *source)
@@ -442,45 +535,34 @@ serve(Feed *feed, Source *source)
 	char		after_text[24];
 	char		rows[8];
 	const char *values[] = {source->topic, source->type, source->id, after_text, rows};
-	int64_t		after = 0;
-	bool		more = true;
+	int64_t		after;
+	PGresult   *result;
+	char	   *reason;
+	QueryOutcome outcome;
+	bool		done;
 
+	if (!next_page(source, &after))
+		return true;
 	snprintf(rows, sizeof(rows), "%d", PAGE_ROWS);
-	while (more)
+	snprintf(after_text, sizeof(after_text), "%lld", (long long) after);
+	outcome = session_query(&feed->session,
+							"SELECT e.event_id, COALESCE(e.payload, 'null'::pg_catalog.jsonb)"
+							" FROM @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
+							" $3::pg_catalog.text, $4::pg_catalog.int8, $5::pg_catalog.int4) AS e",
+							NULL, false, 5, values, &result, &reason);
+	free(reason);
+	done = outcome == QUERY_ANSWERED && PQresultStatus(result) == PGRES_TUPLES_OK;
+	if (done)
+		deliver(feed, source, after, result);
+	else if (outcome == QUERY_ANSWERED && is_final(PQresultErrorField(result, PG_DIAG_SQLSTATE)))
 	{
-		PGresult   *result;
-		char	   *reason;
-		QueryOutcome outcome;
-		bool		failed;
-
 		pthread_mutex_lock(&lock);
-		more = !ending && first_wanted(source, &after);
+		end_streams(source);
 		pthread_mutex_unlock(&lock);
-		if (!more)
-			return true;
-		snprintf(after_text, sizeof(after_text), "%lld", (long long) after);
-		outcome = session_query(&feed->session,
-								"SELECT e.event_id, COALESCE(e.payload, 'null'::pg_catalog.jsonb)"
-								" FROM @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
-								" $3::pg_catalog.text, $4::pg_catalog.int8, $5::pg_catalog.int4) AS e",
-								NULL, false, 5, values, &result, &reason);
-		free(reason);
-		failed = outcome != QUERY_ANSWERED || PQresultStatus(result) != PGRES_TUPLES_OK;
-		if (!failed)
-			deliver(source, after, result);
-		else if (outcome == QUERY_ANSWERED && is_final(PQresultErrorField(result, PG_DIAG_SQLSTATE)))
-		{
-			pthread_mutex_lock(&lock);
-			end_streams(source);
-			pthread_mutex_unlock(&lock);
-			failed = false;
-		}
-		more = !failed && PQntuples(result) > 0;
-		PQclear(result);
-		if (failed)
-			return false;
+		done = true;
 	}
-	return true;
+	PQclear(result);
+	return done;
 }
 
 static void
@@ -494,8 +576,8 @@ free_source(Source *source)
 }
 
 /*
- * The next source with news, which has none then; NULL if there is none.  Sources
- * without streams are removed on the way.
+ * The next source with news, which is the last one from then on; NULL if there is none.
+ * Sources without streams are removed on the way.
  */
 static Source *
 take_source(Feed *feed)
@@ -504,22 +586,26 @@ take_source(Feed *feed)
 	Source	   *found = NULL;
 
 	pthread_mutex_lock(&lock);
-	while (*link != NULL && found == NULL)
+	while (*link != NULL)
 	{
 		Source	   *source = *link;
 
-		if (source->streams == NULL)
+		if (source->streams != NULL && (found != NULL || !source->news))
 		{
-			*link = source->next;
-			free_source(source);
+			link = &source->next;
 			continue;
 		}
-		if (source->news)
+		*link = source->next;
+		if (source->streams == NULL)
+			free_source(source);
+		else
 			found = source;
-		link = &source->next;
 	}
 	if (found != NULL)
-		found->news = false;
+	{
+		found->next = NULL;
+		*link = found;
+	}
 	pthread_mutex_unlock(&lock);
 	return found;
 }
@@ -541,9 +627,13 @@ take_notifications(Feed *feed)
 	{
 		pthread_mutex_lock(&lock);
 		for (Source *source = feed->sources; source != NULL; source = source->next)
+		{
 			/* which can also be said of all */
-			if (notify->extra[0] == '\0' || strcmp(source->notified, notify->extra) == 0)
-				news = source->news = true;
+			if (notify->extra[0] != '\0' && strcmp(source->notified, notify->extra) != 0)
+				continue;
+			expect_events(source);
+			news = true;
+		}
 		pthread_mutex_unlock(&lock);
 		PQfreemem(notify);
 	}
@@ -609,22 +699,18 @@ feed_main(void *arg)
 
 	while (!is_stopping())
 	{
-		bool		failed;
-		Source	   *source;
 		int			timeout = beat(feed);
+		Source	   *source = NULL;
+		bool		failed;
 
 		(void) take_notifications(feed);
 		failed = !listen_to_all(feed);
-		while (!failed && (source = take_source(feed)) != NULL)
-			if (!serve(feed, source))
-			{
-				pthread_mutex_lock(&lock);
-				source->news = true;
-				pthread_mutex_unlock(&lock);
-				failed = true;
-			}
+		if (!failed)
+			source = take_source(feed);
+		if (source != NULL)
+			failed = !serve(feed, source);
 		/* what came together with an answer has been read from the socket */
-		if (failed || !take_notifications(feed))
+		if (failed || (source == NULL && !take_notifications(feed)))
 			wait_for_news(feed, failed ? RETRY_MS : timeout);
 	}
 	session_close(&feed->session);

@@ -37,6 +37,7 @@ extern void feeds_start(void);
 extern void feeds_end(void);
 extern void feeds_stop(void);
 extern long feeds_count(void);
+extern long feeds_unsent(void);
 extern Stream *stream_open(Pool *pool, struct MHD_Connection *connection, const StreamWish *wish);
 extern ssize_t stream_read(Stream *stream, char *bytes, size_t size);
 extern void stream_close(Stream *stream);

@@ -55,14 +55,6 @@ answer_value(Request *request, PGresult *result)
 
 /* sending --------------------------------------------------------------- */
 
-static char *
-copy_member(const JsonDocument *document, const char *name)
-{
-	const JsonSpan *span = json_member(document, name);
-
-	return span != NULL ? xstrndup(span->start, span->length) : NULL;
-}
-
 /*
  * Reads the body.  Returns false, and has answered, if it is not as it should
  * be.  The message is to be released in any case.
@@ -71,7 +63,6 @@ static bool
 read_message(Request *request, Message *message)
 {
 	JsonDocument document;
-	const JsonSpan *policy;
 	bool		complete;
 
 	memset(message, 0, sizeof(*message));
@@ -86,10 +77,8 @@ read_message(Request *request, Message *message)
 			(message->method != NULL || malformed_member(request, "method", "is missing"));
 	if (complete)
 	{
-		message->data = copy_member(&document, "data");
-		policy = json_member(&document, "failurePolicy");
-		if (policy != NULL && !span_is_null(policy))
-			message->failure_policy = copy_member(&document, "failurePolicy");
+		message->data = copy_member(&document, "data", true);
+		message->failure_policy = copy_member(&document, "failurePolicy", false);
 	}
 	json_release(&document);
 	/* as SDKs write what is due already */
@@ -184,17 +173,10 @@ handle_result(Request *request, Session *session)
 static void
 settle(Request *request, Session *session, const char *sql)
 {
-	const char *values[2] = {request->name, NULL};
-	JsonDocument document;
+	const char *values[2] = {request->name};
 
-	if (request->body.length > 0)
-	{
-		if (!read_body(request, &document))
-			return;
-		json_release(&document);
-		values[1] = request->body.data;
-	}
-	answer_value(request, call_database(request, session, sql, 2, values));
+	if (read_payload(request, &values[1]))
+		answer_value(request, call_database(request, session, sql, 2, values));
 }
 
 void
@@ -293,4 +275,20 @@ handle_list_keys(Request *request, Session *session)
 					 "  AND (s.expires_at IS NULL OR"
 					 "       s.expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp())"
 					 " ORDER BY 1"));
+}
+
+void
+handle_list_subscriptions(Request *request, Session *session)
+{
+	answer_list(request, session,
+				LIST("'id'::pg_catalog.text, r.subscription_id, 'topic'::pg_catalog.text, r.topic,"
+					 " 'topicType'::pg_catalog.text, r.topic_type,"
+					 " 'topicId'::pg_catalog.text, NULLIF(r.topic_id, ''),"
+					 " 'method'::pg_catalog.text, r.method,"
+					 " 'failurePolicy'::pg_catalog.text, r.failure_policy,"
+					 " 'subscribedAt'::pg_catalog.text, " INSTANT("r.subscribed_at"),
+					 "SELECT s.* FROM actor.subscription s"
+					 " WHERE" OF_ACTOR
+					 "  AND s.subscription_id OPERATOR(pg_catalog.>) COALESCE($3, '0')::pg_catalog.int8"
+					 " ORDER BY s.subscription_id"));
 }

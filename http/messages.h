@@ -23,5 +23,6 @@ extern void handle_list_messages(Request *request, Session *session);
 extern void handle_list_reminders(Request *request, Session *session);
 extern void handle_list_timers(Request *request, Session *session);
 extern void handle_list_keys(Request *request, Session *session);
+extern void handle_list_subscriptions(Request *request, Session *session);
 
 #endif							/* ACTOR_HTTP_MESSAGES_H */

@@ -43,6 +43,7 @@ static const char *const names[] = {
 	[ROUTE_HEALTH_OUTBOUND] = "health_outbound",[ROUTE_METADATA] = "metadata",
 	[ROUTE_METADATA_KEY] = "metadata_key",[ROUTE_METRICS] = "metrics",
 	[ROUTE_TOPIC] = "topic",[ROUTE_TYPE_TOPIC] = "type_topic",
+	[ROUTE_SUBSCRIPTIONS] = "subscriptions",[ROUTE_SUBSCRIPTION] = "subscription",
 	[ROUTE_PAGE] = "page",[ROUTE_VIEW] = "view"
 };
 
@@ -211,6 +212,8 @@ add_pool(Buffer *buffer, Pool *pool)
 	add_number(buffer, "actor_http_in_progress", "", atomic_load(&in_progress));
 	add_family(buffer, "actor_http_streams", "gauge", "Those of them that are streams of events.");
 	add_number(buffer, "actor_http_streams", "", feeds_count());
+	add_family(buffer, "actor_http_stream_bytes", "gauge", "Bytes that wait in them for their clients.");
+	add_number(buffer, "actor_http_stream_bytes", "", feeds_unsent());
 	add_family(buffer, "actor_http_sessions", "gauge",
 			   "Sessions of the database that requests with this token can have.");
 	add_number(buffer, "actor_http_sessions", "{state=\"busy\"}", numbers.running);

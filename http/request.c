@@ -73,6 +73,7 @@ request_copy(const Request *request)
 {
 	Request    *copy = request_create(request->target, NULL);
 
+	path_split(copy->target, &copy->path);
 	copy->verb = request->verb;
 	copy->operation = request->operation;
 	copy->pool = request->pool;

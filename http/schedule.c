@@ -79,18 +79,13 @@ read_overwrite(Request *request, const JsonDocument *document, Schedule *schedul
 static bool
 read_members(Request *request, const JsonDocument *document, Schedule *schedule)
 {
-	const JsonSpan *data = json_member(document, "data");
-	const JsonSpan *policy = json_member(document, "failurePolicy");
-
 	if (document->kind != '{')
 	{
 		answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
 		return false;
 	}
-	if (data != NULL)
-		schedule->data = xstrndup(data->start, data->length);
-	if (policy != NULL && !span_is_null(policy))
-		schedule->failure_policy = xstrndup(policy->start, policy->length);
+	schedule->data = copy_member(document, "data", true);
+	schedule->failure_policy = copy_member(document, "failurePolicy", false);
 	return read_time_member(request, document, "dueTime", &schedule->due_time) &&
 		read_time_member(request, document, "period", &schedule->period) &&
 		read_time_member(request, document, "ttl", &schedule->ttl) &&

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * topics.c
- *		Publishing events in topics of actors and types, and reading those that are
- *		kept: as a list, or as a stream that goes on.
+ *		Publishing events in topics of actors and types, subscribing to these, and
+ *		reading events that are kept: as a list, or as a stream that goes on.
  *
  * IDENTIFICATION
  *		http/topics.c
@@ -31,19 +31,99 @@ void
 handle_publish(Request *request, Session *session)
 {
 	const char *values[4] = {request->name, NULL, request->actor_type, request->actor_id};
-	JsonDocument document;
 
-	if (request->body.length > 0)
+	if (read_payload(request, &values[1]))
+		call_with_result(request, session,
+						 "SELECT pg_catalog.json_build_object('id'::pg_catalog.text,"
+						 " @.actor_publish($1::pg_catalog.text, $2::pg_catalog.jsonb,"
+						 " $3::pg_catalog.text, $4::pg_catalog.text))", 4, values);
+}
+
+/* subscribing ----------------------------------------------------------- */
+
+/* what the body of a request asks for; NULL: absent */
+typedef struct Subscription
+{
+	char	   *method;
+	char	   *topic_type;
+	char	   *topic_id;
+	char	   *failure_policy;
+} Subscription;
+
+/*
+ * Reads the body.  Returns false, and has answered, if it is not as it should be.  The
+ * subscription is to be released in any case.
+ */
+static bool
+read_subscription(Request *request, Subscription *subscription)
+{
+	JsonDocument document;
+	bool		complete;
+
+	memset(subscription, 0, sizeof(*subscription));
+	if (!read_body(request, &document))
+		return false;
+	complete = document.kind == '{';
+	if (!complete)
+		answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
+	else
+		complete = read_text_member(request, &document, "method", &subscription->method) &&
+			read_text_member(request, &document, "topicType", &subscription->topic_type) &&
+			read_text_member(request, &document, "topicId", &subscription->topic_id) &&
+			(subscription->method != NULL || malformed_member(request, "method", "is missing"));
+	if (complete)
+		subscription->failure_policy = copy_member(&document, "failurePolicy", false);
+	json_release(&document);
+	return complete;
+}
+
+/*
+ * Lets an actor get the events of a topic; says whether it did not before.
+ */
+void
+handle_subscribe(Request *request, Session *session)
+{
+	Subscription subscription;
+
+	if (read_subscription(request, &subscription))
 	{
-		if (!read_body(request, &document))
-			return;
-		json_release(&document);
-		values[1] = request->body.data;
+		const char *values[] = {
+			request->name, request->actor_type, request->actor_id, subscription.method,
+			subscription.topic_type, subscription.topic_id, subscription.failure_policy
+		};
+
+		call_with_result(request, session,
+						 "SELECT pg_catalog.json_build_object('created'::pg_catalog.text,"
+						 " @.actor_subscribe($1::pg_catalog.text, $2::pg_catalog.text,"
+						 " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text,"
+						 " $6::pg_catalog.text, $7::pg_catalog.jsonb))",
+						 lengthof(values), values);
 	}
+	free(subscription.method);
+	free(subscription.topic_type);
+	free(subscription.topic_id);
+	free(subscription.failure_policy);
+}
+
+/*
+ * Ends that; says whether there was a subscription.
+ */
+void
+handle_unsubscribe(Request *request, Session *session)
+{
+	char	   *topic_type = query_value(&request->path.query, "topicType");
+	char	   *topic_id = query_value(&request->path.query, "topicId");
+	const char *values[] = {
+		request->name, request->actor_type, request->actor_id, topic_type, topic_id
+	};
+
 	call_with_result(request, session,
-					 "SELECT pg_catalog.json_build_object('id'::pg_catalog.text,"
-					 " @.actor_publish($1::pg_catalog.text, $2::pg_catalog.jsonb,"
-					 " $3::pg_catalog.text, $4::pg_catalog.text))", 4, values);
+					 "SELECT pg_catalog.json_build_object('ended'::pg_catalog.text,"
+					 " @.actor_unsubscribe($1::pg_catalog.text, $2::pg_catalog.text,"
+					 " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text))",
+					 lengthof(values), values);
+	free(topic_type);
+	free(topic_id);
 }
 
 /* reading --------------------------------------------------------------- */

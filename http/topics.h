@@ -15,6 +15,8 @@
 #include "session.h"
 
 extern void handle_publish(Request *request, Session *session);
+extern void handle_subscribe(Request *request, Session *session);
+extern void handle_unsubscribe(Request *request, Session *session);
 extern void handle_events(Request *request, Session *session);
 
 #endif							/* ACTOR_HTTP_TOPICS_H */

@@ -46,19 +46,23 @@ my $http = ActorHttp->start(
 	env => { ACTOR_HTTP_API_TOKEN => 'secret' },
 	headers => { 'dapr-api-token' => 'secret' });
 
-# The path with the examples of its parameters, or with other values.
+# The path with the examples of its parameters, or with other values, and of those of
+# the query that an operation must have.
 sub fill
 {
-	my ($path, $item, %other) = @_;
+	my ($path, $item, $operation, %other) = @_;
+	my $query = '';
 
-	for my $parameter (map { $document->resolve($_) } @{ $item->{parameters} // [] })
+	for my $parameter (map { $document->resolve($_) } @{ $item->{parameters} // [] },
+		grep { $_->{required} } @{ $operation->{parameters} // [] })
 	{
 		my $value = $other{ $parameter->{name} } // $parameter->{example};
 
 		$value =~ s/([^A-Za-z0-9._-])/sprintf('%%%02X', ord $1)/ge;
+		$query .= ($query eq '' ? '?' : '&') . "$parameter->{name}=$value" if $parameter->{in} eq 'query';
 		$path =~ s/\{\Q$parameter->{name}\E\}/$value/;
 	}
-	return "/v1.0$path";
+	return "/v1.0$path$query";
 }
 
 # An answer must be described: its status, its type and its members.
@@ -84,7 +88,7 @@ for my $path (sort keys %{ $api->{paths} })
 {
 	my $item = $api->{paths}{$path};
 	my @verbs = sort { $method_rank{$a} <=> $method_rank{$b} } grep { $_ ne 'parameters' } keys %$item;
-	my $allowed = $http->request('OPTIONS', fill($path, $item))->{headers}{allow};
+	my $allowed = $http->request('OPTIONS', fill($path, $item, {}))->{headers}{allow};
 	my %documented = map { uc $_ => 1 } @verbs, 'options';
 
 	$documented{HEAD} = 1 if $documented{GET} && $path !~ /\{method\}/;
@@ -99,23 +103,23 @@ for my $path (sort keys %{ $api->{paths} })
 		my ($type) = grep { $_ ne '*/*' } keys %{ ($operation->{requestBody} // {})->{content} // {} };
 		my $example = $type && $operation->{requestBody}{content}{$type}{example};
 		my $body = $type && ($type eq 'text/plain' ? $example : encode_json($example));
-		my $response = $http->request(uc $verb, fill($path, $item), $body);
+		my $response = $http->request(uc $verb, fill($path, $item, $operation), $body);
 
 		like($response->{status}, qr/^20[04]$/, "$name: the example works") or diag($response->{content});
 		described($name, $operation, $response);
 		if ($path =~ /actorType/)
 		{
 			described("$name of no type", $operation,
-				$http->request(uc $verb, fill($path, $item, actorType => 'none'), $body));
+				$http->request(uc $verb, fill($path, $item, $operation, actorType => 'none'), $body));
 			described("$name of a forbidden id", $operation,
-				$http->request(uc $verb, fill($path, $item, actorId => 'a/b'), $body));
+				$http->request(uc $verb, fill($path, $item, $operation, actorId => 'a/b'), $body));
 		}
-		described("$name with a wrong body", $operation, $http->request(uc $verb, fill($path, $item), '{'))
+		described("$name with a wrong body", $operation, $http->request(uc $verb, fill($path, $item, $operation), '{'))
 		  if $type && $type ne 'text/plain';
 		if (!$operation->{security})
 		{
 			described("$name without a token", $operation,
-				$http->request(uc $verb, fill($path, $item), $body, 'dapr-api-token' => 'x'));
+				$http->request(uc $verb, fill($path, $item, $operation), $body, 'dapr-api-token' => 'x'));
 		}
 	}
 }

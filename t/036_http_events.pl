@@ -17,6 +17,7 @@ use IPC::Run qw(start finish);
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Socket qw(:DEFAULT IPPROTO_TCP TCP_MAXSEG);
 use Test::More;
 
 if (my $missing = ActorHttp::missing())
@@ -74,12 +75,19 @@ sub publish
 
 # clients -------------------------------------------------------------------
 
-# A client of a stream; HTTP/1.0, so that there are no chunks to decode.
+# A client of a stream; HTTP/1.0, so that there are no chunks to decode.  The connection of
+# a narrow one takes little at a time.
 sub open_stream
 {
 	my ($target, %headers) = @_;
-	my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $http->{port})
-	  or die "could not connect: $!";
+	my $narrow = delete $headers{narrow};
+	my $socket = IO::Socket::INET->new(Proto => 'tcp') or die "could not make a socket: $!";
+	if ($narrow)
+	{
+		setsockopt($socket, SOL_SOCKET, SO_RCVBUF, 4096) or die $!;
+		setsockopt($socket, IPPROTO_TCP, TCP_MAXSEG, 536) or die $!;
+	}
+	$socket->connect(pack_sockaddr_in($http->{port}, inet_aton('127.0.0.1'))) or die "could not connect: $!";
 	my $version = delete $headers{version} // '1.0';
 
 	%headers = ('dapr-api-token' => 'secret', Accept => 'text/event-stream', %headers);
@@ -152,6 +160,46 @@ answer('of no type', [ 'GET', '/v1.0/actors/none/a/topics/t', undef, Accept => '
 answer('with a wrong token', [ 'GET', "$path/t", undef, Accept => 'text/event-stream', 'dapr-api-token' => 'x' ],
 	401, qr/ERR_UNAUTHORIZED/);
 
+# subscriptions -------------------------------------------------------------
+
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION wire.hear(payload jsonb) RETURNS void LANGUAGE sql
+		AS $$ SELECT actor_set('heard', payload) $$;
+	CREATE FUNCTION wire._secret(payload jsonb) RETURNS void LANGUAGE sql AS '';
+	REVOKE EXECUTE ON FUNCTION wire.hear(jsonb) FROM guest});
+my $subscriptions = '/v1.0/actors/wire/ear/subscriptions';
+my $topic_of_a = '{"topicType": "wire", "topicId": "a", "method": "hear"}';
+answer('no subscriptions', [ 'GET', $subscriptions ], 200, qr/^\[\]$/);
+answer('subscribing', [ 'POST', "$subscriptions/said", $topic_of_a ], 200, qr/^\{"created" : true\}$/);
+answer('once more', [ 'PUT', "$subscriptions/said", $topic_of_a ], 200, qr/^\{"created" : false\}$/);
+answer('to a topic of the type', [ 'POST', "$subscriptions/said",
+		'{"topicType": "wire", "method": "hear", "failurePolicy": {"drop": {}}}' ], 200, qr/^\{"created" : true\}$/);
+answer('a list', [ 'GET', $subscriptions ], 200,
+	qr/^\[\{"id":1,"topic":"said","topicType":"wire","topicId":"a","method":"hear","subscribedAt":"[^"]*Z"\}, \{"id":\d+,"topic":"said","topicType":"wire","method":"hear","failurePolicy":\{"drop":\{\}\},"subscribedAt":"[^"]*Z"\}\]$/);
+answer('the rest of it', [ 'GET', "$subscriptions?after=1" ], 200, qr/^\[\{"id":(?!1,)[^[]*"drop"[^[]*\]$/);
+answer('a stranger sees none', [ 'GET', $subscriptions, undef, 'dapr-api-token' => 'guest' ], 200, qr/^\[\]$/);
+answer('of no type', [ 'GET', '/v1.0/actors/none/ear/subscriptions' ], 404, qr/does not exist/);
+answer('without a method', [ 'POST', "$subscriptions/said", '{"topicType": "wire"}' ], 400, qr/member \\"method\\" is missing/);
+answer('a method that is none', [ 'POST', "$subscriptions/said", '{"topicType": "wire", "method": 1}' ], 400, qr/must be a string/);
+answer('no object', [ 'POST', "$subscriptions/said", '[]' ], 400, qr/must be an object/);
+answer('no JSON', [ 'POST', "$subscriptions/said", '{' ], 400, qr/ERR_MALFORMED_REQUEST/);
+answer('whose topic is not said', [ 'POST', "$subscriptions/said", '{"method": "hear"}' ], 400, qr/topic_type must not be null/);
+answer('a topic of no type', [ 'POST', "$subscriptions/said", '{"topicType": "none", "method": "hear"}' ], 404, qr/does not exist/);
+answer('no such method', [ 'POST', "$subscriptions/said", '{"topicType": "wire", "method": "none"}' ], 404, qr/none/);
+answer('a policy that is none', [ 'POST', "$subscriptions/said",
+		'{"topicType": "wire", "method": "hear", "failurePolicy": {"no": {}}}' ], 400, qr/ERR_/);
+answer('a name that cannot be', [ 'POST', "$subscriptions/a%2Fb", $topic_of_a ], 400, qr/ERR_BAD_REQUEST/);
+answer('another one\'s', [ 'POST', "$subscriptions/said", $topic_of_a, 'dapr-api-token' => 'guest' ], 403, qr/permission denied/);
+answer('its end by a stranger', [ 'DELETE', "$subscriptions/said?topicType=wire&topicId=a", undef, 'dapr-api-token' => 'guest' ],
+	403, qr/permission denied/);
+answer('publishing to it', [ 'POST', "$path/said", '"hello"' ], 200, qr/^\{"id" : null\}$/);
+ok($node->poll_query_until('postgres', q{SELECT value = '"hello"' FROM actor.state WHERE actor_id = 'ear' AND key = 'heard'}),
+	'reaches the subscriber');
+answer('its end', [ 'DELETE', "$subscriptions/said?topicType=wire&topicId=a" ], 200, qr/^\{"ended" : true\}$/);
+answer('once only', [ 'DELETE', "$subscriptions/said?topicType=wire&topicId=a" ], 200, qr/^\{"ended" : false\}$/);
+answer('that of the type', [ 'DELETE', "$subscriptions/said?topicType=wire" ], 200, qr/^\{"ended" : true\}$/);
+answer('without its type', [ 'DELETE', "$subscriptions/said" ], 400, qr/topic_type must not be null/);
+
 # streams -------------------------------------------------------------------
 
 my $new = open_stream("$path/t");
@@ -209,6 +257,19 @@ ok(!read_until($renamed, sub { 0 }) && $renamed->{ended}, 'it ends with the type
 
 # slow clients --------------------------------------------------------------
 
+# Bytes that wait in actor-http for clients.
+sub unsent
+{
+	my ($bytes) = $http->request('GET', '/metrics')->{content} =~ /^actor_http_stream_bytes (\d+)$/m;
+	return $bytes;
+}
+
+# The most memory that actor-http has had, in kB.
+sub memory
+{
+	return slurp_file("/proc/$http->{pid}/status") =~ /^VmHWM:\s*(\d+)/m ? $1 : die 'no VmHWM';
+}
+
 my $slow = open_stream("$path/t");
 my $quick = open_stream("$path/t");
 ok(begins($slow) && begins($quick), 'two clients');
@@ -219,6 +280,53 @@ publish('t', '"last"');
 ok(read_until($slow, sub { $_[0] =~ /"last"/ }), 'and gets all');
 is_deeply(events($slow->{text}), [ map { $_ + 5 } 1 .. 2001 ], 'each once, in order');
 close $_->{socket} foreach ($slow, $quick);
+
+# one that always has something left to read: what it has read is forgotten
+my $narrow = open_stream("$path/t?after=5", narrow => 1);
+my $before = memory();
+my $behind_always = 0;
+foreach my $part (1 .. 100)
+{
+	my $end = length($narrow->{text}) + 32768;
+
+	$behind_always += $http->wait_for(sub { unsent() >= 65536 });
+	read_until($narrow, sub { length $_[0] >= $end });
+}
+is($behind_always, 100, 'a client is behind all the time');
+cmp_ok(memory() - $before, '<', 1500, 'and takes no more memory for that');
+close $narrow->{socket};
+
+# one that has much to catch up with, and takes it as fast as it comes
+$node->safe_psql('postgres', q{SELECT actor_keep_events('wire', 'new', '1 hour')});
+my $head = open_stream("$path/t");
+my $other = open_stream("$path/new");
+ok(begins($head) && begins($other), 'two clients that wait for what is new');
+my $lock = $node->background_psql('postgres');
+$lock->query_safe('BEGIN; LOCK TABLE actor.event');
+my $behind = open_stream("$path/t?after=5");
+ok(begins($behind), 'one that has much to catch up with');
+ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_locks WHERE NOT granted}), 'which is about to be read');
+$lock->query_safe(q{SELECT actor_publish('new', '"there"', 'wire', 'a'), actor_publish('t', '"here"', 'wire', 'a')});
+$lock->query_safe('COMMIT');
+$lock->quit;
+my %got_at;
+my $all_of_them = IO::Select->new(map { $_->{socket} } ($head, $other, $behind));
+while (keys %got_at < 2 && $all_of_them->can_read($PostgreSQL::Test::Utils::timeout_default))
+{
+	foreach my $stream ($head, $other, $behind)
+	{
+		my $select = IO::Select->new($stream->{socket});
+		next if !$select->can_read(0);
+		sysread($stream->{socket}, $stream->{text}, 65536, length $stream->{text}) or die 'it has ended';
+		$got_at{$stream} //= length $behind->{text} if $stream != $behind && @{ events($stream->{text}) } > 0;
+	}
+}
+my $half = 10_000_000;
+cmp_ok($got_at{$head}, '<', $half, 'does not hold up others of its topic');
+cmp_ok($got_at{$other}, '<', $half, 'nor those of another one');
+ok(read_until($behind, has_events(2002)), 'and gets all');
+is_deeply(events($behind->{text}), [ map { $_ + 5 } 1 .. 2002 ], 'each once, in order');
+close $_->{socket} foreach ($head, $other, $behind);
 
 # many ----------------------------------------------------------------------
 

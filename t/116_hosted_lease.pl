@@ -77,6 +77,19 @@ is($app->call('lazy', 'f', 'request', { what => 'reminders', name => 's', body =
 	500, 'one of a method that fails');
 is(query(q{SELECT count(*) FROM actor.reminder}), 1, 'is not');
 query(q{SELECT actor_delete_reminder('lazy', 'f', 'r')});
+like($app->do('lazy', 'f', 'request', { what => 'subscriptions', name => 'said', body => { topicType => 'lazy', topicId => 'g', method => 'add' } }),
+	qr/^200 \{"created" : true\}/, 'a subscription');
+is(query(q{SELECT actor_id, topic, topic_id, method FROM actor.subscription}), 'f|said|g|add', 'is made');
+like($app->do('lazy', 'f', 'request', { what => 'subscriptions', name => 'own', body => { method => 'add' } }),
+	qr/^200 \{"created" : true\}/, 'one to a topic of its own');
+is(query(q{SELECT topic_type, topic_id FROM actor.subscription WHERE topic = 'own'}), 'lazy|f', 'is made, too');
+like($app->do('lazy', 'f', 'request', { verb => 'GET', what => 'subscriptions' }), qr/^200 .*"said".*"own"/, 'they are listed');
+is($app->call('lazy', 'f', 'request', { verb => 'DELETE', what => 'subscriptions/said?topicType=lazy&topicId=g', fail => JSON::PP::true })->{status},
+	500, 'their end by a method that fails');
+is(query(q{SELECT count(*) FROM actor.subscription}), 2, 'is none');
+like($app->do('lazy', 'f', 'request', { verb => 'DELETE', what => 'subscriptions/said?topicType=lazy&topicId=g' }),
+	qr/^200 \{"ended" : true\}/, 'their end');
+is(query(q{SELECT topic FROM actor.subscription}), 'own', 'is theirs');
 query(q{SELECT actor_set_reminder('lazy', 'h', 'r', due_time => '0s', data => '{"do": "add", "amount": 4}')});
 query(q{SELECT actor_send('lazy', 'h', 'add', '{"amount": 5}')});
 ok($node->poll_query_until('postgres', q{SELECT value = '9' FROM actor.state WHERE actor_id = 'h' AND key = 'value'}),
