@@ -53,7 +53,7 @@ static ActorQuery read_types = {
 	"        AND a.actor_type OPERATOR(pg_catalog.>) r.actor_type"
 	"      ORDER BY a.actor_type, a.last_used_at LIMIT 1) n)"
 	" SELECT actor_type, last_used_at FROM r",
-	0, {0}
+	0, {0}, false, true
 };
 
 static ActorQuery scan_idle = {
@@ -62,7 +62,7 @@ static ActorQuery scan_idle = {
 	"   AND actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND last_used_at OPERATOR(pg_catalog.<=) $2"
 	" ORDER BY last_used_at LIMIT $3",
-	3, {TEXTOID, TIMESTAMPTZOID, INT8OID}
+	3, {TEXTOID, TIMESTAMPTZOID, INT8OID}, false, true
 };
 
 /* an actor whose turn others may enter is not idle */
@@ -70,11 +70,11 @@ static ActorQuery claim_idle = {
 	"SELECT FROM actor.activation"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+	"   AND server_start OPERATOR(pg_catalog.=) $5"
 	"   AND last_used_at OPERATOR(pg_catalog.=) $3"
 	"   AND (turn_expires_at IS NULL OR turn_expires_at OPERATOR(pg_catalog.<=) $4)"
 	"   FOR UPDATE SKIP LOCKED",
-	4, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	5, {TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
 };
 
 static ActorQuery read_timers = {
@@ -429,7 +429,7 @@ static bool
 claim(const ActorDue *due)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		values[4];
+	Datum		values[5];
 	bool		found;
 	bool		claimed;
 
@@ -446,6 +446,7 @@ claim(const ActorDue *due)
 	values[2] = TimestampTzGetDatum(due->scheduled_at);
 	/* an open turn is a use until it ends, by itself perhaps */
 	values[3] = TimestampTzGetDatum(GetCurrentTimestamp() - idle_timeout(&due->actor));
+	values[4] = TimestampTzGetDatum(actor_activation_start());
 	actor_bookkeeping_begin(&bookkeeping);
 	found = actor_query_run(&claim_idle, values, NULL) == 1;
 	claimed = found &&

@@ -138,7 +138,7 @@ begin_transaction(const char *activity)
 	SetCurrentStatementStartTimestamp();
 	debug_query_string = activity;
 	pgstat_report_activity(STATE_RUNNING, activity);
-	StartTransactionCommand();
+	actor_block_begin();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	actor_session_begin();
 }
@@ -156,12 +156,12 @@ end_transaction(void)
 		HOLD_INTERRUPTS();
 		ProcDiePending = true;
 		InterruptPending = true;
-		CommitTransactionCommand();
+		actor_block_end();
 		RESUME_INTERRUPTS();
 		CHECK_FOR_INTERRUPTS();
 	}
 	else
-		CommitTransactionCommand();
+		actor_block_end();
 	debug_query_string = NULL;
 	pgstat_report_stat(false);
 	MemoryContextSwitchTo(round_context);
@@ -181,7 +181,7 @@ give_up_transaction(void)
 	MemoryContextSwitchTo(round_context);
 	error = CopyErrorData();
 	FlushErrorState();
-	AbortCurrentTransaction();
+	actor_block_abort();
 	MemoryContextSwitchTo(round_context);
 	RESUME_INTERRUPTS();
 	return error;
@@ -479,7 +479,8 @@ role_is_as_before(void)
  * scan that does not find as much as it wants looks everywhere, and one of those
  * that follow one another quickly does, too.  But if that is dear, scans begin
  * earlier only when the scheduler has told us so, and once a minute; see
- * pending.c for why nothing is missed by that.
+ * pending.c for why nothing is missed by that.  It would not know of what comes from
+ * other servers.
  */
 static List *
 scan_due_rows(void)
@@ -498,7 +499,7 @@ scan_due_rows(void)
 
 		due_list = actor_due_scan(&role, DT_NOBEGIN, scanned_at, scan_limit);
 		pages = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - pages;
-		dear = pages >= DEAR_PAGES + list_length(due_list);
+		dear = pages >= DEAR_PAGES + list_length(due_list) && !actor_on_several_servers();
 		looked_at = dear || list_length(due_list) >= scan_limit ? scanned_at : DT_NOBEGIN;
 	}
 	low_water = due_list != NIL ? ((ActorDue *) linitial(due_list))->next_try_at : scanned_at;
@@ -743,7 +744,8 @@ actor_round(TimestampTz *retry_at)
 /*
  * actor_round_next_due
  *		When the next row is due; DT_NOEND if none is.  Rows that the last
- *		round has passed over do not count.
+ *		round has passed over do not count.  No later than rows may have come from
+ *		other servers.
  */
 TimestampTz
 actor_round_next_due(void)
@@ -759,6 +761,7 @@ actor_round_next_due(void)
 		next_row = actor_due_next(&role, earliest_retry != DT_NOEND ? scanned_at :
 								  dear && low_water != DT_NOBEGIN ? low_water - 1 : DT_NOBEGIN);
 		next_idle = actor_idle_next(&role);
+		next_row = Min(next_row, actor_next_from_elsewhere());
 	}
 	end_transaction();
 	return Min(next_row, next_idle);

@@ -128,6 +128,11 @@ actor_run_due(PG_FUNCTION_ARGS)
 				 errmsg("actor_run_due() cannot run inside a method"),
 				 errdetail("Call chain: %s.", actor_call_chain_text(NULL, NULL))));
 	actor_turn_check_isolation("fire what is due");
+	if (actor_on_several_servers())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("actor_run_due() cannot run, because actors are on several servers"),
+				 errdetail("What is due fires on the server that has it.")));
 	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
 	/* what is under this name may be an earlier role's */
 	if (actor_role_find(&role) != GetUserId())

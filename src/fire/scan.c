@@ -4,7 +4,7 @@
  *		Finding what is due to a role.
  *
  * A scan takes no locks and proves nothing; the claim of a row does, see
- * firing.c.
+ * firing.c.  It sees what is on this server, where actors are on several.
  *
  * IDENTIFICATION
  *		src/fire/scan.c
@@ -39,7 +39,7 @@ static ActorQuery scan_due = {
 	SCAN_DUE("3", "message_id::pg_catalog.text AS name, message_id AS generation, due_at", "actor.message",
 			 "next_try_at, message_id")
 	" ORDER BY next_try_at, generation LIMIT $4",
-	4, {NAMEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}, true
+	4, {NAMEOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID}, true, true
 };
 
 #define READ_NEXT(table) \
@@ -51,7 +51,7 @@ static ActorQuery scan_due = {
 static ActorQuery read_next = {
 	"SELECT LEAST(" READ_NEXT("actor.reminder") ", " READ_NEXT("actor.timer") ", "
 	READ_NEXT("actor.message") ")",
-	2, {NAMEOID, TIMESTAMPTZOID}
+	2, {NAMEOID, TIMESTAMPTZOID}, false, true
 };
 
 static void *

@@ -36,6 +36,17 @@ static ActorQuery write_failure = {
 	TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID, TEXTOID, JSONBOID}
 };
 
+/* the same with a number that no other server draws */
+static ActorQuery write_numbered = {
+	"INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, payload,"
+	"  scheduled_at, failed_at, attempts, sqlstate, message, detail, context, role_name,"
+	"  traceparent, settings, failure_id) OVERRIDING SYSTEM VALUE"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+	17, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, JSONBOID, TIMESTAMPTZOID,
+		TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, NAMEOID, TEXTOID, JSONBOID,
+	INT8OID}
+};
+
 /* writing --------------------------------------------------------------- */
 
 /*
@@ -107,8 +118,9 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 {
 	ActorBookkeeping bookkeeping;
 	text	   *traceparent = actor_traceparent();
-	Datum		values[16];
-	char		nulls[16];
+	Datum		values[17];
+	char		nulls[17];
+	bool		numbered = actor_on_several_servers();
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[0] = PointerGetDatum(actor->type);
@@ -133,8 +145,10 @@ actor_failure_write(const ActorRef *actor, const ActorFailure *failure,
 	values[15] = PointerGetDatum(failure->settings);
 	nulls[15] = failure->settings == NULL ? 'n' : ' ';
 
+	if (numbered)
+		values[16] = Int64GetDatum(actor_cluster_number());
 	actor_bookkeeping_begin(&bookkeeping);
-	actor_query_write_one(&write_failure, values, nulls);
+	actor_query_write_one(numbered ? &write_numbered : &write_failure, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
 	actor_wake_at(actor_purge_time(GetCurrentTimestamp() +
 								   actor_failure_retention * USECS_PER_SEC));

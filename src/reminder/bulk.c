@@ -5,7 +5,8 @@
  *		type, and moving those of a role to another one.
  *
  * First comes what is free.  What remains fires, mostly, and is locked row by row
- * as a single one would be; see row_lock.c.
+ * as a single one would be; see row_lock.c.  On several servers nothing is looked for
+ * that is free everywhere, and all goes row by row.
  *
  * Lock order: the rows, in no particular one.  A rival that locks more than one
  * of them in one transaction, too, may lead to a deadlock, which the server
@@ -297,7 +298,10 @@ actor_delete_reminders(PG_FUNCTION_ARGS)
 	/* strangers are not told whether there are any */
 	if (count == 0 && !allowed)
 		actor_type_check_usage(actor_type_lookup(type));
-	count = run_for_roles(&delete_free, values, nulls, type, allowed);
+	if (!actor_on_several_servers())
+		count = run_for_roles(&delete_free, values, nulls, type, allowed);
+	else
+		count = 0;
 	count += delete_left(type, id);
 	if (count == 0)
 		actor_early_look_everywhere();
@@ -314,11 +318,12 @@ move_rows(ActorDueKind kind, const NameData *old_role, const NameData *new_role)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		roles[2] = {NameGetDatum(old_role), NameGetDatum(new_role)};
-	int64		count;
+	int64		count = 0;
 	ListCell   *cell;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	count = actor_query_run(&move_free[kind], roles, NULL);
+	if (!actor_on_several_servers())
+		count = actor_query_run(&move_free[kind], roles, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	foreach(cell, actor_query_list(&read_of_role[kind], roles, read_key))
 	{

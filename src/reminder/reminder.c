@@ -188,7 +188,7 @@ static ActorQuery delete_row[] = {
 	DELETE_ROW("actor.timer")
 };
 
-#define READ_ROW(table, policies, condition) \
+#define READ_ROW(table, policies, condition, nargs) \
 	{"SELECT role_name, pg_catalog.jsonb_build_object(" \
 	"  'actor_type'::pg_catalog.text, actor_type, 'actor_id'::pg_catalog.text, actor_id," \
 	"  'name'::pg_catalog.text, name, 'method'::pg_catalog.text, method," \
@@ -204,7 +204,7 @@ static ActorQuery delete_row[] = {
 	"  'last_error'::pg_catalog.text, last_error," \
 	"  'traceparent'::pg_catalog.text, traceparent)" \
 	"  FROM " table WHERE_KEY condition, \
-	3, {TEXTOID, TEXTOID, TEXTOID}}
+	nargs, {TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID}}
 
 static ActorQuery read_row[] = {
 	READ_ROW("actor.reminder",
@@ -212,12 +212,12 @@ static ActorQuery read_row[] = {
 			 "  'failure_policy'::pg_catalog.text, failure_policy,"
 			 "  'fired'::pg_catalog.text, fired, 'last_fired_at'::pg_catalog.text, last_fired_at,"
 			 "  'last_ok_at'::pg_catalog.text, last_ok_at, 'last_ms'::pg_catalog.text, last_ms,",
-			 ""),
+			 "", 3),
 	READ_ROW("actor.timer", "",
 			 " AND EXISTS (SELECT FROM actor.activation a"
 			 "  WHERE a.actor_type OPERATOR(pg_catalog.=) $1"
 			 "    AND a.actor_id OPERATOR(pg_catalog.=) $2"
-			 "    AND a.server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time())")
+			 "    AND a.server_start OPERATOR(pg_catalog.=) $4)", 4)
 };
 
 /* rights ---------------------------------------------------------------- */
@@ -699,10 +699,11 @@ get_row(FunctionCallInfo fcinfo, ActorDueKind kind)
 	ActorRef	actor;
 	ActorBookkeeping bookkeeping;
 	NameData	registrant;
-	Datum		values[3];
+	Datum		values[4];
 	Jsonb	   *document = NULL;
 
 	row_key(fcinfo, kind, &actor, values);
+	values[3] = TimestampTzGetDatum(actor_activation_start());
 	/* a standby cannot read timers, and has none */
 	if (kind == DUE_TIMER && RecoveryInProgress())
 		PG_RETURN_NULL();

@@ -78,6 +78,7 @@ actor_shared_attach(void)
 			pg_atomic_init_u32(&actor_shared->unflushed[i], 0);
 		for (int i = 0; i < lengthof(actor_shared->active); i++)
 			pg_atomic_init_u32(&actor_shared->active[i], 0);
+		pg_atomic_init_u64(&actor_shared->last_number, 0);
 		pg_atomic_init_u64(&actor_shared->complained_slots, 0);
 		pg_atomic_init_u64(&actor_shared->complained_workers, 0);
 		actor_shared->executors = (ActorExecutor *)

@@ -216,6 +216,7 @@ typedef struct ActorShared
 	pg_atomic_uint32 active[ACTOR_ACTIVE_GROUPS * ACTOR_ACTIVE_WORDS];	/* see active.c */
 	ActorHostWake hosts[ACTOR_HOST_WAKE_COUNT]; /* see wake.c */
 	ConditionVariable results[ACTOR_RESULT_COUNT];	/* see wake.c */
+	pg_atomic_uint64 last_number;	/* see number.c */
 	int			ndatabases;		/* slots that have ever been used */
 	int			nslots;			/* of each array but the databases */
 
@@ -343,6 +344,10 @@ extern bool actor_active_possible(const ActorRef *actor);
 
 extern bool actor_log_again(uint64 key, int64 *left_out);
 extern void actor_log_vain(const char *what, const ErrorData *error);
+
+/* number.c */
+
+extern int64 actor_cluster_number(void);
 
 /* running.c */
 

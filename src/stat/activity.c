@@ -400,7 +400,7 @@ static ActorQuery read_open_turns = {
 	" WHERE reentrancy_id IS NOT NULL"
 	"   AND turn_expires_at OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()"
 	"   AND server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()",
-	0, {0}
+	0, {0}, false, true
 };
 
 /*

@@ -265,20 +265,22 @@ check_version(int elevel)
 }
 
 /*
- * Whether the tables are not distributed, so that workers can take turns; says so
- * at that level if they are.
+ * Whether workers can take turns, as the tables are not distributed, or all that need
+ * be; says so at that level if they cannot.
  */
 static bool
-is_on_one_server(int elevel)
+turns_can_be_taken(int elevel)
 {
 	const char *table = actor_shape_distributed();
+	bool		result = table == NULL ||
+	(actor_on_several_servers() && actor_turn_lock != ACTOR_TURN_LOCK_ADVISORY);
 
-	if (table != NULL)
+	if (!result)
 		ereport(elevel,
 				(errmsg("nothing fires in database \"%s\", because table \"%s.%s\" is distributed",
 						get_database_name(MyDatabaseId), "actor", table),
 				 errhidestmt(true)));
-	return table == NULL;
+	return result;
 }
 
 /*
@@ -295,7 +297,7 @@ actor_catalog_installed(void)
 		!OidIsValid(actor_catalog_relation("type")))
 		return false;
 	if (check_version(said ? DEBUG1 : LOG) && actor_shapes_check(said ? DEBUG1 : LOG) &&
-		is_on_one_server(said ? DEBUG1 : LOG))
+		turns_can_be_taken(said ? DEBUG1 : LOG))
 		return true;
 	said = true;
 	return false;
@@ -500,6 +502,16 @@ plan_settings_end(const PlanSettings *saved)
 }
 
 /*
+ * Whether a statement has one plan for all values; over many shards another one each
+ * time would be dear.
+ */
+static bool
+is_generic(const ActorQuery *query)
+{
+	return query->generic || query->own_version != 0;
+}
+
+/*
  * Prepares a statement when it is used for the first time in this backend.
  */
 static void
@@ -507,6 +519,7 @@ prepare_query(ActorQuery *query)
 {
 	SPIPlanPtr volatile plan = NULL;
 	PlanSettings saved;
+	const char *sql = query->own ? actor_own_sql(query) : query->sql;
 
 	if (query->plan != NULL)
 		return;
@@ -514,8 +527,8 @@ prepare_query(ActorQuery *query)
 	plan_settings_begin(&saved);
 	PG_TRY();
 	{
-		plan = SPI_prepare_cursor(query->sql, query->nargs, query->argtypes,
-								  query->generic ? CURSOR_OPT_GENERIC_PLAN : 0);
+		plan = SPI_prepare_cursor(sql, query->nargs, query->argtypes,
+								  is_generic(query) ? CURSOR_OPT_GENERIC_PLAN : 0);
 	}
 	PG_FINALLY();
 	{
@@ -547,7 +560,7 @@ execute_plan(ActorQuery *query, Datum *values, const char *nulls, bool read_only
 	PG_TRY();
 	{
 		/* a plan for all values would rather sort what an index has in order */
-		if (query->generic)
+		if (is_generic(query))
 			enable_bitmapscan = false;
 		result = SPI_execute_plan(query->plan, values, nulls, read_only, 0);
 	}

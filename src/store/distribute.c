@@ -36,12 +36,15 @@ const ActorDistributed actor_distributed_tables[] = {
 	{"state", false},
 	{"activation", false},
 	{"request", false},
+	{"reminder", false},
+	{"timer", false},
+	{"failure", false},
 	{NULL, false}
 };
 
 /* what would be left behind; see actor_insert_check */
 static const char *const must_be_empty[] = {
-	"reminder", "timer", "message", "promise", "failure", "history", "placement", "host"
+	"message", "promise", "history", "placement", "host"
 };
 
 /*
@@ -73,8 +76,9 @@ actor_distribute_types_changed(void)
 
 /*
  * actor_distribute_lock_out
- *		If actors are on several servers, waits for all turns to end, and lets no
- *		other one begin before the transaction ends.
+ *		If actors are on several servers, waits for all turns to end, and for those
+ *		who register reminders, and lets no other one begin before the transaction
+ *		ends.
  */
 void
 actor_distribute_lock_out(void)
@@ -85,7 +89,7 @@ actor_distribute_lock_out(void)
 		return;
 	actor_bookkeeping_begin(&bookkeeping);
 	go_one_by_one();
-	actor_cluster_run("LOCK TABLE actor.activation IN SHARE ROW EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder IN SHARE ROW EXCLUSIVE MODE");
 	actor_bookkeeping_end(&bookkeeping);
 }
 
@@ -129,8 +133,14 @@ check_empty(void)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("cannot distribute actors, because table \"%s.%s\" has rows",
 							"actor", must_be_empty[i]),
-					 errdetail("Only methods, state and request ids work on several servers.")));
+					 errdetail("Messages, promises, histories and hosts do not work on several servers.")));
 	}
+	actor_cluster_run("SELECT FROM actor.type WHERE hosted");
+	if (SPI_processed > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cannot distribute actors, because there are hosted types"),
+				 errdetail("Hosts find their actors on one server only.")));
 	actor_cluster_run("SELECT nodename, nodeport FROM pg_catalog.run_command_on_workers("
 					  "'SELECT pg_catalog.count(*) FROM actor.type') WHERE NOT success OR result OPERATOR(pg_catalog.<>) '0'");
 	if (SPI_processed > 0)
@@ -140,6 +150,18 @@ check_empty(void)
 						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1),
 						SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2)),
 				 errhint("Unregister them there.")));
+}
+
+/*
+ * Forgets what ends with this start of the server, in a table that outlasts starts from
+ * now on: shards of others cannot be moved.
+ */
+static void
+end_lives(const char *table)
+{
+	actor_cluster_run(psprintf("DELETE FROM actor.%s", table));
+	if (!actor_is_distributed(actor_catalog_relation(table)))
+		actor_cluster_run(psprintf("ALTER TABLE actor.%s SET LOGGED", table));
 }
 
 /*
@@ -211,15 +233,14 @@ actor_distribute(PG_FUNCTION_ARGS)
 				 errmsg("actors are distributed already")));
 
 	/*
-	 * nobody has a turn from here on; activations are those of this server's
-	 * start
+	 * nobody has a turn from here on, or registers something, and no worker
+	 * looks; see block.c
 	 */
 	go_one_by_one();
-	actor_cluster_run("LOCK TABLE actor.activation IN ACCESS EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder IN ACCESS EXCLUSIVE MODE");
 	check_empty();
-	actor_cluster_run("DELETE FROM actor.activation");
-	if (!actor_is_distributed(actor_catalog_relation("activation")))
-		actor_cluster_run("ALTER TABLE actor.activation SET LOGGED");
+	end_lives("timer");
+	end_lives("activation");
 	for (const ActorDistributed *table = actor_distributed_tables; table->name != NULL; table++)
 	{
 		/* somebody may have begun with it, which cannot be undone */

@@ -31,8 +31,12 @@
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/timestamp.h"
 
 #include "store/store.h"
+
+/* how long rows from other servers wait to be seen, in milliseconds */
+#define ELSEWHERE_MS	500
 
 /*
  * Whether a row of the table names that relation.
@@ -110,6 +114,22 @@ actor_on_several_servers(void)
 }
 
 /*
+ * actor_next_from_elsewhere
+ *		When to look for rows that sessions of other servers may have written, about
+ *		which nobody is told here; DT_NOEND if they cannot.
+ *
+ * The tables of a server become distributed without a word to its workers, too, so
+ * that is where Citus is.
+ */
+TimestampTz
+actor_next_from_elsewhere(void)
+{
+	if (!OidIsValid(get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE)))
+		return DT_NOEND;
+	return TimestampTzPlusMilliseconds(GetCurrentTimestamp(), ELSEWHERE_MS);
+}
+
+/*
  * actor_activation_start
  *		The start of the server that activations are of.  On several servers they
  *		are of none, and outlast it.
@@ -128,7 +148,7 @@ actor_activation_start(void)
 void
 actor_insert_check(Oid table)
 {
-	static Oid	known[8];		/* distributed ones */
+	static Oid	known[16];		/* distributed ones */
 	static int	nknown = 0;
 	static uint64 generation = 0;
 
@@ -145,7 +165,7 @@ actor_insert_check(Oid table)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot write to table \"%s.%s\", because actors are on several servers",
 						"actor", get_rel_name(table)),
-				 errdetail("Methods, state and request ids work there. Reminders, timers, messages, "
+				 errdetail("Methods, state, request ids, reminders and timers work there. Messages, "
 						   "events, promises, histories and hosted actors do not.")));
 	if (nknown < (int) lengthof(known))
 		known[nknown++] = table;

@@ -100,7 +100,7 @@ static ActorQuery read_restored = {
 	"     AND e.system_identifier OPERATOR(pg_catalog.=) ANY (ARRAY[0, $1]))"
 	"   AND EXISTS (SELECT FROM pg_catalog.pg_roles a"
 	"   WHERE a.rolname OPERATOR(pg_catalog.=) r.role_name)",
-	1, {INT8OID}
+	1, {INT8OID}, false, true
 };
 
 /*
@@ -117,6 +117,19 @@ static ActorQuery close_gone = {
 	" WHERE d.role_name OPERATOR(pg_catalog.=) s.role_name"
 	"   AND d.entry OPERATOR(pg_catalog.=) s.entry",
 	1, {INT8OID}
+};
+
+/* the same in two steps, as there is no such statement over several servers */
+static ActorQuery read_here = {
+	"SELECT role_name, entry, role_oid FROM actor.role"
+	" WHERE system_identifier OPERATOR(pg_catalog.=) $1",
+	1, {INT8OID}
+};
+
+static ActorQuery close_entry = {
+	"UPDATE actor.role SET system_identifier = 0"
+	" WHERE role_name OPERATOR(pg_catalog.=) $1 AND entry OPERATOR(pg_catalog.=) $2",
+	2, {NAMEOID, INT8OID}
 };
 
 #define MOVE_ROWS(table, column) \
@@ -156,7 +169,7 @@ static ActorQuery read_left = {
 	ROWS_OF("reminder", "NOT hosted") " OR " ROWS_OF("timer", "NOT hosted")
 	" OR " ROWS_OF("message", "NOT hosted") " OR " ROWS_OF("reminder", "hosted")
 	" OR " ROWS_OF("timer", "hosted") " OR " ROWS_OF("message", "hosted"),
-	1, {NAMEOID}
+	1, {NAMEOID}, false, true
 };
 
 static ActorQuery read_owned = {
@@ -663,6 +676,52 @@ actor_role_names(void)
 	return actor_query_list(&read_names, NULL, read_role_name);
 }
 
+/* an entry of this server */
+typedef struct Entry
+{
+	NameData	name;
+	int64		number;
+	Oid			role;
+} Entry;
+
+static void *
+read_entry(uint64 row)
+{
+	Entry	   *entry = palloc(sizeof(Entry));
+	bool		isnull;
+
+	entry->name = *DatumGetName(actor_query_result(row, 1, &isnull));
+	entry->number = DatumGetInt64(actor_query_result(row, 2, &isnull));
+	entry->role = DatumGetObjectId(actor_query_result(row, 3, &isnull));
+	return entry;
+}
+
+/*
+ * Closes the entries of this server whose roles are gone; returns whether there were
+ * any.
+ */
+static bool
+close_entries(void)
+{
+	Datum		values[2] = {Int64GetDatum(this_server())};
+	uint64		closed = 0;
+	ListCell   *cell;
+
+	if (!actor_on_several_servers())
+		return actor_query_count(&close_gone, values) > 0;
+	foreach(cell, actor_query_list(&read_here, values, read_entry))
+	{
+		Entry	   *entry = lfirst(cell);
+
+		if (SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(entry->role)))
+			continue;
+		values[0] = NameGetDatum(&entry->name);
+		values[1] = Int64GetDatum(entry->number);
+		closed += actor_query_count(&close_entry, values);
+	}
+	return closed > 0;
+}
+
 /*
  * actor_roles_settle
  *		Enters the roles of rows that were restored from another server, and
@@ -677,11 +736,9 @@ actor_roles_settle(void)
 	static TimestampTz settled_at = 0;
 	uint64		generation = actor_catalog_generation();
 	TimestampTz now = GetCurrentTimestamp();
-	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {Int64GetDatum(this_server())};
 	List	   *restored;
 	ListCell   *cell;
-	bool		closed;
 
 	if (RecoveryInProgress() ||
 		(settled == generation && now >= settled_at && now - settled_at < SETTLE_AGAIN_US))
@@ -694,11 +751,9 @@ actor_roles_settle(void)
 		if (OidIsValid(role))
 			enter(lfirst(cell), role);
 	}
-	actor_bookkeeping_begin(&bookkeeping);
-	closed = actor_query_run(&close_gone, values, NULL) > 0;
-	actor_bookkeeping_end(&bookkeeping);
-	if (closed || restored != NIL)
-		actor_catalog_invalidate_types();
+	/* entries of this server matter here only */
+	if (close_entries() || restored != NIL)
+		actor_catalog_altered();
 	settled = generation;
 	settled_at = now;
 }

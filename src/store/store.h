@@ -29,7 +29,10 @@ typedef struct ActorQuery
 	int			nargs;
 	Oid			argtypes[ACTOR_QUERY_MAX_ARGS];
 	bool		generic;		/* planned once, not for each set of values */
+	bool		own;			/* about what is on this server; see own.c */
 	SPIPlanPtr	plan;
+	uint64		own_version;	/* of the shards it was planned for; 0: tables */
+	uint32		own_tables;		/* whose shards these are, a bit each */
 } ActorQuery;
 
 /* the identity to return to after bookkeeping */
@@ -123,6 +126,7 @@ typedef struct ActorDistributed
 
 extern bool actor_is_distributed(Oid relation);
 extern bool actor_on_several_servers(void);
+extern TimestampTz actor_next_from_elsewhere(void);
 extern TimestampTz actor_activation_start(void);
 extern void actor_insert_check(Oid table);
 
@@ -143,6 +147,17 @@ extern void actor_distribute_types_changed(void);
 extern void actor_distribute_lock_out(void);
 extern int	actor_own_copy_begin(void);
 extern void actor_own_copy_end(int nestlevel);
+
+/* own.c */
+
+extern const char *actor_own_sql(ActorQuery *query);
+extern int	actor_own_group(void);
+
+/* block.c */
+
+extern void actor_block_begin(void);
+extern void actor_block_end(void);
+extern void actor_block_abort(void);
 
 /* location.c */
 

@@ -276,6 +276,11 @@ check_options(const ActorTypeOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("turn must be \"transaction\" or \"lease\"")));
+	if (options->hosted != NULL && *options->hosted && actor_on_several_servers())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot register a hosted type, because actors are on several servers"),
+				 errdetail("Hosts find their actors on one server only.")));
 	if (options->turn != NULL && (options->hosted == NULL || !*options->hosted))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

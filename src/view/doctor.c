@@ -221,7 +221,8 @@ check_distributed(void)
 	const char *table = actor_shape_distributed();
 
 	if (table != NULL && actor_on_several_servers())
-		return pstrdup("Actors are on several servers, where nothing fires.");
+		return actor_turn_lock != ACTOR_TURN_LOCK_ADVISORY ? NULL :
+			pstrdup("Actors are on several servers, where turns must be rows.");
 	return table == NULL ? NULL :
 		psprintf("Table \"%s.%s\" is distributed over several servers. No turn can be taken.",
 				 "actor", table);

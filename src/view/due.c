@@ -75,14 +75,14 @@ PG_FUNCTION_INFO_V1(actor_due_counts);
 	"           WHERE NOT r.hosted AND r.role_name OPERATOR(pg_catalog.>) o.role_name" \
 	"           ORDER BY r.role_name LIMIT 1)" \
 	"    FROM roles o WHERE o.role_name IS NOT NULL)" \
-	" SELECT role_name FROM roles WHERE role_name IS NOT NULL", 0, {0}}
+	" SELECT role_name FROM roles WHERE role_name IS NOT NULL", 0, {0}, false, true}
 
 /* $1: the source, $2: before then, $3: the number of rows before the one that is read */
 #define READ_LIMIT(table, source, type) \
 	{"SELECT r.next_try_at FROM " table " r WHERE " source "$1" \
 	"    AND r.next_try_at OPERATOR(pg_catalog.<) $2" \
 	"  ORDER BY r.next_try_at OFFSET $3 LIMIT 1", \
-	3, {type, TIMESTAMPTZOID, INT8OID}}
+	3, {type, TIMESTAMPTZOID, INT8OID}, false, true}
 
 /* $4: the source, $5: before then */
 #define COUNT_ROWS(table, source, type) \
@@ -90,7 +90,7 @@ PG_FUNCTION_INFO_V1(actor_due_counts);
 	"  FROM (SELECT r.actor_type, " STEP_OF("r.next_try_at") " AS step FROM " table " r" \
 	"         WHERE " source "$4 AND r.next_try_at OPERATOR(pg_catalog.<) $5) c" \
 	" GROUP BY c.actor_type, c.step", \
-	5, {TIMESTAMPTZOID, FLOAT8OID, INT4OID, type, TIMESTAMPTZOID}}
+	5, {TIMESTAMPTZOID, FLOAT8OID, INT4OID, type, TIMESTAMPTZOID}, false, true}
 
 /* $4: the source, $5: from then, $6: bytes to look at, $7: before then */
 #define SAMPLE_ROWS(table, source, type) \
@@ -117,7 +117,7 @@ PG_FUNCTION_INFO_V1(actor_due_counts);
 	"         ORDER BY r.next_try_at LIMIT $4) r" \
 	" WHERE r.attempt OPERATOR(pg_catalog.>=) $5" \
 	" ORDER BY r.next_try_at", \
-	5, {type, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID}}
+	5, {type, TIMESTAMPTZOID, TIMESTAMPTZOID, INT8OID, INT4OID}, false, true}
 
 #define ROW_TYPE			2
 #define ROW_TIME			8
@@ -257,7 +257,8 @@ is_own(const Asker *asker, const Source *source)
 /* counting -------------------------------------------------------------- */
 
 /*
- * From when on rows of a source are too many to be counted, infinity for never.
+ * From when on rows of a source are too many to be counted, infinity for never; shards
+ * are not sampled.
  */
 static TimestampTz
 find_limit(DueTable *table, Source *source, TimestampTz until, int64 max)
@@ -267,6 +268,8 @@ find_limit(DueTable *table, Source *source, TimestampTz until, int64 max)
 	ActorBookkeeping bookkeeping;
 	bool		isnull;
 
+	if (actor_on_several_servers())
+		return limit;
 	actor_bookkeeping_begin(&bookkeeping);
 	if (actor_query_run(&table->read_limit[source->hosted], values, NULL) > 0)
 		limit = DatumGetTimestampTz(actor_query_result(0, 1, &isnull));

@@ -57,7 +57,7 @@ PG_FUNCTION_INFO_V1(actor_get_type_status);
 	look("actor.activation") " UNION ALL " look("actor.timer")
 
 #define FIRST_OF(ids) \
-	{"SELECT pg_catalog.min(i.actor_id) FROM (" ids ") i", 2, {TEXTOID, TEXTOID}, true}
+	{"SELECT pg_catalog.min(i.actor_id) FROM (" ids ") i", 2, {TEXTOID, TEXTOID}, true, true}
 
 /* in each pair: those of a standby, and those of others */
 static ActorQuery read_this[] = {
@@ -72,7 +72,7 @@ static ActorQuery read_next[] = {
 	"   AND r.actor_id OPERATOR(pg_catalog.=) $2"
 #define LOOK_AT(active) \
 	{"SELECT $2, " active ", " IS_IN("actor.pause") "), " IS_IN("actor.failure") ")", \
-	2, {TEXTOID, TEXTOID}, true}
+	2, {TEXTOID, TEXTOID}, true, true}
 
 /* the columns that are shown */
 static ActorQuery look_at[] = {
@@ -211,7 +211,7 @@ static ActorQuery read_types = {
 	"                        pg_catalog.statement_timestamp() AS due" \
 	"                   FROM actor.message r" \
 	"                  WHERE r.actor_type OPERATOR(pg_catalog.=) $1 LIMIT $2) c) m", \
-	2, {TEXTOID, INT8OID}}
+	2, {TEXTOID, INT8OID}, false, true}
 
 static ActorQuery count_type[] = {
 	COUNT_TYPE("NULL::pg_catalog.int8", "NULL::pg_catalog.int8"),

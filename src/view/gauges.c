@@ -96,7 +96,7 @@ static ActorQuery count_rows = {
 	"     FROM actor.each h"
 	"    WHERE h.actor_type OPERATOR(pg_catalog.=) t.actor_type AND h.finished_at IS NULL) r"
 	" ORDER BY t.actor_type",
-	0, {0}
+	0, {0}, false, true
 };
 
 static ActorQuery count_hosts = {

@@ -38,7 +38,7 @@ static ActorQuery read_without_host = {
 	"     WHERE t.actor_type OPERATOR(pg_catalog.=) ANY (h.actor_types)"
 	"       AND actor.host_is_alive(h.host_id))"
 	" ORDER BY t.actor_type",
-	1, {TIMESTAMPTZOID}
+	1, {TIMESTAMPTZOID}, false, true
 };
 
 static ActorQuery read_unreachable = {

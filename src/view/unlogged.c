@@ -33,9 +33,9 @@ PG_FUNCTION_INFO_V1(actor_get_timers);
  * The first column of a statement is the type, the others are as declared.  In
  * each pair: all rows, and those of an actor.
  */
-#define READ_ACTIVATIONS \
+#define READ_ACTIVATIONS(start) \
 	"SELECT actor_type, actor_id, activated_at, last_used_at FROM actor.activation" \
-	" WHERE server_start OPERATOR(pg_catalog.=) pg_catalog.pg_postmaster_start_time()"
+	" WHERE server_start OPERATOR(pg_catalog.=) " start
 #define READ_TIMERS \
 	"SELECT actor_type, actor_id, name, method, role_name, scheduled_at, next_try_at," \
 	"       attempt, deferrals FROM actor.timer"
@@ -43,14 +43,14 @@ PG_FUNCTION_INFO_V1(actor_get_timers);
 	" actor_type OPERATOR(pg_catalog.=) $1 AND actor_id OPERATOR(pg_catalog.=) $2"
 
 static ActorQuery read_activations[] = {
-	{READ_ACTIVATIONS, 0, {0}},
-	{READ_ACTIVATIONS " AND" OF_ACTOR, 2, {TEXTOID, TEXTOID}}
+	{READ_ACTIVATIONS("pg_catalog.pg_postmaster_start_time()"), 0, {0}, false, true},
+	{READ_ACTIVATIONS("$3") " AND" OF_ACTOR, 3, {TEXTOID, TEXTOID, TIMESTAMPTZOID}}
 };
 
 #define TIMER_ROLE			5
 
 static ActorQuery read_timers[] = {
-	{READ_TIMERS, 0, {0}},
+	{READ_TIMERS, 0, {0}, false, true},
 	{READ_TIMERS " WHERE" OF_ACTOR, 2, {TEXTOID, TEXTOID}}
 };
 
@@ -96,7 +96,7 @@ static Datum
 show_rows(FunctionCallInfo fcinfo, ActorQuery *queries, int role_column)
 {
 	bool		one = !PG_ARGISNULL(0) && !PG_ARGISNULL(1);
-	Datum		values[2] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Datum		values[3] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 	Showing		showing;
 
 	if (!one && (!PG_ARGISNULL(0) || !PG_ARGISNULL(1)))
@@ -110,6 +110,7 @@ show_rows(FunctionCallInfo fcinfo, ActorQuery *queries, int role_column)
 	/* as the caller, which the reading is not */
 	showing.user = GetUserId();
 	showing.role_column = role_column;
+	values[2] = TimestampTzGetDatum(actor_activation_start());
 	actor_visible_init(&showing.visible);
 	actor_query_each(&queries[one], one ? values : NULL, show_row, &showing);
 	return (Datum) 0;

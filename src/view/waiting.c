@@ -61,7 +61,7 @@ static ActorQuery read_paused = {
 	PAUSED_IN("actor.message", "due_at") ") r) w"
 	" WHERE w.rows OPERATOR(pg_catalog.>) 0"
 	" ORDER BY p.actor_type, p.actor_id",
-	1, {TIMESTAMPTZOID}
+	1, {TIMESTAMPTZOID}, false, true
 };
 
 /* the row of a role that is tried at that time */
@@ -77,7 +77,7 @@ static ActorQuery read_row = {
 	" UNION ALL "
 	ROW_IN("actor.message", "pg_catalog.format('message %s of %s', r.message_id, " OF_ACTOR("r") ")")
 	" LIMIT 1",
-	2, {NAMEOID, TIMESTAMPTZOID}
+	2, {NAMEOID, TIMESTAMPTZOID}, false, true
 };
 
 /* messages to each actor of a type that are not sent on for so long, in seconds */
@@ -121,7 +121,7 @@ static ActorQuery read_failures = {
 	"                 ORDER BY failed_at DESC LIMIT 10000) f"
 	"         GROUP BY f.actor_type, f.method, f.sqlstate) g"
 	" ORDER BY g.calls DESC, g.actor_type, g.method, g.sqlstate",
-	1, {TIMESTAMPTZOID}
+	1, {TIMESTAMPTZOID}, false, true
 };
 
 /* of a table that is larger than 2 MB so much is looked at */
@@ -187,7 +187,7 @@ static ActorQuery read_hidden = {
 	"     WHERE p.actor_type OPERATOR(pg_catalog.=) f.actor_type"
 	"       AND p.actor_id OPERATOR(pg_catalog.=) ANY (ARRAY[f.actor_id, '']))"
 	" GROUP BY f.actor_type ORDER BY f.actor_type",
-	0, {0}
+	0, {0}, false, true
 };
 
 /*
@@ -343,7 +343,8 @@ actor_check_clock(void)
 	int64		count;
 	bool		isnull;
 
-	if (RecoveryInProgress())
+	/* of several servers the clocks are compared instead */
+	if (RecoveryInProgress() || actor_on_several_servers())
 		return NULL;
 	actor_bookkeeping_begin(&bookkeeping);
 	(void) actor_query_run(&count_future, &limit, NULL);

@@ -51,7 +51,7 @@ begin_transaction(const char *activity)
 {
 	SetCurrentStatementStartTimestamp();
 	pgstat_report_activity(STATE_RUNNING, activity);
-	StartTransactionCommand();
+	actor_block_begin();
 	PushActiveSnapshot(GetTransactionSnapshot());
 }
 
@@ -59,19 +59,29 @@ static void
 end_transaction(MemoryContext context)
 {
 	PopActiveSnapshot();
-	CommitTransactionCommand();
+	actor_block_end();
 	pgstat_report_stat(true);
 	pgstat_report_activity(STATE_IDLE, NULL);
 	MemoryContextSwitchTo(context);
 }
 
 /*
+ * Whether there may be what only one server has; see distributed.c.
+ */
+static bool
+is_installed_here(void)
+{
+	return actor_catalog_installed() && !actor_on_several_servers();
+}
+
+/*
  * actor_chore_look
  *		Reads the roles that have something to do into the current memory
- *		context, as a list of ActorRoleDue; see actor_pending_roles.
+ *		context, as a list of ActorRoleDue; see actor_pending_roles.  Sets when to look
+ *		again even though nothing is reported.
  */
 List *
-actor_chore_look(TimestampTz reported)
+actor_chore_look(TimestampTz reported, TimestampTz *again)
 {
 	MemoryContext context = CurrentMemoryContext;
 	List	   *result = NIL;
@@ -84,6 +94,7 @@ actor_chore_look(TimestampTz reported)
 	}
 	else
 		actor_pending_none();
+	*again = OidIsValid(actor_catalog_relation("type")) ? actor_next_from_elsewhere() : DT_NOEND;
 	end_transaction(context);
 	return result;
 }
@@ -102,7 +113,7 @@ actor_chore_forget_starts(void)
 	if (forgotten)
 		return;
 	begin_transaction("forgetting earlier starts of the server");
-	if (actor_catalog_installed())
+	if (is_installed_here())
 		actor_idle_forget_starts();
 	end_transaction(context);
 	forgotten = true;
@@ -144,7 +155,7 @@ actor_chore_expire(void)
 	TimestampTz result = DT_NOEND;
 
 	begin_transaction("settling promises that have expired");
-	if (actor_catalog_installed())
+	if (is_installed_here())
 		result = actor_promises_expire();
 	end_transaction(context);
 	return result;
@@ -161,7 +172,7 @@ actor_chore_each(void)
 	TimestampTz result = DT_NOEND;
 
 	begin_transaction("sending to each actor of a type");
-	if (actor_catalog_installed())
+	if (is_installed_here())
 		result = actor_each_go_on();
 	end_transaction(context);
 	return result;
@@ -179,7 +190,7 @@ actor_chore_fan_out(void)
 	TimestampTz result = DT_NOEND;
 
 	begin_transaction("handing out events");
-	if (actor_catalog_installed())
+	if (is_installed_here())
 		result = actor_fan_outs_run();
 	end_transaction(context);
 	return result;
@@ -197,7 +208,7 @@ actor_chore_hosts(void)
 	TimestampTz result = DT_NOEND;
 
 	begin_transaction("forgetting hosts that are gone");
-	if (actor_catalog_installed())
+	if (is_installed_here())
 		result = actor_hosts_forget_gone();
 	end_transaction(context);
 	return result;

@@ -13,7 +13,8 @@
  * - setting actor.enabled for a database or a role;
  * - allowing connections to a database, or forbidding them;
  * - changing roles, and granting something on databases;
- * - ALTER EXTENSION, after which the library may fit or not.
+ * - ALTER EXTENSION, after which the library may fit or not;
+ * - CREATE EXTENSION, after which rows may come from other servers.
  *
  * The server has checked that the user may do this.  What is done before a
  * command runs is in hold.c and call/session.c.
@@ -146,6 +147,16 @@ note_commit_prepared(void)
 }
 
 /*
+ * There is another extension.  Who may get rows from elsewhere looks from now on.
+ */
+static void
+note_extension(void)
+{
+	if (OidIsValid(actor_catalog_relation("type")) && actor_next_from_elsewhere() != DT_NOEND)
+		actor_wake_at(DT_NOBEGIN);
+}
+
+/*
  * A role has lost its name: says so if something in this database is registered
  * under that, which does not go along.
  */
@@ -228,6 +239,9 @@ note_command(Node *stmt)
 		case T_GrantStmt:
 			look |= ((GrantStmt *) stmt)->objtype == OBJECT_DATABASE;
 			break;
+		case T_CreateExtensionStmt:
+			note_extension();
+			break;
 		case T_AlterExtensionStmt:
 			if (strcmp(((AlterExtensionStmt *) stmt)->extname, "actor") == 0)
 			{
@@ -258,6 +272,7 @@ is_noted(NodeTag tag)
 		case T_RenameStmt:
 		case T_DropRoleStmt:
 		case T_GrantStmt:
+		case T_CreateExtensionStmt:
 		case T_AlterExtensionStmt:
 			return true;
 		default:

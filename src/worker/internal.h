@@ -30,7 +30,7 @@ extern void actor_pending_none(void);
 
 /* chores.c */
 
-extern List *actor_chore_look(TimestampTz reported);
+extern List *actor_chore_look(TimestampTz reported, TimestampTz *again);
 extern void actor_chore_forget_starts(void);
 extern TimestampTz actor_chore_purge(void);
 extern TimestampTz actor_chore_expire(void);

@@ -38,6 +38,9 @@
  *	  or moved by a clock that is set back: for these everything is looked at once
  *	  a minute, as before.
  *
+ * When actors are on several servers, others write what is on this one, and report
+ * nothing here.  Then every look is one everywhere, in what this server has.
+ *
  * What was reported stays in force until a look has come to its end, and the
  * scheduler never leaves before a look everywhere has found nothing.  It passes on
  * to executors what was reported, which begin their looks in the same way; see
@@ -86,7 +89,7 @@ static ActorQuery read_roles = {
 	"  UNION ALL SELECT role_name, 1, next_try_at FROM timers"
 	"  UNION ALL SELECT role_name, 2, next_try_at FROM messages"
 	"  ORDER BY 1",
-	0, {0}
+	0, {0}, false, true
 };
 
 #define FIRST_IN(table, from) \
@@ -123,7 +126,8 @@ static ActorQuery count_due = {
 	"SELECT pg_catalog.count(*) FROM"
 	" (" DUE_IN("actor.reminder", "$4") " UNION ALL " DUE_IN("actor.timer", "$5")
 	" UNION ALL " DUE_IN("actor.message", "$6") ") d",
-	6, {NAMEOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID}
+	6, {NAMEOID, TIMESTAMPTZOID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID},
+	false, true
 };
 
 #define COUNT_IN(table) \
@@ -133,7 +137,7 @@ static ActorQuery count_due = {
 static ActorQuery count_of_role = {
 	"SELECT " COUNT_IN("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_IN("actor.timer")
 	" OPERATOR(pg_catalog.+) " COUNT_IN("actor.message"),
-	1, {NAMEOID}
+	1, {NAMEOID}, false, true
 };
 
 /*
@@ -405,7 +409,8 @@ look_everywhere_and_remember(void)
 	List	   *result = look_everywhere();
 
 	pages = pages_accessed() - pages;
-	remember(result, pages >= DEAR_PAGES + DEAR_PAGES_OF_ROLE * list_length(result));
+	remember(result, pages >= DEAR_PAGES + DEAR_PAGES_OF_ROLE * list_length(result) &&
+			 !actor_on_several_servers());
 	everywhere_at = now;
 	complete = true;
 	gaps_are_dear = false;
@@ -420,7 +425,7 @@ bounds_will_do(TimestampTz reported)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	return bounds != NIL && reported != DT_NOBEGIN && now >= everywhere_at &&
+	return bounds != NIL && !actor_on_several_servers() && reported != DT_NOBEGIN && now >= everywhere_at &&
 		now - everywhere_at < ACTOR_PAUSE_MAX_US;
 }
 

@@ -9,6 +9,10 @@
  * the grid of actor.scan_interval at which something is to be removed.  What
  * somebody else has locked is left until the next one.
  *
+ * On several servers, each sees to what it has.  There rows are found in its shards,
+ * and locked and removed one by one, by the name of the table and only if they still
+ * have expired: they may have moved, and been written, meanwhile.
+ *
  * Whoever writes something that will have to be removed makes sure, by
  * actor_wake_at, that there is a scheduler then.
  *
@@ -37,25 +41,40 @@ typedef struct PurgedTable
 	ActorQuery	lock_rows;		/* keys of rows with a time up to $1, at most
 								 * $2 */
 	ActorQuery	delete_row;
+	ActorQuery	find_rows;		/* as lock_rows, on this server, unlocked */
+	ActorQuery	lock_row;		/* of these, with the time after the key */
+	ActorQuery	delete_locked;
 	const int  *retention;		/* seconds from that time on; NULL: none */
 	ActorQuery *delete_more;	/* rows of another table; NULL: none */
 	TimestampTz purged_at;		/* 0: never */
 } PurgedTable;
 
+#define OF_KEY(key) \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND " key " OPERATOR(pg_catalog.=) $3"
+
 #define PURGED_TABLE(table, key, keytype, time, keep, more) \
 	{ \
 		{"SELECT " time " FROM " table " WHERE " time " IS NOT NULL" \
 		" ORDER BY " time " LIMIT 1", \
-		0, {0}}, \
+		0, {0}, false, true}, \
 		{"SELECT actor_type, actor_id, " key " FROM " table \
 		" WHERE " time " OPERATOR(pg_catalog.<=) $1" \
 		" ORDER BY " time " LIMIT $2 FOR UPDATE SKIP LOCKED", \
 		2, {TIMESTAMPTZOID, INT8OID}}, \
-		{"DELETE FROM " table \
-		" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
-		"   AND actor_id OPERATOR(pg_catalog.=) $2" \
-		"   AND " key " OPERATOR(pg_catalog.=) $3", \
+		{"DELETE FROM " table OF_KEY(key), \
 		3, {TEXTOID, TEXTOID, keytype}}, \
+		{"SELECT actor_type, actor_id, " key " FROM " table \
+		" WHERE " time " OPERATOR(pg_catalog.<=) $1" \
+		" ORDER BY " time " LIMIT $2", \
+		2, {TIMESTAMPTZOID, INT8OID}, false, true}, \
+		{"SELECT FROM " table OF_KEY(key) \
+		"   AND " time " OPERATOR(pg_catalog.<=) $4 FOR UPDATE SKIP LOCKED", \
+		4, {TEXTOID, TEXTOID, keytype, TIMESTAMPTZOID}}, \
+		{"DELETE FROM " table OF_KEY(key) \
+		"   AND " time " OPERATOR(pg_catalog.<=) $4", \
+		4, {TEXTOID, TEXTOID, keytype, TIMESTAMPTZOID}}, \
 		keep, \
 		more \
 	}
@@ -75,6 +94,7 @@ typedef struct PurgedTable
 		"   AND topic OPERATOR(pg_catalog.=) $3" \
 		"   AND event_id OPERATOR(pg_catalog.=) $4", \
 		4, {TEXTOID, TEXTOID, TEXTOID, INT8OID}}, \
+		{NULL}, {NULL}, {NULL}, \
 		NULL, \
 		NULL \
 	}
@@ -151,6 +171,45 @@ remove_rows(PurgedTable *table, TimestampTz now)
 	return rows;
 }
 
+/*
+ * The same of a table that is distributed.
+ */
+static uint64
+remove_own_rows(PurgedTable *table, TimestampTz now)
+{
+	ActorBookkeeping bookkeeping;
+	SPITupleTable *old;
+	Datum		values[4];
+	uint64		rows;
+
+	values[0] = TimestampTzGetDatum(now - retention_us(table));
+	values[1] = Int64GetDatum(PURGE_MAX);
+	actor_bookkeeping_begin(&bookkeeping);
+	rows = actor_query_run(&table->find_rows, values, NULL);
+	old = SPI_tuptable;
+	values[3] = values[0];
+	for (uint64 i = 0; i < rows; i++)
+	{
+		bool		isnull;
+
+		for (int column = 0; column < 3; column++)
+			values[column] = SPI_getbinval(old->vals[i], old->tupdesc, column + 1, &isnull);
+		if (actor_query_run(&table->lock_row, values, NULL) > 0)
+			(void) actor_query_run(&table->delete_locked, values, NULL);
+	}
+	actor_bookkeeping_end(&bookkeeping);
+	return rows;
+}
+
+/*
+ * Whether rows of a table are to be removed one by one.
+ */
+static bool
+is_split(const PurgedTable *table)
+{
+	return table->find_rows.sql != NULL && actor_on_several_servers();
+}
+
 /* failures --------------------------------------------------------------- */
 
 /* the types, and the newest failure of each that is one too many */
@@ -159,7 +218,7 @@ static ActorQuery read_excess = {
 	"  (SELECT f.failure_id FROM actor.failure f"
 	"    WHERE f.actor_type OPERATOR(pg_catalog.=) t.actor_type"
 	"    ORDER BY f.failure_id DESC OFFSET $1 LIMIT 1) e",
-	1, {INT8OID}
+	1, {INT8OID}, false, true
 };
 
 static ActorQuery delete_excess = {
@@ -173,6 +232,38 @@ static ActorQuery delete_excess = {
 	"   AND d.failure_id OPERATOR(pg_catalog.=) s.failure_id",
 	3, {TEXTOID, INT8OID, INT8OID}
 };
+
+/* the same on several servers, in two steps */
+static ActorQuery find_excess = {
+	"SELECT actor_type, actor_id, failure_id FROM actor.failure"
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND failure_id OPERATOR(pg_catalog.<=) $2"
+	" ORDER BY failure_id LIMIT $3",
+	3, {TEXTOID, INT8OID, INT8OID}, false, true
+};
+
+static ActorQuery delete_failure = {
+	"DELETE FROM actor.failure" OF_KEY("failure_id"),
+	3, {TEXTOID, TEXTOID, INT8OID}
+};
+
+static uint64
+delete_own_excess(Datum *values)
+{
+	uint64		rows = actor_query_run(&find_excess, values, NULL);
+	SPITupleTable *found = SPI_tuptable;
+
+	for (uint64 i = 0; i < rows; i++)
+	{
+		Datum		key[3];
+		bool		isnull;
+
+		for (int column = 0; column < 3; column++)
+			key[column] = SPI_getbinval(found->vals[i], found->tupdesc, column + 1, &isnull);
+		(void) actor_query_run(&delete_failure, key, NULL);
+	}
+	return rows;
+}
 
 /*
  * Removes the oldest failures of types that have too many, up to a limit.
@@ -197,7 +288,8 @@ remove_excess(void)
 		values[0] = SPI_getbinval(types->vals[i], types->tupdesc, 1, &isnull);
 		values[1] = SPI_getbinval(types->vals[i], types->tupdesc, 2, &isnull);
 		values[2] = Int64GetDatum(PURGE_MAX);
-		more |= actor_query_run(&delete_excess, values, NULL) == PURGE_MAX;
+		more |= PURGE_MAX == (actor_on_several_servers() ? delete_own_excess(values) :
+							  actor_query_run(&delete_excess, values, NULL));
 	}
 	actor_bookkeeping_end(&bookkeeping);
 	return more;
@@ -243,7 +335,7 @@ actor_purge(int number, TimestampTz *again)
 	*again = next_purge(table);
 	if (*again > now)
 		return true;
-	if (remove_rows(table, now) == PURGE_MAX)
+	if ((is_split(table) ? remove_own_rows(table, now) : remove_rows(table, now)) == PURGE_MAX)
 	{
 		*again = now;
 		return true;

@@ -557,6 +557,7 @@ run_once(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz wake;
+	TimestampTz again;
 	TimestampTz purge;
 	TimestampTz expiry;
 	TimestampTz each;
@@ -582,9 +583,10 @@ run_once(void)
 			DT_NOEND;
 	}
 	actor_chore_forget_starts();
-	roles = actor_chore_look(reported);
+	roles = actor_chore_look(reported, &again);
 	report_look(roles, now);
 	wake = serve_roles(roles);
+	wake = Min(wake, again);
 	reported = DT_NOEND;
 	purge = actor_chore_purge();
 	wake = Min(wake, purge);
@@ -633,7 +635,7 @@ run_patiently(void)
 		HOLD_INTERRUPTS();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
-		AbortCurrentTransaction();
+		actor_block_abort();
 		MemoryContextSwitchTo(context);
 		RESUME_INTERRUPTS();
 		if (!complained)
