@@ -139,6 +139,26 @@ foreach my $made (
 	query("SELECT actor_delete('cart', 'w'), actor_delete('cart', 'other')");
 }
 
+# a host that leaves while another one finds that it has an actor
+my $leaving = join_as(6, 'app 6');
+query('SELECT actor.host_report(' . id(2) . ', false)');
+is($leaving->query_safe('SELECT address FROM actor.host_place(' . id(6) . ", 'cart', 'going')"), 'host 6', 'a third host has an actor');
+query('SELECT actor.host_report(' . id(2) . ', true)');
+query('BEGIN; SELECT actor.host_exit(frame) FROM actor.host_enter(' . id(6) . ", 'cart', 'going', 'm'); COMMIT;"
+	. q{ DELETE FROM actor.activation WHERE actor_id = 'going'});
+my $locker = $node->background_psql('postgres');
+$locker->query_safe('BEGIN; LOCK TABLE actor.activation IN SHARE MODE');
+my $entering = $node->background_psql('postgres', on_error_stop => 0);
+$entering->query_until(qr/enters/, "\\echo enters\nBEGIN;\nSELECT action, address FROM actor.host_enter("
+	  . id(2) . ", 'cart', 'going', 'm');\nROLLBACK;\n\\echo over\n");
+until_true(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ 'host_enter' AND wait_event_type = 'Lock'},
+	'another one is told so');
+$leaving->query_safe('SELECT actor.host_forget_all(' . id(6) . ')');
+$leaving->query_safe('SELECT actor.host_leave(' . id(6) . ')');
+$locker->query_safe('COMMIT');
+like($entering->query_until(qr/^over/m, ''), qr/^elsewhere\|host 6$/m, 'with the address, though it is gone meanwhile');
+$_->quit for $leaving, $locker, $entering;
+
 # claiming ------------------------------------------------------------------------
 
 query(q{SELECT actor_set_reminder('cart', 'c', 'wake', data => '{"n": 1}')});

@@ -263,7 +263,6 @@ actor_host_claim(PG_FUNCTION_ARGS)
 	TupleDesc	tupdesc;
 	Datum		values[14] = {0};
 	bool		nulls[14];
-	const ActorHost *host = NULL;
 
 	memset(&entry, 0, sizeof(entry));
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
@@ -298,14 +297,9 @@ actor_host_claim(PG_FUNCTION_ARGS)
 		values[6] = UUIDPGetDatum(&entry.held_from);
 		nulls[2] = nulls[4] = nulls[5] = false;
 		nulls[6] = !entry.held;
-		if (!actor_same_uuid(&entry.placement.host, entry.host))
-			host = actor_hosts_find(actor_hosts_read(), &entry.placement.host);
 	}
-	if (host != NULL)
-	{
-		values[3] = PointerGetDatum(host->address);
-		nulls[3] = false;
-	}
+	values[3] = PointerGetDatum(entry.address);
+	nulls[3] = entry.address == NULL;
 	if (entry.hosted != NULL)
 	{
 		values[1] = Int32GetDatum(entry.hosted->number);

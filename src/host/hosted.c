@@ -220,16 +220,22 @@ actor_hosted_check(const char *function, const pg_uuid_t *host)
 /*
  * actor_hosted_look
  *		Finds out where the actor of a call, whose turn is entered, is.  If it is at
- *		a host for the first time nothing is left from before.
+ *		a host for the first time nothing is left from before.  The address is in the
+ *		current memory context; the row that has it may be gone in the next moment.
  */
 void
 actor_hosted_look(ActorEntry *entry)
 {
 	actor_placement_forget_changed();
 	entry->placed = actor_placement_read(&entry->actor, &entry->placement);
-	if (entry->placed && !actor_same_uuid(&entry->placement.host, entry->host) &&
-		actor_placement_host(actor_hosts_read(), &entry->actor, &entry->placement) == NULL)
-		entry->placed = false;
+	if (entry->placed && !actor_same_uuid(&entry->placement.host, entry->host))
+	{
+		const ActorHost *host = actor_placement_host(actor_hosts_read(), &entry->actor,
+													 &entry->placement);
+
+		entry->placed = host != NULL;
+		entry->address = host != NULL ? host->address : NULL;
+	}
 	entry->anew = entry->placed && !entry->placement.entered;
 	if (!entry->anew)
 		return;
@@ -363,7 +369,6 @@ actor_host_enter(PG_FUNCTION_ARGS)
 	ActorEntry	entry;
 	Datum		values[11] = {0};
 	bool		nulls[11];
-	const ActorHost *host = NULL;
 
 	memset(&entry, 0, sizeof(entry));
 	entry.host = actor_uuid_argument(fcinfo, 0, "host id");
@@ -400,14 +405,9 @@ actor_host_enter(PG_FUNCTION_ARGS)
 		values[6] = UUIDPGetDatum(&entry.held_from);
 		nulls[1] = nulls[2] = nulls[4] = nulls[5] = false;
 		nulls[6] = !entry.held;
-		if (!actor_same_uuid(&entry.placement.host, entry.host))
-			host = actor_hosts_find(actor_hosts_read(), &entry.placement.host);
 	}
-	if (host != NULL)
-	{
-		values[3] = PointerGetDatum(host->address);
-		nulls[3] = false;
-	}
+	values[3] = PointerGetDatum(entry.address);
+	nulls[3] = entry.address == NULL;
 	if (entry.answered)
 	{
 		values[7] = Int32GetDatum(entry.answer.status);

@@ -122,6 +122,7 @@ typedef struct ActorEntry
 	ActorHostedFrame *hosted;	/* NULL: none has begun */
 	ActorPlacement placement;
 	bool		placed;
+	const text *address;		/* of the host that has it; NULL: it is here */
 	ActorAnswer answer;
 	bool		answered;
 } ActorEntry;
