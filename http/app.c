@@ -462,6 +462,7 @@ app_send_method(void *owner, CURLM *multi, const Work *work, const char *call_id
 			die("out of memory");
 	}
 	transfer->is_right = is_right;
+	transfer->head_limit = APP_HEAD_LIMIT;
 	strncat(transfer->host_id, work->host_id, sizeof(transfer->host_id) - 1);
 	add_trace(transfer, work);
 	add_token(transfer);
@@ -530,6 +531,7 @@ app_send_drop(void *owner, CURLM *multi, const char *host_id, const char *type, 
 	char	   *probe;
 
 	transfer->is_right = is_right;
+	transfer->head_limit = APP_HEAD_LIMIT;
 	strncat(transfer->host_id, host_id, sizeof(transfer->host_id) - 1);
 	transfer->url = xprintf("%s%s", options.app, path);
 	if (unsure || !is_visible())
@@ -573,6 +575,7 @@ app_fetch(const char *path)
 	int64_t		until = now_ms() + FETCH_MS;
 
 	transfer->is_right = is_right;
+	transfer->head_limit = APP_HEAD_LIMIT;
 	add_token(transfer);
 	transfer_begin(transfer, multi, "GET", url, NULL, 0);
 	while (transfers_ended(multi) == NULL && now_ms() < until)

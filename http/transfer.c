@@ -35,6 +35,8 @@
 /* how long a connection may be silent and still be used again */
 #define REUSE_SECONDS		1
 #define CONNECT_MS			5000
+/* what other hosts may add to the headers of an application */
+#define HEAD_LIMIT			4096
 /* silent connections that a thread keeps */
 #define KEPT_CONNECTIONS	4
 
@@ -239,6 +241,9 @@ take_line(char *line, size_t size, size_t count, void *arg)
 	size_t		value_length;
 	Header	   *header;
 
+	transfer->head_length += length;
+	if (transfer->head_length > transfer->head_limit)
+		return refuse(transfer, "the headers of the answer are too long");
 	if (length < 2 || line[length - 2] != '\r')
 		return refuse(transfer, "the answer has a line that does not end in CR LF");
 	length -= 2;
@@ -393,7 +398,10 @@ before_sending(void *arg, char *to, char *from, int to_port, int from_port)
 	if (transfer->is_new)
 		sockets[(uint16_t) from_port] = transfer->socket;
 	else
+	{
+		transfer->socket = sockets[(uint16_t) from_port];
 		transfer->is_spoiled = is_spoiled(transfer, to, to_port, from_port);
+	}
 	if (transfer->is_spoiled ||
 		(transfer->is_new && transfer->is_right != NULL && !transfer->is_right(transfer)))
 		return CURL_PREREQFUNC_ABORT;
@@ -452,6 +460,8 @@ transfer_create(void *owner)
 	memset(transfer, 0, sizeof(*transfer));
 	transfer->owner = owner;
 	transfer->last = &transfer->headers;
+	transfer->socket = -1;
+	transfer->head_limit = HEAD_LIMIT + APP_HEAD_LIMIT;
 	return transfer;
 }
 
@@ -696,6 +706,8 @@ transfer_reset(Transfer *transfer, CURLM *multi)
 	transfer->sent = transfer->is_new = transfer->is_spoiled = transfer->has_head = false;
 	buffer_free(&transfer->named);
 	transfer->lengths = transfer->codings = 0;
+	transfer->socket = -1;
+	transfer->head_length = 0;
 	transfer->goes_on = NULL;
 }
 
@@ -706,10 +718,7 @@ transfer_reset(Transfer *transfer, CURLM *multi)
 int
 transfer_socket(const Transfer *transfer)
 {
-	curl_socket_t socket = CURL_SOCKET_BAD;
-
-	curl_easy_getinfo(transfer->easy, CURLINFO_ACTIVESOCKET, &socket);
-	return socket;
+	return transfer->socket;
 }
 
 /*

@@ -19,6 +19,9 @@
 #include "span.h"
 #include "util.h"
 
+/* most bytes of headers that an application may answer with */
+#define APP_HEAD_LIMIT		16384
+
 /* a header of a request or an answer */
 typedef struct Header
 {
@@ -62,9 +65,11 @@ typedef struct Transfer
 	bool		sent;
 	bool		is_new;			/* the connection is */
 	bool		is_spoiled;		/* the connection is, and nothing was sent */
-	int			socket;			/* of one that is new */
+	int			socket;			/* of the connection; -1: none is known */
 	Buffer		named;			/* in Connection */
 	bool		has_head;		/* what comes as headers now are trailers */
+	size_t		head_limit;		/* most bytes of headers, so that clients can get them */
+	size_t		head_length;
 	int			lengths;		/* headers about where the answer ends */
 	int			codings;
 	Header	  **last;

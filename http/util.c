@@ -110,13 +110,19 @@ buffer_free(Buffer *buffer)
 	memset(buffer, 0, sizeof(*buffer));
 }
 
+/*
+ * What others have said may be a part of it, but cannot make a line of its own.
+ */
 static void
 write_line(const char *format, va_list arguments)
 {
 	char		line[1024];
 
-	/* one write a line, so that threads do not mix theirs */
 	vsnprintf(line, sizeof(line), format, arguments);
+	for (char *c = line; *c != '\0'; c++)
+		if ((unsigned char) *c < 0x20 || *c == 0x7F)
+			*c = ' ';
+	/* one write a line, so that threads do not mix theirs */
 	fprintf(stderr, "actor-http: %s\n", line);
 }
 

@@ -46,7 +46,13 @@ while (1)
 		my ($name) = $target =~ m{/method/([a-z]+)$};
 		if ($target eq '/dapr/config')
 		{
-			$answer = qq(HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 22\r\n\r\n{"entities":["thing"]});
+			my $config = '{"entities":["thing"]}';
+			if (open(my $file, '<:raw', "$folder/config"))
+			{
+				local $/;
+				$config = <$file>;
+			}
+			$answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " . length($config) . "\r\n\r\n$config";
 		}
 		elsif (defined $name && open(my $file, '<:raw', "$folder/$name"))
 		{
@@ -103,6 +109,12 @@ is(join(' ', sort grep { /^x-[a-d]$/ } keys %{ $got->{headers} }), 'x-d', 'heade
 $got = answered("HTTP/1.1 200 OK\r\nactor-host-outcome: answered\r\nDapr-Reentrancy-Id: x\r\nContent-Length: 0\r\n\r\n");
 is(join(' ', grep { /^actor-host|^dapr-/ } keys %{ $got->{headers} }), '', 'so does what hosts say to each other');
 
+$got = $app->call('thing', 'a', do {
+	append_to_file("$folder/big", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: " . 'b' x 16_000 . "\r\n\r\nok");
+	'big';
+}, undef, 'X-B' => 'c' x 16_000);
+is("$got->{status} $got->{content} " . length($got->{headers}{'x-a'} // ''), '200 ok 16000', 'big headers of both sides');
+
 for my $case (
 	[ 'two lengths', "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok!" ],
 	[ 'the same length twice', "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok" ],
@@ -124,6 +136,7 @@ for my $case (
 	[ 'nothing', "HTTP/1.1 1 closes" ],
 	[ 'a long body', "HTTP/1.1 200 OK\r\nContent-Length: 100001\r\n\r\n" . 'x' x 100_001 ],
 	[ 'a long body in chunks', "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" . ("8000\r\n" . 'x' x 0x8000 . "\r\n") x 4 . "0\r\n\r\n" ],
+	[ 'long headers', "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-A: " . 'b' x 16_384 . "\r\n\r\nok" ],
 	[ 'headers without an end', "HTTP/1.1 200 OK\r\n" . ('X-A: ' . 'b' x 1000 . "\r\n") x 2000 ],
 	[ 'an answer more', "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nnoHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong" ])
 {
@@ -166,5 +179,23 @@ is(join("\n", sort grep { /escaped|it/ } split /\n/, $targets), join("\n", sort 
 	'as parts of the path of their actor');
 
 is($app->stop, 0, 'the host ends');
+
+# what an application says cannot make lines of the log, nor take the types of others
+$node->safe_psql('postgres', q{CREATE SCHEMA theirs; SELECT actor_register('theirs', hosted => true)});
+for my $config ('{"entities":["theirs"]}',
+	'{"entities":["thing"],"actorIdleTimeout":"1\\nactor-http: all is well\\u001b[2J"}', "{\"entities\": \e[2J\nactor-http: all is well}")
+{
+	append_to_file("$folder/config", $config);
+	my $bad = HostedApp->start(
+		database => $node->connstr('postgres') . ' user=shop',
+		folder => $folder,
+		command => [ $^X, $program, $folder ],
+		wait => 0);
+	ok($bad->wait_for(sub { $bad->{http}->log =~ /could not work as a host|no JSON object/ }), 'an application whose types cannot be read');
+	unlike($bad->{http}->log, qr/^actor-http: all|\e/m, 'has no lines in the log');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM actor.host WHERE actor_types <> '{}'}), 0, 'and no types');
+	is($bad->stop, 0, 'the host ends');
+	unlink "$folder/config";
+}
 $node->stop;
 done_testing();
