@@ -187,7 +187,7 @@ send_elsewhere(Call *call)
 	transfer_headers(call->transfer, work->headers);
 	type_prove(call->transfer, call->type);
 	transfer_header(call->transfer, "actor-host-hop", "turn");
-	transfer_header(call->transfer, "actor-host-chain", call->chain->id);
+	transfer_header(call->transfer, "actor-host-chain", call->chain->own_id);
 	transfer_header(call->transfer, "actor-host-token", call->token);
 	if (call->stale)
 		transfer_header(call->transfer, "actor-host-stale", "true");
@@ -215,7 +215,7 @@ call_begin(Chain *chain, Call *call)
 		return;
 	}
 	drop = instance_begin(call->type, call->id, call->token, call->stale);
-	call->turn = turn_open(call->type, call->id, &chain->inbox, chain->id, drop);
+	call->turn = turn_open(call->type, call->id, &chain->inbox, chain->own_id, drop);
 	if (call->work.method == NULL || drop)
 		send_drop(call);
 	else

@@ -61,7 +61,9 @@ typedef struct Call
 typedef struct Chain
 {
 	Session    *session;
-	char		id[UUID_SIZE];
+	char		id[UUID_SIZE];	/* in the database */
+	char		own_id[UUID_SIZE];	/* the same, unless a client has made that */
+	int			own_number;		/* of this in the inbox */
 	Inbox		inbox;
 	CURLM	   *multi;
 	Call	   *open;			/* the one that was begun last is first */

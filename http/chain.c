@@ -123,27 +123,28 @@ outermost(Chain *chain)
 static bool
 is_about(const Request *request, const Call *call)
 {
-	return strcmp(call->id, request->actor_id) == 0 && strcmp(call->type, request->actor_type) == 0;
+	return request->actor_id != NULL && strcmp(call->id, request->actor_id) == 0 &&
+		strcmp(call->type, request->actor_type) == 0;
 }
 
 /*
- * The call that a request has come from: that of a call is known by its id, and if
- * that has ended it is taken for the outermost one.  NULL if the application does not
- * run a method of the actor that it asks something about.
+ * The call that a request has come from: it may be known by its id, and if that call
+ * has ended it is taken for the outermost one.  NULL if the application does not run a
+ * method of the actor that it asks something about.
  */
 static Call *
 find_caller(Chain *chain, const Request *request)
 {
-	bool		is_call = request->operation->route == ROUTE_METHOD;
+	bool		by_id = turn_is_by_id(request);
 	const char *call_id = request->hop == HOP_CHAIN ? request->chain_id :
-		is_call ? request->reentrancy_id : NULL;
+		by_id ? request->reentrancy_id : NULL;
 
 	for (Call *call = chain->open; call != NULL; call = call->next)
 		if ((call_id == NULL || strcasecmp(chain->inbox.ids[call->id_number], call_id) == 0) &&
-			(is_call || is_about(request, call)) &&
+			(by_id || is_about(request, call)) &&
 			(request->hop != HOP_CHAIN || strcmp(call->type, request->host_type) == 0))
 			return call;
-	return is_call && request->hop != HOP_CHAIN ? outermost(chain) : NULL;
+	return by_id && request->hop != HOP_CHAIN ? outermost(chain) : NULL;
 }
 
 /* the end of a call ----------------------------------------------------- */
@@ -422,7 +423,7 @@ enter(Chain *chain, const Request *request, int number, Entry *entry)
 		wanted.host_id = host_id;
 		entry_enter(chain->session, &wanted, before, 1, entry);
 		if (entry->action == ENTRY_RUN &&
-			!turn_wait_free(request->actor_type, request->actor_id, chain->id))
+			!turn_wait_free(request->actor_type, request->actor_id, chain->own_id))
 			entry->action = ENTRY_BUSY;
 		if (entry->action == ENTRY_RUN || entry->action == ENTRY_ELSEWHERE ||
 			entry->action == ENTRY_UNAVAILABLE)
@@ -656,8 +657,15 @@ chain_open(Chain *chain, Session *session, const char *chain_id)
 	memset(chain, 0, sizeof(*chain));
 	chain->session = session;
 	strncat(chain->id, chain_id, UUID_SIZE - 1);
+	memcpy(chain->own_id, chain->id, UUID_SIZE);
 	chain->multi = own_tools()->multi;
 	inbox_open(&chain->inbox, chain_id, chain->multi);
+	/* other chains may have it, and what comes with it may be from the client */
+	if (!id_is_of_hosts(chain->id))
+	{
+		call_id_create(chain->id, chain->own_id);
+		chain->own_number = inbox_add_id(&chain->inbox, chain->own_id);
+	}
 }
 
 /*
@@ -671,17 +679,11 @@ CallEnd
 chain_run(Chain *chain, const Work *work, const Entry *entry)
 {
 	Call	   *call = call_create(chain, work, entry);
-	char		call_id[UUID_SIZE];
 	Transfer   *transfer;
 	Request    *request;
 	bool		cancelled = false;
 
-	/* what comes with an id that a client has made may be from that */
-	if (!id_is_of_hosts(chain->id))
-	{
-		call_id_create(chain->id, call_id);
-		call->id_number = inbox_add_id(&chain->inbox, call_id);
-	}
+	call->id_number = chain->own_number;
 	call_begin(chain, call);
 	while (!is_over(chain))
 	{

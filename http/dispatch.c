@@ -28,6 +28,15 @@ only_reads(const Request *request)
 	return request->verb == VERB_GET || request->verb == VERB_HEAD;
 }
 
+/*
+ * Whether a method has asked for it that a host has begun.
+ */
+static bool
+is_of_method(const Request *request)
+{
+	return request->reentrancy_id != NULL && id_is_of_hosts(request->reentrancy_id);
+}
+
 static void
 refuse(Request *request)
 {
@@ -64,9 +73,8 @@ is_of_turn(Request *request)
 			refuse(request);
 			return true;
 		case TURN_NONE:
-			/* what a method of it still calls must not have an effect of its own */
-			if (route == ROUTE_METHOD && request->reentrancy_id != NULL &&
-				id_is_of_hosts(request->reentrancy_id))
+			/* what a method of it still wants must not have an effect of its own */
+			if (turn_is_by_id(request) && is_of_method(request))
 			{
 				answer_error(request, 409, "ERR_ACTOR_CONFLICT",
 							 "the chain of calls that this belongs to has ended");
@@ -74,7 +82,9 @@ is_of_turn(Request *request)
 				return true;
 			}
 			/* what an application saves belongs to a method */
-			if (route != ROUTE_STATE || only_reads(request) || !type_is_hosted(request->actor_type))
+			if (only_reads(request) ||
+				!(is_of_method(request) ||
+				  (route == ROUTE_STATE && type_is_hosted(request->actor_type))))
 				return false;
 			refuse(request);
 			return true;
@@ -88,7 +98,7 @@ is_of_turn(Request *request)
 static bool
 is_served(Request *request)
 {
-	if (options.app == NULL || request->actor_id == NULL)
+	if (options.app == NULL)
 		return false;
 	switch (request->hop)
 	{
@@ -105,7 +115,8 @@ is_served(Request *request)
 		case HOP_CALL:
 			return false;
 		case HOP_NONE:
-			return request->pool == pool_default() && turn_may_have(request) &&
+			return (request->actor_id != NULL || turn_is_by_id(request)) &&
+				request->pool == pool_default() && turn_may_have(request) &&
 				is_of_turn(request);
 	}
 	return false;

@@ -24,6 +24,7 @@
 #include "pool.h"
 #include "route.h"
 #include "self.h"
+#include "turn.h"
 #include "types.h"
 #include "util.h"
 
@@ -215,8 +216,9 @@ may_ask(const Request *request)
 {
 	if (request->hop == HOP_NONE)
 		return true;
-	return request->actor_id != NULL &&
-		(request->hop == HOP_CHAIN || strcmp(request->host_type, request->actor_type) == 0);
+	if (request->hop == HOP_CHAIN)
+		return request->actor_id != NULL || turn_is_by_id(request);
+	return request->actor_id != NULL && strcmp(request->host_type, request->actor_type) == 0;
 }
 
 static void
@@ -441,7 +443,7 @@ examine(Request *request, const char *method)
 	}
 	span_attribute(request->span, "actor.type", request->actor_type);
 	span_attribute(request->span, "actor.id", request->actor_id);
-	if (options.app != NULL && request->actor_id != NULL)
+	if (options.app != NULL && (request->actor_id != NULL || turn_is_by_id(request)))
 	{
 		keep_headers(request);
 		pass_span(request);

@@ -190,8 +190,9 @@ enter_transaction(Request *request, Session *session, const EntryRequest *wanted
 	if (!turn_begin(session, request->traceparent, before, &count, &entry->reason))
 		return;
 	entry_enter(session, wanted, before, count, entry);
+	/* the chain begins with this: what there is belongs to another one */
 	if (entry->action == ENTRY_RUN &&
-		!turn_wait_free(request->actor_type, request->actor_id, wanted->chain_id))
+		!turn_wait_free(request->actor_type, request->actor_id, ""))
 		entry->action = ENTRY_BUSY;
 	/* whoever has ended the session may have ended the turn, too */
 	else if (entry->action == ENTRY_RUN && session_alive(session))
@@ -387,7 +388,7 @@ call_as_other(Request *request, Session *session)
 
 /*
  * A method of a type that is not known to be hosted.  The application may be about
- * to tell that it has it.
+ * to tell that it has it, or this host to learn that.
  */
 static void
 call_unknown(Request *request, Session *session)
@@ -397,7 +398,8 @@ call_unknown(Request *request, Session *session)
 	bool		was_ready = self_is_ready();
 
 	handle_method(request, session);
-	if (!was_ready && strcmp(request->refusal, "42704") == 0 &&
+	if (!was_ready &&
+		(strcmp(request->refusal, "42704") == 0 || strcmp(request->refusal, "0A000") == 0) &&
 		self_wait_ready(host_id, until) && type_is_hosted(request->actor_type))
 	{
 		request->refusal[0] = '\0';
@@ -418,6 +420,10 @@ handle_call(Request *request, Session *session)
 		call_unknown(request, session);
 	else if (request->reentrancy_id != NULL && !is_uuid(request->reentrancy_id))
 		answer_error(request, 400, "ERR_BAD_REQUEST", "Dapr-Reentrancy-Id must be a uuid");
+	/* what may join a chain has been handed to it */
+	else if (request->reentrancy_id != NULL && id_is_of_hosts(request->reentrancy_id))
+		answer_error(request, 409, "ERR_ACTOR_CONFLICT",
+					 "the chain of calls that this belongs to has ended");
 	else if (request->pool != pool_default() && !request->checked)
 		call_as_other(request, session);
 	else

@@ -172,6 +172,18 @@ collect(Lease *lease, const Request *request)
 }
 
 /*
+ * What is written now is written again in the end, and gets its number then.
+ */
+static void
+forget_number(Request *request)
+{
+	static const char unknown[] = "{\"id\" : null}";
+
+	if (request->operation->route == ROUTE_MESSAGES || request->operation->route == ROUTE_TOPIC)
+		answer_bytes(request, request->status, "application/json", unknown, strlen(unknown));
+}
+
+/*
  * Answers what the application asks for.
  */
 static void
@@ -195,7 +207,10 @@ run_step(Request *request, Session *session)
 			request->operation->handler(request, session);
 		turn_roll_back(session);
 		if (request->status / 100 == 2 && !only_reads(request))
+		{
 			collect(lease, request);
+			forget_number(request);
+		}
 	}
 	entry_clear(&entry);
 }

@@ -80,6 +80,7 @@ request_copy(const Request *request)
 	copy->actor_type = copy_text(request->actor_type);
 	copy->actor_id = copy_text(request->actor_id);
 	copy->name = copy_text(request->name);
+	copy->request_id = copy_text(request->request_id);
 	copy->traceparent = copy_text(request->traceparent);
 	if (request->body.data != NULL &&
 		!buffer_append(&copy->body, request->body.data, request->body.length))

@@ -139,6 +139,16 @@ id_is_of_hosts(const char *id)
 }
 
 /*
+ * ids_of_one_chain
+ *		Whether two ids are those of a chain or of calls of it.
+ */
+bool
+ids_of_one_chain(const char *a, const char *b)
+{
+	return strncasecmp(a, b, CHAIN_PREFIX) == 0;
+}
+
+/*
  * same_secret
  *		Compares in a time that depends on the lengths only.
  */

@@ -20,6 +20,7 @@ extern void uuid_create(char uuid[UUID_SIZE]);
 extern void chain_id_create(char chain_id[UUID_SIZE]);
 extern void call_id_create(const char *chain_id, char call_id[UUID_SIZE]);
 extern bool id_is_of_hosts(const char *id);
+extern bool ids_of_one_chain(const char *a, const char *b);
 extern bool is_uuid(const char *text);
 extern bool same_secret(const char *secret, const char *given);
 extern void self_start(void);

@@ -36,6 +36,7 @@
 #include "options.h"
 #include "pool.h"
 #include "server.h"
+#include "turn.h"
 #include "util.h"
 #include "wire.h"
 
@@ -221,7 +222,8 @@ begin_running(Request *request)
 	pthread_mutex_lock(&lock);
 	was_draining = draining;
 	/* turns that are under way want to come to their end */
-	accepted = !draining || (options.app != NULL && request->actor_type != NULL);
+	accepted = !draining || (options.app != NULL &&
+							 (request->actor_type != NULL || turn_is_by_id(request)));
 	if (accepted)
 	{
 		suspended++;

@@ -4,8 +4,9 @@
  *		The turns that are under way, and who gets what is asked in them.
  *
  * What an application asks for about an actor whose method it runs belongs to the
- * transaction of that method.  It brings no id, so the turn is found by type and
- * id.  Calls of other actors belong to the chain whose id they bring.
+ * transaction of that method.  It need not bring an id, so the turn is found by type
+ * and id.  Calls of other actors belong to the chain whose id they bring, and so does
+ * what is sent, published or settled.
  *
  * A turn that its chain has given up stays here until the application has answered
  * or is gone: what it still asks for is refused, instead of landing in the next
@@ -445,34 +446,79 @@ turn_may_have(const Request *request)
 	}
 }
 
+static bool
+only_reads(const Request *request)
+{
+	return request->verb == VERB_GET || request->verb == VERB_HEAD;
+}
+
+/*
+ * turn_is_by_id
+ *		Whether the id that a request brings says which chain it belongs to, whatever
+ *		it is about.
+ */
+bool
+turn_is_by_id(const Request *request)
+{
+	switch (request->operation->route)
+	{
+		case ROUTE_METHOD:
+			return true;
+		case ROUTE_MESSAGES:
+		case ROUTE_MESSAGE:
+		case ROUTE_TOPIC:
+		case ROUTE_TYPE_TOPIC:
+		case ROUTE_PROMISE:
+			return request->reentrancy_id != NULL && !only_reads(request);
+		default:
+			return false;
+	}
+}
+
+/*
+ * Whether a turn is that of a call of which we have made the id.  Locked.
+ */
+static bool
+has_call(const Turn *turn, const char *call_id)
+{
+	return turn->inbox != NULL ? has_id(turn->inbox, call_id) :
+		ids_of_one_chain(turn->chain_id, call_id);
+}
+
 /*
  * turn_deliver
  *		Finds the chain that a request of the application belongs to.  If that is
  *		elsewhere, its address and the id of the call are to be freed, and the request
  *		knows the type for which we are a host of that chain.
+ *
+ * Some applications bring the id of the call with all that they ask for.  If it is not
+ * one of the turn, it comes from a method that a host before this one has begun.
  */
 TurnFound
 turn_deliver(Request *request, char **origin, char **call_id)
 {
 	bool		is_call = request->operation->route == ROUTE_METHOD;
+	bool		by_id = turn_is_by_id(request);
 	const char *id = request->reentrancy_id;
+	bool		knows_call = !by_id && id != NULL && id_is_of_hosts(id);
 	Inbox	   *inbox = NULL;
 	Turn	   *turn = NULL;
 	TurnFound	found = TURN_NONE;
 
 	pthread_mutex_lock(&lock);
-	if (is_call && id != NULL)
+	if (by_id && id != NULL)
 	{
 		inbox = find_inbox(id);
 		if (inbox == NULL)
 			turn = find_elsewhere(id);
 	}
-	else if (!is_call)
+	else if (!by_id)
 		turn = find_turn(request->actor_type, request->actor_id);
 	if (turn != NULL)
 		inbox = turn->inbox;
-	if (turn != NULL && turn->discards && !is_call && request->verb != VERB_GET &&
-		request->verb != VERB_HEAD)
+	if (turn != NULL && knows_call && !has_call(turn, id))
+		found = TURN_LATE;
+	else if (turn != NULL && turn->discards && !is_call && !only_reads(request))
 		found = TURN_DISCARDED;
 	else if (inbox != NULL)
 	{

@@ -84,6 +84,7 @@ extern bool turn_must_wait(const char *type, const char *id);
 extern TurnOthers turn_others(const char *type, const char *id, const char *chain_id);
 extern bool turn_wait_free(const char *type, const char *id, const char *chain_id);
 extern bool turn_may_have(const Request *request);
+extern bool turn_is_by_id(const Request *request);
 extern TurnFound turn_deliver(Request *request, char **origin, char **call_id);
 
 #endif							/* ACTOR_HTTP_TURN_H */

@@ -119,6 +119,24 @@ is($answer->{status}, 500, 'and that fails, the whole chain rolls back');
 is(join(' ', map { state_of('chain', "f$_", 'value') } 1, 2), '1 2', 'nothing is left of it');
 is(join(' ', map { $app->do('chain', "f$_", 'read') } 1, 2), '1 2', 'as the application knows');
 
+# calls that bring the same id, one after the other (the first takes long to answer)
+is($app->do('single', 'i', 'add', { amount => 1 }), 1, 'an actor');
+my $holder = $node->background_psql('postgres');
+my @same = ('Dapr-Reentrancy-Id' => '00000000-0000-4000-8000-000000000001');
+my $waiting = q{SELECT count(*) = %d FROM pg_stat_activity WHERE query ~ 'host_enter' AND wait_event_type = 'Lock'};
+for my $round (1 .. 3)
+{
+	$holder->query_safe(q{BEGIN; SELECT actor_transact('single', 'i', '[{"operation": "upsert", "request": {"key": "other", "value": 1}}]')});
+	my $failing = $app->begin('single', 'i', 'fail', { amount => 100, message => 'x' x 3_000_000 }, @same);
+	ok($node->poll_query_until('postgres', sprintf($waiting, 1)), 'a call waits for its turn');
+	my $adding = $app->begin('single', 'i', 'add', { amount => 1 }, @same);
+	ok($node->poll_query_until('postgres', sprintf($waiting, 2)), 'so does another one');
+	$holder->query_safe('COMMIT');
+	is(HostedApp::answer($failing)->{status}, 500, 'the first one fails');
+	is(HostedApp::answer($adding)->{content}, 1 + $round, 'of which the second sees nothing');
+}
+$holder->quit;
+
 is($app->stop, 0, 'the host ends');
 is(join("\n", $app->overlaps), '', 'turns have not overlapped');
 is(join("\n", $app->unknown), '', 'the application has not been asked what it does not know');

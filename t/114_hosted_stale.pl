@@ -87,6 +87,29 @@ is(state_of('a', 'value'), 3, 'and did not');
 is($app->do('thing', 'a', 'read'), 3, 'the application knows that');
 is(($app->lines(what => 'activate', id => 'a'))[-1]{instance} > 1, 1, 'by a new instance');
 
+# an application that says whose call it is is told apart when the next turn runs, too
+is($app->do('thing', 'w', 'add', { amount => 1 }), 1, 'an actor');
+my ($old, $new) = map {
+	my ($gate, $amount) = @$_;
+	my $pending = $app->begin('thing', 'w', 'slow', { gate => $gate, amount => $amount },
+		'Dapr-Reentrancy-Id' => "00000000-0000-4000-8000-00000000000$amount");
+
+	ok($app->wait_for_line(what => 'at gate', more => $gate), "a method waits at $gate");
+	if ($gate eq 'old')
+	{
+		$app->kill_host;
+		$app->start_host;
+		$app->wait_until_ready;
+	}
+	{ pending => $pending, call => ($app->lines(what => 'at gate', more => $gate))[0]{chain} };
+} [ 'old', 2 ], [ 'new', 5 ];
+$app->open_gate('old');
+ok($app->wait_for_line(what => 'save', chain => $old->{call}), 'that of the host which was killed saves during the next turn');
+is(($app->lines(what => 'save', chain => $old->{call}))[0]{more}, 400, 'and could not');
+$app->open_gate('new');
+$answer = HostedApp::answer($new->{pending});
+is("$answer->{status} $answer->{content} " . state_of('w', 'value'), '200 6 6', 'the next turn has its own effect');
+
 # state that is written by SQL ---------------------------------------------------------
 
 query(q{SELECT actor_transact('thing', 'a', '[{"operation": "upsert", "request": {"key": "value", "value": 50}}]')});
@@ -134,6 +157,11 @@ for (1 .. 3)
 $app->close_gate('inactive b');
 is($app->do('thing', 'b', 'add'), 1, 'but can in the end');
 is(join("\n", $app->unknown), '', 'was never to be dropped while the application did not have it');
+
+# a host that does not know its types yet
+$app->kill_host;
+$app->start_host;
+is($app->do('thing', 'a', 'read'), 0, 'a call that comes before the host has joined waits for that');
 
 # a restart of the server
 is($app->do('thing', 'a', 'add', { amount => 5 }), 5, 'before a restart of the server');
