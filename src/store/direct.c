@@ -21,7 +21,8 @@
  *
  * It is for plain local tables only.  One that has triggers, or is not a heap,
  * or has been made something else, such as a distributed table, is left to
- * SQL: every caller has a statement for that, too.
+ * SQL: every caller has a statement for that, too.  What is here of a distributed
+ * table can be a plain one, for whoever has a turn; see shard.c.
  *
  * IDENTIFICATION
  *		src/store/direct.c
@@ -53,11 +54,12 @@
 #include "store/internal.h"
 
 /*
- * Whether a table is as it was created, so that its rows are all there is.  A
+ * actor_direct_is_plain
+ *		Whether a table is as it was created, so that its rows are all there is.  A
  * standby has no rows of unlogged tables, which SQL explains.
  */
-static bool
-is_plain(Relation relation)
+bool
+actor_direct_is_plain(Relation relation)
 {
 	Form_pg_class class = relation->rd_rel;
 
@@ -133,12 +135,24 @@ actor_direct_open(ActorTable *table, LOCKMODE lockmode)
 	if (ExecutorCheckPerms_hook != NULL || !OidIsValid(actor_direct_oid(table)))
 		return NULL;
 	relation = try_relation_open(table->oid, lockmode);
-	if (relation != NULL && !(is_plain(relation) && has_shape(table, relation)))
+	if (relation != NULL && !(actor_direct_is_plain(relation) && has_shape(table, relation)))
 	{
 		relation_close(relation, NoLock);
 		return NULL;
 	}
 	return relation;
+}
+
+/*
+ * Opens the table that has the row with a key, as above; where actors are on several
+ * servers that is a part of it.
+ */
+static Relation
+open_for_row(ActorTable *table, const Datum *key, LOCKMODE lockmode)
+{
+	if (!actor_on_several_servers())
+		return actor_direct_open(table, lockmode);
+	return ExecutorCheckPerms_hook == NULL ? actor_shard_open(table, key, lockmode) : NULL;
 }
 
 /*
@@ -226,10 +240,14 @@ bool
 actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snapshot,
 				  ActorRowReader reader, void *arg)
 {
-	Relation	relation = actor_direct_open(table, AccessShareLock);
+	Relation	relation;
 	TupleTableSlot *slot;
 	ActorDirectResult result;
 
+	/* a row that has been moved is newer than an old snapshot */
+	if (snapshot != NULL && actor_on_several_servers())
+		return false;
+	relation = open_for_row(table, key, AccessShareLock);
 	if (relation == NULL)
 		return false;
 
@@ -345,7 +363,7 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 	Relation	relation;
 
 	actor_catalog_require();
-	relation = actor_direct_open(table, RowExclusiveLock);
+	relation = open_for_row(table, key, RowExclusiveLock);
 	if (relation == NULL)
 		return result;
 

@@ -18,8 +18,13 @@
 /* direct.c */
 
 extern Relation actor_direct_open(ActorTable *table, LOCKMODE lockmode);
+extern bool actor_direct_is_plain(Relation relation);
 extern bool actor_direct_writes(Relation relation);
 extern Oid	actor_direct_oid(ActorTable *table);
 extern ActorDirectResult actor_direct_lock_found(Relation relation, TupleTableSlot *slot);
+
+/* shard.c */
+
+extern Relation actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode);
 
 #endif							/* ACTOR_STORE_INTERNAL_H */

@@ -644,17 +644,27 @@ has_primary_key(Relation relation, const Shape *shape, int nkeys)
 }
 
 /*
+ * actor_shape_matches
+ *		Whether a table, which is locked, has the columns of one of ours in their
+ *		places, and the primary key on so many of the first ones.
+ */
+bool
+actor_shape_matches(Relation relation, const char *table, int nkeys)
+{
+	Shape	   *shape = find_shape(table);
+
+	return has_columns(relation, shape, nkeys) && has_primary_key(relation, shape, nkeys);
+}
+
+/*
  * actor_shape_fits
- *		Whether a table of ours, which is locked, has its columns in their places,
- *		and the primary key on so many of the first ones.
+ *		The same for that table of ours itself, whose changes are noticed from then on.
  */
 bool
 actor_shape_fits(Relation relation, const char *table, int nkeys)
 {
-	Shape	   *shape = find_shape(table);
-
-	shape->oid = RelationGetRelid(relation);
-	return has_columns(relation, shape, nkeys) && has_primary_key(relation, shape, nkeys);
+	find_shape(table)->oid = RelationGetRelid(relation);
+	return actor_shape_matches(relation, table, nkeys);
 }
 
 /*

@@ -114,6 +114,7 @@ extern bool actor_shapes_check(int elevel);
 extern const char *actor_shape_distributed(void);
 extern bool actor_shape_fits(Relation relation, const char *table, int nkeys);
 extern Oid	actor_shape_order(Relation relation, int column, int condition, bool holds);
+extern bool actor_shape_matches(Relation relation, const char *table, int nkeys);
 
 /* distributed.c */
 
@@ -138,6 +139,12 @@ extern char *actor_cluster_value(uint64 row, int column);
 extern bool actor_cluster_is_coordinator(void);
 extern void actor_cluster_check_coordinator(const char *action);
 extern void actor_cluster_check_release(void);
+
+/* shard.c */
+
+extern Oid	(*actor_shard_of_turn) (const ActorRef *actor);
+
+extern bool actor_shard_has_written(Oid leader, ItemPointer tid, const ActorRef *actor);
 
 /* distribute.c */
 

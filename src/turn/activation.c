@@ -83,7 +83,8 @@ take_activation(TupleTableSlot *slot, void *arg)
 	Datum		id;
 	bool		isnull;
 
-	if (DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_SERVER_START, &isnull)) != PgStartTime)
+	if (DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_SERVER_START, &isnull)) !=
+		actor_activation_start())
 		return;
 	seen->active = true;
 	seen->last_used_at = DatumGetTimestampTz(slot_getattr(slot, ACTIVATION_LAST_USED_AT, &isnull));

@@ -20,6 +20,8 @@
 extern int	actor_turn_held_count(void);
 extern uint64 actor_turn_held_hash(int number);
 extern bool actor_turn_all_early(void);
+extern void actor_turn_set_shard(const ActorRef *actor, Oid shard);
+extern Oid	actor_turn_shard(const ActorRef *actor);
 extern void actor_turn_error_context(void *arg);
 _Noreturn extern void actor_turn_refuse_to_wait(const ActorRef *actor);
 _Noreturn extern void actor_turn_refuse_late(const ActorRef *actor, const text *method,

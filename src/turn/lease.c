@@ -48,6 +48,7 @@
 
 #include "base/base.h"
 #include "base/compat.h"
+#include "store/store.h"
 #include "shared/shared.h"
 #include "stat/stat.h"
 #include "turn/turn.h"
@@ -173,6 +174,23 @@ may_enter(const ActorRef *actor, const pg_uuid_t *id)
 
 	actor_activation_look(actor, &seen);
 	return !is_open(&seen) || admits(&seen, id);
+}
+
+/*
+ * Whether it is not worth a look at the row whether the turn of an actor is open, since
+ * nothing opens turns of its type.  It may have been opened before that was so; then the
+ * row says it when it is claimed.
+ */
+static bool
+is_hardly_open(const ActorRef *actor)
+{
+	ActorType  *type;
+
+	/* a look is cheap here */
+	if (!actor_on_several_servers())
+		return false;
+	type = actor_type_find(actor->type);
+	return type != NULL && !actor_type_reentrant(type) && !type->row.leases;
 }
 
 /* waiting --------------------------------------------------------------- */
@@ -360,7 +378,7 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		left = waited ? time_left(deadline) : timeout;
 		if (actor_turn_enter(actor, method, left))
 			waited = true;
-		if (may_enter(actor, id))
+		if ((id == NULL && is_hardly_open(actor)) || may_enter(actor, id))
 		{
 			if (!actor_turn_claim(actor, method, left))
 				break;

@@ -51,7 +51,7 @@ static ActorQuery write_row = {
 	"  (actor_type, actor_id, server_start, activated_at, last_used_at)"
 	" VALUES ($1, $2, '-infinity', '-infinity', '-infinity')"
 	" ON CONFLICT (actor_type, actor_id) DO UPDATE SET actor_type = EXCLUDED.actor_type"
-	" RETURNING last_used_at, reentrancy_id, turn_expires_at, server_start",
+	" RETURNING last_used_at, reentrancy_id, turn_expires_at, server_start, tableoid, ctid",
 	2, {TEXTOID, TEXTOID}
 };
 
@@ -106,10 +106,14 @@ take_row(const ActorRef *actor)
 	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
 	ActorActivation seen;
 	TimestampTz start;
+	Oid			table;
+	ItemPointerData tid;
 	bool		isnull;
 
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&write_row, values, NULL);
+	table = DatumGetObjectId(actor_query_result(0, 5, &isnull));
+	tid = *(ItemPointer) DatumGetPointer(actor_query_result(0, 6, &isnull));
 	start = DatumGetTimestampTz(actor_query_result(0, 4, &isnull));
 	memset(&seen, 0, sizeof(seen));
 	if (start == actor_activation_start())
@@ -117,6 +121,8 @@ take_row(const ActorRef *actor)
 	actor_bookkeeping_end(&bookkeeping);
 
 	actor_turn_know(actor, &seen);
+	if (actor_on_several_servers() && actor_shard_has_written(table, &tid, actor))
+		actor_turn_set_shard(actor, table);
 	if (start == DT_NOBEGIN)
 		remember_made(actor);
 }

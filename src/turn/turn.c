@@ -68,6 +68,13 @@ typedef struct HeldTurn
 	SubTransactionId known_subid;	/* invalid: nothing is */
 	ActorActivation known;
 
+	/*
+	 * where its row was written on this server, see row.c, and in which
+	 * subtransaction
+	 */
+	SubTransactionId shard_subid;	/* invalid: elsewhere */
+	Oid			shard;
+
 	/* the use is written down if it ends after that; 0: there was none */
 	TimestampTz touch_after;
 } HeldTurn;
@@ -106,6 +113,7 @@ actor_turn_init(void)
 	RegisterXactCallback(xact_callback, NULL);
 	RegisterSubXactCallback(subxact_callback, NULL);
 	actor_type_forget_activations = actor_turn_forget_known;
+	actor_shard_of_turn = actor_turn_shard;
 }
 
 /* held turns ------------------------------------------------------------ */
@@ -205,7 +213,7 @@ remember_held_turn(const ActorRef *actor, const text *method)
 	turn->subid = GetCurrentSubTransactionId();
 	turn->entered = turn->kept = false;
 	turn->early = type != NULL && actor_type_early_release(type);
-	turn->known_subid = InvalidSubTransactionId;
+	turn->known_subid = turn->shard_subid = InvalidSubTransactionId;
 	turn->touch_after = 0;
 	if (held_index != NULL)
 		index_held_turn(held_count);
@@ -742,6 +750,35 @@ actor_turn_know(const ActorRef *actor, const ActorActivation *known)
 		return;
 	turn->known_subid = GetCurrentSubTransactionId();
 	turn->known = *known;
+}
+
+/*
+ * actor_turn_set_shard
+ *		The row of an actor, whose turn is held, was written on this server, in that part
+ *		of actor.activation.
+ */
+void
+actor_turn_set_shard(const ActorRef *actor, Oid shard)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	Assert(turn != NULL);
+	turn->shard_subid = GetCurrentSubTransactionId();
+	turn->shard = shard;
+}
+
+/*
+ * actor_turn_shard
+ *		Where that was, if the turn is held and what was written still counts; as for
+ *		what is known of the activation.  Otherwise invalid.
+ */
+Oid
+actor_turn_shard(const ActorRef *actor)
+{
+	HeldTurn   *turn = find_held_turn(actor);
+
+	return turn != NULL && turn->shard_subid != InvalidSubTransactionId &&
+		SubTransactionIsActive(turn->shard_subid) ? turn->shard : InvalidOid;
 }
 
 /*
