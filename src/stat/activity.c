@@ -403,16 +403,6 @@ static ActorQuery read_open_turns = {
 	0, {0}, false, true
 };
 
-/*
- * Whether there are any of this server.  A standby cannot read activations, and has
- * none; on several servers they are of none.
- */
-static bool
-has_open_turns(void)
-{
-	return !RecoveryInProgress() && !actor_on_several_servers();
-}
-
 /* a label that was read; the texts are those of the label */
 typedef struct Seen
 {
@@ -601,7 +591,8 @@ add_open_turns(ReturnSetInfo *rsinfo, const ActorVisible *visible)
 	ActorBookkeeping bookkeeping;
 	uint64		rows;
 
-	if (!has_open_turns())
+	/* a standby cannot read activations, and has none */
+	if (RecoveryInProgress())
 		return;
 	actor_bookkeeping_begin(&bookkeeping);
 	rows = actor_query_run(&read_open_turns, NULL, NULL);
@@ -675,7 +666,8 @@ actor_activity_turns(ActorTurnCounts *counts)
 		counts->held_seconds = Max(counts->held_seconds, INSTR_TIME_GET_DOUBLE(held));
 	}
 	pfree(copy);
-	if (!has_open_turns())
+	/* a standby cannot read activations, and has none */
+	if (RecoveryInProgress())
 		return;
 	actor_bookkeeping_begin(&bookkeeping);
 	counts->open = (int) actor_query_run(&read_open_turns, NULL, NULL);
