@@ -62,6 +62,25 @@
 	"  WHERE " OF_ACTOR("w") " AND w." column EQ "p.key LIMIT 1) w ON true" \
 	" ORDER BY p.next_try_at, p.key"
 
+/* subscriptions of a topic, and the topics of a type that have some: an index leads to each */
+#define OF_TOPIC \
+	"s.topic_type" EQ "o.actor_type AND s.topic_id" EQ "t.topic_id AND s.topic" EQ "t.topic"
+#define NEXT_TOPIC(condition) \
+	"SELECT s.topic_id, s.topic FROM actor.subscription s WHERE s.topic_type" EQ "o.actor_type" condition \
+	" ORDER BY s.topic_id, s.topic LIMIT 1"
+#define TOPICS \
+	"WITH RECURSIVE t AS ((" NEXT_TOPIC("") ") UNION ALL SELECT n.* FROM t CROSS JOIN LATERAL (" \
+	NEXT_TOPIC(" AND ROW(s.topic_id, s.topic)" GT "ROW(t.topic_id, t.topic)") ") n)" \
+	" SELECT t.topic_id, t.topic FROM t LIMIT " OF_ACTOR_MAX
+
+/* what is kept of the events of a topic */
+#define EVENT_OF_TOPIC(way) \
+	"(SELECT e.published_at FROM actor.event e WHERE e.actor_type" EQ "o.actor_type AND e.actor_id" EQ "t.topic_id" \
+	"   AND e.topic" EQ "t.topic ORDER BY e.event_id " way " LIMIT 1)"
+#define KEPT \
+	"SELECT r.last_event, " EVENT_OF_TOPIC("DESC") " AS last_published, " EVENT_OF_TOPIC("ASC") " AS oldest_kept" \
+	" FROM actor.stream r WHERE r.actor_type" EQ "o.actor_type AND r.actor_id" EQ "t.topic_id AND r.topic" EQ "t.topic"
+
 #define SHOWN_TURN \
 	"t.pid, t.actor_type, t.actor_id, t.method, t.state, t.since," \
 	" " SECONDS("t.since", NOW) " AS seconds, t.chain, a.usename AS role_name," \
@@ -136,6 +155,21 @@ static const View views[] = {
 						 MEMBER("workers", LIST("SELECT w.pid, w.kind, w.database, w.role_name, w.started_at, w.last_active_at,"
 												" w.fired, w.failed, w.backlog, " SECONDS("w.oldest_due", NOW) " AS oldest_due_s,"
 												" w.p50_late_ms, w.p99_late_ms FROM actor.worker w ORDER BY w.kind DESC, w.started_at")))},
+	{"events",
+		"SELECT " OBJECT(MEMBER("waiting", "(SELECT pg_catalog.count(*) FROM (SELECT FROM actor.fan_out_status LIMIT 1000) f)") ", "
+						 /* of each all subscribers are counted */
+						 MEMBER("handed_out", LIST("SELECT f.actor_type, f.actor_id, f.topic, f.published_at, f.subscribers_left"
+												   " FROM (SELECT * FROM actor.fan_out_status LIMIT 3) f ORDER BY f.published_at")) ", "
+						 MEMBER("runs", LIST("SELECT e.each_id, e.actor_type, e.method, e.role_name, e.batch, e.sent, e.last_id,"
+											 " e.started_at, e.moved_at, e.finished_at FROM actor.each_status e"
+											 " ORDER BY e.finished_at DESC NULLS FIRST, e.started_at DESC LIMIT " OF_ACTOR_MAX)) ", "
+						 MEMBER("kept", LIST("SELECT t.actor_type, t.topic, t.retention::pg_catalog.text AS retention FROM actor.topic t"
+											 " ORDER BY t.actor_type, t.topic LIMIT " LIST_MAX)) ", "
+						 MEMBER("topics", LIST("SELECT o.actor_type, t.topic_id AS actor_id, t.topic,"
+											   " (SELECT pg_catalog.count(*) FROM (SELECT FROM actor.subscription s WHERE " OF_TOPIC
+											   "   LIMIT 1000) c) AS subscribers, k.last_event, k.last_published, k.oldest_kept"
+											   " FROM actor.owned_type o CROSS JOIN LATERAL (" TOPICS ") t"
+											   " LEFT JOIN LATERAL (" KEPT ") k ON true LIMIT " OF_ACTOR_MAX)))},
 	{"doctor",
 		"SELECT " LIST("SELECT d.check_name, d.ok, d.detail, d.hint FROM @.actor_doctor() d")},
 	{"actors",
@@ -166,6 +200,15 @@ static const View views[] = {
 						 MEMBER("messages", LIST("SELECT p.name AS message_id, p.method, p.role_name, p.scheduled_at, p.next_try_at, p.attempt,"
 												 " w.sent_at, w.last_error, " CUT("w.payload") " AS payload, w.message_id IS NOT NULL AS own"
 												 " FROM " PENDING("message", "p.name::pg_catalog.int8", "message_id"))) ", "
+						 MEMBER("subscriptions", LIST("SELECT s.topic_type, s.topic_id, s.topic, s.method, s.role_name, s.subscribed_at"
+													  " FROM actor.subscription s WHERE " OF_ACTOR("s")
+													  " ORDER BY s.topic_type, s.topic_id, s.topic LIMIT " OF_ACTOR_MAX)) ", "
+						 MEMBER("streams", LIST("SELECT r.topic, r.last_event FROM actor.stream r WHERE " OF_ACTOR("r")
+												" ORDER BY r.topic LIMIT " OF_ACTOR_MAX)) ", "
+						 /* not the token, with which it can be resolved */
+						 MEMBER("promises", LIST("SELECT p.method, p.role_name, p.created_at, p.expires_at FROM"
+												 " (SELECT * FROM actor.promise p WHERE " OF_ACTOR("p") " LIMIT 1000) p"
+												 " ORDER BY p.created_at LIMIT " OF_ACTOR_MAX)) ", "
 						 MEMBER("failures", LIST("SELECT " SHOWN_FAILURE ", " CUT("f.payload") " AS payload, f.context FROM actor.given_up g" JOIN_FAILURE
 												 " WHERE " OF_ACTOR("g") " ORDER BY g.failure_id DESC LIMIT " OF_ACTOR_MAX)) ", "
 						 MEMBER("history", LIST("SELECT h.history_id::pg_catalog.text AS history_id, h.started_at, h.duration_ms, h.kind, h.name, h.method,"

@@ -194,7 +194,7 @@ as_account()
 	local home=$1 kept=() name
 
 	shift
-	for name in ROUNDS ACTOR_SEED ACTOR_ROUNDS ACTOR_ROWS ACTOR_EVENTS ACTOR_LISTENERS PG_TEST_TIMEOUT_DEFAULT; do
+	for name in ROUNDS ACTOR_SEED ACTOR_ROUNDS ACTOR_ROWS ACTOR_EVENTS ACTOR_LISTENERS ACTOR_SCREENSHOTS PG_TEST_TIMEOUT_DEFAULT; do
 		[ -z "${!name:-}" ] || kept+=("$name=${!name}")
 	done
 	(

@@ -38,6 +38,8 @@ $node->safe_psql('postgres', q{
 	CREATE SCHEMA box;
 	CREATE FUNCTION box.add(payload int DEFAULT 1) RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN PERFORM actor_set('n', actor_get('n', 0) + 1); RETURN actor_get('n', 0); END $$;
+	CREATE FUNCTION box.hear(event jsonb) RETURNS void LANGUAGE sql AS '';
+	CREATE FUNCTION box.ask() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM actor_promise('hear'); END $$;
 	CREATE FUNCTION box.fail() RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN RAISE 'poisoned by <b>secret</b>' USING DETAIL = 'a detail'; END $$;
 	SELECT actor_register('box', history => 'changes', reentrancy => true);
@@ -208,12 +210,17 @@ for my $path (@views, @commands)
 # (the examples have changed some of it)
 $node->safe_psql('postgres', q{
 	SELECT actor_delete('box', 'a');
+	SELECT actor_invoke('box', 'a', 'ask');
 	SELECT actor_invoke('box', 'a', 'add');
 	SELECT actor_set_reminder('box', 'a', 'r', '1h', '1h', data => '{"payload": 1}', method => 'add');
 	SELECT actor_set_timer('box', 'a', 't', '2h', method => 'add');
 	SELECT actor_send('box', 'a', 'add', '[]', due_time => '3h');
 	SELECT actor_pause('box', 'p');
-	SELECT actor_send('box', 'p', 'add')}, extra_params => [ '-U', 'shop' ]);
+	SELECT actor_send('box', 'p', 'add');
+	SELECT actor_keep_events('box', 'news', '2 days');
+	SELECT actor_subscribe('news', 'box', 'reader', 'hear', 'box') , actor_subscribe('news', 'box', 'reader', 'hear', 'box', 'a'),
+		actor_subscribe('news', 'box', 'other', 'hear', 'box'), actor_subscribe('weather', 'box', 'other', 'hear', 'box', 'a');
+	SELECT actor_publish('news', '{"secret": 1}', 'box')}, extra_params => [ '-U', 'shop' ]);
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM actor.message WHERE next_try_at = 'infinity'");
 my $actor = show($owner, 'actor?type=box&id=a');
 is_deeply([ map { "$_->{key} $_->{kind} $_->{value}" } @{ $actor->{state} } ], ['n number 1'], 'the owner sees state');
@@ -226,6 +233,11 @@ is_deeply($actor->{history}[0]{changes}, [ { key => 'n', old => undef, new => '1
 is(show($owner, 'actor?type=box&id=p')->{paused}[0]{role_name}, 'shop', 'a pause');
 my $failures = show($owner, 'failures');
 is("$failures->[0]{message} $failures->[0]{own}", 'poisoned by <b>secret</b> 1', 'the text of a failure');
+is_deeply([ map { "$_->{topic} $_->{actor_id} $_->{subscribers} " . ($_->{last_event} // '') } @{ show($owner, 'events')->{topics} } ],
+	[ 'news  2 1', 'news a 1 ', 'weather a 1 ' ], 'topics, and how many have subscribed');
+is_deeply([ map { "$_->{topic_id} $_->{topic} $_->{method}" } @{ show($owner, 'actor?type=box&id=other')->{subscriptions} } ],
+	[ ' news hear', 'a weather hear' ], 'subscriptions of an actor');
+is_deeply([ map { join ' ', sort keys %$_ } @{ $actor->{promises} } ], ['created_at expires_at method role_name'], 'and promises, without their tokens');
 is(show($owner, 'session')->{role}, 'shop', 'who he is');
 is_deeply([ map { "$_->{kind} $_->{actor_id} $_->{attempt}" } @{ show($owner, 'due?step=1h&steps=5')->{retried} } ],
 	['message sick 2'], 'what has failed and is tried again is found');
@@ -239,17 +251,22 @@ ok(!defined $actor->{reminders}[0]{data} && !defined $actor->{messages}[0]{paylo
 $failures = show($watcher, 'failures?type=box');
 ok($failures->[0]{sqlstate} eq 'P0001' && !defined $failures->[0]{message} && !$failures->[0]{own}, 'and no texts of errors');
 ok(@{ show($watcher, 'doctor') } > 10, 'but what the doctor says');
+my $events = show($watcher, 'events');
+is_deeply([ $events->{topics}, $events->{kept}[0] ], [ [], { actor_type => 'box', topic => 'news', retention => '2 days' } ],
+	'and which events are kept');
 unlike(ask($watcher, 'GET', "/api/$_")->{content}, qr/secret|payload": 1/, "$_ tells no payload")
-  for 'types', 'methods', 'turns', 'due?step=1h&steps=5', 'failures', 'actor?type=box&id=f', 'actor?type=box&id=a';
+  for 'types', 'events', 'methods', 'turns', 'due?step=1h&steps=5', 'failures', 'actor?type=box&id=f', 'actor?type=box&id=a';
 
 is_deeply(show($stranger, $_), [], "a stranger sees nothing of $_") for 'types', 'turns', 'failures';
+is_deeply(show($stranger, 'events'), { waiting => 0, map { $_ => [] } qw(handed_out runs kept topics) }, 'nor of events');
 is_deeply(show($stranger, 'methods'), { busiest => [], slowest => [], hot => [] }, 'nor of methods');
 my $due = show($stranger, 'due?step=1h&steps=5');
 is_deeply([ @$due{qw(counts late retried held next)} ], [ [], [], [], [], [] ], 'nor of what is due');
 is(ask($stranger, 'GET', '/api/actors?type=box')->{status}, 403, 'nor of actors');
 is(ask($stranger, 'GET', '/api/doctor')->{status}, 403, 'nor of the doctor');
 $actor = show($stranger, 'actor?type=box&id=a');
-is_deeply([ map { @{ $actor->{$_} } } qw(paused turns state reminders timers messages failures history) ], [], 'nor of one actor');
+is_deeply([ map { @{ $actor->{$_} } } qw(paused turns state reminders timers messages failures history
+		subscriptions streams promises) ], [], 'nor of one actor');
 ok(!$actor->{own} && !defined $actor->{active} && !defined $actor->{host}, 'not even that it is there');
 
 # texts of others stay what they are

@@ -1,4 +1,6 @@
 # The page for operators in a browser: t/browser/dashboard.mjs goes through it.
+# ACTOR_SCREENSHOTS names a folder, which the test must be able to write, for pictures;
+# some of them are in doc/.
 
 use strict;
 use warnings FATAL => 'all';
@@ -48,6 +50,8 @@ $node->safe_psql('postgres', q{
 	CREATE TABLE box.mended (yes boolean);
 	CREATE FUNCTION box.add(n int DEFAULT 1) RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN PERFORM actor_set('n', actor_get('n', 0::numeric) + n); RETURN 1; END $$;
+	CREATE FUNCTION box.hear(event jsonb) RETURNS void LANGUAGE sql AS '';
+	CREATE FUNCTION box.ask() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM actor_promise('hear'); END $$;
 	CREATE FUNCTION box.fail(why text) RETURNS void LANGUAGE plpgsql AS $$
 	BEGIN IF why <> 'first' OR NOT EXISTS (SELECT FROM actor.failure WHERE actor_type = 'box') THEN
 		RAISE 'poisoned <i>%</i>', why; END IF; END $$;
@@ -61,6 +65,16 @@ $node->safe_psql('postgres', q{
 	CREATE SCHEMA app;
 	SELECT actor_register('app', hosted => true);
 	SELECT actor_set_reminder('app', 'waits for a host', 'r', '2020-01-01T00:00:00Z');
+	SELECT actor_keep_events('box', 'news', '2 days');
+	SELECT actor_subscribe('news', 'box', 'beta', 'hear', 'box');
+	SELECT actor_subscribe('weather', 'box', 'beta', 'hear', 'box', 'alpha');
+	SELECT actor_publish('news', '1', 'box');
+	SELECT actor_invoke('box', 'beta', 'ask');
+	CREATE SCHEMA round;
+	CREATE FUNCTION round.visit() RETURNS void LANGUAGE sql AS '';
+	SELECT actor_register('round');
+	SELECT actor_invoke('round', 'one', 'visit');
+	SELECT actor_each('round', 'visit');
 	SELECT actor_set_reminder('box', 'first', 'r', data => '"first"', method => 'fail', failure_policy => '{"drop": {}}')},
 	extra_params => [ '-U', 'shop' ]);
 $node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM actor.failure');
@@ -84,6 +98,7 @@ my ($out, $err);
 	local $ENV{URL} = "http://127.0.0.1:$port";
 	local $ENV{TOKEN} = 'open sesame';
 	local $ENV{BROWSER} = $browser;
+	local $ENV{SCREENSHOTS} = $ENV{ACTOR_SCREENSHOTS} // '';
 	($out, $err) = run_command([ 'timeout', '600', 'node', "$folder/dashboard.mjs" ]);
 }
 cmp_ok(scalar(() = $out =~ /^(?:not )?ok /mg), '>', 30, 'the browser has gone through the page');

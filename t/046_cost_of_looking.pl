@@ -169,13 +169,15 @@ $node->safe_psql('postgres', qq{
 	INSERT INTO actor.placement SELECT actor_type, actor_id, (SELECT host_id FROM actor.host LIMIT 1), gen_random_uuid(), true, now() FROM i;
 	INSERT INTO actor.stream SELECT actor_type, actor_id, 'news', 1 FROM i;
 	INSERT INTO actor.event SELECT actor_type, actor_id, 'news', 1, '1', now(), now() + '1 day' FROM i;
+	INSERT INTO actor.fan_out (actor_type, actor_id, topic, fan_out_id, published_at, done_to)
+		SELECT 'box', '', 'news', 1000000000 + i, now(), 0 FROM i WHERE i % 100 < 2;
 	INSERT INTO actor.subscription (actor_type, actor_id, topic_type, topic_id, topic, method, role_name, subscribed_at)
 		SELECT actor_type, actor_id, 'box', CASE WHEN i % 2 = 0 THEN '' ELSE actor_id END, 'news', 'add', 'shop', now() FROM i});
 $node->safe_psql('postgres', 'VACUUM (FREEZE, ANALYZE)');
 note sprintf '%d rows are there after %.0f s', $rows, time - $began;
 
 my @views = (
-	[ session => 'session' ], [ types => 'types' ], [ methods => 'methods' ], [ turns => 'turns' ], [ hosts => 'hosts' ], [ doctor => 'doctor' ],
+	[ session => 'session' ], [ types => 'types' ], [ methods => 'methods' ], [ turns => 'turns' ], [ events => 'events' ], [ hosts => 'hosts' ], [ doctor => 'doctor' ],
 	[ 'due, an hour' => 'due?step=1%20minute&steps=60' ], [ 'due, six hours' => 'due?step=10%20minutes&steps=36' ],
 	[ 'due, a day' => 'due?step=30%20minutes&steps=48' ], [ 'due, a week' => 'due?step=6%20hours&steps=28' ],
 	[ failures => 'failures' ], [ 'failures of a type' => 'failures?type=box' ], [ 'failures of another' => 'failures?type=box1' ],

@@ -1,6 +1,6 @@
 // One actor: its state, what is to come, what has failed, what has happened.
 
-import { badge, button, command, confirm, h, milliseconds, section, table, when } from "./base.js";
+import { actorLink, badge, button, command, confirm, h, milliseconds, number, section, table, when } from "./base.js";
 
 // A value of JSON for reading; what is long or deep has lines.
 function shown(text, kind) {
@@ -174,6 +174,28 @@ function comingSections(actor, name, refresh) {
 	];
 }
 
+function eventSections(actor) {
+	return [
+		actor.subscriptions.length > 0 && section("Subscriptions", table(actor.subscriptions, [
+			["Topic", row => h("span", { class: "mono" }, row.topic)],
+			["Of", row => row.topic_id === "" ? `type ${row.topic_type}` : actorLink(row.topic_type, row.topic_id)],
+			["Method", row => h("span", { class: "mono" }, row.method)],
+			["Since", row => when(row.subscribed_at)],
+			["Role", row => row.role_name]
+		], "")),
+		actor.streams.length > 0 && section("Its topics whose events are kept", table(actor.streams, [
+			["Topic", row => h("span", { class: "mono" }, row.topic)],
+			["Events so far", row => number(row.last_event), "number"]
+		], "")),
+		actor.promises.length > 0 && section("Promises that nobody has resolved", table(actor.promises, [
+			["Method", row => h("span", { class: "mono" }, row.method)],
+			["Made", row => when(row.created_at)],
+			["Expires", row => when(row.expires_at)],
+			["Role", row => row.role_name]
+		], ""))
+	].filter(Boolean);
+}
+
 function historySection(actor) {
 	const kept = actor.history_kept !== null && actor.history_kept !== "off";
 	return section("History",
@@ -227,7 +249,8 @@ export function actorView(type, id, { refresh, process, failureColumns }) {
 		parts: [{ name: "actor", every: 5, parameters: { type, id } }],
 		render({ actor }) {
 			const nothing = actor.active === null
-				&& ["turns", "state", "reminders", "timers", "messages", "failures", "history", "paused"].every(part => actor[part].length === 0);
+				&& ["turns", "state", "reminders", "timers", "messages", "failures", "history", "paused", "subscriptions", "streams",
+					"promises"].every(part => actor[part].length === 0);
 			return [
 				h("h1", null, h("a", { href: `#/actors/${encodeURIComponent(type)}/` }, type), ` / ${id}`),
 				h("p", null,
@@ -251,6 +274,7 @@ export function actorView(type, id, { refresh, process, failureColumns }) {
 					...failureColumns(refresh).slice(4)], "")),
 				stateSection(actor, name, refresh),
 				...comingSections(actor, name, refresh),
+				...eventSections(actor),
 				historySection(actor)
 			];
 		}

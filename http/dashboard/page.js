@@ -235,6 +235,50 @@ const hostsView = {
 	}
 };
 
+// A topic of an actor, or of a type.
+const topicName = row => row.actor_id === "" ? [h("span", { class: "mono" }, row.topic), ` of type ${row.actor_type}`] :
+	[h("span", { class: "mono" }, row.topic), " of ", actorLink(row.actor_type, row.actor_id)];
+
+const eventsView = {
+	title: "Events",
+	parts: [{ name: "events", every: 10 }],
+	render({ events }) {
+		return [
+			h("h1", null, "Events, and messages to all actors of a type"),
+			section("Events that the workers hand out", table(events.handed_out, [
+				["Topic", topicName],
+				["Published", row => when(row.published_at)],
+				["Subscribers left", row => upTo(row.subscribers_left, 100000), "number"]
+			], "Every event has reached its subscribers."),
+				events.waiting > events.handed_out.length && h("p", { class: "dim" },
+					`These are the first of ${upTo(events.waiting, 1000)}.`)),
+			section("Messages to each actor of a type", table(events.runs, [
+				["Type", row => h("span", { class: "mono" }, row.actor_type)],
+				["Method", row => h("span", { class: "mono" }, row.method)],
+				["", row => row.finished_at === null ? badge("sends", "warn") : badge("all are sent", "good")],
+				["Sent", row => number(row.sent), "number"],
+				["Last to", row => row.last_id === null ? "" : actorLink(row.actor_type, row.last_id)],
+				["Began", row => when(row.started_at)],
+				["Last sent", row => when(row.moved_at)],
+				["At a time", row => number(row.batch), "number"],
+				["Role", row => row.role_name]
+			], "None is on its way.")),
+			section("Topics with subscribers", table(events.topics, [
+				["Topic", topicName],
+				["Subscribers", row => upTo(row.subscribers, 1000), "number"],
+				["Last event", row => row.last_event === null ? "" :
+					[number(row.last_event), row.last_published !== null && [", ", when(row.last_published)]], "number"],
+				["Oldest kept", row => when(row.oldest_kept)]
+			], "There is none of a type of yours.")),
+			events.kept.length > 0 && section("Topics whose events are kept", table(events.kept, [
+				["Type", row => h("span", { class: "mono" }, row.actor_type)],
+				["Topic", row => h("span", { class: "mono" }, row.topic)],
+				["For", row => row.retention]
+			], ""))
+		];
+	}
+};
+
 const doctorView = {
 	title: "Doctor",
 	parts: [{ name: "doctor", every: 30 }],
@@ -290,8 +334,8 @@ function actorsView(type, prefix, after) {
 
 // which one is shown ----------------------------------------------------------
 
-const NAVIGATION = [["Overview", ""], ["Turns", "turns"], ["Due", "due"], ["Failures", "failures"], ["Hosts", "hosts"],
-	["Doctor", "doctor"]];
+const NAVIGATION = [["Overview", ""], ["Turns", "turns"], ["Due", "due"], ["Failures", "failures"], ["Events", "events"],
+	["Hosts", "hosts"], ["Doctor", "doctor"]];
 
 function viewOf(hash) {
 	const [name = "", ...rest] = hash.replace(/^#?\/?/, "").split("/").map(decodeURIComponent);
@@ -300,6 +344,7 @@ function viewOf(hash) {
 		case "turns": return turnsView;
 		case "due": return dueView(rest[0]);
 		case "failures": return failuresView(rest[0] || null, rest[1] ?? null);
+		case "events": return eventsView;
 		case "hosts": return hostsView;
 		case "doctor": return doctorView;
 		case "actors": return actorsView(rest[0] ?? "", rest[1] ?? "", rest[2] ?? null);

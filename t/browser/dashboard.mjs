@@ -159,6 +159,18 @@ await page.locator("#notice", { hasText: "tried again" }).waitFor();
 await page.waitForFunction(() => document.querySelectorAll("main td").length === 0, null, { polling: 100 });
 ok(true, "one is retried");
 
+// events
+await go("#/events", "Events");
+await row("Topics with subscribers", "news").waitFor();
+ok(/of type box/.test(await row("Topics with subscribers", "news").innerText()), "a topic of a type is shown");
+ok((await row("Topics with subscribers", "weather").locator("a").innerText()) === "box/alpha", "and one of an actor");
+ok((await row("Topics whose events are kept", "news").innerText()).includes("2 days"), "and for how long events are kept");
+ok((await row("Messages to each actor", "visit").count()) === 1, "and messages to all actors of a type");
+await shown("events");
+await go("#/actor/box/beta", "beta");
+ok((await row("Subscriptions", "weather").innerText()).includes("box/alpha"), "an actor's subscriptions are shown");
+ok((await row("Promises", "hear").count()) === 1, "and its promises");
+
 // hosts and doctor
 await go("#/hosts", "Hosts and workers");
 ok((await row("Background workers", "launcher").count()) === 1, "workers are shown");
@@ -197,7 +209,7 @@ await phone.press("#token", "Enter");
 await phone.locator("h1", { hasText: "Overview" }).waitFor();
 const back = await phone.evaluate(() => getComputedStyle(document.body).backgroundColor);
 ok(back === "rgb(20, 24, 29)", "dark is dark", back);
-for (const hash of ["#/", "#/turns", "#/due", "#/failures", "#/hosts", "#/doctor", "#/actor/box/beta"]) {
+for (const hash of ["#/", "#/turns", "#/due", "#/failures", "#/events", "#/hosts", "#/doctor", "#/actor/box/beta"]) {
 	await phone.evaluate(target => { location.hash = target; }, hash);
 	await phone.locator("main:not([aria-busy]) h1").waitFor();
 	const width = await phone.evaluate(() => document.documentElement.scrollWidth);
