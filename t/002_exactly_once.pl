@@ -232,6 +232,18 @@ is( $node->safe_psql('postgres', q{
 	'0', 'the state of each actor agrees with the table');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.failure'),
 	'0', 'no firing was given up');
+
+# a worker that never has to wait ends with the postmaster all the same
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION counter.endless() RETURNS void LANGUAGE sql
+		AS $$ SELECT actor_send('counter', actor_id(), 'endless') $$;
+	SELECT count(actor_send('counter', 'endless ' || i, 'endless')) FROM generate_series(1, 20) i});
+my $sent = 'SELECT last_value FROM actor.message_message_id_seq';
+my $before = $node->safe_psql('postgres', $sent);
+ok($node->poll_query_until('postgres', "SELECT ($sent) > $before + 40"), 'there is always something to do');
+kill_server();
+ok($node->poll_query_until('postgres', "SELECT ($sent) > $before + 80"), 'also for those who come after a server that was killed');
+$node->safe_psql('postgres', 'ALTER FUNCTION counter.endless RENAME TO _ended');
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:/, 'no assertion has failed');
 

@@ -45,6 +45,7 @@
 #include "pgstat.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/acl.h"
@@ -261,8 +262,8 @@ take_note(const Candidate *candidate, ActorFiringResult result)
 static bool
 must_end(void)
 {
-	return ProcDiePending || ConfigReloadPending || actor_callback_leaving() ||
-		actor_session_spoiled() || actor_slot_is_wanted(start);
+	return ProcDiePending || ConfigReloadPending || !PostmasterIsAlive() ||
+		actor_callback_leaving() || actor_session_spoiled() || actor_slot_is_wanted(start);
 }
 
 /*

@@ -15,6 +15,7 @@
 #include "miscadmin.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
@@ -164,6 +165,19 @@ actor_worker_reload(void)
 }
 
 /*
+ * actor_worker_end_orphan
+ *		Ends the process if the postmaster is gone.  Waiting for the latch does that
+ *		too, but who always has something to do does not wait, and no server can be
+ *		started until he has ended.
+ */
+void
+actor_worker_end_orphan(void)
+{
+	if (!PostmasterIsAlive())
+		proc_exit(1);
+}
+
+/*
  * What a worker has to do whenever it wakes up.
  */
 static bool
@@ -171,6 +185,7 @@ woken_up(void)
 {
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
+	actor_worker_end_orphan();
 	return actor_worker_reload();
 }
 

@@ -261,6 +261,7 @@ extern void actor_worker_settings(void);
 extern TimestampTz actor_pause_end(TimestampTz until, int64 longest);
 extern long actor_wait_ms(TimestampTz now, TimestampTz until);
 extern bool actor_worker_reload(void);
+extern void actor_worker_end_orphan(void);
 extern bool actor_worker_wait(long ms, uint32 wait_event);
 extern bool actor_worker_wait_until(TimestampTz until, uint32 wait_event);
 

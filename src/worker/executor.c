@@ -120,6 +120,7 @@ actor_executor_main(Datum arg)
 		MemoryContextSwitchTo(loop_context);
 		MemoryContextReset(loop_context);
 		ResetLatch(MyLatch);
+		actor_worker_end_orphan();
 		(void) actor_worker_reload();
 		if (!actor_enabled)
 			break;
