@@ -208,11 +208,12 @@ actor_claim_message(const ActorDue *due, const NameData *role, Claim *claim)
 /*
  * actor_claim_first
  *		The same as the first of the queue, in the actor's turn, as of that time; false
- *		also if others are before it.
+ *		also if others are before it.  Says whether it is known that there is none any
+ *		more.
  */
 bool
 actor_claim_first(const ActorDue *due, const NameData *role, TimestampTz clock,
-				  TimestampTz now, Claim *claim)
+				  TimestampTz now, Claim *claim, bool *gone)
 {
 	ActorLook	look;
 	Wanted		wanted = {due, role, actor_message_id(due), &look, now, claim, CurrentMemoryContext};
@@ -220,7 +221,7 @@ actor_claim_first(const ActorDue *due, const NameData *role, TimestampTz clock,
 
 	actor_look_begin(&look, &due->actor, wanted.message_id);
 	result = actor_queue_lock_first(&due->actor, wanted.message_id, &look, now, is_wanted,
-									take_slot, &wanted);
+									take_slot, &wanted, gone);
 	if (result == ACTOR_DIRECT_ABSENT ||
 		(result == ACTOR_DIRECT_BY_SQL && !claim_by_sql(&wanted)))
 		return false;

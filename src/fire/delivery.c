@@ -280,6 +280,7 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 	TimestampTz started_at = GetCurrentTimestamp();
 	TimestampTz now = clock != 0 ? clock : started_at;
 	ActorType  *type;
+	bool		gone;
 
 	switch (actor_pause_share(&due->actor))
 	{
@@ -290,10 +291,10 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 		default:
 			break;
 	}
-	if (!actor_claim_first(due, firing->role, clock, now, claimed) &&
-		!(actor_queue_join(&due->actor, actor_message_id(due), now) &&
-		  actor_claim_first(due, firing->role, clock, now, claimed)))
-		return stand_aside(due, now);
+	if (!actor_claim_first(due, firing->role, clock, now, claimed, &gone) &&
+		!(!gone && actor_queue_join(&due->actor, actor_message_id(due), now) &&
+		  actor_claim_first(due, firing->role, clock, now, claimed, &gone)))
+		return gone ? FIRING_SKIPPED : stand_aside(due, now);
 	type = actor_type_find(due->actor.type);
 	if (type != NULL && actor_method_is_hosted(type, claimed->method) != by_host)
 	{

@@ -45,7 +45,7 @@ extern bool actor_claim(const ActorDue *due, const NameData *role, ActorFiringCl
 extern bool actor_claim_message(const ActorDue *due, const NameData *role,
 								ActorMessageClaim *claim);
 extern bool actor_claim_first(const ActorDue *due, const NameData *role, TimestampTz clock,
-							  TimestampTz now, ActorMessageClaim *claim);
+							  TimestampTz now, ActorMessageClaim *claim, bool *gone);
 
 /* partition.c */
 

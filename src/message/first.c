@@ -28,6 +28,9 @@ static ActorTable message_table = {"message", 3};
 static ActorOrder queued = {MESSAGE_ID + 1, MESSAGE_QUEUED + 1, true};
 static ActorOrder delayed = {MESSAGE_NEXT_TRY_AT + 1, MESSAGE_QUEUED + 1, false};
 
+/* whether queued or not */
+static ActorOrder all = {MESSAGE_ID + 1, 0, false};
+
 static int64
 id_of(TupleTableSlot *slot)
 {
@@ -37,21 +40,36 @@ id_of(TupleTableSlot *slot)
 }
 
 /*
+ * A message is not in the queue where it is looked for.  One that has not joined, or
+ * that was behind the place where the look began, is left to the statement; but most are
+ * gone, since somebody else has delivered them.
+ */
+static ActorDirectResult
+look_whether_gone(ActorWalk *walk, const ActorRef *actor, int64 message_id, bool *gone)
+{
+	if (!actor_walk(walk, &all, actor, message_id, message_id, NULL, NULL) ||
+		!TTS_EMPTY(walk->slot))
+		return ACTOR_DIRECT_BY_SQL;
+	*gone = true;
+	return ACTOR_DIRECT_ABSENT;
+}
+
+/*
  * Whether a message is the first one of its queue, and all that are due have joined
  * that.  Then it is the last row of the walk.
  */
 static ActorDirectResult
 look_at_first(ActorWalk *walk, const ActorRef *actor, int64 message_id, const ActorLook *look,
-			  TimestampTz now)
+			  TimestampTz now, bool *gone)
 {
 	if (!actor_walk(walk, &delayed, actor, look->from.due_at + 1, now, NULL, NULL))
 		return ACTOR_DIRECT_BY_SQL;
 	if (!TTS_EMPTY(walk->slot))
 		return ACTOR_DIRECT_ABSENT;
-	/* one that is gone, or has not joined, is left to the statement */
-	if (!actor_walk(walk, &queued, actor, look->from.id, message_id, NULL, NULL) ||
-		TTS_EMPTY(walk->slot))
+	if (!actor_walk(walk, &queued, actor, look->from.id, message_id, NULL, NULL))
 		return ACTOR_DIRECT_BY_SQL;
+	if (TTS_EMPTY(walk->slot))
+		return look_whether_gone(walk, actor, message_id, gone);
 	return id_of(walk->slot) == message_id ? ACTOR_DIRECT_DONE : ACTOR_DIRECT_ABSENT;
 }
 
@@ -59,18 +77,21 @@ look_at_first(ActorWalk *walk, const ActorRef *actor, int64 message_id, const Ac
  * actor_queue_lock_first
  *		Locks a message, if it is the first one of its queue, all that are due by that
  *		time have joined the queue, it passes the test and nobody else has locked it,
- *		and calls a function with it.  Otherwise it is as good as absent.
+ *		and calls a function with it.  Otherwise it is as good as absent; says whether
+ *		there is none any more.
  */
 ActorDirectResult
 actor_queue_lock_first(const ActorRef *actor, int64 message_id, const ActorLook *look,
-					   TimestampTz now, ActorRowTest test, ActorRowReader reader, void *arg)
+					   TimestampTz now, ActorRowTest test, ActorRowReader reader, void *arg,
+					   bool *gone)
 {
 	ActorDirectResult result;
 	ActorWalk	walk;
 
+	*gone = false;
 	if (!actor_walk_begin(&walk, &message_table, false))
 		return ACTOR_DIRECT_BY_SQL;
-	result = look_at_first(&walk, actor, message_id, look, now);
+	result = look_at_first(&walk, actor, message_id, look, now, gone);
 	if (result == ACTOR_DIRECT_DONE)
 		result = test(walk.slot, arg) ? actor_walk_lock(&walk) : ACTOR_DIRECT_ABSENT;
 	if (result == ACTOR_DIRECT_DONE)

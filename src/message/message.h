@@ -84,7 +84,7 @@ typedef struct ActorQueueStep
 extern ActorDirectResult actor_queue_lock_first(const ActorRef *actor, int64 message_id,
 												const ActorLook *look, TimestampTz now,
 												ActorRowTest test, ActorRowReader reader,
-												void *arg);
+												void *arg, bool *gone);
 extern bool actor_queue_delete(const ActorRef *actor, int64 message_id, ActorQueueStep *step);
 
 /* queue.c */

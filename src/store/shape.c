@@ -669,7 +669,7 @@ actor_shape_fits(Relation relation, const char *table, int nkeys)
 
 /*
  * Whether an index has the rows for which a column is true, or those for which it is
- * false.
+ * false; all of them if the column is 0.
  */
 static bool
 has_condition(Relation index, int column, bool holds)
@@ -677,6 +677,8 @@ has_condition(Relation index, int column, bool holds)
 	List	   *predicate = RelationGetIndexPredicate(index);
 	Node	   *clause;
 
+	if (column == 0)
+		return predicate == NIL;
 	if (list_length(predicate) != 1)
 		return false;
 	clause = linitial(predicate);
@@ -693,7 +695,7 @@ has_condition(Relation index, int column, bool holds)
  * actor_shape_order
  *		The index of a table of ours, which is locked and has its columns in their
  *		places, on its first two columns and another one, of the rows for which a
- *		boolean column is that; invalid if there is none.
+ *		boolean column, if one is given, is that; invalid if there is none.
  */
 Oid
 actor_shape_order(Relation relation, int column, int condition, bool holds)

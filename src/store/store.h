@@ -224,8 +224,8 @@ extern int64 actor_direct_nextval(ActorTable *sequence);
 /* walk.c */
 
 /*
- * The rows of an actor for which a boolean column is that, in the order of another
- * one, which is a bigint or an instant; columns count from 1
+ * The rows of an actor for which a boolean column (0: none) is that, in the order of
+ * another one, which is a bigint or an instant; columns count from 1
  */
 typedef struct ActorOrder
 {
