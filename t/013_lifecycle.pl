@@ -371,6 +371,37 @@ is( $node->safe_psql('postgres', q{SELECT at >= turn_expires_at + interval '3 s'
 		WHERE id = 'open' AND method = 'on_deactivate'}),
 	't', 'its turn was a use until it expired');
 
+# A type gets another owner while its actors are being deactivated: what comes then is
+# the code of that one, and nothing for the role of the first.
+$node->safe_psql('postgres', q{
+	CREATE ROLE regress_actor_other LOGIN;
+	GRANT CONNECT ON DATABASE postgres TO regress_actor_other;
+	CREATE TABLE gate ();
+	INSERT INTO gate DEFAULT VALUES;
+	GRANT SELECT ON gate TO PUBLIC});
+make_type('sold', 'regress_actor_owner', $short, q{
+	PERFORM pg_try_advisory_lock(4711);
+	WHILE EXISTS (SELECT FROM public.gate) LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+	PERFORM pg_advisory_unlock_all();});
+as_caller(q{SELECT actor_invoke('sold', i::text, 'work') FROM generate_series(1, 40) i});
+wait_until(q{EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711)},
+	'idle actors are being deactivated');
+$node->safe_psql('postgres', q{
+	ALTER SCHEMA sold OWNER TO regress_actor_other;
+	SET SESSION AUTHORIZATION regress_actor_other;
+	SELECT actor_register('sold', idle_timeout => '1 s', scan_interval => '500 ms');
+	DROP FUNCTION sold.on_deactivate();
+	CREATE FUNCTION sold.on_deactivate() RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO public.log (method) VALUES ('other code') $$;
+	RESET SESSION AUTHORIZATION;
+	DELETE FROM gate});
+wait_until(q{NOT EXISTS (SELECT FROM actor.activation WHERE actor_type = 'sold')},
+	'all of them are deactivated');
+is( $node->safe_psql('postgres', q{SELECT DISTINCT role FROM log WHERE method = 'other code'}),
+	'regress_actor_other', 'the hook of the new owner runs as that');
+
 # What is due comes first, but not for ever: there is always something due here.
 $node->safe_psql('postgres', q{
 	CREATE FUNCTION used.go_on() RETURNS bigint LANGUAGE sql AS

@@ -26,6 +26,7 @@
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 
 #include "base/base.h"
@@ -460,6 +461,20 @@ claim(const ActorDue *due)
 	return claimed;
 }
 
+/*
+ * Whether the type of an actor, whose turn was just taken, still belongs to the current
+ * user: otherwise the hook is somebody else's by now.
+ */
+static bool
+is_owner(const ActorRef *actor)
+{
+	ActorType  *type;
+
+	AcceptInvalidationMessages();
+	type = actor_type_find(actor->type);
+	return type != NULL && type->owner_oid == GetUserId();
+}
+
 static void
 run_hook(void *arg)
 {
@@ -481,7 +496,7 @@ actor_idle_fire(const ActorDue *due, const ActorFireMode *mode)
 	ErrorData  *error = NULL;
 	NameData	role;
 
-	if (!claim(due))
+	if (!claim(due) || !is_owner(&due->actor))
 	{
 		pass_over(&due->actor);
 		return FIRING_DONE;
