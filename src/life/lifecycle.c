@@ -299,17 +299,19 @@ enter_life(const ActorRef *actor, ActorType *type, bool needed)
 
 /*
  * Makes sure that an actor, whose turn is held, is active, if that is needed or its
- * type does not leave it, and that this counts as a use of it.  A role runs
- * on_activate.
+ * type does not leave it, and that this counts as a use of it.  The caller of a method
+ * runs on_activate, for anything else the one who may.
  */
 static bool
-activate(const ActorRef *actor, ActorType *type, uint64 generation, Oid role, bool needed)
+activate(const ActorRef *actor, ActorType *type, uint64 generation, bool for_call, bool needed)
 {
 	/* known before the hook runs, which may call methods of the actor itself */
 	if (!enter_life(actor, type, needed))
 		return false;
 	actor_type_check_same(actor->type, type->schema_oid, generation);
-	run_hook_as(actor, HOOK_ACTIVATE, role);
+	/* the type may have another owner by now */
+	run_hook_as(actor, HOOK_ACTIVATE,
+				for_call ? GetUserId() : hook_role(actor_type_lookup(actor->type)));
 	return true;
 }
 
@@ -326,7 +328,7 @@ bool
 actor_activate(const ActorRef *actor, ActorType *type, uint64 generation)
 {
 	return !actor_turn_is_active(actor) &&
-		activate(actor, type, generation, hook_role(type), true);
+		activate(actor, type, generation, false, true);
 }
 
 /*
@@ -338,7 +340,7 @@ bool
 actor_use(const ActorRef *actor, ActorType *type, uint64 generation)
 {
 	return !actor_turn_is_used(actor) &&
-		activate(actor, type, generation, hook_role(type), false);
+		activate(actor, type, generation, false, false);
 }
 
 /*
@@ -347,7 +349,7 @@ actor_use(const ActorRef *actor, ActorType *type, uint64 generation)
 static bool
 use_for_call(const ActorRef *actor, ActorType *type, uint64 generation)
 {
-	return !actor_turn_is_used(actor) && activate(actor, type, generation, GetUserId(), false);
+	return !actor_turn_is_used(actor) && activate(actor, type, generation, true, false);
 }
 
 void

@@ -160,6 +160,9 @@ actor_open_turn(PG_FUNCTION_ARGS)
 	if (actor_lease_is_open(&actor))
 		actor_lease_refuse_open(&actor, NULL);
 	actor_pause_check(&actor, NULL);
+	/* looking at the actor may have shown that something has changed */
+	if (generation != actor_catalog_generation())
+		type = type_to_open(&actor);
 	if (actor_activate(&actor, type, generation))
 		(void) type_to_open(&actor);
 

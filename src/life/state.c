@@ -668,15 +668,20 @@ enter_to_transact(const ActorRef *actor, const pg_uuid_t *reentrancy_id, ActorFr
 
 	type = actor_type_lookup(actor->type);
 	actor_frame_check_reentry(actor, type, NULL);
-	/* what was true before the wait, or the hook, need not be true after it */
-	if (actor_lease_enter(actor, NULL, actor_type_call_timeout(type), reentrancy_id))
+	(void) actor_lease_enter(actor, NULL, actor_type_call_timeout(type), reentrancy_id);
+	if (!actor_turn_is_used(actor))
+		actor_pause_check(actor, NULL);
+
+	/*
+	 * what was true before the wait, or the look at the actor, need not be
+	 * true now
+	 */
+	AcceptInvalidationMessages();
+	if (frame->generation != actor_catalog_generation())
 	{
-		AcceptInvalidationMessages();
 		actor_type_require_owner(actor->type);
 		type = actor_type_lookup(actor->type);
 	}
-	if (!actor_turn_is_used(actor))
-		actor_pause_check(actor, NULL);
 	if (actor_use(actor, type, frame->generation))
 		type = actor_type_lookup(actor->type);
 	frame->schema = type->schema_oid;
