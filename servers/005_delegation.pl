@@ -78,6 +78,8 @@ sql($coordinator, q{SELECT replicate_reference_tables('force_logical')});
 sql($coordinator, qq{SELECT citus_move_shard_placement(get_shard_id_for_distribution_column('actor.state', 'a'),
 	'127.0.0.1', $there, '127.0.0.1', @{[ $second->port ]}, 'force_logical')});
 is(answers($_, $call), $second->port, 'a call runs where the actor has moved to') foreach $coordinator, $worker, $second;
+comes($second, q{SELECT count(*) = 0 FROM pg_roles WHERE rolname LIKE 'citus\_shard\_move%'},
+	'the move leaves no role behind');
 
 stop_servers();
 done_testing();

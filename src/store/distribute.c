@@ -96,8 +96,9 @@ actor_distribute_lock_out(void)
 /*
  * actor_own_copy_begin
  *		Lets tables that are whole on each server be read by a function that Citus
- *		may run for a part of a distributed table.  Returns what
- *		actor_own_copy_end takes; an error ends it, too.
+ *		may run for a part of a distributed table, and others by what comes after the
+ *		statement that another server has sent.  Returns what actor_own_copy_end takes;
+ *		an error ends it, too.
  */
 int
 actor_own_copy_begin(void)

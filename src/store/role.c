@@ -764,9 +764,13 @@ finds_any(ActorQuery *query, const NameData *name)
 	ActorBookkeeping bookkeeping;
 	Datum		values[1] = {NameGetDatum(name)};
 	bool		result;
+	int			nestlevel;
 
 	actor_bookkeeping_begin(&bookkeeping);
+	/* it may be Citus that drops a role, from another server */
+	nestlevel = actor_own_copy_begin();
 	result = actor_query_latest(query, values) > 0;
+	actor_own_copy_end(nestlevel);
 	actor_bookkeeping_end(&bookkeeping);
 	return result;
 }

@@ -34,6 +34,7 @@ extern void actor_activation_result(ActorActivation *seen);
 /* row.c */
 
 extern bool actor_turn_by_row(void);
+extern void actor_turn_check_servers(void);
 extern void actor_row_settle(void);
 extern void actor_row_end(void);
 

@@ -193,6 +193,23 @@ is_hardly_open(const ActorRef *actor)
 	return type != NULL && !actor_type_reentrant(type) && !type->row.leases;
 }
 
+/*
+ * actor_turn_check_isolation
+ *		Refuses to do what needs a turn at isolation levels whose snapshot is
+ *		older than the turn.
+ */
+void
+actor_turn_check_isolation(const char *action)
+{
+	if (IsolationUsesXactSnapshot())
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot %s in a transaction with isolation level %s", action,
+						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
+				 errhint("Use READ COMMITTED. The snapshot of the transaction is older than the turn, "
+						 "and turns are serial for each actor at every level.")));
+}
+
 /* waiting --------------------------------------------------------------- */
 
 /*

@@ -253,6 +253,26 @@ actor_turn_by_row(void)
 }
 
 /*
+ * actor_turn_check_servers
+ *		Refuses turns where another server would give them, too.
+ */
+void
+actor_turn_check_servers(void)
+{
+	const char *table = actor_shape_distributed();
+
+	if (table == NULL || (actor_on_several_servers() && actor_turn_by_row()))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot take a turn, because table \"%s.%s\" is distributed", "actor", table),
+			 errdetail("A turn is a lock of one server, and the table is served by several."),
+			 actor_on_several_servers() ?
+			 errhint("Set \"%s\" to \"%s\".", "actor.turn_lock", "auto") :
+			 errhint("Distribute the other tables as well with %s.", "actor_distribute()")));
+}
+
+/*
  * Whether the turn of an actor, which is held, takes its row as well, and that
  * is still to be taken.
  */
@@ -340,10 +360,12 @@ void
 actor_row_settle(void)
 {
 	ListCell   *cell;
+	int			nestlevel;
 
 	if (made == NIL || XactReadOnly || !actor_catalog_installed())
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
+	nestlevel = actor_own_copy_begin();
 	foreach(cell, made)
 	{
 		ActorRef   *actor = lfirst(cell);
@@ -356,6 +378,7 @@ actor_row_settle(void)
 		if (!actor_turn_known(actor, &known) || !known.active)
 			(void) actor_query_for_actor(&remove_row, actor, values);
 	}
+	actor_own_copy_end(nestlevel);
 	PopActiveSnapshot();
 }
 

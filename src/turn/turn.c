@@ -244,6 +244,7 @@ touch_used(void)
 {
 	TimestampTz now;
 	bool		begun = false;
+	int			nestlevel = 0;
 
 	if (held_count == 0 || XactReadOnly)
 		return;
@@ -255,12 +256,18 @@ touch_used(void)
 		if (!begun && !actor_catalog_installed())
 			return;
 		if (!begun)
+		{
 			PushActiveSnapshot(GetTransactionSnapshot());
+			nestlevel = actor_own_copy_begin();
+		}
 		begun = true;
 		(void) actor_activation_touch(&held[i].actor, now);
 	}
 	if (begun)
+	{
+		actor_own_copy_end(nestlevel);
 		PopActiveSnapshot();
+	}
 }
 
 /*
@@ -416,25 +423,6 @@ actor_turn_error_context(void *arg)
 }
 
 /*
- * Refuses turns where another server would give them, too.
- */
-static void
-check_one_server(void)
-{
-	const char *table = actor_shape_distributed();
-
-	if (table == NULL || (actor_on_several_servers() && actor_turn_by_row()))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("cannot take a turn, because table \"%s.%s\" is distributed", "actor", table),
-			 errdetail("A turn is a lock of one server, and the table is served by several."),
-			 actor_on_several_servers() ?
-			 errhint("Set \"%s\" to \"%s\".", "actor.turn_lock", "auto") :
-			 errhint("Distribute the other tables as well with %s.", "actor_distribute()")));
-}
-
-/*
  * Takes the lock that is the turn.  Returns false if it is not free and
  * "wait" is not set.
  */
@@ -444,7 +432,7 @@ lock_turn(const ActorRef *actor, bool wait)
 	ErrorContextCallback errcallback;
 	LockAcquireResult result;
 
-	check_one_server();
+	actor_turn_check_servers();
 	errcallback.callback = actor_turn_error_context;
 	errcallback.arg = unconstify(ActorRef *, actor);
 	errcallback.previous = error_context_stack;
@@ -805,21 +793,4 @@ actor_turn_forget_known(const text *type)
 	for (int i = 0; i < held_count; i++)
 		if (actor_text_equal(held[i].actor.type, type))
 			held[i].known_subid = InvalidSubTransactionId;
-}
-
-/*
- * actor_turn_check_isolation
- *		Refuses to do what needs a turn at isolation levels whose snapshot is
- *		older than the turn.
- */
-void
-actor_turn_check_isolation(const char *action)
-{
-	if (IsolationUsesXactSnapshot())
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot %s in a transaction with isolation level %s", action,
-						IsolationIsSerializable() ? "SERIALIZABLE" : "REPEATABLE READ"),
-				 errhint("Use READ COMMITTED. The snapshot of the transaction is older than the turn, "
-						 "and turns are serial for each actor at every level.")));
 }

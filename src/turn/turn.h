@@ -49,7 +49,6 @@ extern void actor_turn_know(const ActorRef *actor, const ActorActivation *known)
 extern void actor_turn_used(const ActorRef *actor, TimestampTz touch_after);
 extern void actor_turn_forget_known(const text *type);
 extern void actor_turn_explain_error(void);
-extern void actor_turn_check_isolation(const char *action);
 
 /* row.c */
 
@@ -79,6 +78,7 @@ extern void actor_early_answer(void);
 extern void actor_lease_init(void);
 extern bool actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 							  const pg_uuid_t *id);
+extern void actor_turn_check_isolation(const char *action);
 extern bool actor_lease_is_open(const ActorRef *actor);
 extern bool actor_lease_pass(const ActorRef *actor);
 extern void actor_lease_ended(const ActorRef *actor);
