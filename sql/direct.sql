@@ -138,6 +138,27 @@ COMMIT;
 SELECT key, value FROM actor.state WHERE actor_type = 'shelf' AND key IN ('a', 'b') ORDER BY key;
 
 --
+-- The lock of the table, which is taken once, is taken again when it has gone with a
+-- savepoint
+--
+CREATE VIEW shelf.locks AS SELECT count(*) AS locks FROM pg_locks
+ WHERE pid = pg_backend_pid() AND relation = 'actor.state'::regclass AND mode = 'RowExclusiveLock';
+BEGIN;
+SELECT pg_current_xact_id() IS NOT NULL AS numbered;
+SAVEPOINT s;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 16}');
+SELECT * FROM shelf.locks;
+ROLLBACK TO s;
+SELECT * FROM shelf.locks;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 17}');
+SELECT * FROM shelf.locks;
+COMMIT;
+BEGIN;
+SELECT actor_invoke('shelf', '1', 'put', '{"key": "a", "value": 18}');
+SELECT * FROM shelf.locks;
+COMMIT;
+
+--
 -- Reminders are inserted without a statement.  One, many new ones, then some
 -- of them again
 --

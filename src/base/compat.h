@@ -153,6 +153,13 @@ extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attrib
 #endif
 
 /*
+ * 15 has another name for the counters of a table.
+ */
+#if PG_VERSION_NUM < 150000
+#define pgstat_init_relation(relation) pgstat_initstats(relation)
+#endif
+
+/*
  * 16 has another name for the file of a table.
  */
 #if PG_VERSION_NUM >= 160000
@@ -188,6 +195,29 @@ extern struct HeapTupleHeaderData *DatumGetHeapTupleHeader(Datum value) __attrib
 #define actor_insert_new_index_tuples(result, slot, estate) \
 	ExecInsertIndexTuples((result), (slot), (estate), false, false, NULL, NIL)
 #endif
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+
+static inline TM_Result
+actor_heap_update(Relation relation, ItemPointer tid, HeapTuple row, CommandId command,
+				  ActorUpdatedIndexes * updated)
+{
+	TM_FailureData failure;
+	LockTupleMode lockmode;
+	TM_Result	result;
+
+#if PG_VERSION_NUM >= 160000
+	result = heap_update(relation, tid, row, command, InvalidSnapshot, true,
+						 &failure, &lockmode, updated);
+#else
+	result = heap_update(relation, tid, row, command, InvalidSnapshot, true,
+						 &failure, &lockmode);
+	*updated = !HeapTupleIsHeapOnly(row);
+#endif
+	return result;
+}
+
 #if PG_VERSION_NUM >= 180000
 #define actor_has_generated(constr) \
 	((constr)->has_generated_stored || (constr)->has_generated_virtual)

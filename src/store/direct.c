@@ -32,6 +32,7 @@
 #include "postgres.h"
 
 #include "access/genam.h"
+#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/stratnum.h"
@@ -43,10 +44,12 @@
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "nodes/primnodes.h"
+#include "pgstat.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 #include "base/base.h"
@@ -95,7 +98,11 @@ actor_direct_oid(ActorTable *table)
 	/* what is looked up may itself bring news */
 	if (table->generation != current)
 	{
-		table->oid = actor_catalog_relation(table->name);
+		Oid			oid = actor_catalog_relation(table->name);
+
+		if (oid != table->oid)
+			table->lockmode = NoLock;
+		table->oid = oid;
 		table->generation = current;
 	}
 	return table->oid;
@@ -120,6 +127,41 @@ has_shape(ActorTable *table, Relation relation)
 }
 
 /*
+ * Locks a table, unless that was done before and lasts.  The current owner may end
+ * before that, see lock.c.
+ */
+static void
+lock_table(ActorTable *table, LOCKMODE lockmode)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (table->lockmode >= lockmode && actor_span_lasts(&table->locked))
+		return;
+	CurrentResourceOwner = CurTransactionResourceOwner;
+	LockRelationOid(table->oid, lockmode);
+	CurrentResourceOwner = owner;
+	actor_span_begin(&table->locked);
+	table->lockmode = lockmode;
+}
+
+/*
+ * Opens a table that may be gone by now.  try_relation_open would look for it in
+ * the catalog each time.
+ */
+static Relation
+open_table(ActorTable *table, LOCKMODE lockmode)
+{
+	Relation	relation;
+
+	if (lockmode != NoLock)
+		lock_table(table, lockmode);
+	relation = RelationIdGetRelation(table->oid);
+	if (RelationIsValid(relation))
+		pgstat_init_relation(relation);
+	return relation;
+}
+
+/*
  * actor_direct_open
  *		Opens a table, or returns NULL if it is not a plain one that is as it was
  *		created, or somebody is to see all statements.
@@ -134,7 +176,7 @@ actor_direct_open(ActorTable *table, LOCKMODE lockmode)
 
 	if (ExecutorCheckPerms_hook != NULL || !OidIsValid(actor_direct_oid(table)))
 		return NULL;
-	relation = try_relation_open(table->oid, lockmode);
+	relation = open_table(table, lockmode);
 	if (relation != NULL && !(actor_direct_is_plain(relation) && has_shape(table, relation)))
 	{
 		relation_close(relation, NoLock);
@@ -178,7 +220,7 @@ open_primary_key(Oid oid, int nkeys)
  */
 static bool
 find_by_index(Relation relation, Relation index, const Datum *key, int nkeys,
-			  TupleTableSlot *slot)
+			  Snapshot snapshot, TupleTableSlot *slot)
 {
 	ScanKeyData keys[ACTOR_DIRECT_MAX_KEYS];
 	IndexScanDesc scan;
@@ -188,7 +230,7 @@ find_by_index(Relation relation, Relation index, const Datum *key, int nkeys,
 	/* the collation is "C" already */
 	for (int i = 0; i < nkeys; i++)
 		ScanKeyInit(&keys[i], i + 1, BTEqualStrategyNumber, F_TEXTEQ, key[i]);
-	scan = actor_index_beginscan(relation, index, GetActiveSnapshot(), nkeys);
+	scan = actor_index_beginscan(relation, index, snapshot, nkeys);
 	index_rescan(scan, keys, nkeys, NULL, 0);
 	while (!found && (tid = index_getnext_tid(scan, ForwardScanDirection)) != NULL)
 	{
@@ -204,28 +246,57 @@ find_by_index(Relation relation, Relation index, const Datum *key, int nkeys,
 }
 
 /*
- * Looks for the row of a plain table with a primary key of texts, on the active
- * snapshot: done, absent, or by SQL if it cannot be found that way.  The slot
- * keeps the row, and its page, until the slot is dropped.
+ * Looks for the row of a plain table with a primary key of texts, on a snapshot:
+ * done, absent, or by SQL if it cannot be found that way.  The slot keeps the row,
+ * and its page, until the slot is dropped.
  */
 static ActorDirectResult
-find_row(Relation relation, const Datum *key, int nkeys, bool to_update, TupleTableSlot *slot)
+find_row(Relation relation, const Datum *key, int nkeys, Snapshot snapshot, bool to_update,
+		 TupleTableSlot *slot)
 {
-	Oid			primary_key = actor_primary_key_index(relation);
+	Oid			primary_key;
 	Relation	index;
 	bool		found;
 
 	Assert(nkeys <= ACTOR_DIRECT_MAX_KEYS);
-	if (!OidIsValid(primary_key))
-		return ACTOR_DIRECT_BY_SQL;
-	if (actor_location_fetch(relation, key, nkeys, to_update, slot))
+	if (actor_location_fetch(relation, key, nkeys, snapshot, to_update, slot))
 		return ACTOR_DIRECT_DONE;
-	index = open_primary_key(primary_key, nkeys);
+	primary_key = actor_primary_key_index(relation);
+	index = OidIsValid(primary_key) ? open_primary_key(primary_key, nkeys) : NULL;
 	if (index == NULL)
 		return ACTOR_DIRECT_BY_SQL;
-	found = find_by_index(relation, index, key, nkeys, slot);
+	found = find_by_index(relation, index, key, nkeys, snapshot, slot);
 	index_close(index, NoLock);
 	return found ? ACTOR_DIRECT_DONE : ACTOR_DIRECT_ABSENT;
+}
+
+/*
+ * Takes a fresh snapshot, as SPI does before a statement.
+ *
+ * To make it the active one takes a copy, which nothing here asks for.  Without that
+ * it is good until the next one is taken, and as long as an older one is active, which
+ * keeps what it sees from being removed.  Returns whether it had to be made active.
+ */
+static bool
+take_snapshot(Snapshot *snapshot)
+{
+	bool		push = !ActiveSnapshotSet();
+
+	CommandCounterIncrement();
+	*snapshot = GetTransactionSnapshot();
+	if (push)
+	{
+		PushActiveSnapshot(*snapshot);
+		*snapshot = GetActiveSnapshot();
+	}
+	return push;
+}
+
+static void
+leave_snapshot(bool pushed)
+{
+	if (pushed)
+		PopActiveSnapshot();
 }
 
 /*
@@ -243,6 +314,7 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 	Relation	relation;
 	TupleTableSlot *slot;
 	ActorDirectResult result;
+	bool		pushed;
 
 	/* a row that has been moved is newer than an old snapshot */
 	if (snapshot != NULL && actor_on_several_servers())
@@ -251,21 +323,13 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 	if (relation == NULL)
 		return false;
 
-	/* as SPI does before a statement */
-	if (snapshot == NULL)
-	{
-		CommandCounterIncrement();
-		snapshot = GetTransactionSnapshot();
-	}
-	PushActiveSnapshot(snapshot);
-
+	pushed = snapshot == NULL && take_snapshot(&snapshot);
 	slot = table_slot_create(relation, NULL);
-	result = find_row(relation, key, nkeys, false, slot);
+	result = find_row(relation, key, nkeys, snapshot, false, slot);
 	if (result == ACTOR_DIRECT_DONE)
 		reader(slot, arg);
 	ExecDropSingleTupleTableSlot(slot);
-
-	PopActiveSnapshot();
+	leave_snapshot(pushed);
 	relation_close(relation, NoLock);
 	return result != ACTOR_DIRECT_BY_SQL;
 }
@@ -273,31 +337,28 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 /* updating -------------------------------------------------------------- */
 
 /*
- * Puts a row with some columns changed into a virtual slot, which refers to
- * the old one.  Returns false if a column may not have that value.
+ * Makes a row of the one in a slot, with some columns changed, in the current memory
+ * context.  The slot then has the new values.  Returns NULL if a column may not have
+ * its value.
  */
-static bool
-change_row(TupleTableSlot *old, TupleTableSlot *new, const ActorColumn *columns, int ncolumns)
+static HeapTuple
+change_row(TupleTableSlot *slot, const ActorColumn *columns, int ncolumns)
 {
-	TupleDesc	tupdesc = new->tts_tupleDescriptor;
+	TupleDesc	tupdesc = slot->tts_tupleDescriptor;
 
-	slot_getallattrs(old);
+	slot_getallattrs(slot);
 	for (int i = 0; i < tupdesc->natts; i++)
-	{
-		new->tts_values[i] = old->tts_values[i];
-		new->tts_isnull[i] = old->tts_isnull[i] || TupleDescAttr(tupdesc, i)->attisdropped;
-	}
+		slot->tts_isnull[i] |= TupleDescAttr(tupdesc, i)->attisdropped;
 	for (int i = 0; i < ncolumns; i++)
 	{
 		int			attribute = columns[i].number - 1;
 
 		if (columns[i].isnull && TupleDescAttr(tupdesc, attribute)->attnotnull)
-			return false;
-		new->tts_values[attribute] = columns[i].value;
-		new->tts_isnull[attribute] = columns[i].isnull;
+			return NULL;
+		slot->tts_values[attribute] = columns[i].value;
+		slot->tts_isnull[attribute] = columns[i].isnull;
 	}
-	ExecStoreVirtualTuple(new);
-	return true;
+	return heap_form_tuple(tupdesc, slot->tts_values, slot->tts_isnull);
 }
 
 /*
@@ -305,13 +366,17 @@ change_row(TupleTableSlot *old, TupleTableSlot *new, const ActorColumn *columns,
  * an index with a function, which runs with the identity that a statement has.
  */
 static void
-insert_index_entries(Relation relation, TupleTableSlot *slot, ActorUpdatedIndexes updated)
+insert_index_entries(Relation relation, HeapTuple row, ActorUpdatedIndexes updated)
 {
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation),
+													&TTSOpsHeapTuple);
 	ActorBookkeeping bookkeeping;
 	EState	   *estate;
 	ResultRelInfo *result;
 
+	ExecStoreHeapTuple(row, slot, false);
 	actor_identity_begin(&bookkeeping);
+	PushActiveSnapshot(GetTransactionSnapshot());
 	estate = CreateExecutorState();
 	result = makeNode(ResultRelInfo);
 	InitResultRelInfo(result, relation, 0, NULL, 0);
@@ -320,26 +385,30 @@ insert_index_entries(Relation relation, TupleTableSlot *slot, ActorUpdatedIndexe
 	(void) actor_insert_index_tuples(result, slot, estate, updated);
 	ExecCloseIndices(result);
 	FreeExecutorState(estate);
+	PopActiveSnapshot();
 	actor_identity_end(&bookkeeping);
+	ExecDropSingleTupleTableSlot(slot);
 }
 
 /*
- * Replaces a row that the active snapshot sees, as the current command.
- * Returns false, and has done nothing, if somebody else has changed it.
+ * Replaces the row in a slot, as the current command, in the way the access method
+ * of the table does it; from another slot the new one would be made twice.  Returns
+ * false, and has done nothing, if a column may not have its value, or if somebody
+ * else has changed the row.
  */
 static bool
-replace_row(Relation relation, TupleTableSlot *old, TupleTableSlot *new)
+replace_row(Relation relation, TupleTableSlot *slot, const ActorColumn *columns, int ncolumns)
 {
-	TM_FailureData failure;
-	LockTupleMode lockmode;
+	HeapTuple	row = change_row(slot, columns, ncolumns);
 	ActorUpdatedIndexes updated;
 
-	if (table_tuple_update(relation, &old->tts_tid, new, GetCurrentCommandId(true),
-						   GetActiveSnapshot(), InvalidSnapshot, true,
-						   &failure, &lockmode, &updated) != TM_Ok)
+	if (row == NULL ||
+		actor_heap_update(relation, &slot->tts_tid, row, GetCurrentCommandId(true),
+						  &updated) != TM_Ok)
 		return false;
 	if (updated)
-		insert_index_entries(relation, new, updated);
+		insert_index_entries(relation, row, updated);
+	heap_freetuple(row);
 	return true;
 }
 
@@ -369,27 +438,22 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 
 	if (actor_direct_writes(relation))
 	{
-		TupleTableSlot *old = table_slot_create(relation, NULL);
-		TupleTableSlot *new = MakeSingleTupleTableSlot(RelationGetDescr(relation),
-													   &TTSOpsVirtual);
+		TupleTableSlot *slot = table_slot_create(relation, NULL);
+		Snapshot	snapshot;
+		bool		pushed;
 
 		/* does it publish what cannot be replicated? */
 		CheckCmdReplicaIdentity(relation, CMD_UPDATE);
-
-		/* as SPI does before a statement, and after it */
-		CommandCounterIncrement();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		result = find_row(relation, key, nkeys, true, old);
-		if (result == ACTOR_DIRECT_DONE && test != NULL && !test(old, arg))
+		pushed = take_snapshot(&snapshot);
+		result = find_row(relation, key, nkeys, snapshot, true, slot);
+		if (result == ACTOR_DIRECT_DONE && test != NULL && !test(slot, arg))
 			result = ACTOR_DIRECT_ABSENT;
-		if (result == ACTOR_DIRECT_DONE &&
-			!(change_row(old, new, columns, ncolumns) && replace_row(relation, old, new)))
+		if (result == ACTOR_DIRECT_DONE && !replace_row(relation, slot, columns, ncolumns))
 			result = ACTOR_DIRECT_BY_SQL;
-		PopActiveSnapshot();
+		leave_snapshot(pushed);
+		/* as SPI does after a statement */
 		CommandCounterIncrement();
-
-		ExecDropSingleTupleTableSlot(new);
-		ExecDropSingleTupleTableSlot(old);
+		ExecDropSingleTupleTableSlot(slot);
 	}
 	relation_close(relation, NoLock);
 	return result;
@@ -399,17 +463,17 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 
 /*
  * actor_direct_lock_found
- *		Locks a row that the active snapshot sees, as FOR UPDATE SKIP LOCKED does, and
- *		reads it again.  What has changed since takes a statement.
+ *		Locks a row that a snapshot sees, as FOR UPDATE SKIP LOCKED does, and reads it
+ *		again.  What has changed since takes a statement.
  */
 ActorDirectResult
-actor_direct_lock_found(Relation relation, TupleTableSlot *slot)
+actor_direct_lock_found(Relation relation, Snapshot snapshot, TupleTableSlot *slot)
 {
 	ItemPointerData tid = slot->tts_tid;
 	TM_FailureData failure;
 
 	ExecClearTuple(slot);
-	switch (table_tuple_lock(relation, &tid, GetActiveSnapshot(), slot,
+	switch (table_tuple_lock(relation, &tid, snapshot, slot,
 							 GetCurrentCommandId(false), LockTupleExclusive, LockWaitSkip,
 							 0, &failure))
 	{
@@ -435,23 +499,24 @@ actor_direct_lock(ActorTable *table, const Datum *key, int nkeys,
 	ActorDirectResult result;
 	Relation	relation;
 	TupleTableSlot *slot;
+	Snapshot	snapshot;
+	bool		pushed;
 
 	actor_catalog_require();
 	relation = actor_direct_open(table, RowShareLock);
 	if (relation == NULL)
 		return ACTOR_DIRECT_BY_SQL;
 
-	/* as SPI does before a statement */
-	CommandCounterIncrement();
-	PushActiveSnapshot(GetTransactionSnapshot());
+	pushed = take_snapshot(&snapshot);
 	slot = table_slot_create(relation, NULL);
-	result = find_row(relation, key, nkeys, false, slot);
+	result = find_row(relation, key, nkeys, snapshot, false, slot);
 	if (result == ACTOR_DIRECT_DONE)
-		result = test(slot, arg) ? actor_direct_lock_found(relation, slot) : ACTOR_DIRECT_ABSENT;
+		result = test(slot, arg) ? actor_direct_lock_found(relation, snapshot, slot) :
+			ACTOR_DIRECT_ABSENT;
 	if (result == ACTOR_DIRECT_DONE)
 		reader(slot, arg);
 	ExecDropSingleTupleTableSlot(slot);
-	PopActiveSnapshot();
+	leave_snapshot(pushed);
 	relation_close(relation, NoLock);
 	return result;
 }
@@ -477,20 +542,20 @@ actor_direct_delete(ActorTable *table, const Datum *key, int nkeys,
 	{
 		TupleTableSlot *slot = table_slot_create(relation, NULL);
 		TM_FailureData failure;
+		Snapshot	snapshot;
+		bool		pushed;
 
 		CheckCmdReplicaIdentity(relation, CMD_DELETE);
-		/* as SPI does before a statement, and after it */
-		CommandCounterIncrement();
-		PushActiveSnapshot(GetTransactionSnapshot());
-		result = find_row(relation, key, nkeys, false, slot);
+		pushed = take_snapshot(&snapshot);
+		result = find_row(relation, key, nkeys, snapshot, false, slot);
 		if (result == ACTOR_DIRECT_DONE && !test(slot, arg))
 			result = ACTOR_DIRECT_ABSENT;
 		if (result == ACTOR_DIRECT_DONE &&
 			table_tuple_delete(relation, &slot->tts_tid, GetCurrentCommandId(true),
-							   GetActiveSnapshot(), InvalidSnapshot, true, &failure,
-							   false) != TM_Ok)
+							   snapshot, InvalidSnapshot, true, &failure, false) != TM_Ok)
 			result = ACTOR_DIRECT_BY_SQL;
-		PopActiveSnapshot();
+		leave_snapshot(pushed);
+		/* as SPI does after a statement */
 		CommandCounterIncrement();
 		ExecDropSingleTupleTableSlot(slot);
 	}

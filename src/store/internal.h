@@ -21,7 +21,8 @@ extern Relation actor_direct_open(ActorTable *table, LOCKMODE lockmode);
 extern bool actor_direct_is_plain(Relation relation);
 extern bool actor_direct_writes(Relation relation);
 extern Oid	actor_direct_oid(ActorTable *table);
-extern ActorDirectResult actor_direct_lock_found(Relation relation, TupleTableSlot *slot);
+extern ActorDirectResult actor_direct_lock_found(Relation relation, Snapshot snapshot,
+												 TupleTableSlot *slot);
 
 /* shard.c */
 

@@ -213,19 +213,17 @@ is_short_of_room(Page page, Size length)
 }
 
 /*
- * Looks for the version that the active snapshot sees in a chain of a page
- * that is pinned.
+ * Looks for the version that a snapshot sees in a chain of a page that is pinned.
  */
 static bool
-search_chain(Relation relation, const Location *location, HeapTuple tuple)
+search_chain(Relation relation, const Location *location, Snapshot snapshot, HeapTuple tuple)
 {
 	ItemPointerData tid;
 	bool		found;
 
 	ItemPointerSet(&tid, location->block, location->offset);
 	LockBuffer(location->buffer, BUFFER_LOCK_SHARE);
-	found = heap_hot_search_buffer(&tid, relation, location->buffer, GetActiveSnapshot(),
-								   tuple, NULL, true);
+	found = heap_hot_search_buffer(&tid, relation, location->buffer, snapshot, tuple, NULL, true);
 	LockBuffer(location->buffer, BUFFER_LOCK_UNLOCK);
 	return found;
 }
@@ -236,15 +234,16 @@ search_chain(Relation relation, const Location *location, HeapTuple tuple)
  * cost more than the update.
  */
 static bool
-search_page(Relation relation, const Location *location, bool to_update, HeapTuple tuple)
+search_page(Relation relation, const Location *location, Snapshot snapshot, bool to_update,
+			HeapTuple tuple)
 {
-	if (!search_chain(relation, location, tuple))
+	if (!search_chain(relation, location, snapshot, tuple))
 		return false;
 	if (!to_update || !is_short_of_room(BufferGetPage(location->buffer), tuple->t_len))
 		return true;
 	/* rows may move */
 	heap_page_prune_opt(relation, location->buffer);
-	return search_chain(relation, location, tuple);
+	return search_chain(relation, location, snapshot, tuple);
 }
 
 /*
@@ -266,16 +265,16 @@ has_key(TupleTableSlot *slot, const Datum *key, int nkeys)
 
 /*
  * actor_location_fetch
- *		Looks for the row with a key of texts, on the active snapshot, where it
- *		was last seen.  The slot keeps it, and its page, until it is dropped.
+ *		Looks for the row with a key of texts, on a snapshot, where it was last
+ *		seen.  The slot keeps it, and its page, until it is dropped.
  *
  * The relation is a heap.  Its primary key begins with the first columns, none
  * of which can be null.  Returns false if the row is not there, whether it is
  * somewhere else or not at all.
  */
 bool
-actor_location_fetch(Relation relation, const Datum *key, int nkeys, bool to_update,
-					 TupleTableSlot *slot)
+actor_location_fetch(Relation relation, const Datum *key, int nkeys, Snapshot snapshot,
+					 bool to_update, TupleTableSlot *slot)
 {
 	HeapTuple	tuple = &((BufferHeapTupleTableSlot *) slot)->base.tupdata;
 	Location	location;
@@ -286,7 +285,7 @@ actor_location_fetch(Relation relation, const Datum *key, int nkeys, bool to_upd
 	if (!find_location(hash_row(relation, key, nkeys), &location) ||
 		!pin_page(relation, &location))
 		return false;
-	if (!search_page(relation, &location, to_update, tuple))
+	if (!search_page(relation, &location, snapshot, to_update, tuple))
 	{
 		ReleaseBuffer(location.buffer);
 		return false;

@@ -171,7 +171,7 @@ extern void actor_block_abort(void);
 extern void actor_location_request(void);
 extern void actor_location_attach(void);
 extern bool actor_location_fetch(Relation relation, const Datum *key, int nkeys,
-								 bool to_update, TupleTableSlot *slot);
+								 Snapshot snapshot, bool to_update, TupleTableSlot *slot);
 extern void actor_location_note(Relation relation, const Datum *key, int nkeys,
 								ItemPointer chain, const TupleTableSlot *slot);
 
@@ -188,6 +188,9 @@ typedef struct ActorTable
 	uint64		generation;
 	bool		fits;			/* as of the generation of shapes */
 	uint64		shape_generation;
+	ActorSpan	locked;			/* as long as that lasts, in this mode at
+								 * least */
+	LOCKMODE	lockmode;
 } ActorTable;
 
 typedef void (*ActorRowReader) (TupleTableSlot *slot, void *arg);

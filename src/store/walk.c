@@ -149,7 +149,7 @@ actor_walk(ActorWalk *walk, ActorOrder *order, const ActorRef *actor, int64 from
 ActorDirectResult
 actor_walk_lock(ActorWalk *walk)
 {
-	return actor_direct_lock_found(walk->relation, walk->slot);
+	return actor_direct_lock_found(walk->relation, GetActiveSnapshot(), walk->slot);
 }
 
 /*
