@@ -468,6 +468,22 @@ SELECT actor_invoke('echo', '1', 'c_cast');
 -- arrays lose a lower bound other than 1
 SELECT actor_invoke('echo', '1', 'kept', '["int[]", "[0:1]={5,6}"]');
 
+--
+-- A single value is the very document that to_jsonb makes, byte for byte
+--
+CREATE FUNCTION echo.s_bool(v text) RETURNS bool STABLE LANGUAGE sql AS $$ SELECT v::bool $$;
+CREATE FUNCTION echo.s_int2(v text) RETURNS int2 STABLE LANGUAGE sql AS $$ SELECT v::int2 $$;
+CREATE FUNCTION echo.s_int4(v text) RETURNS int4 STABLE LANGUAGE sql AS $$ SELECT v::int4 $$;
+CREATE FUNCTION echo.s_int8(v text) RETURNS int8 STABLE LANGUAGE sql AS $$ SELECT v::int8 $$;
+CREATE FUNCTION echo.s_text(v text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT v $$;
+SELECT method, count(*), bool_and(record_image_eq(ROW(actor_invoke('echo', '1', method, to_jsonb(v))), ROW(wanted))) AS same
+  FROM (SELECT 's_bool', v, to_jsonb(v::bool) FROM unnest(ARRAY['true', 'false']) v
+        UNION ALL SELECT 's_int2', v, to_jsonb(v::int2) FROM unnest(ARRAY['0', '-1', '32767', '-32768']) v
+        UNION ALL SELECT 's_int4', v, to_jsonb(v::int4) FROM unnest(ARRAY['0', '9999', '10000', '2147483647', '-2147483648']) v
+        UNION ALL SELECT 's_int8', v, to_jsonb(v::int8) FROM unnest(ARRAY['0', '-5', '100000000', '9223372036854775807', '-9223372036854775808']) v
+        UNION ALL SELECT 's_text', v, to_jsonb(v) FROM unnest(ARRAY['', 'a', 'äöü "', repeat('x', 200000)]) v) AS t (method, v, wanted)
+ GROUP BY method ORDER BY method;
+
 SELECT at_rest();
 RESET TIME ZONE;
 SET client_min_messages = warning;

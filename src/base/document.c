@@ -180,7 +180,9 @@ actor_document_integer(const ActorDocument *document, JsonbValue *value, const c
 void
 actor_jsonb_scalar(Jsonb *jsonb, JsonbValue *value)
 {
-	if (!JsonbExtractScalar(&jsonb->root, value))
+	if (JB_ROOT_IS_SCALAR(jsonb))
+		*value = *getIthJsonbValueFromContainer(&jsonb->root, 0);
+	else
 	{
 		value->type = jbvBinary;
 		value->val.binary.data = &jsonb->root;

@@ -48,46 +48,60 @@ static void push_part(JsonbParseState **state, JsonbIteratorToken token, Datum v
 /* to jsonb -------------------------------------------------------------- */
 
 /*
+ * Makes a document of one value, as JsonbValueToJsonb does, which puts it together
+ * piece by piece.  The value comes right behind the headers, where it is aligned.
+ */
+static Jsonb *
+single_jsonb(uint32 entry_type, const void *bytes, Size len)
+{
+	Size		headers = offsetof(Jsonb, root.children) + sizeof(JEntry);
+	Jsonb	   *jsonb = palloc(headers + len);
+
+	SET_VARSIZE(jsonb, headers + len);
+	jsonb->root.header = 1 | JB_FARRAY | JB_FSCALAR;
+	jsonb->root.children[0] = entry_type | JENTRY_HAS_OFF | (uint32) len;
+	if (len > 0)
+		memcpy((char *) jsonb + headers, bytes, len);
+	return jsonb;
+}
+
+static Jsonb *
+integer_to_jsonb(int64 value)
+{
+	Numeric		numeric = int64_to_numeric(value);
+
+	return single_jsonb(JENTRY_ISNUMERIC, numeric, VARSIZE_ANY(numeric));
+}
+
+/*
  * Does the same as to_jsonb for the types that most values have, which costs a
  * small part of it.  Returns NULL for any other value.
  */
 static Jsonb *
 simple_to_jsonb(Datum datum, Oid type)
 {
-	JsonbValue	value;
 	text	   *string;
 
 	switch (type)
 	{
 		case BOOLOID:
-			value.type = jbvBool;
-			value.val.boolean = DatumGetBool(datum);
-			break;
+			return single_jsonb(DatumGetBool(datum) ? JENTRY_ISBOOL_TRUE : JENTRY_ISBOOL_FALSE,
+								NULL, 0);
 		case INT2OID:
-			value.type = jbvNumeric;
-			value.val.numeric = int64_to_numeric(DatumGetInt16(datum));
-			break;
+			return integer_to_jsonb(DatumGetInt16(datum));
 		case INT4OID:
-			value.type = jbvNumeric;
-			value.val.numeric = int64_to_numeric(DatumGetInt32(datum));
-			break;
+			return integer_to_jsonb(DatumGetInt32(datum));
 		case INT8OID:
-			value.type = jbvNumeric;
-			value.val.numeric = int64_to_numeric(DatumGetInt64(datum));
-			break;
+			return integer_to_jsonb(DatumGetInt64(datum));
 		case TEXTOID:
 			string = DatumGetTextPP(datum);
 			/* to_jsonb knows what is too long */
 			if (VARSIZE_ANY_EXHDR(string) > MAX_SIMPLE_STRING)
 				return NULL;
-			value.type = jbvString;
-			value.val.string.val = VARDATA_ANY(string);
-			value.val.string.len = VARSIZE_ANY_EXHDR(string);
-			break;
+			return single_jsonb(JENTRY_ISSTRING, VARDATA_ANY(string), VARSIZE_ANY_EXHDR(string));
 		default:
 			return NULL;
 	}
-	return JsonbValueToJsonb(&value);
 }
 
 /*

@@ -61,7 +61,7 @@ conversion_error_context(void *arg)
 }
 
 /*
- * Adds a name to the list in an error, up to a limit.
+ * Adds a name to the list in an error, up to a limit.  It is made with the first one.
  */
 static void
 list_name(StringInfo list, int *count, const char *name, int len)
@@ -69,6 +69,8 @@ list_name(StringInfo list, int *count, const char *name, int len)
 	(*count)++;
 	if (*count > MAX_NAMES_LISTED)
 		return;
+	if (list->data == NULL)
+		initStringInfo(list);
 	if (list->len > 0)
 		appendStringInfoString(list, ", ");
 	if (len > NAMEDATALEN)
@@ -121,10 +123,9 @@ map_by_name(const ActorFunction *function, Jsonb *payload, JsonbValue *values, b
 	JsonbIterator *iterator = JsonbIteratorInit(&payload->root);
 	JsonbValue	item;
 	JsonbIteratorToken token;
-	StringInfoData surplus;
+	StringInfoData surplus = {NULL};
 	int			nsurplus = 0;
 
-	initStringInfo(&surplus);
 	(void) JsonbIteratorNext(&iterator, &item, true);	/* the object begins */
 	while ((token = JsonbIteratorNext(&iterator, &item, true)) == WJB_KEY)
 	{
