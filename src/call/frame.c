@@ -124,6 +124,10 @@ subxact_callback(SubXactEvent event, SubTransactionId subid,
  *		always, unless its type is reentrant; otherwise beyond a depth.
  *
  * Raises object_in_use or program_limit_exceeded.  Nothing has been taken.
+ *
+ * A writing frame is in the turn of its actor, which was entered before and lasts
+ * longer.  So there is none where the turn was not entered, and a long chain of
+ * different actors is not walked along at each of its calls.
  */
 void
 actor_frame_check_reentry(const ActorRef *actor, const ActorType *type, const text *method)
@@ -131,6 +135,8 @@ actor_frame_check_reentry(const ActorRef *actor, const ActorType *type, const te
 	int			depth = 0;
 	bool		writing = false;
 
+	if (actor_current_frame == NULL || !actor_turn_is_entered(actor))
+		return;
 	for (ActorFrame *frame = actor_current_frame; frame != NULL; frame = frame->caller)
 	{
 		if (!actor_ref_equal(&frame->actor, actor))

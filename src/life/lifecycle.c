@@ -237,13 +237,12 @@ actor_remove_timers(const ActorRef *actor)
 static bool
 touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
 {
-	TimestampTz now = GetCurrentTimestamp();
-
 	/* at the end of a long use, too, and whatever becomes of the method */
 	actor_turn_used(actor, last_used_at + actor_type_scan_interval(type) / 2);
-	if (now - last_used_at < actor_type_scan_interval(type) / 2)
+	/* so this need not be the time of now, which costs a look at the clock */
+	if (GetCurrentStatementStartTimestamp() - last_used_at < actor_type_scan_interval(type) / 2)
 		return true;
-	return actor_activation_touch(actor, now);
+	return actor_activation_touch(actor, GetCurrentTimestamp());
 }
 
 static void

@@ -51,7 +51,7 @@
 #include "store/store.h"
 #include "shared/shared.h"
 #include "stat/stat.h"
-#include "turn/turn.h"
+#include "turn/internal.h"
 
 /* pauses between two looks of somebody who waits, in milliseconds */
 #define LOOK_MIN_MS			10
@@ -359,6 +359,19 @@ time_left(TimestampTz deadline)
 }
 
 /*
+ * Enters a turn that nobody has, nor has opened to another chain, as most are.  One
+ * that is a row takes more than that.
+ */
+static bool
+enter_at_once(const ActorRef *actor, const text *method, const pg_uuid_t *id)
+{
+	if (actor_turn_by_row() || !actor_turn_try_enter(actor, method) || !may_enter(actor, id))
+		return false;
+	actor_turn_set_entered(actor);
+	return true;
+}
+
+/*
  * actor_lease_enter
  *		Enters the turn of an actor for a call of the running chain, or for an
  *		outermost one.  The id is that which the call brings; NULL: none.  The
@@ -374,6 +387,7 @@ bool
 actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 				  const pg_uuid_t *id)
 {
+	uint64		generation = actor_catalog_generation();
 	TimestampTz deadline;
 	int			limit;
 	bool		waited = false;
@@ -383,6 +397,8 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		id = NULL;
 	if (id == NULL && actor_turn_is_entered(actor))
 		return false;
+	if (enter_at_once(actor, method, id))
+		return generation != actor_catalog_generation();
 	deadline = wait_deadline(timeout, &limit);
 	for (;;)
 	{
