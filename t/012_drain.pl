@@ -152,6 +152,22 @@ is(due('endless'), '1 0', 'but not at a shutdown; it stays due');
 $node->safe_psql('postgres', q{SELECT actor_delete_reminder('t', 'endless', 'spin')});
 set('actor.enabled', 'on');
 
+# a worker knows what was configured while it began
+set('actor.executor_linger', "'10ms'");
+ok($node->poll_query_until('postgres', "$executors HAVING count(*) = 0", '0'),
+	'no executor is there');
+$node->append_conf('postgresql.conf', q{app.setting = 'new'});
+$node->safe_psql('postgres', q{
+	CREATE FUNCTION t.tell() RETURNS void LANGUAGE sql
+	AS $$ INSERT INTO log VALUES ('setting: ' || current_setting('app.setting', true)) $$;
+	SELECT actor_set_reminder('t', 'teller', 'tell')});
+ok( $node->poll_query_until(
+		'postgres', q{SELECT NOT EXISTS (SELECT FROM actor.reminder WHERE name = 'tell')}),
+	'one begins');
+is($node->safe_psql('postgres', q{SELECT note FROM log WHERE note LIKE 'setting%'}),
+	'setting: new', 'it has read the configuration, as a signal may have come too early for it');
+set('actor.executor_linger', "'1h'");
+
 # outside of a callback nothing holds up a shutdown
 $node->safe_psql('postgres', q{SELECT actor_set_reminder('t', 'idle', 'finish', '1h')});
 $node->stop('fast');
