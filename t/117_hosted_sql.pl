@@ -212,6 +212,10 @@ is($as_host->('GET', $key, 'thing', $_, 'call'), 401, 'nobody else')
   for undef, '', 'x', $own, $joined, substr($thing, 0, -1), $thing . '0', $thing x 2;
 is($as_host->('GET', $key, $_, $own, 'call'), 401, 'nor a host of another one') for undef, 'own', 'nothing', 'own%00thing', '%';
 is($as_host->('PUT', '/actors/thing/a/method/add', 'own', $own, 'call'), 401, 'nor may it call');
+my $chain = by_shop(q{SELECT actor.host_secret('chain')});
+is($as_host->('GET', '/actors/chain/c/state/value', 'chain', $chain, 'call'), 200, 'a host of two types knows both');
+is($as_host->('GET', $key, 'chain', $chain, 'call'), 401, 'but speaks for one');
+is($as_host->('PUT', '/actors/thing/a/method/add', 'chain', $chain, 'turn', 'actor-host-chain' => '1'), 401, 'at a time');
 is($as_host->('PUT', '/actors/thing/a/method/add', 'own', $own, 'turn', 'actor-host-chain' => '1'), 401, 'in whatever way');
 is($as_host->('PUT', '/actors/thing/a/state', 'thing', $thing, 'turn', 'actor-host-chain' => '1'), 400, 'a turn is one of a method');
 is($as_host->('PUT', '/actors/thing/a/state', 'thing', $thing, 'chain', 'actor-host-chain' => '1'), 400, 'a chain must be there');
