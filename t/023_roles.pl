@@ -178,6 +178,57 @@ $idle->quit;
 sql(q{SELECT actor_delete_reminder('t', 'regress_actor_next', 'beat')});
 
 # Who has created the extension need not stay a superuser.
+# A role loses its name while its executor looks for what is due: what the next role of
+# that name has registered is not for that executor.
+sql(q{
+	CREATE ROLE regress_actor_taken LOGIN;
+	GRANT CONNECT ON DATABASE postgres TO regress_actor_taken;
+	GRANT USAGE ON SCHEMA t TO regress_actor_taken});
+register('regress_actor_taken');
+hits_grow('regress_actor_taken', 'a role has an executor');
+my $taken = q{
+	BEGIN;
+	LOCK TABLE actor.reminder IN ACCESS EXCLUSIVE MODE;
+	CREATE TEMP TABLE since (at timestamptz) ON COMMIT DROP;
+	GRANT SELECT ON since TO PUBLIC;
+	DO $$
+	DECLARE
+		doing text;
+		since timestamptz;
+	BEGIN
+		LOOP
+			PERFORM pg_stat_clear_snapshot();
+			SELECT query, query_start INTO doing, since FROM pg_stat_activity JOIN pg_locks USING (pid)
+				WHERE usename = 'regress_actor_taken' AND backend_type = 'actor executor'
+					AND relation = 'actor.reminder'::regclass AND NOT granted;
+			EXIT WHEN FOUND;
+			PERFORM pg_sleep(0.01);
+		END LOOP;
+		ASSERT doing = 'looking for due reminders', doing;
+		INSERT INTO since VALUES (since);
+	END $$;
+	ALTER ROLE regress_actor_taken RENAME TO regress_actor_before;
+	CREATE ROLE regress_actor_taken LOGIN;
+	GRANT CONNECT ON DATABASE postgres TO regress_actor_taken;
+	GRANT USAGE ON SCHEMA t TO regress_actor_taken;
+	SET LOCAL SESSION AUTHORIZATION regress_actor_taken;
+	-- due before that look has begun
+	SELECT actor_set_reminder('t', 'taken', 'fire', at - interval '1 ms') FROM since;
+	COMMIT};
+my $tries = 0;
+my $is_looking;
+# it may be about to look when the next one is due, too
+do
+{
+	my ($status, $out, $err) = $node->psql('postgres', $taken, on_error_stop => 1);
+
+	$is_looking = $status == 0;
+	BAIL_OUT($err) if !$is_looking && $err !~ /ERROR:  (looking for the next reminder|firing|reminder)/;
+} while (!$is_looking && ++$tries < 1000);
+ok($is_looking, 'a role gets the name of another one, whose executor looks for what is due');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit WHERE id = 'taken'}), 'its reminder fires');
+is(sql(q{SELECT role FROM hit WHERE id = 'taken'}), 'regress_actor_taken', 'as the role that has registered it');
+
 sql('CREATE ROLE regress_actor_admin LOGIN SUPERUSER; CREATE DATABASE inherited');
 $node->safe_psql('inherited', q{
 	SET SESSION AUTHORIZATION regress_actor_admin;

@@ -508,6 +508,21 @@ scan_due_rows(void)
 }
 
 /*
+ * Whether what was read is that of our role.  It is not if the name has gone to another
+ * one meanwhile; if somebody is about to take the name it is looked for again.
+ */
+static bool
+is_ours(void)
+{
+	if (actor_role_hold(start->role, &role))
+		return true;
+	if (!role_is_as_before())
+		proc_exit(0);
+	earliest_retry = scanned_at + BUSY_MAX_US;
+	return false;
+}
+
+/*
  * Reads what is due, as a list of candidates.
  */
 static List *
@@ -533,6 +548,8 @@ scan(void)
 		actor_worker_stat_looked(list_length(due_list), due_list == NIL ? DT_NOEND :
 								 ((ActorDue *) linitial(due_list))->next_try_at);
 	}
+	if (due_list != NIL && !is_ours())
+		due_list = NIL;
 	foreach(cell, due_list)
 	{
 		Candidate  *candidate = palloc(sizeof(Candidate));
@@ -688,10 +705,10 @@ actor_round(TimestampTz *retry_at)
 	ListCell   *cell;
 
 	round_context = CurrentMemoryContext;
+	earliest_retry = DT_NOEND;
 	candidates = scan();
 	last_free = actor_slot_rank(start, &rank, &count);
 	now = GetCurrentTimestamp();
-	earliest_retry = DT_NOEND;
 	foreach(cell, candidates)
 	{
 		Candidate  *candidate = lfirst(cell);

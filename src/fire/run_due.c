@@ -157,6 +157,9 @@ actor_run_due(PG_FUNCTION_ARGS)
 			from = DT_NOBEGIN;
 			continue;
 		}
+		/* what is under this name may be a later role's by now */
+		if (!actor_role_hold(GetUserId(), &role))
+			break;
 		(void) actor_wake_noted();
 		switch (fire(due, &role))
 		{

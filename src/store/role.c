@@ -620,6 +620,22 @@ actor_role_use(Oid role, NameData *name)
 }
 
 /*
+ * actor_role_hold
+ *		Whether a name in our rows stands for a role, and goes on to do so until the
+ *		end of the (sub)transaction: then the rows that were found before are those
+ *		of that role.  False also if somebody is about to take the name; never waits.
+ */
+bool
+actor_role_hold(Oid role, const NameData *name)
+{
+	uint64		key = actor_hash_type(cstring_to_text(NameStr(*name)));
+	LockAcquireResult result = actor_lock(ACTOR_LOCK_ROLE, key, ShareLock, false);
+
+	AcceptInvalidationMessages();
+	return result != LOCKACQUIRE_NOT_AVAIL && actor_role_find(name) == role;
+}
+
+/*
  * actor_role_give
  *		Returns the name of a role, which stands for it from now on, for rows
  *		of the old name that are to be its own.  If that is the same name, it
