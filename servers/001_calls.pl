@@ -35,9 +35,9 @@ refused($coordinator, q{SET actor.turn_lock = row; SELECT actor_invoke('g', 'a',
 refused($coordinator, 'SELECT actor_distribute(0)', '22023', 'without a shard');
 sql($coordinator, q{CREATE ROLE regress_some LOGIN});
 refused($coordinator, 'SET ROLE regress_some; SELECT actor_distribute()', '42501', 'by anybody');
-sql($coordinator, q{SELECT actor_send('g', 'a', 'add', due_time => '1h')});
-refused($coordinator, 'SELECT actor_distribute()', '55000', 'with messages');
-sql($coordinator, 'DELETE FROM actor.message');
+sql($coordinator, q{INSERT INTO actor.placement VALUES ('g', 'a', gen_random_uuid(), gen_random_uuid(), true, now())});
+refused($coordinator, 'SELECT actor_distribute()', '55000', 'with placements');
+sql($coordinator, 'DELETE FROM actor.placement');
 sql($coordinator, 'SELECT actor_distribute(8)');
 refused($coordinator, 'SELECT actor_distribute()', '55000', 'twice');
 is(sql($coordinator, q{SELECT actor_invoke('g', 'a', 'add')}), '1', 'and turns can be taken');
@@ -75,7 +75,6 @@ foreach my $node (@all)
 	is(sql($node, qq{SELECT count(*) FROM actor.activation WHERE actor_id = '$actor'}), '0', 'ends without a row');
 	is(sql($node, qq{SELECT actor_invoke('g', '$actor', 'add'); SELECT actor_delete('g', '$actor')}), "5\nt", 'to delete');
 	is(sql($node, qq{SELECT count(*) FROM actor.state WHERE actor_id = '$actor'}), '0', 'takes all state');
-	refused($node, qq{SELECT actor_send('g', '$actor', 'add')}, '0A000', 'messages are refused');
 	refused($node, qq{SET actor.turn_lock = advisory; SELECT actor_invoke('g', '$actor', 'add')}, '0A000',
 		'turns of this server only are refused');
 }

@@ -68,42 +68,49 @@ static ActorQuery write_request = {
 	TIMESTAMPTZOID, JSONBOID}
 };
 
+/*
+ * In each pair: on one server, and on several, where the id is given, as a statement
+ * draws none.
+ */
 #define NEXT_MESSAGE_ID \
 	"pg_catalog.nextval('actor.message_message_id_seq'::pg_catalog.regclass)"
 
-static ActorQuery reserve_request = {
-	"INSERT INTO actor.request (actor_type, actor_id, request_id, method,"
-	"  payload_hash, role_name, created_at, state, message_id)"
-	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, 'pending', " NEXT_MESSAGE_ID ")"
-	" ON CONFLICT (actor_type, actor_id, request_id) DO NOTHING"
-	" RETURNING message_id",
-	7, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID}
+#define RESERVE_REQUEST(message_id, nargs) \
+	{"INSERT INTO actor.request (actor_type, actor_id, request_id, method," \
+	"  payload_hash, role_name, created_at, state, message_id)" \
+	" VALUES (" VALUES_OF_KEY_AND_CALL "$7, 'pending', " message_id ")" \
+	" ON CONFLICT (actor_type, actor_id, request_id) DO NOTHING" \
+	" RETURNING message_id", \
+	nargs, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID, \
+	TIMESTAMPTZOID, INT8OID}}
+
+static ActorQuery reserve_request[] = {
+	RESERVE_REQUEST(NEXT_MESSAGE_ID, 7), RESERVE_REQUEST("$9", 9)
 };
 
-static ActorQuery reserve_expired = {
-	"UPDATE actor.request SET method = $4, payload_hash = $5, role_name = $6,"
-	"  created_at = $7, finished_at = NULL, state = 'pending', error = NULL, result = NULL, status = NULL, content_type = NULL,"
-	"  headers = NULL, body = NULL, message_id = " NEXT_MESSAGE_ID
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND request_id OPERATOR(pg_catalog.=) $3"
-	"   AND finished_at OPERATOR(pg_catalog.<=) $8"
-	" RETURNING message_id",
-	8, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID,
-	TIMESTAMPTZOID}
+#define RESERVE_EXPIRED(message_id, nargs) \
+	{"UPDATE actor.request SET method = $4, payload_hash = $5, role_name = $6," \
+	"  created_at = $7, finished_at = NULL, state = 'pending', error = NULL, result = NULL, status = NULL, content_type = NULL," \
+	"  headers = NULL, body = NULL, message_id = " message_id \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND request_id OPERATOR(pg_catalog.=) $3" \
+	"   AND finished_at OPERATOR(pg_catalog.<=) $8" \
+	" RETURNING message_id", \
+	nargs, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID, NAMEOID, TIMESTAMPTZOID, \
+	TIMESTAMPTZOID, INT8OID}}
+
+static ActorQuery reserve_expired[] = {
+	RESERVE_EXPIRED(NEXT_MESSAGE_ID, 8), RESERVE_EXPIRED("$9", 9)
 };
 
 static ActorQuery finish_request = {
-	"UPDATE actor.request SET state = $5, result = $6, finished_at = $7,"
-	"  error = CASE WHEN $8 IS NOT NULL THEN pg_catalog.jsonb_strip_nulls("
-	"    pg_catalog.jsonb_build_object('sqlstate'::pg_catalog.text, $8,"
-	"      'message'::pg_catalog.text, $9, 'detail'::pg_catalog.text, $10)) END"
+	"UPDATE actor.request SET state = $5, result = $6, finished_at = $7, error = $8"
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND request_id OPERATOR(pg_catalog.=) $3"
 	"   AND message_id OPERATOR(pg_catalog.=) $4",
-	10, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID, TEXTOID,
-	TEXTOID, TEXTOID}
+	8, {TEXTOID, TEXTOID, TEXTOID, INT8OID, TEXTOID, JSONBOID, TIMESTAMPTZOID, JSONBOID}
 };
 
 /* columns of actor.request, for doing it without a statement */
@@ -117,15 +124,18 @@ static ActorQuery finish_request = {
 static ActorTable request_table = {"request", REQUEST_KEYS};
 
 /* rare, and an actor has not many requests */
-static ActorQuery reopen_request = {
-	"UPDATE actor.request SET state = 'pending', error = NULL, finished_at = NULL,"
-	"  message_id = " NEXT_MESSAGE_ID
-	" WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND message_id OPERATOR(pg_catalog.=) $3"
-	"   AND state OPERATOR(pg_catalog.=) 'failed'"
-	" RETURNING message_id, request_id",
-	3, {TEXTOID, TEXTOID, INT8OID}
+#define REOPEN_REQUEST(message_id, nargs) \
+	{"UPDATE actor.request SET state = 'pending', error = NULL, finished_at = NULL," \
+	"  message_id = " message_id \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND message_id OPERATOR(pg_catalog.=) $3" \
+	"   AND state OPERATOR(pg_catalog.=) 'failed'" \
+	" RETURNING message_id, request_id", \
+	nargs, {TEXTOID, TEXTOID, INT8OID, INT8OID}}
+
+static ActorQuery reopen_request[] = {
+	REOPEN_REQUEST(NEXT_MESSAGE_ID, 3), REOPEN_REQUEST("$4", 4)
 };
 
 /* a call or message as it is compared and written */
@@ -314,14 +324,17 @@ static bool
 reserve(const Request *request, int64 *message_id)
 {
 	ActorBookkeeping bookkeeping;
-	Datum		values[8];
+	bool		several = actor_on_several_servers();
+	Datum		values[9];
 	bool		reserved;
 	bool		isnull;
 
 	fill_values(request, values);
+	if (several)
+		values[8] = Int64GetDatum(actor_cluster_number());
 	actor_bookkeeping_begin(&bookkeeping);
-	reserved = actor_query_run(&reserve_request, values, NULL) > 0 ||
-		actor_query_run(&reserve_expired, values, NULL) > 0;
+	reserved = actor_query_run(&reserve_request[several], values, NULL) > 0 ||
+		actor_query_run(&reserve_expired[several], values, NULL) > 0;
 	if (reserved)
 		*message_id = DatumGetInt64(actor_query_result(0, 1, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
@@ -387,6 +400,41 @@ finish_directly(const Datum *values, const char *nulls, int64 message_id)
 							is_of_message, &message_id) != ACTOR_DIRECT_BY_SQL;
 }
 
+static void
+push_text(JsonbParseState **state, JsonbIteratorToken token, const text *string)
+{
+	JsonbValue	value;
+
+	value.type = jbvString;
+	value.val.string.val = VARDATA_ANY(string);
+	value.val.string.len = VARSIZE_ANY_EXHDR(string);
+	(void) pushJsonbValue(state, token, &value);
+}
+
+static void
+push_member(JsonbParseState **state, const char *key, const text *value)
+{
+	push_text(state, WJB_KEY, cstring_to_text(key));
+	push_text(state, WJB_VALUE, value);
+}
+
+/*
+ * What is shown of an error.
+ */
+static Jsonb *
+error_document(const ErrorData *error)
+{
+	JsonbParseState *state = NULL;
+
+	(void) pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	push_member(&state, "sqlstate", cstring_to_text(unpack_sql_state(error->sqlerrcode)));
+	push_member(&state, "message",
+				actor_error_text(error->message != NULL ? error->message : ""));
+	if (error->detail != NULL)
+		push_member(&state, "detail", actor_error_text(error->detail));
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
 /*
  * Writes down what has become of a message, and wakes who waits for that; "error"
  * is of a message that was given up.
@@ -397,8 +445,8 @@ finish(const ActorRef *actor, const text *request_id, int64 message_id, const ch
 {
 	ActorBookkeeping bookkeeping;
 	TimestampTz now = GetCurrentTimestamp();
-	Datum		values[10];
-	char		nulls[10] = {' ', ' ', ' ', ' ', ' ', 'n', ' ', 'n', 'n', 'n'};
+	Datum		values[8];
+	char		nulls[8] = {' ', ' ', ' ', ' ', ' ', 'n', ' ', 'n'};
 
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
@@ -410,11 +458,8 @@ finish(const ActorRef *actor, const text *request_id, int64 message_id, const ch
 	values[6] = TimestampTzGetDatum(now);
 	if (error != NULL)
 	{
-		values[7] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
-		values[8] = PointerGetDatum(actor_error_text(error->message != NULL ? error->message : ""));
-		values[9] = PointerGetDatum(actor_error_text(error->detail));
-		nulls[7] = nulls[8] = ' ';
-		nulls[9] = error->detail != NULL ? ' ' : 'n';
+		values[7] = JsonbPGetDatum(error_document(error));
+		nulls[7] = ' ';
 	}
 	if (!finish_directly(values, nulls, message_id))
 	{
@@ -470,14 +515,17 @@ actor_request_reopen(const ActorRef *actor, int64 old_message_id, int64 *message
 {
 	MemoryContext context = CurrentMemoryContext;
 	ActorBookkeeping bookkeeping;
-	Datum		values[3];
+	bool		several = actor_on_several_servers();
+	Datum		values[4];
 	text	   *request_id = NULL;
 
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
 	values[2] = Int64GetDatum(old_message_id);
+	if (several)
+		values[3] = Int64GetDatum(actor_cluster_number());
 	actor_bookkeeping_begin(&bookkeeping);
-	if (actor_query_run(&reopen_request, values, NULL) > 0)
+	if (actor_query_run(&reopen_request[several], values, NULL) > 0)
 	{
 		MemoryContext old = MemoryContextSwitchTo(context);
 		bool		isnull;

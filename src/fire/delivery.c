@@ -94,7 +94,8 @@ key_values(const ActorRef *actor, int64 message_id, Datum *values)
 /*
  * actor_messages_hide
  *		Hides messages that have others of their actor before them, given a list
- *		of what is due, in its order.  Returns how many.
+ *		of what is due, in its order.  Returns how many; none on several servers, where
+ *		they are hidden one by one, in turns of their actors.
  */
 uint64
 actor_messages_hide(List *due_list)
@@ -104,6 +105,12 @@ actor_messages_hide(List *due_list)
 	uint64		hidden = 0;
 	ListCell   *cell;
 
+	/*
+	 * what is locked, but not written, may move away before what it guards is
+	 * hidden
+	 */
+	if (actor_on_several_servers())
+		return 0;
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.entrysize = sizeof(Queue);
 	ctl.hcxt = CurrentMemoryContext;

@@ -31,6 +31,9 @@
  *	  set back, every look begins at the beginning once in a while; and so does
  *	  one that is made for a message before the place.
  *
+ * On several servers nothing is remembered: a sender of another one has no transaction
+ * here when it draws an id, and who joins a queue elsewhere is not counted here.
+ *
  * A look is between actor_look_begin and actor_look_end; statements that look
  * for the same message may be run between these, as late as one likes: what is
  * committed after the beginning was not there when that message was sent.
@@ -265,7 +268,8 @@ actor_look_begin(ActorLook *look, const ActorRef *actor, int64 message_id)
 	look->from = BEGINNING;
 	look->seen_id = message_id;
 	/* without it nobody tells us what joins; others see an older snapshot */
-	look->remembers = actor_shared != NULL && !IsolationUsesXactSnapshot();
+	look->remembers = actor_shared != NULL && !IsolationUsesXactSnapshot() &&
+		!actor_on_several_servers();
 	if (!look->remembers)
 		return;
 

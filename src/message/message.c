@@ -7,7 +7,8 @@
  * takes no turn, and locks and changes nothing that another sender or a
  * delivery has, so it never waits.  The row commits or rolls back with its
  * transaction, and the workers find it after the commit.  What becomes of it
- * then is in delivery.c.
+ * then is in delivery.c.  Where actors are on several servers, it is on that of the
+ * receiver from the beginning, so the transaction may have to commit on two.
  *
  * Cancelling takes the turn of the actor, because only in its turn a row leaves
  * the queue.
@@ -173,7 +174,8 @@ write_message(const ActorRef *actor, const text *method, const Jsonb *payload,
 	/* the transaction first, then its id and the clock: see look.c */
 	(void) GetTopTransactionId();
 	if (message_id == 0)
-		message_id = actor_direct_nextval(&message_ids);
+		message_id = actor_on_several_servers() ? actor_cluster_number() :
+			actor_direct_nextval(&message_ids);
 
 	memset(nulls, ' ', sizeof(nulls));
 	values[COL_TYPE] = PointerGetDatum(actor->type);

@@ -108,7 +108,9 @@ read_row(const ActorRef *actor, text *request_id, Outcome *outcome)
 		outcome->pending = outcome->nulls[COL_FINISHED_AT];
 		outcome->role_name = *DatumGetName(actor_query_result(0, COL_COUNT + 1, &isnull));
 		writer = DatumGetTransactionId(actor_query_result(0, COL_COUNT + 2, &isnull));
-		outcome->mine = TransactionIdIsCurrentTransactionId(writer);
+		/* the number may be one of another server's */
+		outcome->mine = !actor_on_several_servers() &&
+			TransactionIdIsCurrentTransactionId(writer);
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);

@@ -38,13 +38,14 @@ const ActorDistributed actor_distributed_tables[] = {
 	{"request", false},
 	{"reminder", false},
 	{"timer", false},
+	{"message", false},
 	{"failure", false},
 	{NULL, false}
 };
 
 /* what would be left behind; see actor_insert_check */
 static const char *const must_be_empty[] = {
-	"message", "promise", "history", "placement", "host"
+	"promise", "history", "placement", "host"
 };
 
 /*
@@ -77,7 +78,7 @@ actor_distribute_types_changed(void)
 /*
  * actor_distribute_lock_out
  *		If actors are on several servers, waits for all turns to end, and for those
- *		who register reminders, and lets no other one begin before the transaction
+ *		who register reminders or send, and lets no other one begin before the transaction
  *		ends.
  */
 void
@@ -89,7 +90,7 @@ actor_distribute_lock_out(void)
 		return;
 	actor_bookkeeping_begin(&bookkeeping);
 	go_one_by_one();
-	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder IN SHARE ROW EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder, actor.message IN SHARE ROW EXCLUSIVE MODE");
 	actor_bookkeeping_end(&bookkeeping);
 }
 
@@ -134,7 +135,7 @@ check_empty(void)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("cannot distribute actors, because table \"%s.%s\" has rows",
 							"actor", must_be_empty[i]),
-					 errdetail("Messages, promises, histories and hosts do not work on several servers.")));
+					 errdetail("Promises, histories and hosts do not work on several servers.")));
 	}
 	actor_cluster_run("SELECT FROM actor.type WHERE hosted");
 	if (SPI_processed > 0)
@@ -238,7 +239,7 @@ actor_distribute(PG_FUNCTION_ARGS)
 	 * looks; see block.c
 	 */
 	go_one_by_one();
-	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder IN ACCESS EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder, actor.message IN ACCESS EXCLUSIVE MODE");
 	check_empty();
 	end_lives("timer");
 	end_lives("activation");

@@ -165,8 +165,8 @@ actor_insert_check(Oid table)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot write to table \"%s.%s\", because actors are on several servers",
 						"actor", get_rel_name(table)),
-				 errdetail("Methods, state, request ids, reminders and timers work there. Messages, "
-						   "events, promises, histories and hosted actors do not.")));
+				 errdetail("Methods, state, request ids, reminders, timers and messages work there. "
+						   "Events, promises, histories and hosted actors do not.")));
 	if (nknown < (int) lengthof(known))
 		known[nknown++] = table;
 }
