@@ -85,22 +85,19 @@ actor_worker_signal(int signo, void (*handler) (int, siginfo_t *, void *))
 /*
  * actor_worker_prepare
  *		What every worker does first: signals.  SIGTERM acts as in a backend,
- *		so a worker that waits, for whatever, does not hold up a shutdown.  The
- *		configuration will be read, as a change could have been missed.
+ *		so a worker that waits, for whatever, does not hold up a shutdown.  Then
+ *		the configuration is read, as a change could have been missed.
  */
 void
 actor_worker_prepare(void)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-
-	/*
-	 * the server has ignored that signal from the fork of this process until
-	 * now
-	 */
-	ConfigReloadPending = true;
 	pqsignal(SIGTERM, die);
 	actor_worker_signal(SIGINT, handle_sigint);
 	BackgroundWorkerUnblockSignals();
+
+	/* from the fork until now the server has let this process ignore SIGHUP */
+	ProcessConfigFile(PGC_SIGHUP);
 }
 
 /*
