@@ -24,6 +24,11 @@ extern Oid	actor_direct_oid(ActorTable *table);
 extern ActorDirectResult actor_direct_lock_found(Relation relation, Snapshot snapshot,
 												 TupleTableSlot *slot);
 
+/* role.c */
+
+extern int64 actor_role_server(void);
+extern void actor_role_enter(const NameData *name, Oid role);
+
 /* shard.c */
 
 extern Relation actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode);

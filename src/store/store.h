@@ -91,6 +91,9 @@ extern bool actor_role_of_row(ActorQuery *query, Datum *values, NameData *name);
 extern void actor_role_give(const NameData *old_name, Oid role, NameData *name);
 extern bool actor_role_has_rows(const NameData *name);
 extern bool actor_role_has_types(const NameData *name);
+
+/* role_settle.c */
+
 extern List *actor_role_names(void);
 extern void actor_roles_settle(void);
 
