@@ -268,6 +268,11 @@ actor_heap_update(Relation relation, ItemPointer tid, HeapTuple row, CommandId c
 #endif
 
 /*
+ * 18 checks that a snapshot that is used is active or registered.
+ */
+#define ACTOR_SNAPSHOTS_ARE_CHECKED (PG_VERSION_NUM >= 180000)
+
+/*
  * The connection limit of a database that was left half dropped; minor releases
  * have given it a name.
  */

@@ -222,10 +222,14 @@ actor_claim_first(const ActorDue *due, const NameData *role, TimestampTz clock,
 	actor_look_begin(&look, &due->actor, wanted.message_id);
 	result = actor_queue_lock_first(&due->actor, wanted.message_id, &look, now, is_wanted,
 									take_slot, &wanted, gone);
-	if (result == ACTOR_DIRECT_ABSENT ||
-		(result == ACTOR_DIRECT_BY_SQL && !claim_by_sql(&wanted)))
+	if (!*gone && (result == ACTOR_DIRECT_ABSENT ||
+				   (result == ACTOR_DIRECT_BY_SQL && !claim_by_sql(&wanted))))
 		return false;
-	/* a time to come says nothing of what is sent until then */
+
+	/*
+	 * nothing was before it; a time to come says nothing of what is sent
+	 * until then
+	 */
 	actor_look_end(&look, &due->actor, wanted.message_id, clock == 0 ? now : look.from.due_at);
-	return true;
+	return !*gone;
 }

@@ -39,6 +39,7 @@
 #include "utils/syscache.h"
 
 #include "base/base.h"
+#include "store/internal.h"
 #include "store/store.h"
 
 static ActorQuery read_hash_key = {
@@ -78,7 +79,7 @@ static void load_hash_key(void);
 void
 actor_catalog_init(void)
 {
-	actor_shape_init();
+	/* a single one, as a process has room for ten, of which Citus takes five */
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, syscache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(NAMESPACEOID, syscache_callback, (Datum) 0);
@@ -99,12 +100,14 @@ objects_changed(void)
 }
 
 /*
- * A change of actor.type: a type was registered or removed, or the extension
- * dropped.
+ * A table has changed.  A change of actor.type: a type was registered or removed, or
+ * the extension dropped.
  */
 static void
 relcache_callback(Datum arg, Oid relation)
 {
+	actor_shape_changed(relation);
+	actor_shard_changed(relation);
 	actor_trigger_forget(relation);
 	if (!OidIsValid(relation))
 		objects_changed();

@@ -275,12 +275,13 @@ find_row(Relation relation, const Datum *key, int nkeys, Snapshot snapshot, bool
  *
  * To make it the active one takes a copy, which nothing here asks for.  Without that
  * it is good until the next one is taken, and as long as an older one is active, which
- * keeps what it sees from being removed.  Returns whether it had to be made active.
+ * keeps what it sees from being removed; from 18 on the server checks that each one is
+ * active or registered.  Returns whether it had to be made active.
  */
 static bool
 take_snapshot(Snapshot *snapshot)
 {
-	bool		push = !ActiveSnapshotSet();
+	bool		push = ACTOR_SNAPSHOTS_ARE_CHECKED || !ActiveSnapshotSet();
 
 	CommandCounterIncrement();
 	*snapshot = GetTransactionSnapshot();

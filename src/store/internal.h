@@ -29,8 +29,13 @@ extern ActorDirectResult actor_direct_lock_found(Relation relation, Snapshot sna
 extern int64 actor_role_server(void);
 extern void actor_role_enter(const NameData *name, Oid role);
 
+/* shape.c */
+
+extern void actor_shape_changed(Oid relation);
+
 /* shard.c */
 
+extern void actor_shard_changed(Oid relation);
 extern Relation actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode);
 
 #endif							/* ACTOR_STORE_INTERNAL_H */

@@ -34,7 +34,6 @@
 #include "nodes/primnodes.h"
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -42,6 +41,7 @@
 #include "base/base.h"
 #include "base/compat.h"
 #include "time/time.h"
+#include "store/internal.h"
 #include "store/store.h"
 
 typedef struct ShapeColumn
@@ -415,8 +415,12 @@ bool		actor_shapes_checked = false;
 /* grows with each change of a table */
 static uint64 shape_generation = 1;
 
-static void
-relcache_callback(Datum arg, Oid relation)
+/*
+ * actor_shape_changed
+ *		A table has changed, or all of them, which is news if it is one of ours.
+ */
+void
+actor_shape_changed(Oid relation)
 {
 	bool		ours = !OidIsValid(relation);
 
@@ -426,16 +430,6 @@ relcache_callback(Datum arg, Oid relation)
 		return;
 	actor_shapes_checked = false;
 	shape_generation++;
-}
-
-/*
- * actor_shape_init
- *		Registers, once a process, for changes of the tables.
- */
-void
-actor_shape_init(void)
-{
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 }
 
 /*

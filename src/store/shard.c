@@ -29,7 +29,6 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -60,10 +59,11 @@ static HTAB *shards = NULL;
 static uint64 shards_generation = 0;	/* of shapes; 0: to be looked up anew */
 
 /*
- * One of the parts may have changed.  There are many, and this is rare.
+ * actor_shard_changed
+ *		One of the parts may have changed.  There are many, and this is rare.
  */
-static void
-relcache_callback(Datum arg, Oid relation)
+void
+actor_shard_changed(Oid relation)
 {
 	HASH_SEQ_STATUS status;
 	Shard	   *shard;
@@ -83,14 +83,10 @@ relcache_callback(Datum arg, Oid relation)
 static void
 refresh(void)
 {
-	static bool registered = false;
 	HASHCTL		ctl;
 
 	if (shards != NULL && shards_generation == actor_shape_generation())
 		return;
-	if (!registered)
-		CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-	registered = true;
 	if (shards != NULL)
 		hash_destroy(shards);
 	shards = NULL;
@@ -138,6 +134,7 @@ look_up(const ActorTable *table, Oid leader)
 							   "  FROM pg_catalog.pg_dist_shard l"
 							   "  JOIN pg_catalog.pg_dist_shard s"
 							   "    ON s.shardminvalue OPERATOR(pg_catalog.=) l.shardminvalue"
+							   "   AND s.shardmaxvalue OPERATOR(pg_catalog.=) l.shardmaxvalue"
 							   "  JOIN pg_catalog.pg_dist_placement p"
 							   "    ON p.shardid OPERATOR(pg_catalog.=) s.shardid"
 							   "  JOIN pg_catalog.pg_dist_local_group g"

@@ -112,7 +112,6 @@ extern bool actor_type_owned(const text *type);
 
 extern bool actor_shapes_checked;
 
-extern void actor_shape_init(void);
 extern uint64 actor_shape_generation(void);
 extern bool actor_shapes_check(int elevel);
 extern const char *actor_shape_distributed(void);

@@ -77,10 +77,12 @@ open_order(Relation relation, ActorOrder *order)
 
 	if (order->shape_generation != actor_shape_generation())
 	{
-		/* before the look, which may itself bring news */
-		order->shape_generation = actor_shape_generation();
+		/* before the look, which may itself bring news, or fail */
+		uint64		generation = actor_shape_generation();
+
 		order->index = actor_shape_order(relation, order->column, order->condition,
 										 order->holds);
+		order->shape_generation = generation;
 	}
 	if (!OidIsValid(order->index))
 		return NULL;

@@ -411,7 +411,9 @@ actor_lease_enter(const ActorRef *actor, const text *method, int timeout,
 		left = waited ? time_left(deadline) : timeout;
 		if (actor_turn_enter(actor, method, left))
 			waited = true;
-		if ((id == NULL && is_hardly_open(actor)) || may_enter(actor, id))
+		/* claiming a turn looks again, but not if it is kept already */
+		if ((id == NULL && !actor_turn_is_kept(actor) && is_hardly_open(actor)) ||
+			may_enter(actor, id))
 		{
 			if (!actor_turn_claim(actor, method, left))
 				break;
