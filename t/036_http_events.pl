@@ -369,7 +369,15 @@ sub read_some
 	close $stream->{socket};
 	return $got;
 }
-read_some($readers[ $_ % @readers ], 1 + $_ % 7) foreach 1 .. 24;
+foreach my $round (1 .. 24)
+{
+	my $reader = $readers[ $round % @readers ];
+	my $left = $count - @{ $reader->{seen} };
+	my $wanted = 1 + $round % 7;
+
+	# it may have got more than it wanted, and then not all of the rounds are needed
+	read_some($reader, $wanted < $left ? $wanted : $left) if $left > 0;
+}
 finish $_ foreach @publishers;
 # a stream that is there all the time outlives the database
 my $staying = open_stream("$path/busy", 'Last-Event-ID' => $count);
