@@ -14,15 +14,8 @@ my @all = ($coordinator, @others);
 
 # C1: tables that were distributed in another way
 
+create_counter($coordinator);
 sql($coordinator, q{
-CREATE SCHEMA g;
-CREATE FUNCTION g.add(step int DEFAULT 1) RETURNS int LANGUAGE plpgsql AS $$
-DECLARE
-	n int := actor_get('n', 0) + step;
-BEGIN
-	PERFORM actor_set('n', n);
-	RETURN n;
-END $$;
 CREATE FUNCTION g.look() RETURNS int STABLE LANGUAGE sql AS $$ SELECT actor_get('n', 0) $$;
 CREATE FUNCTION g.both(other text) RETURNS int LANGUAGE sql AS $$
 	SELECT actor_invoke('g', other, 'add')::int + g.add() $$;

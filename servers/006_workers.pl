@@ -38,15 +38,8 @@ sub move_from
 	return;
 }
 
+create_counter($coordinator);
 ask($coordinator, q{
-CREATE SCHEMA g;
-CREATE FUNCTION g.add(step int DEFAULT 1) RETURNS int LANGUAGE plpgsql AS $$
-DECLARE
-	n int := actor_get('n', 0) + step;
-BEGIN
-	PERFORM actor_set('n', n);
-	RETURN n;
-END $$;
 CREATE FUNCTION g.fail() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE 'no' USING ERRCODE = 'AA001';

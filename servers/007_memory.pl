@@ -14,15 +14,8 @@ my $calls = 1000 * ($ENV{ROUNDS} // 2);
 my $limit = 1024 * 1024;
 
 my ($coordinator, $owner) = start_servers(1);
+create_counter($coordinator);
 sql($coordinator, q{
-CREATE SCHEMA g;
-CREATE FUNCTION g.add() RETURNS int LANGUAGE plpgsql AS $$
-DECLARE
-	n int := actor_get('n', 0) + 1;
-BEGIN
-	PERFORM actor_set('n', n);
-	RETURN n;
-END $$;
 CREATE FUNCTION g.look() RETURNS int STABLE LANGUAGE sql AS $$ SELECT actor_get('n', 0) $$;
 CREATE FUNCTION g.memory() RETURNS bigint STABLE LANGUAGE sql AS $$
 	SELECT sum(total_bytes) FROM pg_backend_memory_contexts $$;

@@ -12,15 +12,8 @@ use Test::More;
 
 my ($coordinator, @others) = start_servers(2);
 
+create_counter($coordinator);
 sql($coordinator, q{
-CREATE SCHEMA g;
-CREATE FUNCTION g.add() RETURNS int LANGUAGE plpgsql AS $$
-DECLARE
-	n int := actor_get('n', 0) + 1;
-BEGIN
-	PERFORM actor_set('n', n);
-	RETURN n;
-END $$;
 CREATE FUNCTION g.look() RETURNS int STABLE LANGUAGE sql AS $$ SELECT actor_get('n', 0) $$;
 CREATE FUNCTION g.add_and_look() RETURNS int[] LANGUAGE plpgsql AS $$
 BEGIN

@@ -15,7 +15,7 @@ use Sessions;
 use Test::More;
 
 our @EXPORT = qw(start_servers stop_servers add_server session_on outcome_of comes refused
-  sql prepare_calls calls_on plain_calls_on end_calls);
+  sql create_counter prepare_calls calls_on plain_calls_on end_calls);
 our @EXPORT_OK = qw(@servers);
 our @servers;
 
@@ -73,20 +73,31 @@ sub sql
 	return $node->safe_psql('postgres', $sql);
 }
 
+# Makes the schema of a type "g", whose actors count.
+sub create_counter
+{
+	my ($node) = @_;
+
+	sql($node, q{
+CREATE SCHEMA g;
+CREATE FUNCTION g.add(step int DEFAULT 1) RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+	n int := actor_get('n', 0) + step;
+BEGIN
+	PERFORM actor_set('n', n);
+	RETURN n;
+END $$;
+});
+	return;
+}
+
 # Calls that are counted: those of actors "hot0" to "hot4" of type "g", after
 # actor_distribute().  What was called is written down in the same transaction, on the
 # server of the session.
 sub prepare_calls
 {
+	create_counter($servers[0]);
 	sql($servers[0], q{
-CREATE SCHEMA g;
-CREATE FUNCTION g.add() RETURNS int LANGUAGE plpgsql AS $$
-DECLARE
-	n int := actor_get('n', 0) + 1;
-BEGIN
-	PERFORM actor_set('n', n);
-	RETURN n;
-END $$;
 SELECT actor_register('g');
 CREATE TABLE stop (n int);
 SELECT create_reference_table('stop');
