@@ -40,6 +40,22 @@ read_body(Request *request, JsonDocument *document)
 }
 
 /*
+ * read_object
+ *		The same for a body that must be an object.
+ */
+bool
+read_object(Request *request, JsonDocument *document)
+{
+	if (!read_body(request, document))
+		return false;
+	if (document->kind == '{')
+		return true;
+	json_release(document);
+	answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
+	return false;
+}
+
+/*
  * read_payload
  *		The body, which is JSON, or NULL if it is empty.  Returns false, and has
  *		answered, if it is neither.

@@ -20,6 +20,7 @@
 #include "session.h"
 
 extern bool read_body(Request *request, JsonDocument *document);
+extern bool read_object(Request *request, JsonDocument *document);
 extern bool read_payload(Request *request, const char **payload);
 extern bool malformed_member(Request *request, const char *name, const char *problem);
 extern bool read_text_member(Request *request, const JsonDocument *document, const char *name,

@@ -371,11 +371,9 @@ handle_command(Request *request, Session *session)
 		answer_none(request);
 		return;
 	}
-	if (!read_body(request, &document))
+	if (!read_object(request, &document))
 		return;
-	if (document.kind != '{')
-		answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
-	else if (take_members(request, command, &document, values))
+	if (take_members(request, command, &document, values))
 		run(request, session, command->sql, values);
 	json_release(&document);
 	for (int i = 0; i < MAX_ARGUMENTS; i++)

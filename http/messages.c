@@ -66,15 +66,11 @@ read_message(Request *request, Message *message)
 	bool		complete;
 
 	memset(message, 0, sizeof(*message));
-	if (!read_body(request, &document))
+	if (!read_object(request, &document))
 		return false;
-	complete = document.kind == '{';
-	if (!complete)
-		answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
-	else
-		complete = read_text_member(request, &document, "method", &message->method) &&
-			read_time_member(request, &document, "dueTime", &message->due_time) &&
-			(message->method != NULL || malformed_member(request, "method", "is missing"));
+	complete = read_text_member(request, &document, "method", &message->method) &&
+		read_time_member(request, &document, "dueTime", &message->due_time) &&
+		(message->method != NULL || malformed_member(request, "method", "is missing"));
 	if (complete)
 	{
 		message->data = copy_member(&document, "data", true);

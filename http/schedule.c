@@ -79,11 +79,6 @@ read_overwrite(Request *request, const JsonDocument *document, Schedule *schedul
 static bool
 read_members(Request *request, const JsonDocument *document, Schedule *schedule)
 {
-	if (document->kind != '{')
-	{
-		answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
-		return false;
-	}
 	schedule->data = copy_member(document, "data", true);
 	schedule->failure_policy = copy_member(document, "failurePolicy", false);
 	return read_time_member(request, document, "dueTime", &schedule->due_time) &&
@@ -126,7 +121,7 @@ read_schedule(Request *request, Schedule *schedule)
 	bool		complete;
 
 	memset(schedule, 0, sizeof(*schedule));
-	if (!read_body(request, &document))
+	if (!read_object(request, &document))
 		return false;
 	complete = read_members(request, &document, schedule);
 	json_release(&document);

@@ -61,16 +61,12 @@ read_subscription(Request *request, Subscription *subscription)
 	bool		complete;
 
 	memset(subscription, 0, sizeof(*subscription));
-	if (!read_body(request, &document))
+	if (!read_object(request, &document))
 		return false;
-	complete = document.kind == '{';
-	if (!complete)
-		answer_error(request, 400, "ERR_MALFORMED_REQUEST", "the body must be an object");
-	else
-		complete = read_text_member(request, &document, "method", &subscription->method) &&
-			read_text_member(request, &document, "topicType", &subscription->topic_type) &&
-			read_text_member(request, &document, "topicId", &subscription->topic_id) &&
-			(subscription->method != NULL || malformed_member(request, "method", "is missing"));
+	complete = read_text_member(request, &document, "method", &subscription->method) &&
+		read_text_member(request, &document, "topicType", &subscription->topic_type) &&
+		read_text_member(request, &document, "topicId", &subscription->topic_id) &&
+		(subscription->method != NULL || malformed_member(request, "method", "is missing"));
 	if (complete)
 		subscription->failure_policy = copy_member(&document, "failurePolicy", false);
 	json_release(&document);
