@@ -196,19 +196,15 @@ claim_by_sql(Wanted *wanted, const Datum *key)
 	ActorBookkeeping bookkeeping;
 	Datum		values[7] = {key[0], key[1], key[2], Int64GetDatum(due->generation),
 	TimestampTzGetDatum(due->scheduled_at), Int32GetDatum(due->attempt), NameGetDatum(wanted->role)};
+	Datum		row[READ_COUNT];
+	bool		isnull[READ_COUNT];
 	bool		found;
 
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(&claim_row[due->kind], values, NULL) == 1;
+	found = actor_query_row(&claim_row[due->kind], values, READ_COUNT, row,
+							isnull) == 1;
 	if (found)
-	{
-		Datum		row[READ_COUNT];
-		bool		isnull[READ_COUNT];
-
-		for (int i = 0; i < READ_COUNT; i++)
-			row[i] = actor_query_result(0, i + 1, &isnull[i]);
 		take_claim(wanted, row, isnull);
-	}
 	actor_bookkeeping_end(&bookkeeping);
 	return found;
 }

@@ -169,6 +169,8 @@ claim_by_sql(const Wanted *wanted)
 	Datum		values[9] = {PointerGetDatum(due->actor.type), PointerGetDatum(due->actor.id),
 		Int64GetDatum(wanted->message_id), TimestampTzGetDatum(due->scheduled_at),
 	Int32GetDatum(due->attempt), NameGetDatum(wanted->role)};
+	Datum		row[READ_COUNT];
+	bool		isnull[READ_COUNT];
 	bool		found;
 
 	if (look != NULL)
@@ -178,16 +180,10 @@ claim_by_sql(const Wanted *wanted)
 		values[8] = TimestampTzGetDatum(look->from.due_at);
 	}
 	actor_bookkeeping_begin(&bookkeeping);
-	found = actor_query_run(look != NULL ? &claim_first : &claim_message, values, NULL) == 1;
+	found = actor_query_row(look != NULL ? &claim_first : &claim_message, values, READ_COUNT, row,
+							isnull) == 1;
 	if (found)
-	{
-		Datum		row[READ_COUNT];
-		bool		isnull[READ_COUNT];
-
-		for (int i = 0; i < READ_COUNT; i++)
-			row[i] = actor_query_result(0, i + 1, &isnull[i]);
 		take_claim(wanted, row, isnull);
-	}
 	actor_bookkeeping_end(&bookkeeping);
 	return found;
 }

@@ -47,6 +47,12 @@ extern bool actor_claim_message(const ActorDue *due, const NameData *role,
 extern bool actor_claim_first(const ActorDue *due, const NameData *role, TimestampTz clock,
 							  TimestampTz now, ActorMessageClaim *claim, bool *gone);
 
+/* transaction.c */
+
+extern void actor_firing_begin(const char *activity);
+extern void actor_firing_commit(MemoryContext context);
+extern ErrorData *actor_firing_abort(MemoryContext context);
+
 /* partition.c */
 
 extern uint64 actor_partition_of(const ActorRef *actor);

@@ -47,12 +47,10 @@
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
 #include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "base/base.h"
 #include "time/time.h"
@@ -131,62 +129,7 @@ note_busy(uint64 key, int64 limit)
 	earliest_retry = Min(earliest_retry, retry_at);
 }
 
-/* transactions ---------------------------------------------------------- */
-
-static void
-begin_transaction(const char *activity)
-{
-	SetCurrentStatementStartTimestamp();
-	debug_query_string = activity;
-	pgstat_report_activity(STATE_RUNNING, activity);
-	actor_block_begin();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	actor_session_begin();
-}
-
-/*
- * Commits.  If the server is being shut down, and only a callback was allowed
- * to go on, the process must not wait any more, but commit it must.
- */
-static void
-end_transaction(void)
-{
-	PopActiveSnapshot();
-	if (actor_callback_leaving())
-	{
-		HOLD_INTERRUPTS();
-		ProcDiePending = true;
-		InterruptPending = true;
-		actor_block_end();
-		RESUME_INTERRUPTS();
-		CHECK_FOR_INTERRUPTS();
-	}
-	else
-		actor_block_end();
-	debug_query_string = NULL;
-	pgstat_report_stat(false);
-	MemoryContextSwitchTo(round_context);
-}
-
-/*
- * Called in a PG_CATCH outside of any subtransaction: ends the transaction,
- * and returns the error.
- */
-static ErrorData *
-give_up_transaction(void)
-{
-	ErrorData  *error;
-
-	HOLD_INTERRUPTS();
-	actor_callback_abandon();
-	MemoryContextSwitchTo(round_context);
-	error = CopyErrorData();
-	FlushErrorState();
-	actor_block_abort();
-	MemoryContextSwitchTo(round_context);
-	RESUME_INTERRUPTS();
-	return error;
-}
+/* firing ---------------------------------------------------------------- */
 
 static void
 log_error(ErrorData *error)
@@ -196,8 +139,6 @@ log_error(ErrorData *error)
 			 errmsg("could not commit the firing of reminders: %s", error->message),
 			 error->detail ? errdetail_internal("%s", error->detail) : 0));
 }
-
-/* firing ---------------------------------------------------------------- */
 
 /*
  * Fires one reminder in the current transaction.  Only one executor at a time
@@ -314,13 +255,13 @@ run_batch(List *candidates, int first, int *fired)
 	actor_slot_busy(start, GetCurrentTimestamp());
 	PG_TRY();
 	{
-		begin_transaction("firing due reminders");
+		actor_firing_begin("firing due reminders");
 		fire_members(candidates, first, results, &count);
-		end_transaction();
+		actor_firing_commit(round_context);
 	}
 	PG_CATCH();
 	{
-		error = give_up_transaction();
+		error = actor_firing_abort(round_context);
 	}
 	PG_END_TRY();
 	actor_slot_busy(start, 0);
@@ -347,16 +288,16 @@ record(const ActorDue *due, ErrorData *error, TimestampTz started_at, bool for_g
 
 	PG_TRY();
 	{
-		begin_transaction("recording a failed reminder");
+		actor_firing_begin("recording a failed reminder");
 		if (for_good)
 			given_up = actor_fire_give_up(due, &role, error);
 		else
 			(void) actor_fire_failed(due, &role, error, started_at);
-		end_transaction();
+		actor_firing_commit(round_context);
 	}
 	PG_CATCH();
 	{
-		second = give_up_transaction();
+		second = actor_firing_abort(round_context);
 	}
 	PG_END_TRY();
 	if (second == NULL)
@@ -405,13 +346,13 @@ run_alone(Candidate *candidate, const ActorFireMode *mode)
 	actor_slot_busy(start, started_at);
 	PG_TRY();
 	{
-		begin_transaction("firing a due reminder");
+		actor_firing_begin("firing a due reminder");
 		result = fire(candidate, mode);
-		end_transaction();
+		actor_firing_commit(round_context);
 	}
 	PG_CATCH();
 	{
-		error = give_up_transaction();
+		error = actor_firing_abort(round_context);
 	}
 	PG_END_TRY();
 	if (error != NULL)
@@ -536,7 +477,7 @@ scan(void)
 	reported = actor_slot_take_reported(start);
 	low_water = Min(low_water, reported);
 	scanned_at = GetCurrentTimestamp();
-	begin_transaction("looking for due reminders");
+	actor_firing_begin("looking for due reminders");
 	MemoryContextSwitchTo(round_context);
 	if (!role_is_as_before())
 		proc_exit(0);
@@ -561,7 +502,7 @@ scan(void)
 		candidate->lost = actor_type_is_lost(candidate->due->actor.type);
 		result = lappend(result, candidate);
 	}
-	end_transaction();
+	actor_firing_commit(round_context);
 	return result;
 }
 
@@ -677,9 +618,9 @@ hide_messages(List *candidates)
 
 	foreach(cell, candidates)
 		due_list = lappend(due_list, ((Candidate *) lfirst(cell))->due);
-	begin_transaction("looking through queues of messages");
+	actor_firing_begin("looking through queues of messages");
 	hidden = actor_messages_hide(due_list);
-	end_transaction();
+	actor_firing_commit(round_context);
 	return hidden;
 }
 
@@ -772,7 +713,7 @@ actor_round_next_due(void)
 	TimestampTz next_idle = DT_NOEND;
 
 	round_context = CurrentMemoryContext;
-	begin_transaction("looking for the next reminder");
+	actor_firing_begin("looking for the next reminder");
 	if (actor_catalog_installed())
 	{
 		/* others wake us for what turns up before */
@@ -781,7 +722,7 @@ actor_round_next_due(void)
 		next_idle = actor_idle_next(&role);
 		next_row = Min(next_row, actor_next_from_elsewhere());
 	}
-	end_transaction();
+	actor_firing_commit(round_context);
 	return Min(next_row, next_idle);
 }
 

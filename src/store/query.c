@@ -267,6 +267,21 @@ actor_query_latest(ActorQuery *query, Datum *values)
 }
 
 /*
+ * actor_query_row
+ *		Runs a statement and reads so many values of its first row, if it has one, which
+ *		last until the end of the bookkeeping; returns the number of rows.
+ */
+uint64
+actor_query_row(ActorQuery *query, Datum *values, int columns, Datum *row, bool *isnull)
+{
+	uint64		rows = actor_query_run(query, values, NULL);
+
+	for (int i = 0; rows > 0 && i < columns; i++)
+		row[i] = actor_query_result(0, i + 1, &isnull[i]);
+	return rows;
+}
+
+/*
  * actor_query_count
  *		Runs a statement, with the bookkeeping around it, and returns the number of
  *		rows; what they have is gone.

@@ -61,6 +61,8 @@ extern uint64 actor_query_run(ActorQuery *query, Datum *values, const char *null
 extern uint64 actor_query_read(ActorQuery *query, Datum *values, const char *nulls,
 							   Snapshot snapshot);
 extern uint64 actor_query_latest(ActorQuery *query, Datum *values);
+extern uint64 actor_query_row(ActorQuery *query, Datum *values, int columns, Datum *row,
+							  bool *isnull);
 extern uint64 actor_query_count(ActorQuery *query, Datum *values);
 extern uint64 actor_query_for_actor(ActorQuery *query, const ActorRef *actor, Datum *values);
 extern void actor_query_write_one(ActorQuery *query, Datum *values, const char *nulls);
