@@ -354,12 +354,15 @@ my $fire = q{
 $node->safe_psql('postgres', q{
 	CREATE OR REPLACE FUNCTION box.fail(v int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM actor_set('v', 0); RAISE 'on purpose'; END $$;
 	DROP FUNCTION box.fail();});
+my @kinds = ('executor', 'launcher', 'scheduler');
 my %used;
-foreach my $count (1000, 10000)
+sub fire_many
 {
-	$node->safe_psql('postgres', sprintf($fire, $count) =~ s/'box', 'e'/'box', 'e$count'/r);
+	my ($round, $count) = @_;
+
+	$node->safe_psql('postgres', sprintf($fire, $count) =~ s/'box', 'e'/'box', 'e$round-'/r);
 	ok($node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM actor.reminder)}), "$count reminders fire");
-	foreach my $kind ('executor', 'scheduler', 'launcher')
+	foreach my $kind (@kinds)
 	{
 		my $pid = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'actor $kind'");
 
@@ -367,13 +370,26 @@ foreach my $count (1000, 10000)
 		push @{ $used{$kind} }, [ $pid, log_memory($pid) ];
 	}
 }
-foreach my $kind (sort keys %used)
-{
-	my ($first, $second) = @{ $used{$kind} };
 
-	note("$kind: $first->[1], $second->[1]");
-	is($first->[0], $second->[0], "$kind is the same process");
-	cmp_ok($second->[1] - $first->[1], '<', 64 * 1024, 'and needs no more memory');
+# Some chores are done every now and then, and what the first of them loads
+# stays; what a reminder leaves behind shows in every round.
+my %flat;
+fire_many(0, 1000);
+for (my $round = 1; $round <= 5 && keys %flat < @kinds; $round++)
+{
+	fire_many($round, 10000);
+	foreach my $kind (@kinds)
+	{
+		$flat{$kind} = 1 if $used{$kind}[-1][1] - $used{$kind}[-2][1] < 64 * 1024;
+	}
+}
+foreach my $kind (@kinds)
+{
+	my %processes = map { $_->[0] => 1 } @{ $used{$kind} };
+
+	note("$kind: " . join(', ', map { $_->[1] } @{ $used{$kind} }));
+	is(scalar keys %processes, 1, "$kind is the same process");
+	ok($flat{$kind}, "$kind needs no more memory for 10,000 more reminders");
 }
 
 $node->stop('fast');
