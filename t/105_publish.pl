@@ -36,8 +36,8 @@ $node->safe_psql(
 	CREATE SCHEMA ear;
 	CREATE TABLE wire.published (topic text, publisher int, n int, event_id bigint);
 	CREATE TABLE ear.got (number bigint GENERATED ALWAYS AS IDENTITY, id text, topic text, publisher int, n int);
-	CREATE FUNCTION ear.hear(topic text, publisher int, n int) RETURNS void LANGUAGE sql
-		AS \$\$ INSERT INTO ear.got (id, topic, publisher, n) VALUES (actor_id(), topic, publisher, n) \$\$;
+	CREATE FUNCTION ear.hear(topic text, publisher int, n int) RETURNS void LANGUAGE plpgsql
+		AS \$\$ BEGIN INSERT INTO ear.got (id, topic, publisher, n) VALUES (actor_id(), topic, publisher, n); END \$\$;
 	-- goes on where it has been ended; half of the transactions publish two events,
 	-- and some take back a third one
 	CREATE PROCEDURE wire.run(me int, last int) LANGUAGE plpgsql AS \$\$
