@@ -671,6 +671,45 @@ SELECT frame FROM actor.host_enter(:h2, 'hosted', 'g', 'm') \gset
 SELECT actor.host_fired(:frame);
 ROLLBACK;
 
+-- names that would be parts of a path at the application
+CREATE FUNCTION pg_temp.outcome(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN 'allowed';
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN SQLERRM;
+END $$;
+SELECT i AS id, pg_temp.outcome(format('SELECT actor_send(%L, %L, %L)', 'hosted', i, 'm'))
+  FROM unnest('{.,..,a/b,/,"a\\b",a?b,a#b,...,.a,%2e%2e,"a b"}'::text[]) i;
+SELECT pg_temp.outcome(format('SELECT actor_send(%L, %L, %L)', 'hosted', e'a\nb', 'm'));
+SELECT m AS method, pg_temp.outcome(format('SELECT actor_send(%L, %L, %L)', 'hosted', 'n', m))
+  FROM unnest('{.,..,a//b,/a,a/,a/../b,./a,../m,a?b,a#b,...,a/b,.a,a.,%2e}'::text[]) m;
+SELECT actor.host_place(:h2, 'hosted', '..');
+SELECT actor_set_reminder('hosted', '..', 'r', due_time => '1h');
+SELECT actor_set_reminder('hosted', 'n', '..', due_time => '1h');
+SELECT actor_set_reminder('hosted', 'n', 'a/b', due_time => '1h', method => 'm');
+SELECT actor_set_timer('hosted', '..', 't', due_time => '1h');
+SELECT actor_set_timer('hosted', 'n', 'a/b', due_time => '1h');
+SELECT actor_each('hosted', 'a/../b');
+SELECT actor_subscribe('said', 'hosted', '..', 'm', 'hosted', 's');
+SELECT actor_subscribe('said', 'hosted', 'n', '../m', 'hosted', 's');
+BEGIN;
+SELECT actor.host_enter(:h2, 'hosted', '..', 'm');
+ROLLBACK;
+BEGIN;
+SELECT actor.host_enter(:h2, 'hosted', 'n', '..');
+ROLLBACK;
+-- methods in SQL may have them
+SELECT actor_invoke('hosted', '..', 'put', '["a", 1]'), actor_invoke('hosted', 'a/b', 'peek', '["a"]');
+SELECT actor_send('hosted', '..', 'peek', '["a"]') > 0 AS sent, actor_set_reminder('hosted', '..', 'a/b', due_time => '1h', data => '["a"]', method => 'peek') IS NOT NULL AS set;
+SELECT count(actor_delete('hosted', i)) FROM unnest('{..,...,.a,%2e%2e,a b,n}'::text[]) i;
+-- and no type that an application has
+CREATE SCHEMA "..";
+SELECT actor_register('..', hosted => true);
+SELECT actor_configure('{"entities": [".."]}', hosted => true);
+SELECT actor_rename('hosted', 'a/b');
+DROP SCHEMA "..";
+
 -- a type that is hosted no longer: its rows are for the executors
 SELECT hosted FROM actor.reminder WHERE actor_type = 'hosted' AND actor_id = 'g';
 BEGIN ISOLATION LEVEL REPEATABLE READ;

@@ -144,6 +144,28 @@ is(called('thing', 'm', 'read'), '200 28', 'whose effect the application sees');
 is(called('thing', 'm', 'double', undef, 'Idempotency-Key' => 'd'), '200 56', 'a request id') for 1 .. 2;
 is(called('thing', 'm', 'add', { amount => 1 }, 'Idempotency-Key' => 'a'), '200 57', 'and one of a method of the application') for 1 .. 2;
 
+# whatever is in the id of an actor, the application is called about that one
+my @odd = ("a'\"|\xc3\xa9", ' ', '%', '%2e%2e', '%2F', '...', '.a', 'a;b=c', 'a&b', 'a+b', '~', ':', '*', '[', "\xc3\xa9" x 256);
+by_shop(join('', map { "SELECT actor_send('thing', \$id\$$_\$id\$, 'add', '{\"amount\": 1}');" } @odd));
+comes_to('thing', s/'/''/gr, 'value', 1, "a message for actor $_") for @odd;
+is(by_shop(q{SELECT count(*) FROM actor.state WHERE actor_type = 'thing' AND value = '1' AND key = 'value'}), scalar @odd,
+	'and nobody else gets it');
+# what an application cannot be called about, from the time when the type had a method in SQL
+by_shop(q{
+	CREATE FUNCTION thing.of_old(data jsonb DEFAULT NULL) RETURNS void LANGUAGE sql AS '';
+	SELECT actor_pause('thing', '..'), actor_pause('thing', 'old');
+	SELECT actor_send('thing', '..', 'of_old'), actor_set_reminder('thing', '..', 'r', due_time => '0s', method => 'of_old'),
+		actor_set_reminder('thing', 'old', 'a/..', due_time => '0s', method => 'of_old', failure_policy => '{"drop": {}}');
+	DROP FUNCTION thing.of_old;
+	SELECT actor_resume('thing', '..'), actor_resume('thing', 'old')});
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 3 FROM actor.failure WHERE actor_type = 'thing' AND actor_id IN ('..', 'old')}),
+	'what has a name that cannot be a part of a path is given up');
+is(query(q{SELECT string_agg(DISTINCT sqlstate, ' ') FROM actor.failure WHERE actor_type = 'thing' AND actor_id IN ('..', 'old')}), '22023',
+	'with an error that says so');
+is(query(q{SELECT count(*) FROM actor.placement WHERE actor_id = '..'}), 0, 'without a place');
+is(scalar(grep { $_->{id} =~ m{^\.\.?$|/} || $_->{method} =~ /of_old|\.\./ } $app->lines(what => 'begin')), 0, 'nor a call');
+by_shop(q{SELECT actor_discard(failure_id) FROM actor.failure WHERE actor_id IN ('..', 'old')});
+
 # pause
 by_shop(q{SELECT actor_pause('thing', 'p')});
 like(called('thing', 'p', 'add'), qr/^409 .*ERR_ACTOR_NOT_READY/, 'a paused actor cannot be called');

@@ -40,8 +40,8 @@ extern ActorBeginLife actor_begin_life;
 extern Jsonb *actor_call(const ActorRef *actor, const text *method_name,
 						 Jsonb *payload, const pg_uuid_t *reentrancy_id,
 						 text *request_id, const ActorCause *cause);
-extern Oid	actor_check_call(const text *type_name, text *method_name, Jsonb *payload,
-							 bool *hosted);
+extern Oid	actor_check_call(const text *type_name, const text *id, text *method_name,
+							 Jsonb *payload, bool *hosted);
 extern void actor_check_can_write(const ActorRef *actor, const text *method);
 extern text *actor_choose_method(const text *type_name, text *name, const char *other);
 extern Jsonb *actor_frame_run(ActorFrame *frame, ActorMethod *method, Jsonb *payload);

@@ -101,10 +101,12 @@ actor_choose_method(const text *type_name, text *name, const char *other)
  * actor_check_call
  *		Raises what a call of that method with that payload by the current user
  *		would raise before anything runs.  Returns the schema of the type, and
- *		sets whether the method is one of an application.
+ *		sets whether the method is one of an application.  The id is that of the
+ *		actor; NULL: it is not known yet.
  */
 Oid
-actor_check_call(const text *type_name, text *method_name, Jsonb *payload, bool *hosted)
+actor_check_call(const text *type_name, const text *id, text *method_name, Jsonb *payload,
+				 bool *hosted)
 {
 	ActorType  *type;
 	ActorMethod *method;
@@ -119,6 +121,8 @@ actor_check_call(const text *type_name, text *method_name, Jsonb *payload, bool 
 	{
 		/* only the application knows which methods it has, and what they take */
 		actor_check_text(method_name, false, "method", ACTOR_MAX_NAME_LEN);
+		if (id != NULL)
+			actor_hosted_check_name(id, "actor id");
 		return schema;
 	}
 	method = actor_method_lookup(type, method_name);

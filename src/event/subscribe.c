@@ -113,7 +113,11 @@ check_rights(const ActorRef *actor, text *method, const ActorTopic *topic)
 	actor_type_check_usage(type);
 	hosted = actor_method_is_hosted(type, method);
 	if (hosted)
+	{
 		actor_check_text(method, false, "method", ACTOR_MAX_NAME_LEN);
+		actor_hosted_check_method(method);
+		actor_hosted_check_name(actor->id, "actor id");
+	}
 	else
 		actor_method_check_acl(actor_method_lookup(type, method));
 	return hosted;

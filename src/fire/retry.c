@@ -76,7 +76,8 @@ check_call(void *arg)
 	FailedCall *call = arg;
 	bool		hosted;
 
-	(void) actor_check_call(call->actor->type, call->method, call->payload, &hosted);
+	(void) actor_check_call(call->actor->type, call->actor->id, call->method, call->payload,
+							&hosted);
 }
 
 /*

@@ -148,9 +148,16 @@ static void
 begin_life(void *arg)
 {
 	Beginning  *beginning = arg;
+	ActorEntry *entry = beginning->entry;
+	const ActorDue *due = entry->firing->due;
 
-	beginning->entry->anew |= actor_begin_life(&beginning->entry->actor, beginning->type,
-											   beginning->generation);
+	/* it may be older than what makes the type a hosted one */
+	actor_hosted_check_name(entry->actor.id, "actor id");
+	if (due->kind == DUE_MESSAGE)
+		actor_hosted_check_method(entry->method);
+	else
+		actor_hosted_check_name(due->name, "name");
+	entry->anew |= actor_begin_life(&entry->actor, beginning->type, beginning->generation);
 }
 
 /*
@@ -186,6 +193,7 @@ enter(ActorEntry *entry)
 {
 	Beginning	beginning = {.entry = entry};
 	ErrorData  *error;
+	bool		placeable;
 
 	beginning.generation = actor_catalog_generation();
 	beginning.type = actor_hosted_type(entry->actor.type);
@@ -193,10 +201,17 @@ enter(ActorEntry *entry)
 	entry->action = "busy";
 	if (!actor_turn_try_enter(&entry->actor, NULL) || !actor_lease_pass(&entry->actor))
 		return;
-	actor_hosted_look(entry);
-	if (!entry->placed)
+
+	/*
+	 * an actor that no application can be asked for is nowhere, and any host
+	 * says so
+	 */
+	placeable = actor_hosted_name_allowed(entry->actor.id);
+	if (placeable)
+		actor_hosted_look(entry);
+	if (placeable && !entry->placed)
 		entry->action = "unplaced";
-	else if (!actor_same_uuid(&entry->placement.host, entry->host))
+	else if (placeable && !actor_same_uuid(&entry->placement.host, entry->host))
 		entry->action = "elsewhere";
 	else
 		entry->action = claim(entry);

@@ -287,6 +287,8 @@ enter(ActorEntry *entry)
 		entry->action = "function";
 		return;
 	}
+	actor_hosted_check_name(entry->actor.id, "actor id");
+	actor_hosted_check_method(entry->method);
 	actor_frame_check_reentry(&entry->actor, type, entry->method);
 	actor_check_can_write(&entry->actor, entry->method);
 	if (actor_lease_enter(&entry->actor, entry->method, actor_type_call_timeout(type),

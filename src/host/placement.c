@@ -449,6 +449,7 @@ actor_host_place(PG_FUNCTION_ARGS)
 	AcceptInvalidationMessages();
 	type = actor_type_lookup(actor.type);
 	actor_host_check_type(type);
+	actor_hosted_check_name(actor.id, "actor id");
 	actor_host_check_outside_block("actor.host_place()");
 	PreventCommandIfReadOnly("actor.host_place()");
 	PreventCommandIfParallelMode("actor.host_place()");

@@ -251,16 +251,19 @@ actor_each(PG_FUNCTION_ARGS)
 	actor_require_preload("messages");
 	AcceptInvalidationMessages();
 	actor_type_require_owner(each.type);
-	schema = actor_check_call(each.type, each.method, each.payload, &hosted);
+	schema = actor_check_call(each.type, NULL, each.method, each.payload, &hosted);
 	if (hosted)
+	{
+		actor_hosted_check_method(each.method);
 		actor_role_use(GetUserId(), &each.role_name);
+	}
 	else
 		actor_due_check_role(DUE_MESSAGE, GetUserId(), &each.role_name);
 	if (actor_type_share(each.type, actor_type_call_timeout(actor_type_lookup(each.type)),
 						 generation))
 	{
 		actor_type_require_owner(each.type);
-		schema = actor_check_call(each.type, each.method, each.payload, &hosted);
+		schema = actor_check_call(each.type, NULL, each.method, each.payload, &hosted);
 	}
 	result = DatumGetUUIDP(DirectFunctionCall1(gen_random_uuid, (Datum) 0));
 	each.id = *result;

@@ -291,14 +291,17 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	actor_due_check_write("actor_send()");
 	PreventCommandIfParallelMode("actor_send()");
 	actor_require_preload("messages");
-	schema = actor_check_call(actor.type, method, payload, &hosted);
+	schema = actor_check_call(actor.type, actor.id, method, payload, &hosted);
 	if (hosted)
+	{
+		actor_hosted_check_method(method);
 		actor_role_use(GetUserId(), &role_name);
+	}
 	else
 		actor_due_check_role(DUE_MESSAGE, GetUserId(), &role_name);
 	if (actor_type_share(actor.type, actor_type_call_timeout(actor_type_lookup(actor.type)),
 						 generation))
-		schema = actor_check_call(actor.type, method, payload, &hosted);
+		schema = actor_check_call(actor.type, actor.id, method, payload, &hosted);
 	/* before an id is drawn for it: see look.c */
 	(void) GetTopTransactionId();
 	if (request_id != NULL &&

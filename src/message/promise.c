@@ -202,7 +202,8 @@ actor_promise(PG_FUNCTION_ARGS)
 	actor_due_check_write("actor_promise()");
 	PreventCommandIfParallelMode("actor_promise()");
 	actor_require_preload("promises");
-	(void) actor_check_call(frame->actor.type, method, sample_payload(data), &hosted);
+	(void) actor_check_call(frame->actor.type, frame->actor.id, method, sample_payload(data),
+							&hosted);
 	if (hosted)
 		actor_role_use(GetUserId(), &role_name);
 	else

@@ -18,6 +18,8 @@
 #include "base/base.h"
 #include "time/time.h"
 #include "store/store.h"
+#include "type/type.h"
+#include "call/call.h"
 #include "reminder/reminder.h"
 
 
@@ -78,6 +80,22 @@ actor_due_payload(ActorDueKind kind, const text *name, const text *method, Jsonb
 		actor_jsonb_scalar(data, &value);
 	(void) pushJsonbValue(&state, WJB_VALUE, &value);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+/*
+ * actor_due_check_call
+ *		As actor_check_call, for the method of a reminder or timer.  An application is
+ *		called with its name.
+ */
+Oid
+actor_due_check_call(ActorDueKind kind, const ActorRef *actor, const text *name,
+					 text *method, Jsonb *payload, bool *hosted)
+{
+	Oid			schema = actor_check_call(actor->type, actor->id, method, payload, hosted);
+
+	if (*hosted)
+		actor_hosted_check_name(name, kind == DUE_TIMER ? "timer name" : "reminder name");
+	return schema;
 }
 
 /*

@@ -474,7 +474,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	if (PG_ARGISNULL(ARG_METHOD))
 		method_name = actor_choose_method(actor->type, name, actor_due_receiver(kind));
 	payload = actor_due_payload(kind, name, method_name, data);
-	schema = actor_check_call(actor->type, method_name, payload, &hosted);
+	schema = actor_due_check_call(kind, actor, name, method_name, payload, &hosted);
 	if (hosted)
 		actor_role_use(GetUserId(), &role_name);
 	else
@@ -483,7 +483,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	{
 		enter_for_timer(actor, generation);
 		/* that may have taken its time */
-		schema = actor_check_call(actor->type, method_name, payload, &hosted);
+		schema = actor_due_check_call(kind, actor, name, method_name, payload, &hosted);
 		now = GetCurrentTimestamp();
 		actor_schedule_make(&schedule, &request->due, &request->period, &request->ttl,
 							now, session_timezone);
@@ -491,7 +491,7 @@ set_row(FunctionCallInfo fcinfo, ActorDueKind kind, const ActorRef *actor,
 	else if (actor_type_share(actor->type,
 							  actor_type_call_timeout(actor_type_lookup(actor->type)),
 							  generation))
-		schema = actor_check_call(actor->type, method_name, payload, &hosted);
+		schema = actor_due_check_call(kind, actor, name, method_name, payload, &hosted);
 
 #define SET(column, value, is_null) \
 	values[column] = (value); \

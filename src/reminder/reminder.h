@@ -28,6 +28,8 @@ extern const char *actor_due_word(ActorDueKind kind);
 extern const char *actor_due_receiver(ActorDueKind kind);
 extern Jsonb *actor_due_payload(ActorDueKind kind, const text *name, const text *method,
 								Jsonb *data);
+extern Oid	actor_due_check_call(ActorDueKind kind, const ActorRef *actor, const text *name,
+								 text *method, Jsonb *payload, bool *hosted);
 extern void actor_due_check_write(const char *function);
 extern void actor_due_check_role(ActorDueKind kind, Oid role, NameData *name);
 

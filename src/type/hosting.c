@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * hosting.c
- *		Configuring types for hosts, and ending that.
+ *		Configuring types for hosts, and ending that; what applications can be asked
+ *		for.
  *
  * IDENTIFICATION
  *		src/type/hosting.c
@@ -144,4 +145,90 @@ actor_type_stop_hosting(const text *type)
 		(void) actor_query_run(&end_hosting[i], values, NULL);
 	actor_bookkeeping_end(&bookkeeping);
 	actor_wake_at(DT_NOBEGIN);
+}
+
+/* names in paths ---------------------------------------------------------- */
+
+/*
+ * A part of a path that is no name: programs on the way resolve it.
+ */
+static bool
+is_dots(const char *part, int length)
+{
+	return (length == 1 && part[0] == '.') || (length == 2 && memcmp(part, "..", 2) == 0);
+}
+
+/*
+ * Whether a text has one of some characters, or one that cannot be seen.
+ */
+static bool
+has_any(const text *value, const char *characters)
+{
+	const char *bytes = VARDATA_ANY(value);
+
+	for (int i = 0; i < VARSIZE_ANY_EXHDR(value); i++)
+		if ((unsigned char) bytes[i] < ' ' || bytes[i] == 0x7F ||
+			strchr(characters, bytes[i]) != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * actor_hosted_name_allowed
+ *		Whether an application can be called with a name: that is a part of a path,
+ *		which one program decodes before it takes it apart, another one after that, and
+ *		some resolve.  The application must not take it for another actor's.  Over HTTP
+ *		the same is refused.
+ */
+bool
+actor_hosted_name_allowed(const text *name)
+{
+	return !has_any(name, "/\\?#") && !is_dots(VARDATA_ANY(name), VARSIZE_ANY_EXHDR(name));
+}
+
+static void
+refuse_name(const text *name, const char *what)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s \"%s\" cannot be used with an application", what,
+					text_to_cstring(name)),
+			 errdetail("It would be a part of a path there, and could be taken for another one.")));
+}
+
+/*
+ * actor_hosted_check_name
+ *		Raises invalid_parameter_value unless an application can be called with a
+ *		name.
+ */
+void
+actor_hosted_check_name(const text *name, const char *what)
+{
+	if (!actor_hosted_name_allowed(name))
+		refuse_name(name, what);
+}
+
+/*
+ * actor_hosted_check_method
+ *		The same for the method of a message, in which slashes are allowed.
+ */
+void
+actor_hosted_check_method(const text *method)
+{
+	const char *part = VARDATA_ANY(method);
+	const char *end = part + VARSIZE_ANY_EXHDR(method);
+
+	if (has_any(method, "?#"))
+		refuse_name(method, "method");
+	for (;;)
+	{
+		const char *slash = memchr(part, '/', end - part);
+		int			length = (slash != NULL ? slash : end) - part;
+
+		if (length == 0 || is_dots(part, length))
+			refuse_name(method, "method");
+		if (slash == NULL)
+			break;
+		part = slash + 1;
+	}
 }

@@ -477,6 +477,8 @@ actor_type_register(text *type, const NameData *schema_name, const ActorTypeOpti
 	char		nulls[19];
 
 	check_options(options);
+	if (options->hosted != NULL && *options->hosted)
+		actor_hosted_check_name(type, "actor type");
 	schema = check_schema(NameStr(*schema_name), &owner);
 	PreventCommandIfReadOnly("actor_register()");
 
@@ -745,6 +747,8 @@ actor_rename(PG_FUNCTION_ARGS)
 	check_not_running(type);
 
 	take_type(type, true, &schema_name);
+	if (actor_type_lookup(type)->row.hosted)
+		actor_hosted_check_name(new_name, "actor type");
 	lock_registration(new_name, &schema_name);
 	(void) actor_type_owner(new_name, &exists);
 	if (exists)

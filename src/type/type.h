@@ -203,6 +203,9 @@ extern ActorForgetActivations actor_type_forget_activations;
 extern void actor_type_keep_options(const text *type, ActorTypeOptions *options);
 extern bool actor_type_begin_end_of_hosting(const text *type);
 extern void actor_type_stop_hosting(const text *type);
+extern bool actor_hosted_name_allowed(const text *name);
+extern void actor_hosted_check_name(const text *name, const char *what);
+extern void actor_hosted_check_method(const text *method);
 
 /* type_lock.c */
 
