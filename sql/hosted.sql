@@ -725,6 +725,9 @@ ROLLBACK;
 -- the end
 SELECT actor.host_forget_all(:h2) > 0 AS forgotten;
 SELECT actor.host_leave(:h2);
+-- only one row is due, whatever is tried again and when
+SELECT actor_delete_reminder('hosted', 'g', 'never');
+SELECT bool_and(actor_cancel_message(actor_type, actor_id, message_id)) AS canceled FROM actor.message WHERE actor_type = 'hosted';
 SELECT actor_send('hosted', 'w', 'm') > 0 AS sent;
 RESET SESSION AUTHORIZATION;
 SELECT check_name, detail, hint FROM actor_doctor() WHERE NOT ok AND check_name IN ('hosts', 'applications');
