@@ -392,6 +392,42 @@ foreach my $kind (@kinds)
 	ok($flat{$kind}, "$kind needs no more memory for 10,000 more reminders");
 }
 
+# roles that come and go, such as those of tenants: the scheduler forgets them
+sub scheduler_looks
+{
+	my ($condition, $name) = @_;
+
+	$node->safe_psql('postgres', q{SELECT actor_set_reminder('box', 'wake', 'w', '1ms', method => 'put', data => '[1]')});
+	return ok($node->poll_query_until('postgres', "SELECT $condition FROM actor.worker WHERE kind = 'scheduler'"), $name);
+}
+
+sub memory_of_roles
+{
+	my ($pid) = $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE backend_type = 'actor scheduler'");
+	my $start = -s $node->logfile;
+
+	log_memory($pid);
+	my ($used) = slurp_file($node->logfile, $start) =~ /roles with something to do: .* (\d+) used/ or die 'no such memory';
+	return ($pid, $used);
+}
+$node->safe_psql('postgres', q{SELECT actor_set_reminder('box', 'tomorrow', 'r', '1 day', method => 'put', data => '[1]')});
+my @of_roles;
+foreach my $round (1 .. 3)
+{
+	$node->safe_psql('postgres', qq{
+		INSERT INTO actor.reminder SELECT n.* FROM actor.reminder r, generate_series(1, 1000) i,
+			jsonb_populate_record(r, jsonb_build_object('actor_id', 'of a tenant', 'name', i,
+				'role_name', 'tenant ' || $round || ' ' || i, 'next_try_at', now())) n
+		 WHERE r.actor_id = 'tomorrow'});
+	scheduler_looks('backlog >= 1000', 'the scheduler sees rows of very many roles');
+	$node->safe_psql('postgres', q{DELETE FROM actor.reminder WHERE actor_id = 'of a tenant'});
+	scheduler_looks('backlog < 1000', 'which go');
+	push @of_roles, [ memory_of_roles() ];
+}
+note('roles: ' . join(', ', map { $_->[1] } @of_roles));
+is($of_roles[2][0], $of_roles[0][0], 'the scheduler is the same process');
+cmp_ok($of_roles[2][1] - $of_roles[0][1], '<', 64 * 1024, 'and needs no more memory for others');
+
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'nothing has crashed');
 

@@ -40,6 +40,8 @@
 
 /* how long a look at idle actors waits while something is due, in microseconds */
 #define WAIT_US		100000
+/* owners that are remembered; if they are more, all are forgotten */
+#define OWNERS_MAX	1000
 
 /* the longest unused actor of each type, by skipping from type to type */
 static ActorQuery read_types = {
@@ -146,29 +148,33 @@ static MemoryContext passed_over_context = NULL;
 
 /* the grid -------------------------------------------------------------- */
 
-static HTAB *
+/*
+ * Makes room for what is remembered.  It may be forgotten at any time: then who was
+ * passed over is looked at once more without need.
+ */
+static void
 make_owners(void)
 {
 	HASHCTL		ctl;
 
+	if (owners != NULL)
+		hash_destroy(owners);
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(NameData);
 	ctl.entrysize = sizeof(OwnerMemory);
-	return hash_create("owners of idle actors", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	owners = hash_create("owners of idle actors", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 }
 
-static OwnerMemory *
-remember(const NameData *owner)
+/*
+ * Until when the idle actors of an owner have been seen to.
+ */
+static TimestampTz
+looked_at(const NameData *owner)
 {
-	OwnerMemory *memory;
-	bool		found;
+	OwnerMemory *memory = owners == NULL ? NULL :
+	hash_search(owners, owner, HASH_FIND, NULL);
 
-	if (owners == NULL)
-		owners = make_owners();
-	memory = hash_search(owners, owner, HASH_ENTER, &found);
-	if (!found)
-		memory->looked_at = 0;
-	return memory;
+	return memory != NULL ? memory->looked_at : 0;
 }
 
 /*
@@ -179,7 +185,7 @@ static TimestampTz
 next_look(const ActorType *type, TimestampTz oldest)
 {
 	return actor_grid_point(Max(actor_idle_limit(type, oldest),
-								remember(&type->row.owner_name)->looked_at + 1),
+								looked_at(&type->row.owner_name) + 1),
 							actor_type_scan_interval(type));
 }
 
@@ -191,7 +197,12 @@ next_look(const ActorType *type, TimestampTz oldest)
 void
 actor_idle_looked(const NameData *owner)
 {
-	remember(owner)->looked_at = GetCurrentTimestamp();
+	OwnerMemory *memory;
+
+	if (owners == NULL || hash_get_num_entries(owners) > OWNERS_MAX)
+		make_owners();
+	memory = hash_search(owners, owner, HASH_ENTER, NULL);
+	memory->looked_at = GetCurrentTimestamp();
 	if (passed_over == NULL)
 		return;
 	MemoryContextDelete(passed_over_context);

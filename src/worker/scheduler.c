@@ -57,6 +57,8 @@
 #define PATIENCE_MS			5000
 /* longest pause for a role that cannot connect, as a power of two of the first */
 #define MAX_FAILURES		6
+/* roles that have nothing to do, beyond which those are forgotten */
+#define ABSENT_MAX			100
 /* how long the lock of a table is waited for at once */
 #define LOCK_WAIT			"5s"
 
@@ -71,6 +73,7 @@ typedef struct RoleMemory
 	TimestampTz watched;		/* the row that was due at the last look */
 	int			watched_free;	/* and how many executors were free */
 	int			watch_pause;	/* ms until the next one */
+	bool		present;		/* it had something to do at the last look */
 } RoleMemory;
 
 static ActorDatabase *my_database;
@@ -437,6 +440,31 @@ note_ends(List *roles)
 }
 
 /*
+ * Forgets roles that have nothing to do and need not wait for anything, once they are
+ * many: names come and go, with rows that are restored and with tenants.
+ */
+static void
+forget_absent(List *roles)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	HASH_SEQ_STATUS status;
+	RoleMemory *role;
+	ListCell   *cell;
+
+	if (hash_get_num_entries(memory) <= list_length(roles) + ABSENT_MAX)
+		return;
+	hash_seq_init(&status, memory);
+	while ((role = hash_seq_search(&status)) != NULL)
+		role->present = false;
+	foreach(cell, roles)
+		remember(&((ActorRoleDue *) lfirst(cell))->name)->present = true;
+	hash_seq_init(&status, memory);
+	while ((role = hash_seq_search(&status)) != NULL)
+		if (!role->present && role->start_after <= now && role->disabled_until <= now)
+			(void) hash_search(memory, &role->name, HASH_REMOVE, NULL);
+}
+
+/*
  * Finds out what executors the roles have, and brings them into the order in
  * which they get slots.
  */
@@ -447,6 +475,7 @@ sort_roles(List *roles)
 	ListCell   *cell;
 
 	note_ends(roles);
+	forget_absent(roles);
 	foreach(cell, roles)
 	{
 		ActorRoleDue *due = lfirst(cell);
@@ -521,7 +550,7 @@ start_up(void)
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(NameData);
 	ctl.entrysize = sizeof(RoleMemory);
-	memory = hash_create("actor roles", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	memory = hash_create("roles with something to do", 16, &ctl, HASH_ELEM | HASH_BLOBS);
 	handles = MemoryContextAllocZero(TopMemoryContext,
 									 sizeof(BackgroundWorkerHandle *) * actor_shared->nslots);
 	actor_database_announce(my_database);
