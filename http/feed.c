@@ -202,6 +202,19 @@ push_event(Stream *stream, int64_t number, const char *data)
 	stream->last = number;
 }
 
+/*
+ * Says that the client has seen events which the database does not have, as it was
+ * restored or has lost what was not replicated, and goes on behind the last one that
+ * it has.  Locked.
+ */
+static void
+push_reset(Stream *stream, int64_t seen, int64_t last)
+{
+	push_line(stream, xprintf("id: %lld\nevent: reset\ndata: {\"after\":%lld,\"last\":%lld}\n\n",
+							  (long long) last, (long long) seen, (long long) last));
+	stream->last = last;
+}
+
 static bool
 same_text(const char *a, const char *b)
 {
@@ -238,8 +251,7 @@ static void *feed_main(void *arg);
 
 /*
  * stream_open
- *		Begins a stream to a client; NULL if there are too many.  A number that no
- *		event has yet is none that the client has seen in this database.
+ *		Begins a stream to a client; NULL if there are too many.
  */
 Stream *
 stream_open(Pool *pool, struct MHD_Connection *connection, const StreamWish *wish)
@@ -274,6 +286,8 @@ stream_open(Pool *pool, struct MHD_Connection *connection, const StreamWish *wis
 		if (wish->fresh)
 			push_line(stream, xprintf("id: %lld\n", (long long) wish->after));
 		push(stream, "\n");
+		if (wish->seen > wish->after)
+			push_reset(stream, wish->seen, wish->after);
 	}
 	pthread_mutex_unlock(&lock);
 	if (stream != NULL)
@@ -340,35 +354,19 @@ stream_close(Stream *stream)
 
 /*
  * feeds_count
- *		How many streams there are.
+ *		How many streams there are, and how many bytes wait in them for their clients.
  */
-long
-feeds_count(void)
+void
+feeds_count(long *streams, long *bytes)
 {
-	long		count;
-
 	pthread_mutex_lock(&lock);
-	count = stream_count;
-	pthread_mutex_unlock(&lock);
-	return count;
-}
-
-/*
- * feeds_unsent
- *		How many bytes wait in them for their clients.
- */
-long
-feeds_unsent(void)
-{
-	size_t		count = 0;
-
-	pthread_mutex_lock(&lock);
+	*streams = stream_count;
+	*bytes = 0;
 	for (size_t i = 0; i < pools_count(); i++)
 		for (Source *source = feeds[i].sources; source != NULL; source = source->next)
 			for (Stream *stream = source->streams; stream != NULL; stream = stream->next)
-				count += unsent(stream);
+				*bytes += (long) unsent(stream);
 	pthread_mutex_unlock(&lock);
-	return (long) count;
 }
 
 /* the thread of a feed -------------------------------------------------- */
@@ -468,9 +466,9 @@ next_stream(const Source *source)
  * that.  Locked.
  */
 static bool
-push_page(Stream *stream, const PGresult *page)
+push_page(Stream *stream, const PGresult *page, int rows)
 {
-	for (int row = 0; row < PQntuples(page); row++)
+	for (int row = 0; row < rows; row++)
 	{
 		int64_t		number = strtoll(PQgetvalue(page, row, 0), NULL, 10);
 
@@ -486,12 +484,14 @@ push_page(Stream *stream, const PGresult *page)
 
 /*
  * Hands a page of events that come after that one to the streams of a source that have
- * come as far and not farther.  If it is not full there is nothing behind it.
+ * come as far and not farther.  If it is not full there is nothing behind it.  An empty
+ * one, with a null in its only row, may be so because the numbers have gone back.
  */
 static void
 deliver(Feed *feed, Source *source, int64_t after, const PGresult *page)
 {
-	int			rows = PQntuples(page);
+	int			rows = PQgetisnull(page, 0, 0) ? 0 : PQntuples(page);
+	int64_t		last = strtoll(PQgetvalue(page, 0, 2), NULL, 10);
 	int64_t		end = rows > 0 ? strtoll(PQgetvalue(page, rows - 1, 0), NULL, 10) : after;
 
 	pthread_mutex_lock(&lock);
@@ -500,7 +500,9 @@ deliver(Feed *feed, Source *source, int64_t after, const PGresult *page)
 	{
 		if (stream->ended || stream->last < after || stream->last > end)
 			continue;
-		stream->full = !push_page(stream, page);
+		if (rows == 0 && last < after)
+			push_reset(stream, after, last);
+		stream->full = !push_page(stream, page, rows);
 		stream->behind = stream->full || rows == PAGE_ROWS;
 		stream->served_at = feed->pages;
 	}
@@ -546,9 +548,11 @@ serve(Feed *feed, Source *source)
 	snprintf(rows, sizeof(rows), "%d", PAGE_ROWS);
 	snprintf(after_text, sizeof(after_text), "%lld", (long long) after);
 	outcome = session_query(&feed->session,
-							"SELECT e.event_id, COALESCE(e.payload, 'null'::pg_catalog.jsonb)"
-							" FROM @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
-							" $3::pg_catalog.text, $4::pg_catalog.int8, $5::pg_catalog.int4) AS e",
+							"SELECT e.event_id, COALESCE(e.payload, 'null'::pg_catalog.jsonb), s.last_event"
+							" FROM actor.event_source($1::pg_catalog.text, $2::pg_catalog.text,"
+							" $3::pg_catalog.text) AS s LEFT JOIN LATERAL"
+							" @.actor_events($1::pg_catalog.text, $2::pg_catalog.text,"
+							" $3::pg_catalog.text, $4::pg_catalog.int8, $5::pg_catalog.int4) AS e ON true",
 							NULL, false, 5, values, &result, &reason);
 	free(reason);
 	done = outcome == QUERY_ANSWERED && PQresultStatus(result) == PGRES_TUPLES_OK;

@@ -206,14 +206,17 @@ static void
 add_pool(Buffer *buffer, Pool *pool)
 {
 	PoolNumbers numbers;
+	long		streams;
+	long		stream_bytes;
 
 	pool_count_requests(pool, &numbers);
+	feeds_count(&streams, &stream_bytes);
 	add_family(buffer, "actor_http_in_progress", "gauge", "Requests that have begun and are not over.");
 	add_number(buffer, "actor_http_in_progress", "", atomic_load(&in_progress));
 	add_family(buffer, "actor_http_streams", "gauge", "Those of them that are streams of events.");
-	add_number(buffer, "actor_http_streams", "", feeds_count());
+	add_number(buffer, "actor_http_streams", "", streams);
 	add_family(buffer, "actor_http_stream_bytes", "gauge", "Bytes that wait in them for their clients.");
-	add_number(buffer, "actor_http_stream_bytes", "", feeds_unsent());
+	add_number(buffer, "actor_http_stream_bytes", "", stream_bytes);
 	add_family(buffer, "actor_http_sessions", "gauge",
 			   "Sessions of the database that requests with this token can have.");
 	add_number(buffer, "actor_http_sessions", "{state=\"busy\"}", numbers.running);

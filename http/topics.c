@@ -185,9 +185,11 @@ answer_stream(Request *request, Session *session, const char *after)
 	wish.notified = PQgetvalue(result, 0, 2);
 	wish.after = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
 	wish.fresh = (after == NULL);
+	if (after != NULL)
+		wish.seen = strtoll(after, NULL, 10);
 	/* a database that was restored has not got as far */
-	if (after != NULL && strtoll(after, NULL, 10) < wish.after)
-		wish.after = strtoll(after, NULL, 10);
+	if (after != NULL && wish.seen < wish.after)
+		wish.after = wish.seen;
 	if (PQgetvalue(result, 0, 3)[0] == 't')
 		answer_error(request, 503, "ERR_ACTOR_READ_ONLY", "a standby does not tell of events as they come");
 	else if (PQgetvalue(result, 0, 0)[0] != 't')

@@ -219,7 +219,8 @@ like($all->{text}, qr/Transfer-Encoding: chunked/, 'in chunks where there are su
 ok(read_until($of_type, sub { $_[0] =~ /^id: 1\ndata: 3\n\n/m }), 'topics of types have streams');
 is_deeply(events($of_type->{text}), [1], 'of their own');
 my $beyond = open_stream("$path/t", 'Last-Event-ID' => 100);
-ok(begins($beyond), 'one that has seen more than there is');
+ok(read_until($beyond, sub { $_[0] =~ /^id: 3\nevent: reset\ndata: \{"after":100,"last":3\}\n\n/m }),
+	'one that has seen more than there is is told so');
 publish('t', '4');
 ok(read_until($beyond, has_events(1)), 'gets what comes');
 
@@ -396,6 +397,31 @@ foreach my $reader (@readers)
 is_deeply([ map { $_->{seen} } @readers ], [ ([ 1 .. $count + 1 ]) x @readers ],
 	'clients that come and go see each event once, in order');
 is(scalar(grep { $_->{gap} } @readers), 0, 'without a gap');
+
+# a database that is restored, or fails over to a standby that was behind -----
+
+$node->safe_psql('postgres', q{SELECT actor_keep_events('wire', 'back', '1 hour')});
+my @back = map { open_stream("$path/back") } 1, 2;
+is(scalar(grep { begins($_) } @back), 2, 'two streams');
+publish('back', $_) foreach 1 .. 5;
+is(scalar(grep { read_until($_, has_events(5)) } @back), 2, 'have seen some events');
+my $quiet = open_stream("$path/t");
+ok(begins($quiet), 'and one of a topic of which nothing is lost');
+# nothing tells of what is done by hand, until all sessions are new
+$node->safe_psql('postgres', q{
+	DELETE FROM actor.event WHERE topic = 'back' AND event_id > 2;
+	UPDATE actor.stream SET last_event = 2 WHERE topic = 'back'});
+$node->stop('immediate');
+$node->start;
+is(scalar(grep { read_until($_, sub { $_[0] =~ /^id: 2\nevent: reset\ndata: \{"after":5,"last":2\}\n\n/m }) } @back), 2,
+	'they are told that the numbers went back');
+publish('back', '"new"');
+is(scalar(grep { read_until($_, sub { $_[0] =~ /^id: 3\ndata: "new"\n\n/m }) } @back), 2, 'and get what comes then');
+publish('t', '"still"');
+ok(read_until($quiet, has_events(1)), 'as does the other one');
+unlike($quiet->{text}, qr/event: reset/, 'which is told nothing');
+unlike($staying->{text}, qr/event: reset/, 'nor are others');
+close $_->{socket} foreach @back, $quiet;
 
 # the end -------------------------------------------------------------------
 
