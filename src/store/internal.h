@@ -24,6 +24,10 @@ extern Oid	actor_direct_oid(ActorTable *table);
 extern ActorDirectResult actor_direct_lock_found(Relation relation, Snapshot snapshot,
 												 TupleTableSlot *slot);
 
+/* walk.c */
+
+extern Relation actor_order_open(Relation relation, ActorOrder *order);
+
 /* role.c */
 
 extern int64 actor_role_server(void);

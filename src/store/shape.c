@@ -600,13 +600,13 @@ has_columns(Relation relation, const Shape *shape, int nkeys)
 }
 
 /*
- * Whether a column of an index is that one of the table, which is a text or a number
- * or an instant, and is compared as it was made to be.
+ * Whether a column of an index is that one of the table, which is a text, a name, a
+ * number or an instant, and is compared as it was made to be.
  */
 static bool
 compares_column(Relation index, int i, int column, Oid type)
 {
-	bool		is_text = type == TEXTOID;
+	bool		is_text = type == TEXTOID || type == NAMEOID;
 
 	return index->rd_index->indkey.values[i] == column && index->rd_indoption[i] == 0 &&
 		index->rd_opfamily[i] ==
@@ -688,24 +688,26 @@ has_condition(Relation index, int column, bool holds)
 /*
  * actor_shape_order
  *		The index of a table of ours, which is locked and has its columns in their
- *		places, on its first two columns and another one, of the rows for which a
- *		boolean column, if one is given, is that; invalid if there is none.
+ *		places, on so many of these columns, of the rows for which a boolean column,
+ *		if one is given, is that; invalid if there is none.
  */
 Oid
-actor_shape_order(Relation relation, int column, int condition, bool holds)
+actor_shape_order(Relation relation, const int *columns, int ncolumns, int condition, bool holds)
 {
-	Oid			type = TupleDescAttr(RelationGetDescr(relation), column - 1)->atttypid;
+	TupleDesc	tupdesc = RelationGetDescr(relation);
 	Oid			result = InvalidOid;
 	ListCell   *cell;
 
 	foreach(cell, RelationGetIndexList(relation))
 	{
 		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		bool		fits = index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
+		IndexRelationGetNumberOfKeyAttributes(index) == ncolumns;
 
-		if (index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid &&
-			IndexRelationGetNumberOfKeyAttributes(index) == 3 &&
-			compares_column(index, 0, 1, TEXTOID) && compares_column(index, 1, 2, TEXTOID) &&
-			compares_column(index, 2, column, type) && has_condition(index, condition, holds))
+		for (int i = 0; fits && i < ncolumns; i++)
+			fits = compares_column(index, i, columns[i],
+								   TupleDescAttr(tupdesc, columns[i] - 1)->atttypid);
+		if (fits && has_condition(index, condition, holds))
 			result = RelationGetRelid(index);
 		index_close(index, AccessShareLock);
 	}

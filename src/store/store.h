@@ -11,6 +11,7 @@
 #ifndef ACTOR_STORE_H
 #define ACTOR_STORE_H
 
+#include "access/genam.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "utils/relcache.h"
@@ -118,7 +119,8 @@ extern uint64 actor_shape_generation(void);
 extern bool actor_shapes_check(int elevel);
 extern const char *actor_shape_distributed(void);
 extern bool actor_shape_fits(Relation relation, const char *table, int nkeys);
-extern Oid	actor_shape_order(Relation relation, int column, int condition, bool holds);
+extern Oid	actor_shape_order(Relation relation, const int *columns, int ncolumns,
+							  int condition, bool holds);
 extern bool actor_shape_matches(Relation relation, const char *table, int nkeys);
 
 /* distributed.c */
@@ -233,13 +235,16 @@ extern int64 actor_direct_nextval(ActorTable *sequence);
 
 /*
  * The rows of an actor for which a boolean column (0: none) is that, in the order of
- * another one, which is a bigint or an instant; columns count from 1
+ * another one, which is a bigint or an instant; or those of a role, the rows of an
+ * instant in the order of a bigint, if one is given.  Columns count from 1
  */
 typedef struct ActorOrder
 {
 	int			column;
 	int			condition;
 	bool		holds;
+	int			role;			/* the column with it; 0: rows of an actor */
+	int			next;			/* rows of a role: the bigint; 0: none */
 	Oid			index;			/* as of the generation of shapes */
 	uint64		shape_generation;
 } ActorOrder;
@@ -257,5 +262,43 @@ extern bool actor_walk(ActorWalk *walk, ActorOrder *order, const ActorRef *actor
 extern ActorDirectResult actor_walk_lock(ActorWalk *walk);
 extern bool actor_walk_delete(ActorWalk *walk, ItemPointer tid);
 extern void actor_walk_end(ActorWalk *walk);
+
+/* merge.c */
+
+#define ACTOR_MERGE_MAX		3
+
+/* a table with rows of roles, of which those of an instant have numbers, too */
+typedef struct ActorSource
+{
+	ActorTable	table;
+	ActorOrder	order;
+	int			number;			/* a column, which is a bigint */
+} ActorSource;
+
+typedef struct ActorMergeInput
+{
+	Relation	relation;
+	Relation	index;
+	IndexScanDesc scan;
+	TupleTableSlot *slot;		/* its next row; empty: there is none */
+	ItemPointerData chain;		/* where its versions begin */
+	TimestampTz at;
+	int64		number;
+} ActorMergeInput;
+
+/* rows of several tables that are read, on one snapshot */
+typedef struct ActorMerge
+{
+	int			ninputs;
+	int			current;		/* whose row was read last; -1: none yet */
+	ActorMergeInput inputs[ACTOR_MERGE_MAX];
+	ActorSource *sources;
+} ActorMerge;
+
+extern bool actor_merge_begin(ActorMerge *merge, ActorSource *sources, int count,
+							  const NameData *role, TimestampTz from, TimestampTz until);
+extern ActorMergeInput *actor_merge_next(ActorMerge *merge);
+extern void actor_merge_note(ActorMergeInput *row, const Datum *key, int nkeys);
+extern void actor_merge_end(ActorMerge *merge);
 
 #endif							/* ACTOR_STORE_H */

@@ -67,11 +67,27 @@ actor_walk_begin(ActorWalk *walk, ActorTable *table, bool to_delete)
 }
 
 /*
- * Opens the index of an order, or returns NULL if there is none that can be used for
- * every snapshot.
+ * Finds the index of an order; invalid if there is none.
  */
-static Relation
-open_order(Relation relation, ActorOrder *order)
+static Oid
+find_order(Relation relation, const ActorOrder *order)
+{
+	int			of_actor[] = {1, 2, order->column};
+	int			of_role[] = {order->role, order->column, order->next};
+
+	if (order->role == 0)
+		return actor_shape_order(relation, of_actor, 3, order->condition, order->holds);
+	return actor_shape_order(relation, of_role, order->next != 0 ? 3 : 2, order->condition,
+							 order->holds);
+}
+
+/*
+ * actor_order_open
+ *		Opens the index of an order, or returns NULL if there is none that can be used
+ *		for every snapshot.
+ */
+Relation
+actor_order_open(Relation relation, ActorOrder *order)
 {
 	Relation	index;
 
@@ -80,8 +96,7 @@ open_order(Relation relation, ActorOrder *order)
 		/* before the look, which may itself bring news, or fail */
 		uint64		generation = actor_shape_generation();
 
-		order->index = actor_shape_order(relation, order->column, order->condition,
-										 order->holds);
+		order->index = find_order(relation, order);
 		order->shape_generation = generation;
 	}
 	if (!OidIsValid(order->index))
@@ -122,7 +137,7 @@ bool
 actor_walk(ActorWalk *walk, ActorOrder *order, const ActorRef *actor, int64 from, int64 to,
 		   ActorRowTest goes_on, void *arg)
 {
-	Relation	index = open_order(walk->relation, order);
+	Relation	index = actor_order_open(walk->relation, order);
 	ScanKeyData keys[4];
 	IndexScanDesc scan;
 	bool		found;
