@@ -158,6 +158,25 @@ connect_session(void)
 	return false;
 }
 
+/*
+ * Whether the server takes this host for one that lives.  The session may have been
+ * cleaned by somebody who did not know what it is for.
+ */
+static bool
+lives(void)
+{
+	char		host_id[UUID_SIZE];
+	const char *values[] = {host_id};
+	PGresult   *result;
+	bool		so;
+
+	(void) self_id(host_id);
+	result = ask("SELECT actor.host_is_alive($1::pg_catalog.uuid)", 1, values);
+	so = result != NULL && PQgetvalue(result, 0, 0)[0] == 't';
+	PQclear(result);
+	return so;
+}
+
 /* types ----------------------------------------------------------------- */
 
 static bool
@@ -510,7 +529,7 @@ look(void)
 {
 	AppPresence presence = app_look();
 
-	if (host.joined && !session_alive(&host.session))
+	if (host.joined && (!session_alive(&host.session) || !lives()))
 		lose_session();
 	if (presence == APP_GONE || presence == APP_UNREACHABLE)
 	{

@@ -730,7 +730,8 @@ SELECT actor_delete_reminder('hosted', 'g', 'never');
 SELECT bool_and(actor_cancel_message(actor_type, actor_id, message_id)) AS canceled FROM actor.message WHERE actor_type = 'hosted';
 SELECT actor_send('hosted', 'w', 'm') > 0 AS sent;
 RESET SESSION AUTHORIZATION;
-SELECT check_name, detail, hint FROM actor_doctor() WHERE NOT ok AND check_name IN ('hosts', 'applications');
+-- (how many rows are due depends on how long all this has taken)
+SELECT check_name, regexp_replace(detail, '\d+', 'n') AS detail, hint FROM actor_doctor() WHERE NOT ok AND check_name IN ('hosts', 'applications');
 SET SESSION AUTHORIZATION regress_actor_owner;
 SELECT actor_rename('hosted', 'hosted by name');
 SELECT actor_unregister('hosted by name', true);

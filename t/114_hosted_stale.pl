@@ -163,6 +163,24 @@ $app->kill_host;
 $app->start_host;
 is($app->do('thing', 'a', 'read'), 0, 'a call that comes before the host has joined waits for that');
 
+# a session of the host that somebody cleans, and with it the lock by which the host lives
+my ($before, $session) = split /\|/, query(q{
+	SELECT host_id, pid FROM actor.host, pg_locks WHERE actor.host_is_alive(host_id) AND objsubid = 19151 AND mode = 'ExclusiveLock'});
+query(qq{
+	CREATE TABLE cleaned AS SELECT $session AS pid;
+	CREATE FUNCTION clean() RETURNS bool LANGUAGE plpgsql SECURITY DEFINER AS \$\$
+	BEGIN
+		IF pg_backend_pid() IN (SELECT pid FROM cleaned) THEN
+			PERFORM pg_advisory_unlock_all();
+		END IF;
+		RETURN true;
+	END \$\$;
+	CREATE POLICY clean ON actor.type AS RESTRICTIVE TO shop USING (clean())});
+ok($node->poll_query_until('postgres', qq{SELECT count(*) = 1 FROM actor.host WHERE actor.host_is_alive(host_id) AND host_id <> '$before'}),
+	'it joins anew, under another id');
+query('DROP POLICY clean ON actor.type; DROP FUNCTION clean(); DROP TABLE cleaned');
+is($app->do('thing', 'a', 'read'), 0, 'and serves again');
+
 # a restart of the server
 is($app->do('thing', 'a', 'add', { amount => 5 }), 5, 'before a restart of the server');
 $node->stop('fast');

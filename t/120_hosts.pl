@@ -261,6 +261,35 @@ ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.host WHER
 	'but not for ever');
 is(query($at_lost), '0', 'then nothing is left of it');
 
+# a session that is cleaned has no lock any more: then its host lives for nobody
+my $listener = join_as(20, 'app 20');
+my $ear = $node->background_psql('postgres', on_error_stop => 0);
+$ear->query_safe('CALL actor.host_wait(' . id(20) . ", 'now')");
+for my $clean ('DISCARD ALL', 'SELECT pg_advisory_unlock_all()')
+{
+	my $number = $clean =~ /DISCARD/ ? 11 : 12;
+	my $cleaned = join_as($number, "app $number");
+	my $alive = 'SELECT actor.host_is_alive(' . id($number) . ')';
+
+	is(query($alive) . $cleaned->query_safe($alive), 'tt', "$clean: a host lives");
+	$ear->query_safe('CALL actor.host_wait(' . id(20) . ", 'now')");
+	begin_wait($ear, 20);
+	$cleaned->query_safe($clean);
+	is(query($alive), 'f', "$clean: for others it does not");
+	is($cleaned->query_safe($alive), 'f',
+		"$clean: nor in the session itself");
+	like(wait_result($ear), qr/"hosts_changed": true/, "$clean: and others hear of it");
+	$cleaned->query('BEGIN; SELECT action FROM actor.host_enter(' . id($number) . ", 'cart', 'x', 'm')");
+	like($cleaned->{stderr}, qr/does not live/, "$clean: it gets no turn");
+	$cleaned->{stderr} = '';
+	$cleaned->query_safe('ROLLBACK');
+	$cleaned->query('SELECT actor.host_leave(' . id($number) . ')');
+	like($cleaned->{stderr}, qr/has not joined in this session/, "$clean: it has nothing to leave");
+	$cleaned->quit;
+}
+$ear->quit;
+$listener->quit;
+
 # a crash ---------------------------------------------------------------------------
 
 query(q{DELETE FROM actor.placement WHERE actor_id <> 'idle'});

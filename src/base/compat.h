@@ -249,6 +249,15 @@ actor_heap_update(Relation relation, ItemPointer tid, HeapTuple row, CommandId c
 #endif
 
 /*
+ * 17 can be asked for stronger locks, too.
+ */
+#if PG_VERSION_NUM >= 170000
+#define actor_lock_held_by_me(tag, mode) LockHeldByMe((tag), (mode), false)
+#else
+#define actor_lock_held_by_me(tag, mode) LockHeldByMe((tag), (mode))
+#endif
+
+/*
  * 15 tells the timeline, too.
  */
 #if PG_VERSION_NUM >= 150000

@@ -39,6 +39,7 @@
 #include "utils/memutils.h"
 
 #include "base/base.h"
+#include "base/compat.h"
 #include "store/store.h"
 #include "shared/shared.h"
 #include "type/type.h"
@@ -242,18 +243,55 @@ lock_key(const pg_uuid_t *id)
 	return actor_hash_type(cstring_to_text(uuid_string(id)));
 }
 
-static Joined *
-find_joined(const pg_uuid_t *id)
+/*
+ * Forgets a host of this session, which has its lock no longer.
+ */
+static void
+forget_joined(Joined **link)
 {
-	for (Joined *host = joined; host != NULL; host = host->next)
-		if (actor_same_uuid(&host->id, id))
-			return host;
-	return NULL;
+	Joined	   *host = *link;
+
+	*link = host->next;
+	pfree(host);
+}
+
+/*
+ * Tells others at once, whatever becomes of this transaction, that a host lives no
+ * longer.
+ */
+static void
+report_gone(void)
+{
+	if (actor_shared == NULL)
+		return;
+	actor_hosts_changed();
+	/* executors see to idle actors if it was the last one */
+	actor_worker_report(MyDatabaseId, GetCurrentTimestamp());
+}
+
+/*
+ * Whether a host is one of this session and still has its lock.  A pooler or a user
+ * may have cleaned the session, with DISCARD ALL for instance: for everybody else the
+ * host is gone then, and so it is for this session.
+ */
+static bool
+lives_here(const pg_uuid_t *id)
+{
+	for (Joined **link = &joined; *link != NULL; link = &(*link)->next)
+		if (actor_same_uuid(&(*link)->id, id))
+		{
+			if (actor_lock_held_by_me(&(*link)->tag, ExclusiveLock))
+				return true;
+			forget_joined(link);
+			report_gone();
+			return false;
+		}
+	return false;
 }
 
 /*
  * actor_host_lives
- *		Whether the session in which a host has joined is there.
+ *		Whether the session in which a host has joined is there, and has its lock.
  */
 bool
 actor_host_lives(const pg_uuid_t *id)
@@ -261,7 +299,7 @@ actor_host_lives(const pg_uuid_t *id)
 	uint64		key;
 
 	/* what a session has itself it can share */
-	if (find_joined(id) != NULL)
+	if (lives_here(id))
 		return true;
 	key = lock_key(id);
 	if (actor_lock(ACTOR_LOCK_HOST, key, ShareLock, false) == LOCKACQUIRE_NOT_AVAIL)
@@ -276,11 +314,8 @@ actor_host_lives(const pg_uuid_t *id)
 static void
 session_exit(int code, Datum arg)
 {
-	if (joined == NULL || actor_shared == NULL)
-		return;
-	actor_hosts_changed();
-	/* executors see to idle actors if it was the last one */
-	actor_worker_report(MyDatabaseId, GetCurrentTimestamp());
+	if (joined != NULL)
+		report_gone();
 }
 
 /*
@@ -321,11 +356,8 @@ end_living(const pg_uuid_t *id)
 	for (Joined **link = &joined; *link != NULL; link = &(*link)->next)
 		if (actor_same_uuid(&(*link)->id, id))
 		{
-			Joined	   *host = *link;
-
-			*link = host->next;
-			(void) LockRelease(&host->tag, ExclusiveLock, true);
-			pfree(host);
+			(void) LockRelease(&(*link)->tag, ExclusiveLock, true);
+			forget_joined(link);
 			return;
 		}
 }
@@ -576,6 +608,7 @@ actor_host_join(PG_FUNCTION_ARGS)
 	Datum		values[7];
 	NameData	role;
 	bool		inserted;
+	text	   *secret;
 
 	AcceptInvalidationMessages();
 	values[0] = UUIDPGetDatum(id);
@@ -602,9 +635,11 @@ actor_host_join(PG_FUNCTION_ARGS)
 				 errhint("Join with a new id each time.")));
 	/* placements there last as well */
 	ForceSyncCommit();
+	secret = make_secret("calls");
+	/* the last step: an error would leave the lock, without a row */
 	begin_living(id);
 	actor_wake_hosts(0);
-	PG_RETURN_TEXT_P(make_secret("calls"));
+	PG_RETURN_TEXT_P(secret);
 }
 
 /*
@@ -638,7 +673,7 @@ actor_host_leave(PG_FUNCTION_ARGS)
 	actor_host_require_own(id);
 	actor_host_check_outside_block("actor.host_leave()");
 	PreventCommandIfReadOnly("actor.host_leave()");
-	if (find_joined(id) == NULL)
+	if (!lives_here(id))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("host %s has not joined in this session", uuid_string(id))));
