@@ -273,6 +273,56 @@ COMMENT ON COLUMN actor.message.settings IS 'settings of the sender that the met
 SELECT pg_catalog.pg_extension_config_dump('actor.message', '');
 SELECT pg_catalog.pg_extension_config_dump('actor.message_message_id_seq', '');
 
+CREATE TABLE actor.outbox (
+    actor_type    text COLLATE "C" NOT NULL,
+    actor_id      text COLLATE "C" NOT NULL,
+    message_id    bigint NOT NULL,
+    receiver_type text COLLATE "C" NOT NULL,
+    receiver_id   text COLLATE "C" NOT NULL,
+    method        text NOT NULL,
+    payload       jsonb,
+    due_at        timestamptz NOT NULL,
+    role_name     name NOT NULL,
+    sent_at       timestamptz NOT NULL,
+    traceparent   text,
+    failure_policy jsonb,
+    settings      jsonb,
+    PRIMARY KEY (actor_type, actor_id, message_id)
+);
+CREATE INDEX outbox_order ON actor.outbox (message_id);
+COMMENT ON TABLE actor.outbox IS 'messages of actors that are still with their sender, because the receiver is on another server';
+COMMENT ON INDEX actor.outbox_order IS 'finds the messages that were sent first';
+COMMENT ON COLUMN actor.outbox.actor_type IS 'type of the sender';
+COMMENT ON COLUMN actor.outbox.actor_id IS 'id of the sender';
+COMMENT ON COLUMN actor.outbox.message_id IS 'number of the message';
+COMMENT ON COLUMN actor.outbox.receiver_type IS 'type of the receiver';
+COMMENT ON COLUMN actor.outbox.receiver_id IS 'id of the receiver';
+COMMENT ON COLUMN actor.outbox.method IS 'method that is called';
+COMMENT ON COLUMN actor.outbox.payload IS 'payload of the method';
+COMMENT ON COLUMN actor.outbox.due_at IS 'when the message is due';
+COMMENT ON COLUMN actor.outbox.role_name IS 'role that sent the message and runs the method';
+COMMENT ON COLUMN actor.outbox.sent_at IS 'when the message was sent';
+COMMENT ON COLUMN actor.outbox.traceparent IS 'trace context that the method runs with; NULL: none';
+COMMENT ON COLUMN actor.outbox.failure_policy IS 'what happens when the method fails; NULL: nine retries, and the queue waits';
+COMMENT ON COLUMN actor.outbox.settings IS 'settings of the sender that the method runs with, by name; NULL: none';
+SELECT pg_catalog.pg_extension_config_dump('actor.outbox', '');
+
+CREATE TABLE actor.forwarded (
+    actor_type   text COLLATE "C" NOT NULL,
+    actor_id     text COLLATE "C" NOT NULL,
+    message_id   bigint NOT NULL,
+    forwarded_at timestamptz NOT NULL,
+    PRIMARY KEY (actor_type, actor_id, message_id)
+);
+CREATE INDEX forwarded_at ON actor.forwarded (forwarded_at);
+COMMENT ON TABLE actor.forwarded IS 'messages that have come from actor.outbox, or were cancelled there, and come no second time';
+COMMENT ON INDEX actor.forwarded_at IS 'finds those that are kept no longer';
+COMMENT ON COLUMN actor.forwarded.actor_type IS 'type of the receiver';
+COMMENT ON COLUMN actor.forwarded.actor_id IS 'id of the receiver';
+COMMENT ON COLUMN actor.forwarded.message_id IS 'number of the message';
+COMMENT ON COLUMN actor.forwarded.forwarded_at IS 'when the message has come, or was cancelled';
+SELECT pg_catalog.pg_extension_config_dump('actor.forwarded', '');
+
 CREATE TABLE actor.request (
     actor_type   text COLLATE "C" NOT NULL,
     actor_id     text COLLATE "C" NOT NULL,
@@ -796,6 +846,14 @@ CREATE POLICY owner ON actor.reminder FOR SELECT
 ALTER TABLE actor.message ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.message FOR SELECT
     USING (actor.owns_type(actor_type) OR actor.holds_role(role_name));
+
+ALTER TABLE actor.outbox ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.outbox FOR SELECT
+    USING (actor.owns_type(receiver_type) OR actor.holds_role(role_name));
+
+ALTER TABLE actor.forwarded ENABLE ROW LEVEL SECURITY;
+CREATE POLICY owner ON actor.forwarded FOR SELECT
+    USING (actor.owns_type(actor_type));
 
 ALTER TABLE actor.request ENABLE ROW LEVEL SECURITY;
 CREATE POLICY owner ON actor.request FOR SELECT

@@ -420,6 +420,24 @@ ROLLBACK;
 BEGIN READ ONLY;
 SELECT actor_rename('watch', 'x');
 ROLLBACK;
+-- messages that are still with their sender go with the type of the receiver, and follow
+-- both types and the role
+BEGIN;
+INSERT INTO actor.outbox (actor_type, actor_id, message_id, receiver_type, receiver_id, method, due_at, role_name, sent_at)
+VALUES ('watch', 'a', 1, 'watch', 'b', 'hit', now(), current_user, now()),
+       ('other', 'a', 2, 'watch', 'b', 'hit', now(), current_user, now()),
+       ('watch', 'a', 3, 'other', 'b', 'hit', now(), current_user, now());
+INSERT INTO actor.forwarded VALUES ('watch', 'b', 1, now());
+SELECT actor_rename('watch', 'clock');
+SELECT actor_type, receiver_type FROM actor.outbox ORDER BY message_id;
+SELECT actor_type FROM actor.forwarded;
+SELECT actor_unregister('clock', force => true);
+SELECT actor_type, receiver_type FROM actor.outbox ORDER BY message_id;
+SELECT count(*) FROM actor.forwarded;
+CREATE ROLE regress_actor_heir LOGIN;
+SELECT actor_reassign(current_user, 'regress_actor_heir') > 0 AS reassigned;
+SELECT role_name FROM actor.outbox;
+ROLLBACK;
 SELECT actor_unregister('watch', force => true);
 SELECT rows_of('watch');
 DROP FUNCTION rows_of(text);

@@ -303,6 +303,8 @@ INSERT INTO relation_matrix VALUES
 ('actor.reminder', '2', '1', '0', '0', '2'),
 ('actor.timer', '2', '1', '0', '0', '2'),
 ('actor.message', '2', '1', '0', '0', '2'),
+('actor.outbox', '0', '0', '0', '0', '0'),
+('actor.forwarded', '0', '0', '0', '0', '0'),
 ('actor.request', '2', '1', '0', '0', '2'),
 ('actor.promise', '0', '0', '0', '0', '0'),
 ('actor.each', '1', '0', '0', '0', '1'),

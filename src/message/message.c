@@ -7,8 +7,8 @@
  * takes no turn, and locks and changes nothing that another sender or a
  * delivery has, so it never waits.  The row commits or rolls back with its
  * transaction, and the workers find it after the commit.  What becomes of it
- * then is in delivery.c.  Where actors are on several servers, it is on that of the
- * receiver from the beginning, so the transaction may have to commit on two.
+ * then is in delivery.c.  Where actors are on several servers, what a method sends to
+ * an actor of another part of the tables stays with the sender at first; see outbox.c.
  *
  * Cancelling takes the turn of the actor, because only in its turn a row leaves
  * the queue.
@@ -253,6 +253,26 @@ actor_message_post(const ActorRef *actor, const text *method, const Jsonb *paylo
 }
 
 /*
+ * Leaves a message, which a role sends now, with its sender; returns its id.
+ */
+static int64
+leave_message(const ActorRef *sender, const ActorRef *receiver, text *method, Jsonb *payload,
+			  Jsonb *failure_policy, Jsonb *settings, const NameData *role_name,
+			  TimestampTz due_at, TimestampTz now)
+{
+	ActorOutgoing message = {
+		.sender = *sender,.receiver = *receiver,.method = method,.payload = payload,
+		.due_at = due_at,.role_name = *role_name,.sent_at = now,
+		.traceparent = actor_traceparent(),.failure_policy = failure_policy,
+		.settings = settings
+	};
+
+	message.id = actor_cluster_number();
+	actor_outbox_add(&message);
+	return message.id;
+}
+
+/*
  * Sends a message; everything but the due time is in the arguments.
  */
 static Datum
@@ -274,6 +294,7 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 	Oid			schema;
 	bool		hosted;
 	int64		message_id = 0;
+	const ActorRef *sender;
 
 	actor_ref_arguments(&actor, fcinfo);
 	if (PG_ARGISNULL(ARG_METHOD))
@@ -311,8 +332,15 @@ send_message(FunctionCallInfo fcinfo, const ActorWhen *due)
 		PG_RETURN_INT64(message_id);
 	}
 
-	message_id = write_message(&actor, method, payload, failure_policy, settings, &role_name, due_at,
-							   now, request_id, message_id, hosted);
+	sender = actor_outbox_sender(&actor);
+	if (sender != NULL && request_id != NULL)
+		actor_outbox_pass(sender, &actor);
+	if (sender != NULL && request_id == NULL)
+		message_id = leave_message(sender, &actor, method, payload, failure_policy, settings,
+								   &role_name, due_at, now);
+	else
+		message_id = write_message(&actor, method, payload, failure_policy, settings,
+								   &role_name, due_at, now, request_id, message_id, hosted);
 	actor_type_check_same(actor.type, schema, generation);
 	PG_RETURN_INT64(message_id);
 }
@@ -358,7 +386,8 @@ actor_send_in(PG_FUNCTION_ARGS)
 
 /*
  * Reads who has sent a message that has not been delivered, and its request id,
- * NULL if it has none; false if there is no such message.
+ * NULL if it has none; false if there is no such message, neither here nor with its
+ * sender.
  */
 static bool
 read_message(const ActorRef *actor, int64 message_id, NameData *role_name, text **request_id)
@@ -385,7 +414,28 @@ read_message(const ActorRef *actor, int64 message_id, NameData *role_name, text 
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
-	return found;
+	if (!found)
+		*request_id = NULL;
+	return found || actor_outbox_find(actor, message_id, role_name);
+}
+
+/*
+ * Removes a message from the queue of its actor, whose turn is held, or has it not come
+ * there; false if there is none.
+ */
+static bool
+remove_message(const ActorRef *actor, int64 message_id, bool exists)
+{
+	if (actor_queue_remove(actor, message_id))
+		return true;
+	if (!exists || !actor_on_several_servers())
+		return false;
+
+	/*
+	 * if it cannot be kept from coming any more, it has come, or was
+	 * cancelled
+	 */
+	return actor_outbox_cancel(actor, message_id) || actor_queue_remove(actor, message_id);
 }
 
 /*
@@ -460,7 +510,7 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	if (generation != actor_catalog_generation() && !check_right(&actor, message_id))
 		PG_RETURN_BOOL(false);
 	exists = read_message(&actor, message_id, &role_name, &request_id);
-	if (!actor_queue_remove(&actor, message_id))
+	if (!remove_message(&actor, message_id, exists))
 		PG_RETURN_BOOL(false);
 	if (exists && request_id != NULL)
 		actor_request_cancelled(&actor, request_id, message_id);

@@ -120,6 +120,55 @@ extern void actor_message_again(const ActorRef *actor, int64 old_message_id,
 								const text *method, const Jsonb *payload,
 								const Jsonb *settings, const NameData *role_name);
 
+/* outbox.c */
+
+/* a message that is still with its sender */
+typedef struct ActorOutgoing
+{
+	ActorRef	sender;
+	ActorRef	receiver;
+	int64		id;
+	text	   *method;
+	Jsonb	   *payload;		/* NULL: none */
+	TimestampTz due_at;
+	NameData	role_name;
+	TimestampTz sent_at;
+	text	   *traceparent;	/* NULL: none */
+	Jsonb	   *failure_policy; /* NULL: the usual one */
+	Jsonb	   *settings;		/* NULL: none */
+} ActorOutgoing;
+
+/* the columns of actor.outbox, in the order of actor_outgoing_read */
+#define ACTOR_OUTGOING_COLUMNS \
+	"actor_type, actor_id, message_id, receiver_type, receiver_id, method, payload," \
+	" due_at, role_name, sent_at, traceparent, failure_policy, settings"
+
+extern const ActorRef *actor_outbox_sender(const ActorRef *receiver);
+extern void actor_outbox_add(const ActorOutgoing *message);
+extern void *actor_outgoing_read(uint64 row);
+extern void actor_outgoing_pass(const ActorOutgoing *message);
+extern void actor_outbox_pass(const ActorRef *sender, const ActorRef *receiver);
+extern bool actor_outbox_find(const ActorRef *receiver, int64 message_id, NameData *role_name);
+extern bool actor_outbox_cancel(const ActorRef *receiver, int64 message_id);
+
+/* forward.c */
+
+/* messages for one server */
+typedef struct ActorForwarding
+{
+	int			server;
+	List	   *messages;		/* ActorOutgoing, by id */
+	TimestampTz read_at;		/* they were there then */
+} ActorForwarding;
+
+extern List *actor_forwardings(TimestampTz *again);
+extern void actor_forwarding_pass(void *arg);
+extern void actor_forwarding_remove(void *arg);
+extern void actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *error);
+extern void actor_forwarding_done(const ActorForwarding *forwarding);
+extern List *actor_forwarded_old(TimestampTz *again);
+extern void actor_forwarded_forget(void *arg);
+
 /* promise.c */
 
 extern TimestampTz actor_promises_expire(void);

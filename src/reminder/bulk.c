@@ -124,6 +124,7 @@ static ActorQuery move_one[] = {
 /* a message is gone when it has been delivered, so nobody loses it for long */
 static ActorQuery move_others[] = {
 	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
+	MOVE_ROWS("actor.outbox"),
 	MOVE_ROWS("actor.request"),
 	MOVE_ROWS("actor.promise"),
 	MOVE_ROWS("actor.each"),
@@ -137,6 +138,7 @@ static ActorQuery move_others[] = {
 static ActorQuery count_rows = {
 	"SELECT " COUNT_DUE("actor.reminder") " OPERATOR(pg_catalog.+) " COUNT_DUE("actor.timer")
 	" OPERATOR(pg_catalog.+) " COUNT_DUE("actor.message")
+	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.outbox")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.request")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.promise")
 	" OPERATOR(pg_catalog.+) " COUNT_ROWS("actor.each")

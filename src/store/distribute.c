@@ -39,6 +39,8 @@ const ActorDistributed actor_distributed_tables[] = {
 	{"reminder", false},
 	{"timer", false},
 	{"message", false},
+	{"outbox", false},
+	{"forwarded", false},
 	{"failure", false},
 	{NULL, false}
 };
@@ -90,7 +92,7 @@ actor_distribute_lock_out(void)
 		return;
 	actor_bookkeeping_begin(&bookkeeping);
 	go_one_by_one();
-	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder, actor.message IN SHARE ROW EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder, actor.message, actor.outbox IN SHARE ROW EXCLUSIVE MODE");
 	actor_bookkeeping_end(&bookkeeping);
 }
 
@@ -239,7 +241,7 @@ actor_distribute(PG_FUNCTION_ARGS)
 	 * looks; see block.c
 	 */
 	go_one_by_one();
-	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder, actor.message IN ACCESS EXCLUSIVE MODE");
+	actor_cluster_run("LOCK TABLE actor.activation, actor.reminder, actor.message, actor.outbox IN ACCESS EXCLUSIVE MODE");
 	check_empty();
 	end_lives("timer");
 	end_lives("activation");

@@ -373,6 +373,29 @@ static const ShapeColumn fan_out_columns[] = {
 	{"settings", JSONBOID, false}
 };
 
+static const ShapeColumn outbox_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"message_id", INT8OID, true},
+	{"receiver_type", TEXTOID, true},
+	{"receiver_id", TEXTOID, true},
+	{"method", TEXTOID, true},
+	{"payload", JSONBOID, false},
+	{"due_at", TIMESTAMPTZOID, true},
+	{"role_name", NAMEOID, true},
+	{"sent_at", TIMESTAMPTZOID, true},
+	{"traceparent", TEXTOID, false},
+	{"failure_policy", JSONBOID, false},
+	{"settings", JSONBOID, false}
+};
+
+static const ShapeColumn forwarded_columns[] = {
+	{"actor_type", TEXTOID, true},
+	{"actor_id", TEXTOID, true},
+	{"message_id", INT8OID, true},
+	{"forwarded_at", TIMESTAMPTZOID, true}
+};
+
 typedef struct Shape
 {
 	const char *table;
@@ -391,6 +414,8 @@ static Shape shapes[] = {
 	SHAPE(activation),
 	SHAPE(reminder),
 	SHAPE(message),
+	SHAPE(outbox),
+	SHAPE(forwarded),
 	SHAPE(request),
 	SHAPE(promise),
 	SHAPE(each),

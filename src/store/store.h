@@ -14,6 +14,7 @@
 #include "access/genam.h"
 #include "executor/spi.h"
 #include "executor/tuptable.h"
+#include "utils/array.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 
@@ -166,6 +167,13 @@ extern void actor_own_copy_end(int nestlevel);
 
 extern const char *actor_own_sql(ActorQuery *query);
 extern int	actor_own_group(void);
+
+/* map.c */
+
+extern int	actor_map_part(const text *actor_id);
+extern int	actor_map_parts(void);
+extern int	actor_map_server(int part);
+extern ArrayType *actor_map_starts(void);
 
 /* block.c */
 

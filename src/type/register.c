@@ -161,6 +161,15 @@ static const char *const option_names[] = {
 	{"DELETE FROM actor.subscription" OF_EITHER, 1, {TEXTOID}}, \
 	{"UPDATE actor.subscription SET " RENAME_IF("actor_type") ", " RENAME_IF("topic_type") \
 	OF_EITHER, 2, {TEXTOID, TEXTOID}}}
+/* messages to actors of the type; those of its actors as senders are sent anyway */
+#define TO_RECEIVER " WHERE receiver_type OPERATOR(pg_catalog.=) $1"
+#define OUTBOX \
+	{"outbox", \
+	{"SELECT 1 FROM actor.outbox" TO_RECEIVER " LIMIT 1", 1, {TEXTOID}}, \
+	{"DELETE FROM actor.outbox" TO_RECEIVER, 1, {TEXTOID}}, \
+	{"UPDATE actor.outbox SET " RENAME_IF("actor_type") ", " RENAME_IF("receiver_type") \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1 OR receiver_type OPERATOR(pg_catalog.=) $1", \
+	2, {TEXTOID, TEXTOID}}}
 /* what is finished keeps nobody */
 #define EACH \
 	{"each", \
@@ -190,6 +199,7 @@ static struct TypeData
 	KEEPS("reminder"),
 	KEEPS("timer"),
 	KEEPS("message"),
+	OUTBOX,
 	KEEPS("promise"),
 	SUBSCRIPTIONS,
 	EACH,
@@ -197,6 +207,7 @@ static struct TypeData
 	/* neither that actors are active nor remembered results keep anybody */
 	GOES("activation"),
 	GOES("request"),
+	GOES("forwarded"),
 	GOES("pause"),
 	KEEPS("failure"),
 	/* no application knows the new name of what it has */

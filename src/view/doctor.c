@@ -317,6 +317,8 @@ static const struct
 	"Look at the other checks, at actor.worker, and at actor.pending."},
 	{"fan_outs", actor_check_fan_outs,
 	"Look at actor.fan_out_status, at actor.worker for a scheduler, and for \"could not hand out\" in the log of the server."},
+	{"outbox", actor_check_outbox,
+	"Start the server of the receiver, look at actor.worker for a scheduler, and for \"could not forward\" in the log of this server."},
 	{"each", actor_check_each,
 	"Look at actor.each_status, at actor.pending for messages of that role that wait, and for \"could not send\" in the log of the server."},
 	{"events", actor_check_events,

@@ -112,6 +112,14 @@ static ActorQuery count_hosts = {
 	0, {0}
 };
 
+static ActorQuery count_outbox = {
+	"SELECT (SELECT pg_catalog.count(*) FROM"
+	"    (SELECT FROM actor.outbox LIMIT " COUNTED_MAX ") c)::pg_catalog.float8,"
+	"  GREATEST(0, (SELECT " SECONDS_SINCE("o.sent_at") " FROM"
+	"    (SELECT sent_at FROM actor.outbox ORDER BY message_id LIMIT 1) o))::pg_catalog.float8",
+	0, {0}, false, true
+};
+
 static const struct
 {
 	const char *name;
@@ -266,13 +274,16 @@ add_hosts(List **gauges)
 }
 
 /*
- * The shards of this server, if there are several.
+ * The shards of this server, if there are several, and what waits for others.
  */
 static void
 add_shards(List **gauges)
 {
 	ActorBookkeeping bookkeeping;
 	double		shards;
+	double		messages;
+	double		age;
+	bool		isnull;
 
 	if (!actor_on_several_servers())
 		return;
@@ -285,8 +296,15 @@ add_shards(List **gauges)
 					  " WHERE s.logicalrelid::pg_catalog.oid OPERATOR(pg_catalog.=)"
 					  "       'actor.state'::pg_catalog.regclass::pg_catalog.oid");
 	shards = atof(actor_cluster_value(0, 1));
+	(void) actor_query_run(&count_outbox, NULL, NULL);
+	messages = DatumGetFloat8(actor_query_result(0, 1, &isnull));
+	age = DatumGetFloat8(actor_query_result(0, 2, &isnull));
 	actor_bookkeeping_end(&bookkeeping);
 	add_gauge(gauges, "actor_servers_shards", shards, "Shards of actors on this server.");
+	add_gauge(gauges, "actor_servers_outbox", messages,
+			  "Messages of these actors that wait for another server, up to " COUNTED_MAX ".");
+	add_gauge(gauges, "actor_servers_outbox_age_seconds", age,
+			  "How long ago the oldest of these was sent; 0 when there is none.");
 }
 
 static void

@@ -56,6 +56,7 @@ extern char *actor_check_queues(void);
 extern char *actor_check_paused(void);
 extern char *actor_check_late(void);
 extern char *actor_check_fan_outs(void);
+extern char *actor_check_outbox(void);
 extern char *actor_check_each(void);
 extern char *actor_check_events(void);
 extern char *actor_check_failures(void);

@@ -112,6 +112,16 @@ static ActorQuery read_fan_out = {
 	1, {TIMESTAMPTZOID}
 };
 
+/* the message that was sent first, of those that wait for another server */
+static ActorQuery read_outbox = {
+	"SELECT pg_catalog.format('message %s of %s, to %s', o.message_id, " OF_ACTOR("o") ","
+	"   pg_catalog.format('actor \"%s\" of type \"%s\"', o.receiver_id, o.receiver_type))"
+	"  FROM (SELECT actor_type, actor_id, message_id, receiver_type, receiver_id, sent_at"
+	"          FROM actor.outbox ORDER BY message_id LIMIT 1) o"
+	" WHERE o.sent_at OPERATOR(pg_catalog.<=) $1",
+	1, {TIMESTAMPTZOID}, false, true
+};
+
 static ActorQuery read_failures = {
 	"SELECT pg_catalog.format('%s of method \"%s\" of type \"%s\" (SQLSTATE %s)',"
 	"                         g.calls, g.method, g.actor_type, g.sqlstate)"
@@ -297,6 +307,21 @@ actor_check_each(void)
 
 	return still == NULL ? NULL :
 		psprintf("Messages to each actor of a type are not sent on: %s.", still);
+}
+
+/*
+ * actor_check_outbox
+ *		Messages that do not come to other servers.
+ */
+char *
+actor_check_outbox(void)
+{
+	Datum		before = seconds_ago(LATE_S);
+	char	   *message = actor_list_texts(&read_outbox, &before, "");
+
+	return message == NULL ? NULL :
+		psprintf("The oldest message to another server has waited for more than %d s: %s.",
+				 LATE_S, message);
 }
 
 /*

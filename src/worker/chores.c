@@ -7,7 +7,7 @@
  * It finds the roles that have something to do, writes down what has become of
  * callbacks that have ended together with their process, deactivates idle
  * actors that no executor can see to, sends what goes to each actor of a type,
- * and removes what is kept no longer.
+ * forwards messages to other servers, and removes what is kept no longer.
  * No user code runs here.
  *
  * IDENTIFICATION
@@ -22,6 +22,7 @@
 #include "pgstat.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 #include "base/base.h"
 #include "time/time.h"
@@ -37,6 +38,9 @@
 
 /* most actors that are deactivated in one transaction */
 #define DEACTIVATE_MAX		100
+
+/* how long other servers are waited for, in milliseconds */
+#define ELSEWHERE_MS		5000
 
 /* a callback that has ended together with its process */
 typedef struct Death
@@ -193,6 +197,108 @@ actor_chore_fan_out(void)
 	if (is_installed_here())
 		result = actor_fan_outs_run();
 	end_transaction(context);
+	return result;
+}
+
+/*
+ * Does something in a transaction of its own, for a limited time; returns NULL, or the
+ * error that has ended it, in the memory context of the caller.
+ */
+static ErrorData *
+try_in_transaction(const char *activity, void (*body) (void *arg), void *arg)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		begin_transaction(activity);
+		enable_timeout_after(STATEMENT_TIMEOUT, ELSEWHERE_MS);
+		body(arg);
+		end_transaction(context);
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		/* the end of both may have met */
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		HOLD_INTERRUPTS();
+		disable_timeout(STATEMENT_TIMEOUT, false);
+		QueryCancelPending = false;
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		actor_block_abort();
+		pgstat_report_activity(STATE_IDLE, NULL);
+		MemoryContextSwitchTo(context);
+		RESUME_INTERRUPTS();
+	}
+	PG_END_TRY();
+	return error;
+}
+
+/*
+ * actor_chore_forward
+ *		Takes messages from the outboxes of this server to their receivers; returns when
+ *		to do that again.  On one server there are none, unless rows can have come
+ *		from anywhere.
+ *
+ * No other server keeps the scheduler from its work for long.
+ */
+TimestampTz
+actor_chore_forward(bool from_anywhere)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+	List	   *forwardings = NIL;
+	ListCell   *cell;
+
+	begin_transaction("looking for messages to be forwarded");
+	MemoryContextSwitchTo(context);
+	if (actor_catalog_installed() && (from_anywhere || actor_on_several_servers()))
+		forwardings = actor_forwardings(&result);
+	end_transaction(context);
+	foreach(cell, forwardings)
+	{
+		ActorForwarding *forwarding = lfirst(cell);
+		ErrorData  *error;
+
+		error = try_in_transaction("forwarding messages", actor_forwarding_pass, forwarding);
+		if (error == NULL)
+			error = try_in_transaction("removing what was forwarded", actor_forwarding_remove,
+									   forwarding);
+		if (error == NULL)
+			actor_forwarding_done(forwarding);
+		else
+			actor_forwarding_failed(forwarding, error);
+	}
+	/* for how long what has failed has to wait is found out then */
+	return forwardings != NIL ? GetCurrentTimestamp() : result;
+}
+
+/*
+ * actor_chore_forget
+ *		Forgets what was forwarded long ago; returns when to do that again.
+ */
+TimestampTz
+actor_chore_forget(void)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TimestampTz result = DT_NOEND;
+	List	   *old = NIL;
+	ErrorData  *error;
+
+	begin_transaction("looking for what was forwarded long ago");
+	MemoryContextSwitchTo(context);
+	if (actor_catalog_installed() && actor_on_several_servers())
+		old = actor_forwarded_old(&result);
+	end_transaction(context);
+	if (old == NIL)
+		return result;
+	error = try_in_transaction("forgetting what was forwarded long ago",
+							   actor_forwarded_forget, old);
+	if (error != NULL)
+		actor_log_vain("could not forget what was forwarded", error);
 	return result;
 }
 

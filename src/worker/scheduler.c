@@ -592,6 +592,9 @@ run_once(void)
 	TimestampTz each;
 	TimestampTz fan_out;
 	TimestampTz hosts;
+	TimestampTz forward;
+	TimestampTz forget;
+	bool		from_anywhere = reported == DT_NOBEGIN;
 	List	   *roles;
 
 	check_started();
@@ -627,6 +630,10 @@ run_once(void)
 	wake = Min(wake, fan_out);
 	hosts = actor_chore_hosts();
 	wake = Min(wake, hosts);
+	forward = actor_chore_forward(from_anywhere);
+	wake = Min(wake, forward);
+	forget = actor_chore_forget();
+	wake = Min(wake, forget);
 	if (roles == NIL && !have_executors())
 	{
 		/* who leaves must know that there is nothing */

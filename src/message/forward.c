@@ -1,0 +1,454 @@
+/*-------------------------------------------------------------------------
+ *
+ * forward.c
+ *		Taking messages from outboxes to their receivers.
+ *
+ * The scheduler reads the outboxes of the actors that its server has, what was sent
+ * first before the rest, and passes what it has read in one transaction for each
+ * server of receivers, which so commits on one server; then it removes that from the
+ * outboxes, in another one.  See outbox.c for why each message comes once, and in
+ * order.
+ *
+ * A server that cannot be reached holds up what is for its actors, and nothing else: it
+ * is tried again after a while, and messages for it are left out until then.
+ *
+ * A row of actor.forwarded must stay as long as somebody may pass the message again:
+ * who finds it in an outbox, and who has found it there before it was removed.  The
+ * first is asked of all servers; of the others it is known that they pass only what
+ * they have read a short while ago, and that the row is older than that.
+ *
+ * On one server there can be messages in outboxes that were restored.
+ *
+ * IDENTIFICATION
+ *		src/message/forward.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "base/base.h"
+#include "store/store.h"
+#include "shared/shared.h"
+#include "message/message.h"
+
+/* most messages that are read at once, and most rows that are forgotten */
+#define BATCH_MAX			500
+/* and bytes of their payloads, as they are stored, before the last one */
+#define BATCH_SIZE			(4 * 1024 * 1024)
+#define FORGET_MAX			1000
+/* most messages in outboxes that have been there for long and that are asked for */
+#define LEFT_MAX			10000
+/* what was read longer ago is read again, in microseconds */
+#define READ_US				(60 * USECS_PER_SEC)
+/* how long it is kept what was passed, in microseconds; much longer, for the sake of clocks */
+#define KEEP_US				(600 * USECS_PER_SEC)
+/* how often to look for what is kept no longer, in microseconds */
+#define FORGET_US			(10 * USECS_PER_SEC)
+/* how soon a server is tried again, in microseconds, and how often that doubles */
+#define AGAIN_US			USECS_PER_SEC
+#define AGAIN_DOUBLES		5
+
+/*
+ * In the parts that are not left out; the first ones up to a number and a size, and
+ * one at least.
+ */
+static ActorQuery read_outboxes = {
+	"SELECT " ACTOR_OUTGOING_COLUMNS
+	"  FROM (SELECT f.*, pg_catalog.sum(f.size) OVER (ORDER BY f.message_id"
+	"                 ROWS UNBOUNDED PRECEDING) AS until"
+	"          FROM (SELECT *, COALESCE(pg_catalog.pg_column_size(payload), 0) AS size"
+	"                  FROM actor.outbox"
+	"                 WHERE NOT pg_catalog.width_bucket(pg_catalog.hashtext(receiver_id), $1)"
+	"                       OPERATOR(pg_catalog.=) ANY ($2)"
+	"                 ORDER BY message_id LIMIT $3) f) w"
+	" WHERE w.until OPERATOR(pg_catalog.-) w.size OPERATOR(pg_catalog.<) $4"
+	" ORDER BY message_id",
+	4, {INT4ARRAYOID, INT4ARRAYOID, INT8OID, INT8OID}, false, true
+};
+
+static ActorQuery delete_rows = {
+	"DELETE FROM actor.outbox WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)",
+	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
+};
+
+static ActorQuery read_old = {
+	"SELECT actor_type, actor_id, message_id FROM actor.forwarded"
+	" WHERE forwarded_at OPERATOR(pg_catalog.<=) $1"
+	" ORDER BY forwarded_at LIMIT $2",
+	2, {TIMESTAMPTZOID, INT8OID}, false, true
+};
+
+static ActorQuery delete_old = {
+	"DELETE FROM actor.forwarded WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)",
+	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
+};
+
+/* an outbox has them, so that is asked again after the same time */
+static ActorQuery keep_old = {
+	"UPDATE actor.forwarded SET forwarded_at = $4 WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)",
+	4, {TEXTOID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID}
+};
+
+/* of all servers */
+static ActorQuery read_left = {
+	"SELECT message_id FROM actor.outbox"
+	" WHERE message_id OPERATOR(pg_catalog.<=) $1"
+	" ORDER BY message_id LIMIT $2",
+	2, {INT8OID, INT8OID}
+};
+
+/* a server that could not be reached */
+typedef struct Unreached
+{
+	int			server;
+	int			failures;
+	TimestampTz again;
+} Unreached;
+
+static List *unreached = NIL;	/* in TopMemoryContext */
+
+/* the number of a message of an actor */
+typedef struct Number
+{
+	ActorRef	actor;
+	int64		id;
+} Number;
+
+/* numbers of an actor --------------------------------------------------- */
+
+static int
+compare_numbers(const ListCell *a, const ListCell *b)
+{
+	const Number *x = lfirst(a);
+	const Number *y = lfirst(b);
+
+	if (x->actor.hash != y->actor.hash)
+		return x->actor.hash < y->actor.hash ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/*
+ * Runs a statement for each actor of a list of Number, which it sorts, with numbers of
+ * that actor and the time.
+ */
+static void
+run_for_numbers(ActorQuery *query, List *numbers)
+{
+	int			count = list_length(numbers);
+	Datum	   *ids = palloc(sizeof(Datum) * Max(count, 1));
+	int			nids = 0;
+
+	list_sort(numbers, compare_numbers);
+	for (int i = 0; i < count; i++)
+	{
+		const Number *number = list_nth(numbers, i);
+		Datum		values[4];
+
+		ids[nids++] = Int64GetDatum(number->id);
+		if (i + 1 < count &&
+			actor_ref_equal(&number->actor, &((Number *) list_nth(numbers, i + 1))->actor))
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		values[2] = PointerGetDatum(construct_array(ids, nids, INT8OID, sizeof(int64),
+													FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+		values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
+		(void) actor_query_for_actor(query, &number->actor, values);
+		nids = 0;
+	}
+}
+
+/* servers that cannot be reached ---------------------------------------- */
+
+static Unreached *
+find_unreached(int server)
+{
+	ListCell   *cell;
+
+	foreach(cell, unreached)
+		if (((Unreached *) lfirst(cell))->server == server)
+		return lfirst(cell);
+	return NULL;
+}
+
+/*
+ * The parts, counting from 1, of servers that are not to be tried yet; lowers the time
+ * to that of the first one that is.
+ */
+static ArrayType *
+parts_left_out(TimestampTz now, TimestampTz *again)
+{
+	int			count = actor_map_parts();
+	Datum	   *parts = palloc(sizeof(Datum) * count);
+	int			nparts = 0;
+
+	for (int i = 0; i < count; i++)
+	{
+		const Unreached *server = find_unreached(actor_map_server(i));
+
+		if (server == NULL || server->again <= now)
+			continue;
+		parts[nparts++] = Int32GetDatum(i + 1);
+		*again = Min(*again, server->again);
+	}
+	return construct_array(parts, nparts, INT4OID, sizeof(int32), true, TYPALIGN_INT);
+}
+
+/*
+ * actor_forwarding_failed
+ *		Messages could not be passed to a server.
+ */
+void
+actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *error)
+{
+	Unreached  *server = find_unreached(forwarding->server);
+
+	actor_log_vain(psprintf("could not forward messages to the server with number %d",
+							forwarding->server), error);
+	if (server == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		server = palloc0(sizeof(Unreached));
+		server->server = forwarding->server;
+		unreached = lappend(unreached, server);
+		MemoryContextSwitchTo(old);
+	}
+	server->again = GetCurrentTimestamp() + (AGAIN_US << server->failures);
+	server->failures = Min(server->failures + 1, AGAIN_DOUBLES);
+}
+
+/*
+ * actor_forwarding_done
+ *		They were passed.
+ */
+void
+actor_forwarding_done(const ActorForwarding *forwarding)
+{
+	Unreached  *server = find_unreached(forwarding->server);
+
+	if (server == NULL)
+		return;
+	unreached = list_delete_ptr(unreached, server);
+	pfree(server);
+}
+
+/* forwarding ------------------------------------------------------------ */
+
+/*
+ * Adds a message to what goes to its server.
+ */
+static List *
+add_message(List *forwardings, ActorOutgoing *message, TimestampTz now)
+{
+	int			server = actor_map_server(actor_map_part(message->receiver.id));
+	ActorForwarding *forwarding;
+	ListCell   *cell;
+
+	foreach(cell, forwardings)
+	{
+		forwarding = lfirst(cell);
+		if (forwarding->server != server)
+			continue;
+		forwarding->messages = lappend(forwarding->messages, message);
+		return forwardings;
+	}
+	forwarding = palloc(sizeof(ActorForwarding));
+	forwarding->server = server;
+	forwarding->messages = list_make1(message);
+	forwarding->read_at = now;
+	return lappend(forwardings, forwarding);
+}
+
+/*
+ * actor_forwardings
+ *		What is to be forwarded from this server, as a list of ActorForwarding in the
+ *		current memory context.  Sets when to look again for what is left out now.
+ */
+List *
+actor_forwardings(TimestampTz *again)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	List	   *result = NIL;
+	List	   *messages;
+	ListCell   *cell;
+	Datum		values[4];
+
+	*again = DT_NOEND;
+	values[0] = PointerGetDatum(actor_map_starts());
+	values[1] = PointerGetDatum(parts_left_out(now, again));
+	values[2] = Int64GetDatum(BATCH_MAX);
+	values[3] = Int64GetDatum(BATCH_SIZE);
+	messages = actor_query_list(&read_outboxes, values, actor_outgoing_read);
+	foreach(cell, messages)
+		result = add_message(result, lfirst(cell), now);
+	return result;
+}
+
+/*
+ * actor_forwarding_pass
+ *		Passes what goes to one server, in a transaction of its own.
+ */
+void
+actor_forwarding_pass(void *arg)
+{
+	ActorForwarding *forwarding = arg;
+	ListCell   *cell;
+
+	foreach(cell, forwarding->messages)
+	{
+		ActorOutgoing *message = lfirst(cell);
+
+		CHECK_FOR_INTERRUPTS();
+		/* on two servers it would be committed in two phases */
+		if (actor_map_server(actor_map_part(message->receiver.id)) != forwarding->server)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("the receiver of a message has moved to another server")));
+		if (GetCurrentTimestamp() - forwarding->read_at > READ_US)
+			ereport(ERROR,
+					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+					 errmsg("messages to be forwarded were read too long ago")));
+		actor_outgoing_pass(message);
+	}
+}
+
+/*
+ * actor_forwarding_remove
+ *		Removes from the outboxes what was passed, when that is committed.
+ */
+void
+actor_forwarding_remove(void *arg)
+{
+	ActorForwarding *forwarding = arg;
+	List	   *numbers = NIL;
+	ListCell   *cell;
+
+	foreach(cell, forwarding->messages)
+	{
+		ActorOutgoing *message = lfirst(cell);
+		Number	   *number = palloc(sizeof(Number));
+
+		number->actor = message->sender;
+		number->id = message->id;
+		numbers = lappend(numbers, number);
+	}
+	run_for_numbers(&delete_rows, numbers);
+}
+
+/* forgetting ------------------------------------------------------------ */
+
+static void *
+read_number(uint64 row)
+{
+	Number	   *number = palloc(sizeof(Number));
+	bool		isnull;
+
+	actor_ref_init(&number->actor, actor_copy_text(row, 1), actor_copy_text(row, 2));
+	number->id = DatumGetInt64(actor_query_result(row, 3, &isnull));
+	return number;
+}
+
+static void *
+read_id(uint64 row)
+{
+	int64	   *id = palloc(sizeof(int64));
+	bool		isnull;
+
+	*id = DatumGetInt64(actor_query_result(row, 1, &isnull));
+	return id;
+}
+
+/*
+ * actor_forwarded_old
+ *		What this server has kept for long enough, for actor_forwarded_forget, in the
+ *		current memory context; NIL if there is nothing, or it is not time to look.
+ *		Sets when to look again.
+ */
+List *
+actor_forwarded_old(TimestampTz *again)
+{
+	static TimestampTz looked_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	Datum		values[2] = {TimestampTzGetDatum(now - KEEP_US), Int64GetDatum(FORGET_MAX)};
+	List	   *result;
+
+	*again = looked_at + FORGET_US;
+	if (looked_at <= now && now < *again)
+		return NIL;
+	result = actor_query_list(&read_old, values, read_number);
+	looked_at = now;
+	*again = now + FORGET_US;
+	if (list_length(result) == FORGET_MAX)
+		looked_at = *again = 0;
+	return result;
+}
+
+/*
+ * Whether a list of numbers, in their order, has one, or may have it because it is not
+ * complete.
+ */
+static bool
+is_left(const List *left, int64 id)
+{
+	int			from = 0;
+	int			to = list_length(left);
+
+	if (to == LEFT_MAX && id > *(int64 *) llast(left))
+		return true;
+	while (from < to)
+	{
+		int			middle = (from + to) / 2;
+
+		if (*(int64 *) list_nth(left, middle) < id)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return from < list_length(left) && *(int64 *) list_nth(left, from) == id;
+}
+
+/*
+ * actor_forwarded_forget
+ *		Forgets that these messages were passed, those excepted that an outbox has;
+ *		raises an error if a server cannot be asked.
+ */
+void
+actor_forwarded_forget(void *arg)
+{
+	List	   *old = arg;
+	List	   *gone = NIL;
+	List	   *kept = NIL;
+	List	   *left;
+	int64		last = 0;
+	ListCell   *cell;
+	Datum		values[2];
+
+	foreach(cell, old)
+		last = Max(last, ((Number *) lfirst(cell))->id);
+	values[0] = Int64GetDatum(last);
+	values[1] = Int64GetDatum(LEFT_MAX);
+	left = actor_query_list(&read_left, values, read_id);
+	foreach(cell, old)
+	{
+		Number	   *number = lfirst(cell);
+
+		if (is_left(left, number->id))
+			kept = lappend(kept, number);
+		else
+			gone = lappend(gone, number);
+	}
+	run_for_numbers(&delete_old, gone);
+	run_for_numbers(&keep_old, kept);
+}
