@@ -116,6 +116,7 @@ foreach my $sender (@senders)
 	$failed += () = $sender->{err} =~ /ERROR:/g;
 }
 comes($_, 'SELECT count(*) = 0 FROM pg_prepared_xacts', 'no prepared transaction is left on ' . $_->name) foreach @all;
+comes($coordinator, 'SELECT count(*) = 0 FROM actor.outbox', 'all messages leave their senders');
 comes($coordinator, 'SELECT count(*) = 0 FROM actor.message', 'all messages are delivered');
 my $sent = ask($coordinator, q{SELECT sum(value::text::int) FROM actor.state WHERE key = 'sent' AND actor_id LIKE 'from %'});
 is(ask($coordinator, q{SELECT sum(value::text::int) FROM actor.state WHERE key = 'got' AND actor_id LIKE 'target %'}), $sent,
