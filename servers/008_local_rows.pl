@@ -35,6 +35,14 @@ BEGIN
 	END;
 	RETURN result || g.add();
 END $$;
+CREATE FUNCTION g.count_and_note() RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE
+	result bool;
+BEGIN
+	EXECUTE 'SELECT count(*) > 0 FROM actor.state' INTO result;
+	PERFORM actor_set('note ' || clock_timestamp(), result);
+	RETURN result;
+END $$;
 SELECT actor_distribute(4);
 SELECT actor_register('g', reentrancy => true);
 });
@@ -62,19 +70,43 @@ my $n = 0;
 my ($owner, $other) = places();
 my $call = q{SELECT actor_invoke('g', 'a', 'add')};
 
-# What Citus runs here for a call in a transaction, by the names of tables.
+# What Citus runs here for statements that call the actor so many times, by the names of
+# tables, in a session that knows where it is.
 sub statements
 {
-	my ($node, $call) = @_;
-	my $session = session_on($node, $call, 'SET citus.log_local_commands = on', 'SET client_min_messages = notice', $call);
+	my ($node, $statements, $calls) = @_;
+	my $session = session_on($node, ($call) x 3, 'SET citus.log_local_commands = on', 'SET client_min_messages = notice', $statements);
 
 	outcome_of($session);
-	$n += 2;
+	$n += 3 + $calls;
 	return join(' ', $session->{err} =~ /executing the command locally: (?:\w+ )+?(?:INTO |FROM |UPDATE )?actor\.(\w+)_\d+/g);
 }
 
 is(sql($owner, $call), ++$n, 'a first call inserts');
-is(statements($owner, $call), 'activation', 'a warm one needs no statement but that for its turn');
+my $look = q{SELECT actor_invoke('g', 'a', 'look')};
+my $citus = 'SELECT citus_backend_gpid()';
+is(statements($owner, $call, 1), '', 'a warm one needs no statement');
+is(statements($owner, $look, 0), '', 'nor does one that only reads');
+is(statements($owner, "BEGIN; $call; SELECT 1; $look; $call; COMMIT", 2), '', 'nor do several');
+is(statements($owner, "BEGIN; $call; $citus; COMMIT", 1), 'activation', 'but one is run before a function of Citus');
+is(statements($owner, "BEGIN; $call; SELECT count(*) FROM actor.failure; COMMIT", 1) =~ s/ .*//r, 'activation',
+	'before one of its plans');
+is(statements($owner, "BEGIN; $call; LOCK actor.failure IN SHARE MODE; COMMIT", 1), 'activation', 'before a command');
+is(statements($owner, "BEGIN; SAVEPOINT s; $call; ROLLBACK TO s; $citus; COMMIT", 0), '', 'and not for what was rolled back');
+
+# what else is done in the transaction
+my $elsewhere = sql($coordinator, qq{SELECT i FROM generate_series(1, 100) i
+	WHERE (SELECT nodeport FROM pg_dist_shard_placement WHERE shardid = get_shard_id_for_distribution_column('actor.state', i::text))
+		<> @{[ $owner->port ]} LIMIT 1});
+my $both = session_on($owner, 'SET citus.log_remote_commands = on', 'SET client_min_messages = notice',
+	"BEGIN; $call; SELECT actor_invoke('g', '$elsewhere', 'add'); COMMIT");
+outcome_of($both);
+$n++;
+like($both->{err}, qr/PREPARE TRANSACTION/, 'what is written here and elsewhere is committed in two phases');
+is(sql($owner, "SET statement_timeout = '60s'; BEGIN; SELECT actor_invoke('g', 'a', 'count_and_note'); $call; COMMIT") =~ s/^.*\n//r,
+	++$n, 'what was written is not waited for by a connection to this server');
+is(sql($owner, "SET statement_timeout = '60s'; BEGIN; SELECT count(*) > 0 FROM actor.state; SELECT actor_invoke('g', 'a', 'count_and_note');
+	$call; SELECT actor_invoke('g', 'a', 'look'); COMMIT") =~ s/^.*\n(.*)\n/$1 /sr, ++$n . " $n", 'nor by one that was there before');
 
 # a session that knows where the rows are, while they move away and come back
 my @sessions = map { $_->background_psql('postgres', on_error_stop => 1) } $owner, $other;
@@ -127,6 +159,28 @@ move('block_writes');
 is(sql($other, $call), ++$n, 'the actor is elsewhere');
 is($session->query_safe($call), ++$n, 'which a session finds whose turn was here');
 $session->query_safe('COMMIT');
+
+# a shard that is to move while a turn is held, in which nothing was run by Citus
+foreach my $mode ('block_writes', 'force_logical')
+{
+	($owner, $other) = places();
+	$owner->safe_psql('postgres', $call);
+	$n++;
+
+	my $holder = $owner->background_psql('postgres', on_error_stop => 1);
+	is($holder->query_safe($call), ++$n, 'a session knows where the actor is') foreach 1 .. 3;
+	is($holder->query_safe("BEGIN; $call"), ++$n, 'and has its turn');
+	my $mover = session_on($coordinator, qq{SELECT citus_move_shard_placement(get_shard_id_for_distribution_column('actor.state', 'a'),
+		'127.0.0.1', @{[ $owner->port ]}, '127.0.0.1', @{[ $other->port ]}, '$mode')});
+	comes($owner, q{SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND NOT granted}, 'a move waits for it')
+	  if $mode eq 'block_writes';
+	is($holder->query_safe($call), ++$n, 'which goes on');
+	$holder->query_safe('COMMIT');
+	is(outcome_of($mover), '', 'until it ends');
+	is($holder->query_safe($call), ++$n, 'then the session follows the actor');
+	is(sql($other, $call), ++$n, 'as do others');
+	$holder->quit;
+}
 
 # a snapshot that is older than the rows where they are
 ($owner, $other) = places();

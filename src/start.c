@@ -113,6 +113,7 @@ _PG_init(void)
 	actor_pause_init();
 	actor_frame_init();
 	actor_delegate_init();
+	actor_untold_init();
 	actor_lifecycle_init();
 	actor_placement_init();
 

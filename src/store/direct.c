@@ -187,14 +187,15 @@ actor_direct_open(ActorTable *table, LOCKMODE lockmode)
 
 /*
  * Opens the table that has the row with a key, as above; where actors are on several
- * servers that is a part of it.
+ * servers that is a part of it, which is to be read on the snapshot, if there is one.
  */
 static Relation
-open_for_row(ActorTable *table, const Datum *key, LOCKMODE lockmode)
+open_for_row(ActorTable *table, const Datum *key, LOCKMODE lockmode, Snapshot snapshot)
 {
 	if (!actor_on_several_servers())
 		return actor_direct_open(table, lockmode);
-	return ExecutorCheckPerms_hook == NULL ? actor_shard_open(table, key, lockmode) : NULL;
+	return ExecutorCheckPerms_hook == NULL ?
+		actor_shard_open(table, key, lockmode, snapshot) : NULL;
 }
 
 /*
@@ -317,10 +318,7 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 	ActorDirectResult result;
 	bool		pushed;
 
-	/* a row that has been moved is newer than an old snapshot */
-	if (snapshot != NULL && actor_on_several_servers())
-		return false;
-	relation = open_for_row(table, key, AccessShareLock);
+	relation = open_for_row(table, key, AccessShareLock, snapshot);
 	if (relation == NULL)
 		return false;
 
@@ -331,7 +329,12 @@ actor_direct_read(ActorTable *table, const Datum *key, int nkeys, Snapshot snaps
 		reader(slot, arg);
 	ExecDropSingleTupleTableSlot(slot);
 	leave_snapshot(pushed);
-	relation_close(relation, NoLock);
+
+	/*
+	 * Citus may connect to this server to alter a part of which only rows
+	 * were read
+	 */
+	relation_close(relation, actor_on_several_servers() ? AccessShareLock : NoLock);
 	return result != ACTOR_DIRECT_BY_SQL;
 }
 
@@ -433,7 +436,7 @@ actor_direct_update(ActorTable *table, const Datum *key, int nkeys,
 	Relation	relation;
 
 	actor_catalog_require();
-	relation = open_for_row(table, key, RowExclusiveLock);
+	relation = open_for_row(table, key, RowExclusiveLock, NULL);
 	if (relation == NULL)
 		return result;
 
@@ -516,6 +519,48 @@ actor_direct_lock(ActorTable *table, const Datum *key, int nkeys,
 			ACTOR_DIRECT_ABSENT;
 	if (result == ACTOR_DIRECT_DONE)
 		reader(slot, arg);
+	ExecDropSingleTupleTableSlot(slot);
+	leave_snapshot(pushed);
+	relation_close(relation, NoLock);
+	return result;
+}
+
+/*
+ * actor_direct_lock_part
+ *		Locks the row with a primary key of texts in a part of a distributed table, after
+ *		waiting for whoever has, and calls a function with what is then there; by SQL
+ *		also if Citus has to know of it.
+ */
+ActorDirectResult
+actor_direct_lock_part(ActorTable *table, Oid part, const Datum *key,
+					   ActorRowReader reader, void *arg)
+{
+	Relation	relation = actor_shard_open_with(table, part, RowExclusiveLock);
+	ActorDirectResult result = ACTOR_DIRECT_BY_SQL;
+	TupleTableSlot *slot;
+	Snapshot	snapshot;
+	bool		pushed;
+
+	if (relation == NULL)
+		return result;
+	pushed = take_snapshot(&snapshot);
+	slot = table_slot_create(relation, NULL);
+	/* what was looked up were statements */
+	if (actor_untold_possible())
+		result = find_row(relation, key, table->nkeys, snapshot, false, slot);
+	if (result == ACTOR_DIRECT_DONE)
+	{
+		ItemPointerData tid = slot->tts_tid;
+		TM_FailureData failure;
+
+		ExecClearTuple(slot);
+		if (table_tuple_lock(relation, &tid, snapshot, slot, GetCurrentCommandId(false),
+							 LockTupleExclusive, LockWaitBlock,
+							 TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure) == TM_Ok)
+			reader(slot, arg);
+		else
+			result = ACTOR_DIRECT_BY_SQL;
+	}
 	ExecDropSingleTupleTableSlot(slot);
 	leave_snapshot(pushed);
 	relation_close(relation, NoLock);

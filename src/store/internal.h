@@ -40,6 +40,16 @@ extern void actor_shape_changed(Oid relation);
 /* shard.c */
 
 extern void actor_shard_changed(Oid relation);
-extern Relation actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode);
+extern Relation actor_shard_open_with(const ActorTable *table, Oid leader, LOCKMODE lockmode);
+extern Relation actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode,
+								 Snapshot snapshot);
+
+/* where.c */
+
+extern Oid	actor_where_to_read(const ActorRef *actor, Snapshot snapshot);
+
+/* untold.c */
+
+extern bool actor_untold_possible(void);
 
 #endif							/* ACTOR_STORE_INTERNAL_H */

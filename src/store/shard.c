@@ -11,7 +11,9 @@
  * which Citus runs in this process then, see the same.
  *
  * Which parts belong together is looked up once a session, and again after each change
- * of the distributed tables, such as a move, or of one of the parts.
+ * of the distributed tables, such as a move, or of one of the parts.  Which part of
+ * actor.activation an actor is in is told by where.c; so the turn can be taken
+ * without a statement, and rows be read that nobody has the turn of.
  *
  * IDENTIFICATION
  *		src/store/shard.c
@@ -157,48 +159,41 @@ look_up(const ActorTable *table, Oid leader)
 }
 
 /*
- * actor_shard_open
- *		Opens the part of a table that has the rows of an actor, whose type and id are
- *		the first columns of the key; NULL if that takes a statement.
- *
- * The lock is kept until the transaction ends.
+ * The part of a table that goes with a leader; invalid if it cannot be used.
  */
-Relation
-actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode)
+static Oid
+follower(const ActorTable *table, Oid leader)
 {
-	ActorRef	actor;
-	ShardKey	shard_key;
+	ShardKey	key;
 	Shard	   *shard;
-	Relation	relation;
-	Oid			leader;
 	Oid			oid;
 	bool		known;
 
-	/*
-	 * a snapshot that is older than the turn may not see a row that has been
-	 * moved
-	 */
-	if (IsolationUsesXactSnapshot())
-		return NULL;
-	actor_ref_init(&actor, (text *) DatumGetPointer(key[0]), (text *) DatumGetPointer(key[1]));
-	leader = actor_shard_of_turn(&actor);
-	if (!OidIsValid(leader))
-		return NULL;
 	refresh();
-	memset(&shard_key, 0, sizeof(shard_key));
-	shard_key.table = table;
-	shard_key.leader = leader;
-	shard = hash_search(shards, &shard_key, HASH_FIND, &known);
+	memset(&key, 0, sizeof(key));
+	key.table = table;
+	key.leader = leader;
+	shard = hash_search(shards, &key, HASH_FIND, &known);
 	if (known)
-		oid = shard->oid;
-	else
-	{
-		oid = look_up(table, leader);
-		/* that may have brought news */
-		refresh();
-		shard = hash_search(shards, &shard_key, HASH_ENTER, &known);
-		shard->oid = oid;
-	}
+		return shard->oid;
+	oid = look_up(table, leader);
+	/* that may have brought news */
+	refresh();
+	shard = hash_search(shards, &key, HASH_ENTER, &known);
+	shard->oid = oid;
+	return oid;
+}
+
+/*
+ * actor_shard_open_with
+ *		Opens the part of a table that goes with a leader; NULL if it cannot be used.
+ */
+Relation
+actor_shard_open_with(const ActorTable *table, Oid leader, LOCKMODE lockmode)
+{
+	Oid			oid = follower(table, leader);
+	Relation	relation;
+
 	if (!OidIsValid(oid))
 		return NULL;
 	relation = try_relation_open(oid, lockmode);
@@ -209,6 +204,41 @@ actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode)
 		return NULL;
 	}
 	return relation;
+}
+
+/*
+ * actor_shard_open
+ *		Opens the part of a table that has the rows of an actor, whose type and id are
+ *		the first columns of the key; NULL if that takes a statement.
+ *
+ * A row can be read on the given snapshot, or, if that is NULL, on one that is taken
+ * after this.  To be written, the turn must be held.
+ */
+Relation
+actor_shard_open(const ActorTable *table, const Datum *key, LOCKMODE lockmode, Snapshot snapshot)
+{
+	ActorRef	actor;
+	Oid			leader;
+
+	/*
+	 * a snapshot that is older than the turn may not see a row that has been
+	 * moved
+	 */
+	if (IsolationUsesXactSnapshot())
+		return NULL;
+	actor_ref_init(&actor, (text *) DatumGetPointer(key[0]), (text *) DatumGetPointer(key[1]));
+	leader = actor_shard_of_turn(&actor);
+	if (!OidIsValid(leader) && lockmode != AccessShareLock)
+		return NULL;
+	if (!OidIsValid(leader) || snapshot != NULL)
+	{
+		Oid			here = actor_where_to_read(&actor, snapshot);
+
+		if (!OidIsValid(here) || (OidIsValid(leader) && leader != here))
+			return NULL;
+		leader = here;
+	}
+	return actor_shard_open_with(table, leader, lockmode);
 }
 
 /*

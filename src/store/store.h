@@ -154,6 +154,16 @@ extern Oid	(*actor_shard_of_turn) (const ActorRef *actor);
 
 extern bool actor_shard_has_written(Oid leader, ItemPointer tid, const ActorRef *actor);
 
+/* where.c */
+
+extern Oid	actor_where_to_write(const ActorRef *actor);
+
+/* untold.c */
+
+extern void actor_untold_init(void);
+extern void actor_untold_add(const ActorRef *actor);
+extern void actor_untold_told(void);
+
 /* distribute.c */
 
 extern const ActorDistributed actor_distributed_tables[];
@@ -233,6 +243,8 @@ extern ActorDirectResult actor_direct_update(ActorTable *table, const Datum *key
 											 ActorRowTest test, void *arg);
 extern ActorDirectResult actor_direct_lock(ActorTable *table, const Datum *key, int nkeys,
 										   ActorRowTest test, ActorRowReader reader, void *arg);
+extern ActorDirectResult actor_direct_lock_part(ActorTable *table, Oid part, const Datum *key,
+												ActorRowReader reader, void *arg);
 extern ActorDirectResult actor_direct_delete(ActorTable *table, const Datum *key, int nkeys,
 											 ActorRowTest test, void *arg);
 extern bool actor_direct_insert(ActorTable *table, const Datum *values,

@@ -99,7 +99,22 @@ take_activation(TupleTableSlot *slot, void *arg)
 }
 
 /*
- * The same by SQL.
+ * actor_activation_lock
+ *		Locks the row of an actor that is active in a part of actor.activation that is on
+ *		this server, waiting for whoever has; otherwise returns false.
+ */
+bool
+actor_activation_lock(const ActorRef *actor, Oid part, ActorActivation *seen)
+{
+	Datum		key[ACTIVATION_KEYS] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
+
+	memset(seen, 0, sizeof(*seen));
+	return actor_direct_lock_part(&activation_table, part, key, take_activation,
+								  seen) == ACTOR_DIRECT_DONE && seen->active;
+}
+
+/*
+ * Finds out what the row says by SQL.
  */
 static void
 query_activation(Datum *values, ActorActivation *seen)

@@ -17,6 +17,7 @@
 
 /* turn.c */
 
+extern int	actor_turn_held_count(void);
 extern uint64 actor_turn_held_hash(int number);
 extern bool actor_turn_all_early(void);
 extern void actor_turn_set_shard(const ActorRef *actor, Oid shard);
@@ -29,6 +30,7 @@ _Noreturn extern void actor_turn_refuse_late(const ActorRef *actor, const text *
 /* activation.c */
 
 extern void actor_activation_result(ActorActivation *seen);
+extern bool actor_activation_lock(const ActorRef *actor, Oid part, ActorActivation *seen);
 
 /* row.c */
 

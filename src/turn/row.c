@@ -23,6 +23,9 @@
  * is of no start of the server, so nobody takes it for an activation; it goes at the
  * end of the transaction, if the actor is not active then.
  *
+ * Where nothing is lost by locking a row of this server, because the lock for which a
+ * move waits is taken otherwise, it is locked; see store/where.c.
+ *
  * IDENTIFICATION
  *		src/turn/row.c
  *
@@ -97,10 +100,28 @@ remember_made(const ActorRef *actor)
 }
 
 /*
+ * Locks the row directly, after waiting for whoever has, if it is on this server, stays
+ * there, and is that of an activation; takes note of what it says.
+ */
+static bool
+take_row_here(const ActorRef *actor)
+{
+	ActorActivation seen;
+	Oid			part = actor_where_to_write(actor);
+
+	if (!OidIsValid(part) || !actor_activation_lock(actor, part, &seen))
+		return false;
+	actor_turn_know(actor, &seen);
+	actor_turn_set_shard(actor, part);
+	actor_untold_add(actor);
+	return true;
+}
+
+/*
  * Writes the row, after waiting for whoever has, and takes note of what it says.
  */
 static void
-take_row(const ActorRef *actor)
+write_row_of(const ActorRef *actor)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[2] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id)};
@@ -122,9 +143,22 @@ take_row(const ActorRef *actor)
 
 	actor_turn_know(actor, &seen);
 	if (actor_on_several_servers() && actor_shard_has_written(table, &tid, actor))
+	{
 		actor_turn_set_shard(actor, table);
+		actor_untold_told();
+	}
 	if (start == DT_NOBEGIN)
 		remember_made(actor);
+}
+
+/*
+ * Takes the row, after waiting for whoever has.
+ */
+static void
+take_row(const ActorRef *actor)
+{
+	if (!actor_on_several_servers() || !take_row_here(actor))
+		write_row_of(actor);
 }
 
 static void
