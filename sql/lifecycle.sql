@@ -1,7 +1,7 @@
 --
 -- Life of an actor: activation, hooks, deactivation, deletion.
 --
--- That idle actors are deactivated is tested by t/009_lifecycle.pl.
+-- That idle actors are deactivated is tested by t/013_lifecycle.pl.
 --
 \set VERBOSITY terse
 \set SHOW_CONTEXT never
@@ -126,6 +126,17 @@ SELECT actor_invoke('life', 'a', 'put', '[1]');
 SELECT last_used_at = :'before' AS lazy FROM actor.activation WHERE actor_id = 'a';
 SELECT actor_register('life', scan_interval => '1 microsecond');
 SELECT actor_invoke('life', 'a', 'put', '[1]');
+SELECT last_used_at > :'before' AS written FROM actor.activation WHERE actor_id = 'a';
+-- once in a transaction, at its end, also if the method has failed
+SELECT last_used_at AS before FROM actor.activation WHERE actor_id = 'a' \gset
+BEGIN;
+SELECT pg_stat_get_xact_tuples_updated('actor.activation'::regclass) AS writes \gset
+SELECT actor_invoke('life', 'a', 'put', '[1]');
+SAVEPOINT s;
+SELECT actor_invoke('life', 'a', 'put', '["no number"]');
+ROLLBACK TO s;
+SELECT pg_stat_get_xact_tuples_updated('actor.activation'::regclass) - :writes AS writes;
+COMMIT;
 SELECT last_used_at > :'before' AS written FROM actor.activation WHERE actor_id = 'a';
 SELECT last_used_at AS before FROM actor.activation WHERE actor_id = 'a' \gset
 SELECT actor_invoke('life', 'a', 'get');

@@ -1,7 +1,7 @@
 --
 -- Timers: registering, reading, deleting, and the end they come to.
 --
--- That they fire is tested by t/009_lifecycle.pl.
+-- That they fire is tested by t/013_lifecycle.pl.
 --
 \set VERBOSITY terse
 \set SHOW_CONTEXT never

@@ -230,21 +230,6 @@ actor_remove_timers(const ActorRef *actor)
 		(void) actor_query_for_actor(&delete_timers, actor, values);
 }
 
-/*
- * Resets the idle clock of an active actor, if that is worth a write; false if
- * the actor is not active any more, because its type was unregistered.
- */
-static bool
-touch(const ActorRef *actor, const ActorType *type, TimestampTz last_used_at)
-{
-	/* at the end of a long use, too, and whatever becomes of the method */
-	actor_turn_used(actor, last_used_at + actor_type_scan_interval(type) / 2);
-	/* so this need not be the time of now, which costs a look at the clock */
-	if (GetCurrentStatementStartTimestamp() - last_used_at < actor_type_scan_interval(type) / 2)
-		return true;
-	return actor_activation_touch(actor, GetCurrentTimestamp());
-}
-
 static void
 activation_error_context(void *arg)
 {
@@ -273,8 +258,14 @@ enter_life(const ActorRef *actor, ActorType *type, bool needed)
 	errcallback.previous = error_context_stack;
 	error_context_stack = &errcallback;
 	actor_activation_look(actor, &seen);
-	activated = seen.active ? !touch(actor, type, seen.last_used_at) :
-		needed || !actor_activation_lazy(type);
+	activated = !seen.active && (needed || !actor_activation_lazy(type));
+
+	/*
+	 * worth a write only now and then; at the end of the transaction, which
+	 * is the end of the use, and whatever becomes of the method
+	 */
+	if (seen.active)
+		actor_turn_used(actor, seen.last_used_at + actor_type_scan_interval(type) / 2);
 	if (activated)
 	{
 		actor_active_note(actor);

@@ -192,19 +192,12 @@ actor_is_active(const ActorRef *actor)
 
 /*
  * actor_activation_touch
- *		Writes that an actor, whose turn is held, is used now; false if it is not
- *		active.
+ *		Writes that an actor, whose turn is held, is used now, if it is active.
  */
-bool
+void
 actor_activation_touch(const ActorRef *actor, TimestampTz now)
 {
-	ActorBookkeeping bookkeeping;
-	Datum		values[3] = {PointerGetDatum(actor->type), PointerGetDatum(actor->id),
-	TimestampTzGetDatum(now)};
-	bool		touched;
+	Datum		values[3] = {[2] = TimestampTzGetDatum(now)};
 
-	actor_bookkeeping_begin(&bookkeeping);
-	touched = actor_query_run(&touch_activation, values, NULL) > 0;
-	actor_bookkeeping_end(&bookkeeping);
-	return touched;
+	(void) actor_query_for_actor(&touch_activation, actor, values);
 }

@@ -261,7 +261,7 @@ touch_used(void)
 			nestlevel = actor_own_copy_begin();
 		}
 		begun = true;
-		(void) actor_activation_touch(&held[i].actor, now);
+		actor_activation_touch(&held[i].actor, now);
 	}
 	if (begun)
 	{

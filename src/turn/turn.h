@@ -30,7 +30,7 @@ typedef struct ActorActivation
 extern void actor_activation_look(const ActorRef *actor, ActorActivation *seen);
 extern bool actor_activation_lazy(ActorType *type);
 extern bool actor_is_active(const ActorRef *actor);
-extern bool actor_activation_touch(const ActorRef *actor, TimestampTz now);
+extern void actor_activation_touch(const ActorRef *actor, TimestampTz now);
 
 /* turn.c */
 
