@@ -413,7 +413,6 @@ static void
 send_batch(void *arg)
 {
 	Each	   *each = arg;
-	Oid			role = actor_role_find(&each->role_name);
 	Datum		values[3];
 	int			limit;
 	List	   *ids;
@@ -423,9 +422,7 @@ send_batch(void *arg)
 
 	each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
 	(void) actor_type_share(each->type, each->type_wait, actor_catalog_generation());
-	/* that nobody makes the name stand for another role meanwhile */
-	if (OidIsValid(role))
-		actor_role_use(role, &each->role_name);
+	actor_role_keep(&each->role_name);
 	if (!lock_row(each))
 		return;
 	if (is_backlogged(each))

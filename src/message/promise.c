@@ -350,14 +350,10 @@ settle(Settlement *settlement)
 
 	while (find_promise(settlement, &type, &role_name))
 	{
-		Oid			role = actor_role_find(&role_name);
-
 		CHECK_FOR_INTERRUPTS();
 		if (!share_type(settlement, type))
 			return false;
-		/* that nobody makes the name stand for another role meanwhile */
-		if (OidIsValid(role))
-			actor_role_use(role, &role_name);
+		actor_role_keep(&role_name);
 		if (answer_promise(settlement, type, &role_name))
 			return true;
 		if (settlement->expired)

@@ -582,6 +582,25 @@ actor_role_use(Oid role, NameData *name)
 }
 
 /*
+ * actor_role_keep
+ *		Keeps a name in our rows from being made to stand for another role until the end
+ *		of the (sub)transaction: it stands for the role it has, or for nobody.
+ *
+ * Raises lock_not_available.  Rows that the name is to be found in must be read, or read
+ * again, after that: somebody may have moved them aside before.
+ */
+void
+actor_role_keep(NameData *name)
+{
+	Oid			role = actor_role_find(name);
+
+	if (OidIsValid(role))
+		actor_role_use(role, name);
+	else
+		lock_name(actor_hash_type(cstring_to_text(NameStr(*name))), ShareLock, name);
+}
+
+/*
  * actor_role_hold
  *		Whether a name in our rows stands for a role, and goes on to do so until the
  *		end of the (sub)transaction: then the rows that were found before are those
