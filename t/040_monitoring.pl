@@ -247,7 +247,9 @@ wait_for(
 	  . " WHERE actor_id = 'held' AND method = 'gated' AND role_name = 'regress_actor_one'",
 	'the turn of an executor is shown');
 query("SET ROLE regress_actor_two; SELECT actor_set_reminder('t', 'kept waiting', 'put')");
-wait_for(ill('slots'), 'a role that finds no executor is found');
+# (the first role has been waiting, too, for the executor of a third one)
+wait_for("count(*) = 1 FROM actor_doctor() WHERE check_name = 'slots' AND NOT ok AND detail ~ 'regress_actor_two'",
+	'a role that finds no executor is found');
 is( query("SELECT detail FROM actor_doctor() WHERE check_name = 'slots'"),
 	'Role "regress_actor_two" waits for an executor. The server has 2 of 2 workers, and a database at most 4 executors.',
 	'with the limits');

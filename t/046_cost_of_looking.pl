@@ -97,11 +97,13 @@ sub looking_ms
 	return ($times[0], (sort { $a <=> $b } @times)[0]);
 }
 
+# a server that checks its assertions is not what is measured
+my $slower = $node->safe_psql('postgres', 'SHOW debug_assertions') eq 'on' ? 10 : 1;
 for my $name (@names, @functions)
 {
 	my ($first, $least) = looking_ms($name);
 
-	cmp_ok($least, '<', 50, sprintf '%s takes no 50 ms on an empty database: %.1f, and %.1f at first', $name, $least, $first);
+	cmp_ok($least, '<', 50 * $slower, sprintf '%s takes no 50 ms on an empty database: %.1f, and %.1f at first', $name, $least, $first);
 }
 
 # the page --------------------------------------------------------------------------
@@ -115,6 +117,8 @@ if (my $missing = ActorHttp::missing())
 }
 
 my $rows = $ENV{ACTOR_ROWS} // 20000;
+# (of few rows the whole table would be read, and rightly)
+my $failing = $rows < 100000 ? 10 : 100;
 
 # Very many of everything, of eleven types, in no order; the first of the messages of one
 # actor fails, and a tenth of them waits behind it.
@@ -160,7 +164,7 @@ $node->safe_psql('postgres', qq{
 		UNION ALL SELECT 'box', 'queue', 'add', now(), now() + '1 h', true, 5, 0, 'shop', now(), false
 		UNION ALL SELECT 'box', 'queue', 'add', at, 'infinity', true, 1, 0, 'shop', now(), false FROM i;
 	INSERT INTO actor.failure (actor_type, actor_id, kind, name, method, role_name, scheduled_at, failed_at, attempts, sqlstate, message)
-		SELECT actor_type, actor_id, 'reminder', 'r', 'add', 'shop', now(), now(), 1, 'P0001', 'm' FROM i WHERE i % 100 < 2;
+		SELECT actor_type, actor_id, 'reminder', 'r', 'add', 'shop', now(), now(), 1, 'P0001', 'm' FROM i WHERE i % $failing < 2;
 	INSERT INTO actor.history (actor_type, actor_id, kind, method, ran_as, started_at, duration_ms, expires_at)
 		SELECT CASE WHEN i % 2 = 0 THEN 'box' ELSE actor_type END, CASE WHEN i % 2 = 0 THEN 'queue' ELSE actor_id END,
 			'call', 'add', 'shop', now(), 1, now() + '1 h' FROM i;
@@ -253,7 +257,7 @@ for my $view (@views)
 	my $server = (processor_ms(@backends) - $before[0]) / $repeated;
 	my $program = (processor_ms($http->{pid}) - $before[1]) / $repeated;
 	$report .= sprintf "%-28s %10.1f %10.1f %10.1f\n", $view->[0], $answers[ $repeated / 2 ], $server, $program;
-	cmp_ok($server + $program, '<', 300, "$view->[0] costs no 300 ms");
+	cmp_ok($server + $program, '<', 300 * $slower, "$view->[0] costs no 300 ms");
 }
 $report .= sprintf "%-28s %10s %10.1f\n", $_, '', (looking_ms($_))[1] for 'actor_doctor()', 'actor_metrics()';
 $ENV{ACTOR_ROWS} ? diag($report) : note($report);
