@@ -19,6 +19,7 @@ use ActorBench::Growth qw(growth_groups);
 use ActorBench::Hot qw(hot_groups);
 use ActorBench::Hosted qw(hosted_groups);
 use ActorBench::Http qw(http_groups);
+use ActorBench::Many qw(many_groups);
 use ActorBench::Report qw(write_report);
 use ActorBench::Rows qw(groups);
 use ActorBench::Server qw(query progress %scale $database);
@@ -33,6 +34,8 @@ my %normal = (
 	seconds => 3,
 	actors => 10_000,
 	calls => 1000,
+	cold => 1_000_000,
+	at_once => 1000,
 	bulk => 50_000,
 	due => 100_000,
 	others => 1_000_000,
@@ -64,6 +67,7 @@ my %modes = (
 	normal => \%normal,
 	full => {
 		%normal,
+		cold => 10_000_000,
 		actor_counts => [ @{ $normal{actor_counts} }, 10_000_000 ],
 		pending_counts => [ @{ $normal{pending_counts} }, 10_000_000 ],
 		distinct => [ @{ $normal{distinct} }, 1_000_000 ],
@@ -73,6 +77,7 @@ my %modes = (
 		%normal,
 		rounds => 3,
 		seconds => 1,
+		cold => 100_000,
 		due => 20_000,
 		others => 100_000,
 		probes => 100,
@@ -92,6 +97,8 @@ my %modes = (
 		transactions => 5,
 		actors => 20,
 		calls => 10,
+		cold => 20,
+		at_once => 5,
 		bulk => 50,
 		due => 100,
 		others => 100,
@@ -141,7 +148,7 @@ sub options
 sub wanted
 {
 	my @all = @_;
-	my %known = (groups(), hot_groups(), http_groups(), hosted_groups(), growth_groups());
+	my %known = (groups(), many_groups(), hot_groups(), http_groups(), hosted_groups(), growth_groups());
 	my %wish = map { $_ => 1 } split /,/, $rows // '';
 	my @unknown = grep { !$known{$_} } sort keys %wish;
 	my @result;
@@ -200,7 +207,7 @@ sub set_up
 }
 
 options();
-my @row_groups = wanted(groups(), hot_groups(), http_groups(), hosted_groups());
+my @row_groups = wanted(groups(), many_groups(), hot_groups(), http_groups(), hosted_groups());
 my @growth_groups = $scale{growth} || defined $rows ? wanted(growth_groups()) : ();
 set_up();
 

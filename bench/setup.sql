@@ -153,6 +153,17 @@ BEGIN
 	END IF;
 END $$;
 
+-- passes on an id and a document, as a chain of actors does
+CREATE FUNCTION rival.pass_on(actor text, payload jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	levels integer := payload->>'levels';
+BEGIN
+	IF levels > 1 THEN
+		PERFORM rival.pass_on('level ' || levels, jsonb_build_object('levels', levels - 1));
+	END IF;
+END $$;
+
 RESET ROLE;
 -- the same columns, keys and indexes as the tables of the extension
 CREATE TABLE rival.reminder (LIKE actor.reminder INCLUDING ALL) WITH (fillfactor = 80);

@@ -97,6 +97,24 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM t.log'), '20', 'each once'
 cmp_ok($node->safe_psql('postgres', 'SELECT count(DISTINCT xid) FROM t.log'),
 	'<', 20, 'in fewer transactions');
 
+# and not more of it than finds room for the turns of other actors
+$node->safe_psql('postgres', 'ALTER SYSTEM SET actor.max_turns_per_transaction = 10');
+$node->reload;
+$node->safe_psql('postgres', q{
+	TRUNCATE t.log;
+	CREATE FUNCTION t.visit() RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN
+			PERFORM actor_invoke('t', actor_id() || i, 'plain') FROM generate_series(1, 8) AS i;
+			PERFORM t.note('visit');
+		END $$;
+	SELECT actor_set_reminder('t', 'visitor' || i, 'visit', failure_policy => '{"drop": {}}')
+		FROM generate_series(1, 20) AS i});
+ok(done('true'), 'a batch of those who call others fires');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM t.log WHERE note = 'visit'}),
+	'20', 'and all of them keep within the limit of turns');
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET actor.max_turns_per_transaction');
+$node->reload;
+
 # one fails, the others commit
 $node->safe_psql('postgres', 'TRUNCATE t.log');
 fire_together($node, 'a', 'plain', 'b', 'fail', 'c', 'plain', 'd', 'orphan', 'e', 'plain');

@@ -38,7 +38,7 @@ is($result->{settings}{fsync}, 'off', 'and with which settings');
 
 my %row = map { $_->{id} => $_ } @{ $result->{rows} };
 is(scalar(keys %row), scalar(@{ $result->{rows} }), 'rows have different names');
-for my $id (qw(read_1 read_8 read_1_plpgsql put_1 count_8_async nested chain_5 register_1 register_bulk send_bulk
+for my $id (qw(read_1 read_8 read_1_plpgsql put_1 count_8_async nested chain_5 chain_5_pass cold cold_lazy at_once register_1 register_bulk send_bulk
 	hot_1 hot_1_early hot_2_busy hot_2_early_busy))
 {
 	cmp_ok($row{$id}{ours}, '>', 0, "row $id has a number");

@@ -187,7 +187,8 @@ sub depth
 	my $lines = sweep(
 		'ms',
 		$scale{depths},
-		[ [ 'a chain of actors', 'descend_actor' ], [ 'a function that calls itself', 'descend_plpgsql' ] ],
+		[ [ 'a chain of actors', 'descend_actor' ], [ 'a function that calls itself', 'descend_plpgsql' ],
+			[ 'one that passes on id and document', 'pass_plpgsql' ] ],
 		sub { pgbench($_[1], set => { levels => $_[0] }) });
 
 	$_->[1] *= 1000 / $_->[0] for map { @{ $_->{points} } } @$lines;

@@ -182,22 +182,25 @@ sub write_rows
 	return @rows;
 }
 
-# What an actor adds to a call of its method, in microseconds a call, where each
-# transaction makes so many of them.  The script is that of both sides.
+# Microseconds a call of scripts whose transaction makes so many of them, by script.
+sub times_of_calls
+{
+	my ($variable, $calls, @scripts) = @_;
+
+	return compare_rounds(
+		map {
+			my $script = $_;
+			$script => sub { pgbench($script, set => { $variable => $calls })->{ms} * 1000 / $calls; }
+		} @scripts);
+}
+
+# What an actor adds to a call of its method, in microseconds a call.
 sub added_row
 {
-	my ($script, $variable, $calls, $most, %row) = @_;
-	my $numbers = compare_rounds(
-		map {
-			my $side = $_;
-			$side => sub { pgbench("${script}_$side", set => { $variable => $calls })->{ms} * 1000 / $calls; }
-		} qw(actor plpgsql));
-	my $row = row(
-		%row,
-		better => 'lower',
-		rounds => { ours => $numbers->{actor}, rival => $numbers->{plpgsql} });
+	my ($ours, $rival, $most, %row) = @_;
+	my $row = row(%row, better => 'lower', rounds => { ours => $ours, rival => $rival });
 
-	$row->{extra} = median(map { $numbers->{actor}[$_] - $numbers->{plpgsql}[$_] } 0 .. $#{ $numbers->{actor} });
+	$row->{extra} = median(map { $ours->[$_] - $rival->[$_] } 0 .. $#$ours);
 	$row->{target} = "≤ $most µs extra";
 	$row->{met} = $row->{extra} <= $most ? \1 : \0;
 	return $row;
@@ -205,24 +208,40 @@ sub added_row
 
 sub nested_rows
 {
+	my $numbers = times_of_calls('calls', $scale{calls}, qw(nest_actor nest_plpgsql));
+
 	return added_row(
-		'nest', 'calls', $scale{calls}, 0.5,
+		@{$numbers}{qw(nest_actor nest_plpgsql)}, 0.5,
 		id => 'nested',
 		title => 'empty nested call in one transaction',
 		unit => 'µs a call',
 		rival_name => 'the method called directly');
 }
 
+# Next to a function that calls itself with a number, and to one that passes on the id
+# and the document that the method does.
 sub chain_rows
 {
-	return map {
-		added_row(
-			'descend', 'levels', $_, 3,
-			id => "chain_$_",
-			title => "chain of $_ actors in one transaction",
-			unit => 'µs a level',
-			rival_name => 'a function that calls itself')
-	} @{ $scale{chains} };
+	my @rows;
+
+	for my $levels (@{ $scale{chains} })
+	{
+		my $numbers = times_of_calls('levels', $levels, qw(descend_actor descend_plpgsql pass_plpgsql));
+
+		for my $rival ([ '', 'descend_plpgsql', 'a function that calls itself' ],
+			[ '_pass', 'pass_plpgsql', 'a function that passes on id and document' ])
+		{
+			my ($suffix, $script, $name) = @$rival;
+
+			push @rows, added_row(
+				$numbers->{descend_actor}, $numbers->{$script}, 3,
+				id => "chain_$levels$suffix",
+				title => "chain of $levels actors in one transaction",
+				unit => 'µs a level',
+				rival_name => $name);
+		}
+	}
+	return @rows;
 }
 
 sub empty_reminders

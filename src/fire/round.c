@@ -58,22 +58,21 @@
 #include "shared/shared.h"
 #include "stat/stat.h"
 #include "type/type.h"
+#include "turn/turn.h"
 #include "call/call.h"
 #include "life/life.h"
 #include "reminder/reminder.h"
 #include "fire/internal.h"
 
 /* due rows read at once, and when many of them must be passed over */
-#define SCAN_LIMIT			100
+#define SCAN_LIMIT			200
 #define SCAN_LIMIT_MAX		6400
 /* microseconds after which one of many scans looks for earlier rows, too */
 #define LOOK_EVERYWHERE_US	100000
 /* pages that a scan accesses without much to find, if there is much to walk over */
 #define DEAR_PAGES			500
 /* firings that share a transaction */
-#define BATCH_MAX			50
-/* turns of a transaction that are set aside for each of them */
-#define TURNS_PER_FIRING	20
+#define BATCH_MAX			100
 /* how long one of them may take when others are in the batch, in milliseconds */
 #define COMPANY_MS			100
 /* firings that run alone are run in a row for so long, in milliseconds */
@@ -208,13 +207,14 @@ must_end(void)
 }
 
 /*
- * Most firings that share a transaction.  Their methods may enter other actors
- * too, and all of these count against the limit of a transaction.
+ * Whether a transaction has room for one more firing.  Methods may enter other actors
+ * too, and all of these count against the limit of the transaction: half of it is set
+ * aside for whoever comes last.
  */
-static int
-batch_limit(void)
+static bool
+has_room(void)
 {
-	return Min(BATCH_MAX, Max(actor_max_turns_per_transaction / TURNS_PER_FIRING, 1));
+	return actor_turn_held_count() <= actor_max_turns_per_transaction / 2;
 }
 
 /*
@@ -224,7 +224,7 @@ batch_limit(void)
 static void
 fire_members(List *candidates, int first, ActorFiringResult *results, volatile int *count)
 {
-	int			limit = Min(list_length(candidates) - first, batch_limit());
+	int			limit = Min(list_length(candidates) - first, BATCH_MAX);
 	TimestampTz end_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), actor_batch_time);
 
 	do
@@ -237,7 +237,7 @@ fire_members(List *candidates, int first, ActorFiringResult *results, volatile i
 		mode.time_limit = *count > 0 ? COMPANY_MS : 0;
 		(*count)++;
 		results[*count - 1] = fire(list_nth(candidates, first + *count - 1), &mode);
-	} while (*count < limit && GetCurrentTimestamp() < end_at && !must_end());
+	} while (*count < limit && has_room() && GetCurrentTimestamp() < end_at && !must_end());
 }
 
 /*

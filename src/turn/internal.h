@@ -17,7 +17,6 @@
 
 /* turn.c */
 
-extern int	actor_turn_held_count(void);
 extern uint64 actor_turn_held_hash(int number);
 extern bool actor_turn_all_early(void);
 extern void actor_turn_set_shard(const ActorRef *actor, Oid shard);

@@ -38,6 +38,7 @@ extern void actor_turn_init(void);
 extern bool actor_turn_enter(const ActorRef *actor, const text *method, int timeout);
 extern bool actor_turn_try_enter(const ActorRef *actor, const text *method);
 extern void actor_turn_leave(const ActorRef *actor);
+extern int	actor_turn_held_count(void);
 extern bool actor_turn_is_entered(const ActorRef *actor);
 extern void actor_turn_set_entered(const ActorRef *actor);
 extern void actor_turn_keep(const ActorRef *actor);

@@ -1,0 +1,1 @@
+SELECT rival.pass_on('level ' || :levels, jsonb_build_object('levels', :levels::integer));
