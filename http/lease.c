@@ -666,14 +666,13 @@ advance(Lease *lease)
 	}
 	if (busy || lease->end != CALL_UNDERWAY)
 		return;
-	if (lease->outcome != CALL_UNDERWAY)
-	{
-		finish(lease, lease->outcome);
-		return;
-	}
-	request = inbox_take(&lease->inbox, &cancelled);
+	/* what has come before the answer was sent before it, and is a part of the call */
+	request = lease->outcome == CALL_UNDERWAY || lease->outcome == CALL_ANSWERED ?
+		inbox_take(&lease->inbox, &cancelled) : NULL;
 	if (request != NULL)
 		serve(lease, request);
+	else if (lease->outcome != CALL_UNDERWAY)
+		finish(lease, lease->outcome);
 	else if (cancelled)
 		give_up(lease, CALL_CANCELLED);
 	else if (lease->deadline <= now_ms())

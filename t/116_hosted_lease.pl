@@ -99,20 +99,24 @@ for (1 .. 2)
 	is($app->call('lazy', 'i', 'add', { amount => 1 }, 'Idempotency-Key' => 'x')->{content}, 1, 'a request id works');
 }
 
-# a method that does not wait for what it saves
+# a method that does not wait for what it saves: what came before its answer counts
 is($app->do('lazy', 'x', 'add', { amount => 1 }), 1, 'an actor with state');
+query('GRANT pg_monitor TO shop');	# (who may see metrics)
 my $locker = $node->background_psql('postgres');
 $locker->query_safe(q{BEGIN; SELECT 1 FROM actor.state WHERE actor_type = 'lazy' AND actor_id = 'x' FOR UPDATE});
-my $careless = $app->begin('lazy', 'x', 'careless', { gate => 'careless', amount => 30 });
+my $careless = $app->begin('lazy', 'x', 'careless', { gate => 'careless', amount => 30, times => 3 });
 ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE usename = 'shop' AND wait_event_type = 'Lock' AND query ~ 'actor_transact'}),
 	'what a method saves waits for others');
+# (the call, what it saves, and the request for the number)
+ok($app->wait_for(sub { $app->get('/metrics')->{content} =~ /^actor_http_in_progress 5$/m }), 'and more of it for that');
 $app->open_gate('careless');
 ok($app->wait_for_line(what => 'end', method => 'careless'), 'the method has ended meanwhile');
 ok(!HostedApp::answered($careless), 'but the call has not');
 $locker->query_safe('COMMIT');
 $locker->quit;
 is(HostedApp::answer($careless)->{status}, 200, 'until that is saved');
-is(state_of('x'), 30, 'then it is done together');
+is(query(q{SELECT string_agg(key || ' ' || value, ', ' ORDER BY key) FROM actor.state WHERE actor_id = 'x' AND key !~ 'ops'}),
+	'time 1 1, time 2 1, time 3 1, value 30', 'then it is done together');
 
 # a turn that is lost: what has the turn is taken away while the method runs
 my $lost = $app->begin('lazy', 'l', 'slow', { gate => 'lost', amount => 1 });

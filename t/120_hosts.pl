@@ -255,11 +255,23 @@ query("UPDATE actor.host SET gone_at = now() - interval '2 days' WHERE host_id =
 like(query("SELECT detail FROM actor_doctor() WHERE detail ~ 'are gone'"), qr/These are gone and have left actors: host at host 9 of application "shop" \(1\)/,
 	'it has not for long');
 is(query($at_lost), '1', 'what it has left is kept');
-query("UPDATE actor.host SET gone_at = now() - interval '31 days' WHERE host_id = " . id(9));
+my $kept = join_as(8, 'app 8');
+$kept->query_safe('SELECT actor.host_place(' . id(8) . ", 'cart', 'kept')");
+$kept->quit;
+ok($node->poll_query_until('postgres', 'SELECT gone_at IS NOT NULL FROM actor.host WHERE host_id = ' . id(8)),
+	'as is what another one has');
+# (in one statement, so that whoever looks sees both)
+query("UPDATE actor.host SET gone_at = now() - CASE host_id WHEN " . id(9) . " THEN interval '31 days' ELSE interval '29 days' END"
+	  . ' WHERE host_id IN (' . id(8) . ', ' . id(9) . ')');
 join_as(10, 'app 10')->quit;
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM actor.host WHERE host_id = ' . id(9)),
 	'but not for ever');
 is(query($at_lost), '0', 'then nothing is left of it');
+join_as(13, 'app 13')->quit;
+ok($node->poll_query_until('postgres', 'SELECT gone_at IS NOT NULL FROM actor.host WHERE host_id = ' . id(13)),
+	'the hosts are looked at once more');
+is(query('SELECT count(*) FROM actor.placement WHERE host_id = ' . id(8)), '1', 'but what was left less than 30 days ago is kept');
+query('DELETE FROM actor.placement WHERE host_id = ' . id(8));
 
 # a session that is cleaned has no lock any more: then its host lives for nobody
 my $listener = join_as(20, 'app 20');

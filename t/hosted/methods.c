@@ -218,21 +218,25 @@ save_forgotten(void *argument)
 	return NULL;
 }
 
-/* saves, and does not wait for that; then waits at a gate */
+/* saves several times at once, and does not wait for that; then waits at a gate */
 static void
 do_careless(Call *call)
 {
-	Forgotten  *forgotten = check(calloc(1, sizeof(Forgotten)));
-	Buffer		body = {0};
-	pthread_t	thread;
+	for (json_int_t i = number_argument(call, "times", 1); i > 0; i--)
+	{
+		Forgotten  *forgotten = check(calloc(1, sizeof(Forgotten)));
+		Buffer		body = {0};
+		pthread_t	thread;
 
-	add_text(&body, "[{\"operation\":\"upsert\",\"request\":{\"key\":\"value\",\"value\":%lld}}]",
-			 (long long) number_argument(call, "amount", 0));
-	forgotten->path = path_of(call->instance->type, call->instance->id, "state", NULL);
-	forgotten->body = body.data;
-	if (pthread_create(&thread, NULL, save_forgotten, forgotten) != 0)
-		die("thread");
-	pthread_detach(thread);
+		add_text(&body, "[{\"operation\":\"upsert\",\"request\":{\"key\":\"value\",\"value\":%lld}},"
+				 "{\"operation\":\"upsert\",\"request\":{\"key\":\"time %lld\",\"value\":1}}]",
+				 (long long) number_argument(call, "amount", 0), (long long) i);
+		forgotten->path = path_of(call->instance->type, call->instance->id, "state", NULL);
+		forgotten->body = body.data;
+		if (pthread_create(&thread, NULL, save_forgotten, forgotten) != 0)
+			die("thread");
+		pthread_detach(thread);
+	}
 	wait_at_gate(call, text_argument(call, "gate", "none"), false);
 }
 
