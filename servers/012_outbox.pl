@@ -169,6 +169,11 @@ foreach my $node (@all)
 is(outbox($receiver), '6', 'messages wait with their sender');
 is(ask($coordinator, q{SELECT count(*) FROM actor.message}), '0', 'and nowhere else');
 is(ask($far, q{SELECT count(*) FROM pg_prepared_xacts}), '0', 'and nothing is prepared for them');
+is(ask($near, q{SELECT value FROM actor.get_gauges('servers') WHERE name = 'actor_servers_outbox'}), '6', 'a metric counts them');
+ask($coordinator, q{UPDATE actor.outbox SET sent_at = now() - interval '1 min'});
+like(ask($near, q{SELECT detail FROM actor_doctor() WHERE check_name = 'outbox'}),
+	qr/^The oldest message to another server has waited .* message \d+ of actor "$sender" of type "g", to actor "$receiver" of type "g"\.$/,
+	'the doctor finds those that wait for long');
 ask($near, qq{SELECT actor_invoke('g', '$sender', 'give', '["$local"]')});
 got_all($local, $sender, 1, 'others come meanwhile');
 

@@ -69,6 +69,8 @@ $node->safe_psql(
 	SELECT actor_set_reminder('account', 'later', 'fire', '8760h', 'P1M', data => '{}',
 			catch_up => 'all', failure_policy => '{"exponential": {"maxRetries": 2}}');
 	SELECT actor_send('account', 'message', 'add', '[7]', '8760h', 'once');
+	INSERT INTO actor.outbox (actor_type, actor_id, message_id, receiver_type, receiver_id, method, payload, due_at, role_name, sent_at)
+	VALUES ('account', 'a', 5, 'account', 'mail', 'add', '[9]', now(), current_user, now());
 	SELECT actor_keep_events('account', 'kept', '1 year');
 	SELECT actor_publish('kept', '{"x": 1}', 'account', 'a');
 	SELECT actor_subscribe('wide', 'account', 's' || i, 'add', 'account', failure_policy => '{"drop": {}}')
@@ -102,6 +104,7 @@ sub content
 		'SELECT to_jsonb(t) FROM actor.state t ORDER BY actor_type, actor_id, key',
 		'SELECT to_jsonb(t) FROM actor.reminder t ORDER BY actor_type, actor_id, name',
 		'SELECT to_jsonb(t) FROM actor.message t ORDER BY actor_type, actor_id, message_id',
+		'SELECT to_jsonb(t) FROM actor.outbox t',
 		'SELECT last_value, is_called FROM actor.message_message_id_seq',
 		'SELECT to_jsonb(t) FROM actor.promise t ORDER BY actor_type, actor_id, token',
 		'SELECT to_jsonb(t) FROM actor.each t ORDER BY actor_type, each_id',
@@ -178,6 +181,10 @@ foreach my $database ('plain', 'custom')
 			SELECT (SELECT count(*) FROM actor.fan_out) = 0 AND string_agg(value::text, ' ') = '5 5 5'
 			  FROM actor.state WHERE actor_id ~ '^s\d$' AND key = 'n'}),
 		'an event reaches those who had subscribed');
+	ok( $node->poll_query_until($database, q{
+			SELECT (SELECT count(*) FROM actor.outbox) = 0 AND value = '9'
+			  FROM actor.state WHERE actor_id = 'mail' AND key = 'n'}),
+		'a message that was still with its sender comes');
 	is( $node->safe_psql($database, "SELECT actor_publish('kept', NULL, 'account', 'a')"),
 		'2', 'numbers of events go on');
 	is( $node->safe_psql($database, q{

@@ -248,6 +248,7 @@ try_in_transaction(const char *activity, void (*body) (void *arg), void *arg)
 TimestampTz
 actor_chore_forward(bool from_anywhere)
 {
+	static bool more = false;
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz result = DT_NOEND;
 	List	   *forwardings = NIL;
@@ -255,9 +256,10 @@ actor_chore_forward(bool from_anywhere)
 
 	begin_transaction("looking for messages to be forwarded");
 	MemoryContextSwitchTo(context);
-	if (actor_catalog_installed() && (from_anywhere || actor_on_several_servers()))
+	if (actor_catalog_installed() && (from_anywhere || more || actor_on_several_servers()))
 		forwardings = actor_forwardings(&result);
 	end_transaction(context);
+	more = forwardings != NIL || result != DT_NOEND;
 	foreach(cell, forwardings)
 	{
 		ActorForwarding *forwarding = lfirst(cell);
@@ -278,10 +280,11 @@ actor_chore_forward(bool from_anywhere)
 
 /*
  * actor_chore_forget
- *		Forgets what was forwarded long ago; returns when to do that again.
+ *		Forgets what was forwarded long ago; returns when to do that again.  On one server
+ *		as above.
  */
 TimestampTz
-actor_chore_forget(void)
+actor_chore_forget(bool from_anywhere)
 {
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz result = DT_NOEND;
@@ -290,8 +293,13 @@ actor_chore_forget(void)
 
 	begin_transaction("looking for what was forwarded long ago");
 	MemoryContextSwitchTo(context);
-	if (actor_catalog_installed() && actor_on_several_servers())
+	if (actor_catalog_installed() && (from_anywhere || actor_on_several_servers()))
+	{
 		old = actor_forwarded_old(&result);
+		/* nothing is added on one server */
+		if (!actor_on_several_servers())
+			result = DT_NOEND;
+	}
 	end_transaction(context);
 	if (old == NIL)
 		return result;

@@ -37,7 +37,7 @@ extern TimestampTz actor_chore_expire(void);
 extern TimestampTz actor_chore_each(void);
 extern TimestampTz actor_chore_fan_out(void);
 extern TimestampTz actor_chore_forward(bool from_anywhere);
-extern TimestampTz actor_chore_forget(void);
+extern TimestampTz actor_chore_forget(bool from_anywhere);
 extern TimestampTz actor_chore_hosts(void);
 extern TimestampTz actor_chore_deactivate(const ActorRoleDue *due);
 extern void actor_chore_record_deaths(void);

@@ -632,7 +632,7 @@ run_once(void)
 	wake = Min(wake, hosts);
 	forward = actor_chore_forward(from_anywhere);
 	wake = Min(wake, forward);
-	forget = actor_chore_forget();
+	forget = actor_chore_forget(from_anywhere);
 	wake = Min(wake, forget);
 	if (roles == NIL && !have_executors())
 	{
