@@ -117,6 +117,8 @@ is(query('SELECT count(*) FROM actor.leftover'), '0', 'until that has been told 
 is($third->query_safe('SELECT count(*) FROM actor.host_left_behind(' . id(3) . ')'), '0', 'all of it');
 is(query('SELECT actor_id, host_address FROM actor.instance ORDER BY 1'), '1|host 2',
 	'what lives elsewhere stays there');
+# (one that is placed and not called within ten seconds is to be forgotten, which would end waits)
+query("DELETE FROM actor.placement WHERE actor_id = '1'");
 
 # waking --------------------------------------------------------------------------
 
