@@ -128,7 +128,6 @@ for my $case (
 	[ 'a chunk that does not end', "HTTP/1.1 200 closes\r\nTransfer-Encoding: chunked\r\n\r\n20\r\nok" ],
 	[ 'lines without CR', "HTTP/1.1 200 OK\nContent-Length: 2\n\nok" ],
 	[ 'a space before the colon', "HTTP/1.1 200 OK\r\nX-A : 1\r\nContent-Length: 2\r\n\r\nok" ],
-	[ 'a folded line', "HTTP/1.1 200 OK\r\nX-A: 1\r\n b\r\nContent-Length: 2\r\n\r\nok" ],
 	[ 'a NUL in a header', "HTTP/1.1 200 OK\r\nX-A: 1\0b\r\nContent-Length: 2\r\n\r\nok" ],
 	[ 'no HTTP', "SSH-2.0-OpenSSH_9.2\r\n" ],
 	[ 'no status', "HTTP/1.1 \r\n\r\n" ],
@@ -145,6 +144,12 @@ for my $case (
 	$got = answered($answer);
 	is("$got->{status} $got->{code}", '500 ERR_ACTOR_INVOKE_METHOD', "$what is an error");
 }
+
+# whether a folded line is one depends on libcurl; nobody after it sees two
+$got = answered("HTTP/1.1 200 OK\r\nX-A: 1\r\n b\r\nContent-Length: 2\r\n\r\nok");
+$got->{$_} //= '' for 'code', 'content';
+like("$got->{status} $got->{code} $got->{content} " . ($got->{headers}{'x-a'} // ''),
+	qr/^(500 ERR_ACTOR_INVOKE_METHOD .*|200  ok 1 b)$/s, 'a folded line is joined, or an error');
 
 # an answer more that comes after the first one was taken: each worker has connections
 # of its own, so there is one worker
