@@ -170,17 +170,17 @@ sub by_shop
 
 	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', 'shop' ]);
 }
-by_shop(q{SELECT actor_send('thing', 'a', '../../b/method/escaped1')});
-by_shop(q{SELECT actor_send('thing', 'a', 'remind/escaped2')});
-by_shop(q{SELECT actor_send('thing', '../c', 'timer/escaped3')});
-by_shop(q{SELECT actor_set_reminder('thing', 'a', '../../../b/method/escaped4', due_time => '0s')});
-by_shop(q{SELECT actor_send('thing', 'a', 'as/it/is?x#y')});
+# (names that cannot be told from other paths are refused, see sql/hosted.sql)
+by_shop(q{SELECT actor_send('thing', 'a', 'remind/escaped1')});
+by_shop(q{SELECT actor_send('thing', '%2e%2e', 'timer/escaped2')});
+by_shop(q{SELECT actor_set_reminder('thing', 'a', '%2F..%2Fescaped3', due_time => '0s')});
+by_shop(q{SELECT actor_send('thing', 'a', 'as/it is/%3F')});
 is($app->call('thing', 'a', 'remind/escaped5')->{status}, 200, 'what reminders are called by is no method');
 my $targets;
-ok($app->wait_for(sub { $targets = slurp_file("$folder/targets"); return (() = $targets =~ /escaped|it/g) >= 6 }), 'all names come');
+ok($app->wait_for(sub { $targets = slurp_file("$folder/targets"); return (() = $targets =~ /escaped|it/g) >= 5 }), 'all names come');
 is(join("\n", sort grep { /escaped|it/ } split /\n/, $targets), join("\n", sort map { "/actors/thing/$_" }
-	'a/method/..%2F..%2Fb%2Fmethod%2Fescaped1', 'a/method/remind%2Fescaped2', '..%2Fc/method/timer%2Fescaped3',
-	'a/method/remind/..%2F..%2F..%2Fb%2Fmethod%2Fescaped4', 'a/method/as/it/is%3Fx%23y', 'a/method/remind%2Fescaped5'),
+	'a/method/remind%2Fescaped1', '%252e%252e/method/timer%2Fescaped2', 'a/method/remind/%252F..%252Fescaped3',
+	'a/method/as/it%20is/%253F', 'a/method/remind%2Fescaped5'),
 	'as parts of the path of their actor');
 
 is($app->stop, 0, 'the host ends');
