@@ -98,6 +98,8 @@ my ($old, $new) = map {
 	if ($gate eq 'old')
 	{
 		$app->kill_host;
+		# nothing is to be given up from here on
+		$app->{flags} = ['--app-timeout=60'];
 		$app->start_host;
 		$app->wait_until_ready;
 	}
