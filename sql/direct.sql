@@ -478,7 +478,7 @@ DO $$
 DECLARE
   t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['type', 'role', 'pause', 'state', 'activation', 'request', 'reminder', 'timer', 'message', 'failure']
+  FOREACH t IN ARRAY ARRAY['type', 'role', 'pause', 'state', 'activation', 'request', 'reminder', 'timer', 'message', 'outbox', 'forwarded', 'failure']
   LOOP
     CALL public.regress_distribute(('actor.' || t)::regclass);
   END LOOP;

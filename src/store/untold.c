@@ -145,13 +145,20 @@ static void
 tell(void)
 {
 	const ActorRef *held = find_held();
+	bool		read_only = XactReadOnly;
 	Datum		values[2];
 
 	if (held != NULL)
 	{
-		/* the statement begins, too; its failure ends the subtransaction */
+		/*
+		 * The statement begins, too; its failure ends the subtransaction.  It
+		 * tells of what was written before a method began that must not
+		 * write.
+		 */
 		state = TELLING;
+		XactReadOnly = false;
 		(void) actor_query_for_actor(&tell_statement, held, values);
+		XactReadOnly = read_only;
 	}
 	state = held != NULL ? TOLD : NOTHING;
 	actors = NIL;
