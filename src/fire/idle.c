@@ -445,7 +445,12 @@ claim(const ActorDue *due)
 	bool		found;
 	bool		claimed;
 
-	if (!actor_turn_try_enter(&due->actor, due->name))
+	/*
+	 * what this transaction has done with it is a use, which is written at
+	 * its end
+	 */
+	if (actor_turn_is_entered(&due->actor) ||
+		!actor_turn_try_enter(&due->actor, due->name))
 		return false;
 	if (actor_pause_share(&due->actor) != ACTOR_NOT_PAUSED ||
 		!actor_turn_try_claim(&due->actor))

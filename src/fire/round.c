@@ -71,8 +71,8 @@
 #define LOOK_EVERYWHERE_US	100000
 /* pages that a scan accesses without much to find, if there is much to walk over */
 #define DEAR_PAGES			500
-/* firings that share a transaction */
-#define BATCH_MAX			100
+/* firings that share a transaction: no more subtransactions than all sessions can see at a glance */
+#define BATCH_MAX			60
 /* how long one of them may take when others are in the batch, in milliseconds */
 #define COMPANY_MS			100
 /* firings that run alone are run in a row for so long, in milliseconds */

@@ -169,6 +169,7 @@ typedef struct Each
 	text	   *last_id;		/* empty: none has its message yet */
 	int			type_wait;		/* how long the type is waited for, in
 								 * milliseconds */
+	bool		waits_for_name; /* that is waited for, too */
 	bool		went_on;		/* a batch was sent, or it is finished */
 	TimestampTz again;			/* when to see to it again */
 } Each;
@@ -422,7 +423,8 @@ send_batch(void *arg)
 
 	each->again = GetCurrentTimestamp() + TRY_AGAIN_US;
 	(void) actor_type_share(each->type, each->type_wait, actor_catalog_generation());
-	actor_role_keep(&each->role_name);
+	if (!actor_role_keep(&each->role_name, each->waits_for_name))
+		return;
 	if (!lock_row(each))
 		return;
 	if (is_backlogged(each))
@@ -503,6 +505,7 @@ actor_each_go_on_own(const NameData *role_name, TimestampTz until)
 		Each	   *each = lfirst(cell);
 		ActorType  *type = actor_type_find(each->type);
 
+		each->waits_for_name = true;
 		each->type_wait = type != NULL ? actor_type_call_timeout(type) :
 			actor_call_timeout_default;
 		send_batch(each);

@@ -353,7 +353,8 @@ settle(Settlement *settlement)
 		CHECK_FOR_INTERRUPTS();
 		if (!share_type(settlement, type))
 			return false;
-		actor_role_keep(&role_name);
+		if (!actor_role_keep(&role_name, !settlement->expired))
+			return false;
 		if (answer_promise(settlement, type, &role_name))
 			return true;
 		if (settlement->expired)

@@ -67,7 +67,7 @@ actor_direct_is_plain(Relation relation)
 	Form_pg_class class = relation->rd_rel;
 
 	return class->relkind == RELKIND_RELATION && class->relam == HEAP_TABLE_AM_OID &&
-		!class->relhassubclass && !class->relhastriggers && !class->relhasrules &&
+		!class->relhassubclass && relation->trigdesc == NULL && !class->relhasrules &&
 		!class->relforcerowsecurity &&
 		(class->relpersistence == RELPERSISTENCE_PERMANENT || !RecoveryInProgress());
 }

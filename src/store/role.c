@@ -586,18 +586,33 @@ actor_role_use(Oid role, NameData *name)
  *		Keeps a name in our rows from being made to stand for another role until the end
  *		of the (sub)transaction: it stands for the role it has, or for nobody.
  *
- * Raises lock_not_available.  Rows that the name is to be found in must be read, or read
- * again, after that: somebody may have moved them aside before.
+ * Raises lock_not_available.  Without "wait" it does not wait for a name that stands for
+ * nobody, and returns false if that is taken by somebody just now.  Rows that the name is
+ * to be found in must be read, or read again, after that: somebody may have moved them
+ * aside before.
  */
-void
-actor_role_keep(NameData *name)
+bool
+actor_role_keep(NameData *name, bool wait)
 {
 	Oid			role = actor_role_find(name);
+	uint64		key;
 
+	/*
+	 * who shares his own name, and takes it later, would meet another one who
+	 * does
+	 */
+	if (!OidIsValid(role) && get_role_oid(NameStr(*name), true) == GetUserId())
+		role = GetUserId();
 	if (OidIsValid(role))
+	{
 		actor_role_use(role, name);
-	else
-		lock_name(actor_hash_type(cstring_to_text(NameStr(*name))), ShareLock, name);
+		return true;
+	}
+	key = actor_hash_type(cstring_to_text(NameStr(*name)));
+	if (!wait)
+		return actor_lock(ACTOR_LOCK_ROLE, key, ShareLock, false) != LOCKACQUIRE_NOT_AVAIL;
+	lock_name(key, ShareLock, name);
+	return true;
 }
 
 /*

@@ -90,7 +90,7 @@ extern Oid	actor_schema_holder(const NameData *schema_name, const NameData *owne
 extern const char *actor_role_unusable(Oid role);
 extern const char *actor_role_waits(const NameData *name);
 extern void actor_role_use(Oid role, NameData *name);
-extern void actor_role_keep(NameData *name);
+extern bool actor_role_keep(NameData *name, bool wait);
 extern bool actor_role_hold(Oid role, const NameData *name);
 extern bool actor_role_of_row(ActorQuery *query, Datum *values, NameData *name);
 extern void actor_role_give(const NameData *old_name, Oid role, NameData *name);
