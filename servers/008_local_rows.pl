@@ -93,6 +93,7 @@ is(statements($owner, "BEGIN; $call; SELECT count(*) FROM actor.failure; COMMIT"
 	'before one of its plans');
 is(statements($owner, "BEGIN; $call; LOCK actor.failure IN SHARE MODE; COMMIT", 1), 'activation', 'before a command');
 is(statements($owner, "BEGIN; SAVEPOINT s; $call; ROLLBACK TO s; $citus; COMMIT", 0), '', 'and not for what was rolled back');
+is(statements($owner, "BEGIN; SAVEPOINT s; $call; RELEASE s; $citus; COMMIT", 1), 'activation', 'but for what was released');
 
 # what else is done in the transaction
 my $elsewhere = sql($coordinator, qq{SELECT i FROM generate_series(1, 100) i
@@ -103,6 +104,8 @@ my $both = session_on($owner, 'SET citus.log_remote_commands = on', 'SET client_
 outcome_of($both);
 $n++;
 like($both->{err}, qr/PREPARE TRANSACTION/, 'what is written here and elsewhere is committed in two phases');
+is(sql($owner, "BEGIN; $call; SELECT actor_invoke('g', '$elsewhere', 'look'); COMMIT"), ++$n . "\n1",
+	'also by a method that must not write');
 is(sql($owner, "SET statement_timeout = '60s'; BEGIN; SELECT actor_invoke('g', 'a', 'count_and_note'); $call; COMMIT") =~ s/^.*\n//r,
 	++$n, 'what was written is not waited for by a connection to this server');
 is(sql($owner, "SET statement_timeout = '60s'; BEGIN; SELECT count(*) > 0 FROM actor.state; SELECT actor_invoke('g', 'a', 'count_and_note');

@@ -211,7 +211,7 @@ foreach my $how ('the scheduler ends', 'its server crashes')
 
 	$lock = hold_receiver($far, $receiver);
 	ask($near, qq{SELECT actor_invoke('g', '$sender', 'give', '["$receiver", 2]')});
-	my $rows = hold($near, 'SELECT FROM actor.outbox_' . part('outbox', $sender) . ' FOR UPDATE');
+	my $rows = hold($near, 'SELECT FROM actor.outbox_' . part('outbox', $sender) . ' FOR SHARE');
 	$lock->quit;
 	got_all($receiver, $sender, $before + 2, 'messages come');
 	is(outbox($receiver), '2', 'before they leave the outbox');
@@ -235,7 +235,7 @@ is(ask($coordinator, q{SELECT count(*) FROM actor.state WHERE key = 'bad'}), '0'
 $lock = hold_receiver($far, $receiver);
 ask($near, qq{SELECT actor_invoke('g', '$sender', 'give', '["$receiver"]')});
 my $kept = ask($coordinator, q{SELECT message_id FROM actor.outbox});
-my $rows = hold($near, 'SELECT FROM actor.outbox_' . part('outbox', $sender) . ' FOR UPDATE');
+my $rows = hold($near, 'SELECT FROM actor.outbox_' . part('outbox', $sender) . ' FOR SHARE');
 $lock->quit;
 comes($coordinator, qq{SELECT count(*) = 1 FROM actor.forwarded WHERE message_id = $kept}, 'it is known what has come');
 ask($coordinator, q{UPDATE actor.forwarded SET forwarded_at = now() - interval '1 hour'});

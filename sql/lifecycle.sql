@@ -135,7 +135,8 @@ SELECT actor_invoke('life', 'a', 'put', '[1]');
 SAVEPOINT s;
 SELECT actor_invoke('life', 'a', 'put', '["no number"]');
 ROLLBACK TO s;
-SELECT pg_stat_get_xact_tuples_updated('actor.activation'::regclass) - :writes AS writes;
+-- (a turn that is a row writes it, too)
+SELECT pg_stat_get_xact_tuples_updated('actor.activation'::regclass) - :writes - (current_setting('actor.turn_lock') = 'row')::int AS writes;
 COMMIT;
 SELECT last_used_at > :'before' AS written FROM actor.activation WHERE actor_id = 'a';
 SELECT last_used_at AS before FROM actor.activation WHERE actor_id = 'a' \gset

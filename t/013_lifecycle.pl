@@ -413,5 +413,25 @@ wait_until(q{EXISTS (SELECT FROM log WHERE id = 'idle' AND method = 'on_deactiva
 is($node->safe_psql('postgres', q{SELECT count(*) FROM actor.message WHERE actor_id = 'endless'}),
 	'1', 'which it still is');
 
+# Actors that are idle when something is due to them: that is a use, also before its
+# transaction has ended, in which the idle are deactivated.
+$node->safe_psql('postgres', q{SELECT actor_cancel_message('used', 'endless', message_id) FROM actor.message WHERE actor_id = 'endless';
+	ALTER SYSTEM SET actor.enabled = off;
+	SELECT pg_reload_conf()});
+wait_until(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type IN ('actor scheduler', 'actor executor'))}, 'nothing fires');
+$node->safe_psql('postgres', q{
+	CREATE SCHEMA revived;
+	CREATE FUNCTION revived.work() RETURNS void LANGUAGE sql AS $$ SELECT actor_set_timer(actor_type(), actor_id(), 't', '100h', method => 'work') $$;
+	SELECT actor_register('revived', idle_timeout => '1 min', scan_interval => '500 ms');
+	SELECT actor_invoke('revived', i::text, 'work') FROM generate_series(1, 900) i;
+	DELETE FROM actor.timer WHERE actor_type = 'revived';
+	UPDATE actor.activation SET last_used_at = now() - interval '1 h' WHERE actor_type = 'revived';
+	SELECT actor_set_reminder('revived', i::text, 'work') FROM generate_series(1, 900) i});
+wait_until(q{max(next_try_at) < clock_timestamp() - interval '1 s' FROM actor.reminder WHERE actor_type = 'revived'}, 'all of that is late');
+$node->safe_psql('postgres', q{ALTER SYSTEM RESET actor.enabled});
+$node->reload;
+wait_until(q{NOT EXISTS (SELECT FROM actor.reminder WHERE actor_type = 'revived')}, 'it fires');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM actor.timer WHERE actor_type = 'revived'}), '900', 'and no actor is deactivated');
+
 $node->stop;
 done_testing();

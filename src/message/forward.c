@@ -46,6 +46,8 @@
 #define LEFT_MAX			10000
 /* what was read longer ago is read again, in microseconds */
 #define READ_US				(60 * USECS_PER_SEC)
+/* what takes longer is passed in several transactions, in microseconds */
+#define PASS_US				(2 * USECS_PER_SEC)
 /* how long it is kept what was passed, in microseconds; much longer, for the sake of clocks */
 #define KEEP_US				(600 * USECS_PER_SEC)
 /* how often to look for what is kept no longer, in microseconds */
@@ -298,19 +300,25 @@ actor_forwardings(TimestampTz *again)
 
 /*
  * actor_forwarding_pass
- *		Passes what goes to one server, in a transaction of its own.
+ *		Passes what goes to one server, in a transaction of its own; leaves in the list
+ *		what was passed, if that takes long.
  */
 void
 actor_forwarding_pass(void *arg)
 {
 	ActorForwarding *forwarding = arg;
-	ListCell   *cell;
+	TimestampTz began = GetCurrentTimestamp();
 
-	foreach(cell, forwarding->messages)
+	for (int i = 0; i < list_length(forwarding->messages); i++)
 	{
-		ActorOutgoing *message = lfirst(cell);
+		ActorOutgoing *message = list_nth(forwarding->messages, i);
 
 		CHECK_FOR_INTERRUPTS();
+		if (i > 0 && GetCurrentTimestamp() - began > PASS_US)
+		{
+			forwarding->messages = list_truncate(forwarding->messages, i);
+			break;
+		}
 		/* on two servers it would be committed in two phases */
 		if (actor_map_server(actor_map_part(message->receiver.id)) != forwarding->server)
 			ereport(ERROR,
@@ -349,6 +357,8 @@ actor_forwarding_remove(void *arg)
 
 /* forgetting ------------------------------------------------------------ */
 
+static TimestampTz looked_for_old_at = 0;
+
 static void *
 read_number(uint64 row)
 {
@@ -379,19 +389,16 @@ read_id(uint64 row)
 List *
 actor_forwarded_old(TimestampTz *again)
 {
-	static TimestampTz looked_at = 0;
 	TimestampTz now = GetCurrentTimestamp();
 	Datum		values[2] = {TimestampTzGetDatum(now - KEEP_US), Int64GetDatum(FORGET_MAX)};
 	List	   *result;
 
-	*again = looked_at + FORGET_US;
-	if (looked_at <= now && now < *again)
+	*again = looked_for_old_at + FORGET_US;
+	if (looked_for_old_at <= now && now < *again)
 		return NIL;
 	result = actor_query_list(&read_old, values, read_number);
-	looked_at = now;
+	looked_for_old_at = now;
 	*again = now + FORGET_US;
-	if (list_length(result) == FORGET_MAX)
-		looked_at = *again = 0;
 	return result;
 }
 
@@ -451,4 +458,6 @@ actor_forwarded_forget(void *arg)
 	}
 	run_for_numbers(&delete_old, gone);
 	run_for_numbers(&keep_old, kept);
+	/* there may be more */
+	looked_for_old_at = 0;
 }

@@ -105,6 +105,15 @@ static ActorQuery read_pair = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
+static ActorQuery lock_outgoing = {
+	"SELECT 1 FROM actor.outbox WHERE actor_type OPERATOR(pg_catalog.=) $1"
+	"   AND actor_id OPERATOR(pg_catalog.=) $2"
+	"   AND message_id OPERATOR(pg_catalog.=) $3"
+	"   AND receiver_type OPERATOR(pg_catalog.=) $4"
+	"   AND role_name OPERATOR(pg_catalog.=) $5 FOR SHARE",
+	5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, NAMEOID}
+};
+
 static ActorQuery delete_pair = {
 	"DELETE FROM actor.outbox" OF_PAIR " AND message_id OPERATOR(pg_catalog.<=) $5",
 	5, {TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID}
@@ -226,6 +235,27 @@ forwarded_first(const ActorRef *receiver, int64 message_id)
 }
 
 /*
+ * Makes sure that a message was passed as it is now.  Whoever has renamed its receiver,
+ * or given it to another role, since it was read, has done so with what is in
+ * outboxes; who does it later waits for us, and finds it at its receiver.
+ *
+ * Raises lock_not_available.
+ */
+static void
+check_unchanged(const ActorOutgoing *message)
+{
+	Datum		values[5] = {PointerGetDatum(message->sender.type),
+		PointerGetDatum(message->sender.id), Int64GetDatum(message->id),
+		PointerGetDatum(message->receiver.type), NameGetDatum(&message->role_name)
+	};
+
+	if (actor_query_count(&lock_outgoing, values) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+				 errmsg("a message to be forwarded has changed since it was read")));
+}
+
+/*
  * actor_outgoing_pass
  *		Gives a message to its receiver, unless it has it, or it was cancelled.
  */
@@ -256,6 +286,7 @@ actor_outgoing_pass(const ActorOutgoing *message)
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&insert_message, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
+	check_unchanged(message);
 	actor_wake_at(next_try_at);
 }
 

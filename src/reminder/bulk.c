@@ -125,6 +125,8 @@ static ActorQuery move_one[] = {
 static ActorQuery move_others[] = {
 	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
 	MOVE_ROWS("actor.outbox"),
+	/* what was forwarded until that could be locked */
+	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
 	MOVE_ROWS("actor.request"),
 	MOVE_ROWS("actor.promise"),
 	MOVE_ROWS("actor.each"),

@@ -102,6 +102,8 @@ static ActorQuery move_rows[] = {
 	MOVE_DUE("actor.timer"),
 	MOVE_DUE("actor.message"),
 	MOVE_ROWS("actor.outbox", "role_name"),
+	/* what was forwarded until that could be locked */
+	MOVE_DUE("actor.message"),
 	MOVE_ROWS("actor.request", "role_name"),
 	MOVE_ROWS("actor.promise", "role_name"),
 	MOVE_ROWS("actor.each", "role_name"),

@@ -56,8 +56,14 @@ typedef enum State
 
 static State state = NOTHING;
 
-/* whose turns were taken without it; in TopTransactionContext */
-static List *actors = NIL;
+/* an actor whose turn was taken without it, and where that can still be undone */
+typedef struct Untold
+{
+	ActorRef	actor;
+	SubTransactionId subid;
+} Untold;
+
+static List *actors = NIL;		/* in TopTransactionContext */
 
 static bool hooked = false;
 static ExecutorStart_hook_type previous_start = NULL;
@@ -99,13 +105,14 @@ void
 actor_untold_add(const ActorRef *actor)
 {
 	MemoryContext old;
-	ActorRef   *copy;
+	Untold	   *copy;
 
 	if (state == TOLD)
 		return;
 	old = MemoryContextSwitchTo(TopTransactionContext);
-	copy = palloc(sizeof(ActorRef));
-	actor_ref_init(copy, (text *) pg_detoast_datum_copy((struct varlena *) actor->type),
+	copy = palloc(sizeof(Untold));
+	copy->subid = GetCurrentSubTransactionId();
+	actor_ref_init(&copy->actor, (text *) pg_detoast_datum_copy((struct varlena *) actor->type),
 				   (text *) pg_detoast_datum_copy((struct varlena *) actor->id));
 	actors = lappend(actors, copy);
 	state = UNTOLD;
@@ -124,27 +131,13 @@ actor_untold_told(void)
 }
 
 /*
- * One of them whose turn is still held; NULL: the others were taken in subtransactions
- * that were rolled back, with all that was written in them.
- */
-static const ActorRef *
-find_held(void)
-{
-	ListCell   *cell;
-
-	foreach(cell, actors)
-		if (OidIsValid(actor_shard_of_turn(lfirst(cell))))
-		return lfirst(cell);
-	return NULL;
-}
-
-/*
- * Tells it, if there is something left to tell.
+ * Tells it, if there is something left to tell: what was done in subtransactions that
+ * were rolled back is gone.
  */
 static void
 tell(void)
 {
-	const ActorRef *held = find_held();
+	const Untold *held = actors != NIL ? linitial(actors) : NULL;
 	bool		read_only = XactReadOnly;
 	Datum		values[2];
 
@@ -157,7 +150,7 @@ tell(void)
 		 */
 		state = TELLING;
 		XactReadOnly = false;
-		(void) actor_query_for_actor(&tell_statement, held, values);
+		(void) actor_query_for_actor(&tell_statement, &held->actor, values);
 		XactReadOnly = read_only;
 	}
 	state = held != NULL ? TOLD : NOTHING;
@@ -326,8 +319,23 @@ utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 static void
 subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId parent, void *arg)
 {
+	ListCell   *cell;
+
 	if (event == SUBXACT_EVENT_ABORT_SUB && state == TELLING)
 		state = UNTOLD;
+	if (event != SUBXACT_EVENT_COMMIT_SUB && event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	foreach(cell, actors)
+	{
+		Untold	   *untold = lfirst(cell);
+
+		if (untold->subid != subid)
+			continue;
+		if (event == SUBXACT_EVENT_COMMIT_SUB)
+			untold->subid = parent;
+		else
+			actors = foreach_delete_current(actors, cell);
+	}
 }
 
 static void

@@ -230,6 +230,7 @@ Oid
 actor_where_to_write(const ActorRef *actor)
 {
 	Part	   *part;
+	ResourceOwner owner = CurrentResourceOwner;
 	Oid			oid;
 	uint64		generation;
 
@@ -241,8 +242,11 @@ actor_where_to_write(const ActorRef *actor)
 		return InvalidOid;
 	oid = part->oid;
 	generation = parts_generation;
+	/* the current owner may end before that, see lock.c */
+	CurrentResourceOwner = CurTransactionResourceOwner;
 	LockRelationOid(activation.oid, RowExclusiveLock);
 	keep_in_place(part->id);
+	CurrentResourceOwner = owner;
 	AcceptInvalidationMessages();
 	return generation == actor_shape_generation() ? oid : InvalidOid;
 }

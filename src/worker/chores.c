@@ -305,8 +305,9 @@ actor_chore_forget(bool from_anywhere)
 		return result;
 	error = try_in_transaction("forgetting what was forwarded long ago",
 							   actor_forwarded_forget, old);
-	if (error != NULL)
-		actor_log_vain("could not forget what was forwarded", error);
+	if (error == NULL)
+		return GetCurrentTimestamp();
+	actor_log_vain("could not forget what was forwarded", error);
 	return result;
 }
 
