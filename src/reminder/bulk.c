@@ -121,12 +121,15 @@ static ActorQuery move_one[] = {
 #define MOVE_ROWS(table) \
 	{"UPDATE " table " SET role_name = $2" OF_ROLE, 2, {NAMEOID, NAMEOID}}
 
+#define MOVE_MESSAGES \
+	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}}
+
 /* a message is gone when it has been delivered, so nobody loses it for long */
 static ActorQuery move_others[] = {
-	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
+	MOVE_MESSAGES,
 	MOVE_ROWS("actor.outbox"),
 	/* what was forwarded until that could be locked */
-	{"UPDATE actor.message SET role_name = $2" DUE_OF_ROLE, 2, {NAMEOID, NAMEOID}},
+	MOVE_MESSAGES,
 	MOVE_ROWS("actor.request"),
 	MOVE_ROWS("actor.promise"),
 	MOVE_ROWS("actor.each"),
