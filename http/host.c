@@ -280,6 +280,81 @@ ask_application(void)
 	return told;
 }
 
+/* poolers ----------------------------------------------------------------- */
+
+/*
+ * The number of the process at the server that works for the session of the host; 0 if
+ * that is lost.
+ */
+static int
+own_pid(void)
+{
+	PGresult   *result = ask("SELECT pg_catalog.pg_backend_pid()", 0, NULL);
+	int			pid = result != NULL ? atoi(PQgetvalue(result, 0, 0)) : 0;
+
+	PQclear(result);
+	return pid;
+}
+
+/*
+ * The same of another session, in a transaction that is left open.
+ */
+static int
+server_pid(Session *session)
+{
+	const Statement statements[] = {
+		{.sql = "BEGIN"}, {.sql = "SELECT pg_catalog.pg_backend_pid()"}
+	};
+	PGresult   *results[2];
+	char	   *reason;
+	int			pid = 0;
+
+	if (session_statements(session, statements, 2, results, &reason) == QUERY_ANSWERED &&
+		PQresultStatus(results[1]) == PGRES_TUPLES_OK)
+		pid = atoi(PQgetvalue(results[1], 0, 0));
+	PQclear(results[0]);
+	PQclear(results[1]);
+	free(reason);
+	return pid;
+}
+
+/*
+ * Whether the session of the host keeps its process at the server, although something
+ * is between them: nobody else gets that while the host does nothing, and the host gets
+ * no other one while somebody else does something.
+ */
+static bool
+keeps_process(int pid)
+{
+	Session		other = {.database = &host.database};
+	char	   *reason;
+	int			others = session_enter(&other, &reason) ? server_pid(&other) : 0;
+	bool		keeps = others != 0 && others != pid && own_pid() == pid;
+
+	free(reason);
+	session_close(&other);
+	return keeps;
+}
+
+/*
+ * Whether the session is one that the host can live by.  If not, the log says why.
+ */
+static bool
+is_own_session(void)
+{
+	int			pid = own_pid();
+
+	if (pid == 0)
+		return false;
+	/* what is between them has ids of its own */
+	if (pid == PQbackendPID(host.session.connection) || keeps_process(pid))
+		return true;
+	complain(xstrdup("could not work as a host: sessions of --database are those of a pooler, which gives"
+					 " them to others after each transaction: connect to the server itself, or to a pool"
+					 " whose clients keep their sessions (pool_mode = session)"));
+	return false;
+}
+
 /* joining --------------------------------------------------------------- */
 
 /*
@@ -338,11 +413,15 @@ static bool
 join(void)
 {
 	char		host_id[UUID_SIZE];
-	char	   *types = types_array();
-	char	   *identity = app_identity();
-	const char *values[] = {host_id, options.app_id, identity, self_address(), types};
+	char	   *types;
+	char	   *identity;
+	const char *values[] = {host_id, options.app_id, NULL, self_address(), NULL};
 	PGresult   *result;
 
+	if (!is_own_session())
+		return false;
+	values[2] = identity = app_identity();
+	values[4] = types = types_array();
 	uuid_create(host_id);
 	result = ask("SELECT actor.host_join($1::pg_catalog.uuid, $2::pg_catalog.text,"
 				 " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text[])", 5, values);

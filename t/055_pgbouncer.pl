@@ -1,5 +1,6 @@
 # Behind pgbouncer in transaction mode: each transaction of a client may come
-# to another session of the server.  Skipped where pgbouncer is not installed.
+# to another session of the server.  Also of actor-http with an application, which
+# must have a session of its own.  Skipped where pgbouncer is not installed.
 
 use strict;
 use warnings FATAL => 'all';
@@ -7,6 +8,7 @@ use warnings FATAL => 'all';
 use FindBin;
 use lib $FindBin::RealBin;
 
+use HostedApp;
 use Patience;
 use PgBouncer;
 use PostgreSQL::Test::Cluster;
@@ -103,6 +105,33 @@ is($node->safe_psql('postgres', "SELECT actor_invoke('box', 'open', 'add', '[1, 
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), '0', 'no turn is left in a session');
 
 kill 'INT', slurp_file("$dir/pgbouncer.pid");
+
+# A host lives by its session.
+SKIP:
+{
+	my $missing = HostedApp::missing();
+
+	skip "not installed: $missing", 12 if $missing;
+	$node->safe_psql('postgres', 'CREATE ROLE shop LOGIN; GRANT CREATE ON DATABASE postgres TO shop');
+	foreach my $mode ('transaction', 'statement', 'session')
+	{
+		my $database = PgBouncer::start($node, mode => $mode, size => 20, user => 'shop', dir => PostgreSQL::Test::Utils::tempdir);
+		my $app = HostedApp->start(database => "$database user=shop", types => ['thing'], wait => 0);
+
+		if ($mode eq 'session')
+		{
+			$app->wait_until_ready;
+			is($app->do('thing', 'a', 'add'), 1, 'a host behind a pool whose clients keep their sessions');
+		}
+		else
+		{
+			ok($app->wait_for(sub { $app->{http}->log =~ /could not work as a host: .* pooler.*session/ }), "$mode: a host says that it cannot live");
+			cmp_ok($app->get('/v1.0/healthz')->{status}, '>=', 500, 'and is not healthy');
+			is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.host'), 0, 'it has not joined');
+		}
+		is($app->stop, 0, 'it ends');
+	}
+}
 $node->stop('fast');
 unlike(slurp_file($node->logfile), qr/TRAP:|PANIC:|was terminated by signal/, 'nothing has crashed');
 

@@ -1,4 +1,4 @@
-# A pgbouncer in transaction mode before a server.  It ends with the test.
+# A pgbouncer before a server.  It ends with the test.
 package PgBouncer;
 
 use strict;
@@ -19,17 +19,20 @@ sub program
 	return $program;
 }
 
-# Starts one with three sessions, and waits until it lets clients in.  Returns its
+# Starts one with three sessions, or more, in transaction mode unless another one is wanted, for
+# the current user and perhaps one more, and waits until it lets clients in.  Returns its
 # connection string, or undef if it does not start.
 sub start
 {
-	my ($node) = @_;
+	my ($node, %options) = @_;
+	my $mode = $options{mode} // 'transaction';
+	my $size = $options{size} // 3;
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $socket = PostgreSQL::Test::Utils::tempdir_short();
 	my $user = $node->safe_psql('postgres', 'SELECT current_user');
-	my $dir = $node->basedir;
+	my $dir = $options{dir} // $node->basedir;
 
-	append_to_file("$dir/users", qq{"$user" ""\n});
+	append_to_file("$dir/users", join('', map { qq{"$_" ""\n} } $user, $options{user} // ()));
 	append_to_file("$dir/pgbouncer.ini", qq{
 [databases]
 postgres = host=${\ $node->host} port=${\ $node->port} dbname=postgres
@@ -39,8 +42,8 @@ listen_port = $port
 unix_socket_dir = $socket
 auth_type = trust
 auth_file = $dir/users
-pool_mode = transaction
-default_pool_size = 3
+pool_mode = $mode
+default_pool_size = $size
 ignore_startup_parameters = extra_float_digits,options
 logfile = $dir/pgbouncer.log
 pidfile = $dir/pgbouncer.pid
