@@ -7,10 +7,7 @@
  * the application and for what that asks for meanwhile.  What belongs to the chain
  * comes to its inbox and is run on the session, one thing after the other.
  *
- * A call within the chain begins with a savepoint.  If it fails, and nothing else
- * has happened since but what it has done itself, that is undone, and its caller
- * may go on.  Calls that overlap in time are mixed in the transaction, so one of
- * them cannot be undone alone: the whole chain is, when it has come to its end.
+ * A call within the chain begins with a savepoint, see undo.c.
  *
  * To tell who has called, each call gets an id of its own in Dapr-Reentrancy-Id.
  *
@@ -34,6 +31,7 @@
 #include "instance.h"
 #include "options.h"
 #include "types.h"
+#include "undo.h"
 #include "util.h"
 
 /* how often a call within a chain tries to find where the actor is */
@@ -90,26 +88,6 @@ own_tools(void)
 
 /* who has called -------------------------------------------------------- */
 
-static bool
-is_within(const Call *call, const Call *outer)
-{
-	while (call != NULL && call != outer)
-		call = call->parent;
-	return call != NULL;
-}
-
-/*
- * Something is done for a call, the outermost one if it is NULL: those that it is
- * no part of cannot be undone without it any more.
- */
-static void
-mix(Chain *chain, const Call *call)
-{
-	for (Call *other = chain->open; other != NULL; other = other->next)
-		if (!is_within(call, other))
-			other->mixed = true;
-}
-
 static Call *
 outermost(Chain *chain)
 {
@@ -149,99 +127,25 @@ find_caller(Chain *chain, const Request *request)
 
 /* the end of a call ----------------------------------------------------- */
 
-static void
-undo_all(Chain *chain, const char *why)
-{
-	if (chain->undone == NULL)
-		chain->undone = xstrdup(why);
-}
-
 /*
- * Runs statements about a savepoint.  If that fails, the transaction is lost.
- */
-static bool
-run_simple(Chain *chain, const Statement *statements, int count)
-{
-	PGresult   *results[4];
-	char	   *reason;
-	bool		done = session_statements(chain->session, statements, count, results,
-										  &reason) == QUERY_ANSWERED;
-
-	for (int i = 0; i < count; i++)
-	{
-		done = done && PQresultStatus(results[i]) != PGRES_FATAL_ERROR &&
-			PQresultStatus(results[i]) != PGRES_PIPELINE_ABORTED;
-		PQclear(results[i]);
-	}
-	free(reason);
-	return done;
-}
-
-static bool
-undo_to(Chain *chain, int number)
-{
-	char	   *rollback = xprintf("ROLLBACK TO SAVEPOINT actor_call_%d", number);
-	char	   *release = xprintf("RELEASE SAVEPOINT actor_call_%d", number);
-	const Statement statements[] = {
-		{.sql = rollback,.once = true}, {.sql = release,.once = true}
-	};
-	bool		done = run_simple(chain, statements, 2);
-
-	free(rollback);
-	free(release);
-	return done;
-}
-
-/*
- * A call within the chain was answered with success, and what it has done stays if
- * those around it do.  Returns false if the database does not agree.
- */
-static bool
-keep(Chain *chain, Call *call)
-{
-	bool		is_last = (chain->open == call);
-	char	   *release = xprintf("RELEASE SAVEPOINT actor_call_%d", call->number);
-	char		status[16];
-	const char *values[] = {
-		call->frame, status, headers_value(call->transfer->headers, "Content-Type"), NULL,
-		call->request->request_id != NULL && call->transfer->content.data != NULL ?
-		call->transfer->content.data : NULL
-	};
-	const int	lengths[] = {0, 0, 0, 0, (int) call->transfer->content.length};
-	const int	formats[] = {0, 0, 0, 0, 1};
-	const Statement statements[] = {
-		{
-			.sql = HOST_EXIT,.nvalues = 5,.values = values,.lengths = lengths,.formats = formats
-		},
-		{.sql = release,.once = true}
-	};
-	bool		done;
-
-	snprintf(status, sizeof(status), "%d", call->transfer->status);
-	mix(chain, call);
-	done = run_simple(chain, statements, is_last ? 2 : 1);
-	free(release);
-	return done;
-}
-
-/*
- * A call within the chain has failed.  It is undone alone if it can be.
+ * Ends a call within the chain that was answered with success.  What it has done is
+ * committed with the chain.
  */
 static void
-undo_call(Chain *chain, Call *call)
+end_good(Chain *chain, Call *call)
 {
-	bool		alone = !call->mixed && chain->open == call;
+	Request    *request = call->request;
 
-	if (alone && undo_to(chain, call->number))
-		calls_end_since(chain, call->number, false);
-	else if (alone)
-		chain->end = CALL_NO_SESSION;
-	else
-	{
-		mix(chain, call);
-		undo_all(chain, "a call that overlapped with others of its chain has failed,"
-				 " so the whole chain is rolled back");
-	}
+	call_unlink(chain, call);
+	answer_transfer(request, call->transfer);
+	if (call->work.with_id)
+		answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
+	transfer_free(call->transfer, chain->multi);
+	call->transfer = NULL;
+	call->next = chain->ended;
+	chain->ended = call;
+	call->request = NULL;
+	request_done(request);
 }
 
 /*
@@ -251,28 +155,24 @@ static void
 end_nested(Chain *chain, Call *call, CallEnd end)
 {
 	Request    *request = call->request;
+	PGresult   *error = NULL;
 
-	if (end == CALL_ANSWERED && keep(chain, call))
+	/* in a transaction that will be rolled back nothing may run any more */
+	if (end == CALL_ANSWERED && (chain->undone != NULL || undo_keep(chain, call, &error)))
 	{
-		call_unlink(chain, call);
-		answer_transfer(request, call->transfer);
-		if (call->work.with_id)
-			answer_header(request, "Dapr-Reentrancy-Id", request->reentrancy_id);
-		transfer_free(call->transfer, chain->multi);
-		call->transfer = NULL;
-		call->next = chain->ended;
-		chain->ended = call;
-		call->request = NULL;
-		request_done(request);
+		end_good(chain, call);
 		return;
 	}
-	if (end == CALL_ANSWERED)
-		chain->end = CALL_NO_SESSION;
-	if (chain->end == CALL_UNDERWAY)
-		undo_call(chain, call);
+	if (error != NULL)
+		answer_sql_error(request, error);
+	else if (end == CALL_ANSWERED)
+		chain->end = end = CALL_NO_SESSION;
+	if ((chain->end == CALL_UNDERWAY || chain->end == CALL_ANSWERED) && chain->undone == NULL)
+		undo_call(chain, call, error);
+	PQclear(error);
 	call_unlink(chain, call);
-	answer_call_error(request, end == CALL_ANSWERED ? CALL_NO_SESSION : end, call->transfer,
-					  chain->undone);
+	if (end != CALL_ANSWERED)
+		answer_call_error(request, end, call->transfer, chain->undone);
 	if (call->transfer->state == TRANSFER_UNDERWAY)
 		call_give_up(call);
 	call_end_turn(call, false);
@@ -304,35 +204,6 @@ how_ended(const Call *call)
 	return transfer_succeeded(transfer) ? CALL_ANSWERED : CALL_REFUSED;
 }
 
-/*
- * A transfer has ended.
- */
-static void
-take_answer(Chain *chain, Call *call)
-{
-	CallEnd		end = how_ended(call);
-
-	if (call->address == NULL)
-		app_missed(call->transfer->state);
-	if (call->dropping && end == CALL_ANSWERED)
-	{
-		instance_dropped(call->type, call->id);
-		if (call->work.method != NULL)
-		{
-			transfer_free(call->transfer, chain->multi);
-			call_send_method(call);
-			return;
-		}
-	}
-	if (call->request != NULL)
-	{
-		end_nested(chain, call, end);
-		return;
-	}
-	chain->end = end;
-	transfer_finish(call->transfer, chain->multi);
-}
-
 /* what the application asks for ----------------------------------------- */
 
 /*
@@ -343,7 +214,21 @@ void
 chain_refuse(Request *request, int status, const char *code, const char *message)
 {
 	answer_message(request, status, code, message);
+	turn_unsaved(request);
 	request_done(request);
+}
+
+/*
+ * Refuses what has come after the end of what it belongs to.
+ */
+static void
+refuse_late(Request *request)
+{
+	bool		is_call = request->operation->route == ROUTE_METHOD;
+
+	chain_refuse(request, is_call ? 500 : 400,
+				 is_call ? "ERR_ACTOR_INVOKE_METHOD" : "ERR_ACTOR_INSTANCE_MISSING",
+				 "the turn that this belongs to has ended");
 }
 
 /*
@@ -428,7 +313,7 @@ enter(Chain *chain, const Request *request, int number, Entry *entry)
 		if (entry->action == ENTRY_RUN || entry->action == ENTRY_ELSEWHERE ||
 			entry->action == ENTRY_UNAVAILABLE)
 			break;
-		if (!undo_to(chain, number))
+		if (!undo_to(chain, number, NULL))
 		{
 			entry->action = ENTRY_UNAVAILABLE;
 			break;
@@ -493,7 +378,7 @@ begin_nested(Chain *chain, Request *request)
 	int			number;
 	Entry		entry;
 
-	mix(chain, caller);
+	undo_mix(chain, caller);
 	adopt(chain, request);
 	call_id_create(chain->id, call_id);
 	number = inbox_add_id(&chain->inbox, call_id);
@@ -566,6 +451,12 @@ serve(Chain *chain, Request *request)
 					 "the application does not run a method of that actor now");
 		return;
 	}
+	/* calls that it has begun may still run */
+	if (caller->number == 0 && chain->end == CALL_ANSWERED)
+	{
+		refuse_late(request);
+		return;
+	}
 	if (request->operation->route == ROUTE_METHOD && type_is_hosted(request->actor_type))
 	{
 		begin_nested(chain, request);
@@ -574,7 +465,7 @@ serve(Chain *chain, Request *request)
 	if (request->operation->route == ROUTE_METHOD)
 		chain->session->used = true;
 	if (!only_reads(request))
-		mix(chain, caller);
+		undo_mix(chain, caller);
 	adopt(chain, request);
 	if (request->operation->route == ROUTE_METHOD)
 		handle_method(request, chain->session);
@@ -582,6 +473,7 @@ serve(Chain *chain, Request *request)
 		request->operation->handler(request, chain->session);
 	if (chain->session->connection == NULL)
 		chain->end = CALL_NO_SESSION;
+	turn_unsaved(request);
 	request_done(request);
 }
 
@@ -627,6 +519,55 @@ is_over(const Chain *chain)
 	if (chain->end == CALL_UNDERWAY)
 		return false;
 	return chain->end != CALL_ANSWERED || chain->open->next == NULL;
+}
+
+/*
+ * A call was answered with success.  What the application has sent before that, without
+ * waiting for it, is a part of the call.
+ */
+static void
+serve_waiting(Chain *chain, Call *call)
+{
+	bool		cancelled;
+	Request    *request;
+
+	if (call->turn != NULL)
+		turn_answered(call->turn);
+	for (int left = inbox_count(&chain->inbox); left > 0 && !is_over(chain); left--)
+		if ((request = inbox_take(&chain->inbox, &cancelled)) != NULL)
+			serve(chain, request);
+}
+
+/*
+ * A transfer has ended.
+ */
+static void
+take_answer(Chain *chain, Call *call)
+{
+	CallEnd		end = how_ended(call);
+
+	if (call->address == NULL)
+		app_missed(call->transfer->state);
+	if (end == CALL_ANSWERED && !call->dropping)
+		serve_waiting(chain, call);
+	if (call->dropping && end == CALL_ANSWERED)
+	{
+		instance_dropped(call->type, call->id);
+		if (call->work.method != NULL)
+		{
+			transfer_free(call->transfer, chain->multi);
+			call_send_method(call);
+			return;
+		}
+	}
+	if (call->request != NULL)
+	{
+		end_nested(chain, call, end);
+		return;
+	}
+	if (chain->end == CALL_UNDERWAY)
+		chain->end = end;
+	transfer_finish(call->transfer, chain->multi);
 }
 
 /*
@@ -722,9 +663,7 @@ refuse_rest(Request *request)
 		Request    *next = request->next;
 
 		request->next = NULL;
-		chain_refuse(request, request->operation->route == ROUTE_METHOD ? 500 : 400,
-			   request->operation->route == ROUTE_METHOD ? "ERR_ACTOR_INVOKE_METHOD" :
-			   "ERR_ACTOR_INSTANCE_MISSING", "the turn that this belongs to has ended");
+		refuse_late(request);
 		request = next;
 	}
 }

@@ -42,6 +42,7 @@ refuse(Request *request)
 {
 	answer_error(request, 400, "ERR_ACTOR_INSTANCE_MISSING",
 				 "the application does not run a method of that actor now");
+	turn_unsaved(request);
 	request_done(request);
 }
 

@@ -290,6 +290,16 @@ is_again(const Forward *forward)
 }
 
 /*
+ * A request is answered, for which another host was asked.
+ */
+static void
+done(Request *request)
+{
+	turn_unsaved(request);
+	request_done(request);
+}
+
+/*
  * Answers with what the other host has answered.
  */
 static void
@@ -314,7 +324,7 @@ take_answer(Forward *forward)
 		answer_error(request, 503, "ERR_ACTOR_OVERLOADED",
 					 "the connection to the host that has the actor broke; it is not known whether the request took effect");
 	end_forward(forward);
-	request_done(request);
+	done(request);
 }
 
 /*
@@ -378,7 +388,7 @@ end_overdue(Forward *forward)
 	end_forward(forward);
 	answer_error(request, 504, "ERR_ACTOR_TIMEOUT",
 				 "the host that has the actor has not answered in time");
-	request_done(request);
+	done(request);
 }
 
 static void
@@ -392,7 +402,7 @@ end_all(void)
 			turn_ended(active->turn, INSTANCE_SPOILT);
 		end_forward(active);
 		answer_error(request, 504, "ERR_ACTOR_TIMEOUT", "the request was cancelled");
-		request_done(request);
+		done(request);
 	}
 }
 

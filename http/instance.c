@@ -262,6 +262,22 @@ instance_is_held(const char *type, const char *id)
 }
 
 /*
+ * instance_spoil
+ *		What the application has is to be dropped before the next call.
+ */
+void
+instance_spoil(const char *type, const char *id)
+{
+	Instance   *instance;
+
+	pthread_mutex_lock(&lock);
+	instance = *find(type, id);
+	if (instance != NULL)
+		instance->spoilt = instance->held;
+	pthread_mutex_unlock(&lock);
+}
+
+/*
  * instance_dropped
  *		The application has dropped what it had.
  */

@@ -44,6 +44,7 @@ extern void instance_left(const char *type, const char *id);
 extern bool instance_begin(const char *type, const char *id, const char *token, bool stale);
 extern bool instance_drop_begins(const char *type, const char *id);
 extern bool instance_is_held(const char *type, const char *id);
+extern void instance_spoil(const char *type, const char *id);
 extern void instance_dropped(const char *type, const char *id);
 extern void instance_end(const char *type, const char *id, InstanceEnd end);
 extern void instance_forget(const char *type, const char *id);

@@ -212,6 +212,7 @@ run_step(Request *request, Session *session)
 			forget_number(request);
 		}
 	}
+	turn_unsaved(request);
 	entry_clear(&entry);
 }
 
@@ -557,6 +558,8 @@ take_answer(Lease *lease)
 			CALL_REFUSED;
 	else
 		lease->outcome = transfer->state == TRANSFER_NOT_SENT ? CALL_NOT_SENT : CALL_LOST;
+	if (lease->outcome == CALL_ANSWERED)
+		turn_answered(lease->turn);
 }
 
 /*

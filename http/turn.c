@@ -22,6 +22,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "instance.h"
 #include "turn.h"
 #include "util.h"
 
@@ -88,6 +89,22 @@ inbox_take(Inbox *inbox, bool *cancelled)
 	}
 	pthread_mutex_unlock(&lock);
 	return request;
+}
+
+/*
+ * inbox_count
+ *		How many requests there are.
+ */
+int
+inbox_count(Inbox *inbox)
+{
+	int			count = 0;
+
+	pthread_mutex_lock(&lock);
+	for (const Request *request = inbox->first; request != NULL; request = request->next)
+		count++;
+	pthread_mutex_unlock(&lock);
+	return count;
 }
 
 /*
@@ -194,16 +211,19 @@ bucket_of(const char *type, const char *id)
 }
 
 /*
- * The turn of an actor that was opened last; NULL if there is none.  Locked.
+ * The turn of an actor that was opened last, of those whose method is not answered if
+ * there is one; NULL if there is none.  Locked.
  */
 static Turn *
 find_turn(const char *type, const char *id)
 {
-	Turn	   *turn = *bucket_of(type, id);
+	Turn	   *found = NULL;
 
-	while (turn != NULL && (strcmp(turn->id, id) != 0 || strcmp(turn->type, type) != 0))
-		turn = turn->next;
-	return turn;
+	for (Turn *turn = *bucket_of(type, id); turn != NULL; turn = turn->next)
+		if (strcmp(turn->id, id) == 0 && strcmp(turn->type, type) == 0 &&
+			(found == NULL || (found->answered && !turn->answered)))
+			found = turn;
+	return found;
 }
 
 /*
@@ -224,6 +244,7 @@ add_turn(const char *type, const char *id, Inbox *inbox, bool is_lease, char *or
 	turn->chain_id = chain_id;
 	turn->is_lease = is_lease;
 	turn->discards = discards;
+	turn->answered = false;
 	pthread_mutex_lock(&lock);
 	turn->next = *bucket;
 	*bucket = turn;
@@ -278,6 +299,19 @@ turn_keep(Turn *turn)
 {
 	pthread_mutex_lock(&lock);
 	turn->discards = false;
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * turn_answered
+ *		The application has answered the method.  What it has asked for until now is a
+ *		part of the turn, and what it asks for from now on is not.
+ */
+void
+turn_answered(Turn *turn)
+{
+	pthread_mutex_lock(&lock);
+	turn->answered = true;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -476,6 +510,20 @@ turn_is_by_id(const Request *request)
 }
 
 /*
+ * turn_unsaved
+ *		A request of the application is answered.  If it is about state that was not
+ *		saved, the object may believe that it was, so that is dropped before the next
+ *		call.
+ */
+void
+turn_unsaved(const Request *request)
+{
+	if (request->operation->route == ROUTE_STATE && !only_reads(request) &&
+		request->status / 100 != 2)
+		instance_spoil(request->actor_type, request->actor_id);
+}
+
+/*
  * Whether a turn is that of a call of which we have made the id.  Locked.
  */
 static bool
@@ -516,7 +564,7 @@ turn_deliver(Request *request, char **origin, char **call_id)
 		turn = find_turn(request->actor_type, request->actor_id);
 	if (turn != NULL)
 		inbox = turn->inbox;
-	if (turn != NULL && knows_call && !has_call(turn, id))
+	if (turn != NULL && (turn->answered || (knows_call && !has_call(turn, id))))
 		found = TURN_LATE;
 	else if (turn != NULL && turn->discards && !is_call && !only_reads(request))
 		found = TURN_DISCARDED;

@@ -42,6 +42,7 @@ typedef struct Turn
 	Inbox	   *inbox;			/* NULL: its chain is elsewhere, or has given it up */
 	bool		is_lease;		/* and it holds no session */
 	bool		discards;		/* what is written: an object that is not true is dropped */
+	bool		answered;		/* with success; it is about to end */
 	char	   *origin;			/* address of the host that has the chain */
 	char	   *call_id;		/* by which that knows the call */
 	char	   *chain_id;
@@ -53,7 +54,7 @@ typedef enum TurnFound
 	TURN_NONE,					/* nothing of this request is under way */
 	TURN_HERE,					/* the chain has got it */
 	TURN_ELSEWHERE,				/* it is for the chain of another host */
-	TURN_LATE,					/* its chain has given up the turn */
+	TURN_LATE,					/* its method is answered, or was given up */
 	TURN_DISCARDED				/* it does not count, and is to be answered as done */
 } TurnFound;
 
@@ -68,6 +69,7 @@ typedef enum TurnOthers
 extern void inbox_open(Inbox *inbox, const char *chain_id, CURLM *multi);
 extern int	inbox_add_id(Inbox *inbox, const char *call_id);
 extern Request *inbox_take(Inbox *inbox, bool *cancelled);
+extern int	inbox_count(Inbox *inbox);
 extern Request *inbox_close(Inbox *inbox);
 extern void inboxes_cancel(void);
 extern bool inbox_deliver(const char *call_id, Request *request);
@@ -78,6 +80,7 @@ extern Turn *turn_open_lease(const char *type, const char *id, Inbox *inbox,
 extern Turn *turn_open_elsewhere(const char *type, const char *id, const char *origin,
 								 const char *call_id, const char *chain_id, bool discards);
 extern void turn_keep(Turn *turn);
+extern void turn_answered(Turn *turn);
 extern void turn_give_up(Turn *turn);
 extern void turn_close(Turn *turn);
 extern bool turn_must_wait(const char *type, const char *id);
@@ -85,6 +88,7 @@ extern TurnOthers turn_others(const char *type, const char *id, const char *chai
 extern bool turn_wait_free(const char *type, const char *id, const char *chain_id);
 extern bool turn_may_have(const Request *request);
 extern bool turn_is_by_id(const Request *request);
+extern void turn_unsaved(const Request *request);
 extern TurnFound turn_deliver(Request *request, char **origin, char **call_id);
 
 #endif							/* ACTOR_HTTP_TURN_H */

@@ -119,6 +119,70 @@ is($answer->{status}, 500, 'and that fails, the whole chain rolls back');
 is(join(' ', map { state_of('chain', "f$_", 'value') } 1, 2), '1 2', 'nothing is left of it');
 is(join(' ', map { $app->do('chain', "f$_", 'read') } 1, 2), '1 2', 'as the application knows');
 
+# calls that are not waited for, and whose end the database is slow to write down, or
+# does not (it writes into the history)
+query('GRANT pg_monitor TO shop');	# (who may see metrics)
+query(q{SET ROLE shop; SELECT actor_register('chain', hosted => true, reentrancy => true, history => 'calls')});
+$app->do('chain', $_, 'add') for 'l', 'm', 'n';
+my $exits = q{FROM pg_stat_activity WHERE query ~ 'host_exit' AND wait_event_type = 'Lock'};
+my $locker = $node->background_psql('postgres');
+
+# Lets a method come to its end while nothing can be written into the history.
+sub end_locked
+{
+	my ($gate) = @_;
+
+	ok($app->wait_for_line(what => 'at gate', more => $gate), 'a method is called within a chain');
+	$locker->query_safe('BEGIN; LOCK TABLE actor.history IN SHARE MODE');
+	$app->open_gate($gate);
+	return ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $exits"), 'the database is slow to end it');
+}
+
+my $leaves = $app->begin('chain', 'l', 'leave', { amount => 1, gate => 'l saves', careless => 30, then => 'l ends',
+	call => { id => 'm', method => 'slow', body => { gate => 'm ends', amount => 5 } } });
+end_locked('m ends');
+$app->open_gate('l saves');
+# (the calls, what is saved, and the request for the number)
+ok($app->wait_for(sub { $app->get('/metrics')->{content} =~ /^actor_http_in_progress 4$/m }), 'its caller saves meanwhile');
+$app->open_gate('l ends');
+ok($app->wait_for_line(what => 'end', id => 'l', method => 'leave'), 'and ends, without waiting for either');
+$locker->query_safe('COMMIT');
+is(HostedApp::answer($leaves)->{status}, 200, 'its answer waits for both');
+is(query(q{SELECT string_agg(actor_id || ' ' || key || ' ' || value, ', ' ORDER BY actor_id, key) FROM actor.state WHERE actor_id IN ('l', 'm')}),
+	'l time 1 1, l value 30, m value 6', 'which count');
+
+$leaves = $app->begin('chain', 'l', 'leave', { amount => 1, gate => 'l ends again', then => 'l ends',
+	call => { id => 'm', method => 'fail', body => { gate => 'm fails', amount => 5 } } });
+ok($app->wait_for_line(what => 'at gate', more => 'm fails'), 'another one');
+$app->open_gate('l ends again');
+ok($app->wait_for_line(what => 'end', id => 'l', method => 'leave', count => 2), 'whose caller has ended');
+$app->open_gate('m fails');
+is(HostedApp::answer($leaves)->{status}, 200, 'fails');
+is(state_of('chain', 'm', 'value'), 6, 'and is rolled back alone');
+
+my $refused = $app->begin('chain', 'n', 'call', { id => 'm', method => 'slow', body => { gate => 'm again' }, amount => 1, catch => JSON::PP::true });
+end_locked('m again');
+query("SELECT pg_cancel_backend(pid) $exits");
+$locker->query_safe('COMMIT');
+$answer = HostedApp::answer($refused);
+like("$answer->{status} $answer->{content}", qr/^200 5\d\d .*canceling statement.*"sqlstate": ?"57014"/, 'the end of one is refused, which is said');
+is(join(' ', map { state_of('chain', $_, 'value') } 'm', 'n'), '6 2', 'that call is rolled back alone');
+$refused = $app->begin('chain', 'n', 'fan', { calls => [ { id => 'm', method => 'slow', body => { gate => 'm last' } },
+		{ id => 'l', method => 'slow', body => { gate => 'l last' } } ] });
+ok($app->wait_for_line(what => 'at gate', more => 'l last'), 'two calls overlap');
+end_locked('m last');
+query("SELECT pg_cancel_backend(pid) $exits");
+$locker->query_safe('COMMIT');
+ok($app->wait_for(sub { $app->get('/metrics')->{content} =~ /^actor_http_in_progress 3$/m }), 'the end of one is refused');
+$app->open_gate('l last');
+$answer = HostedApp::answer($refused);
+is($answer->{status}, 500, 'the chain of both has failed');
+like($answer->{content} =~ s/\\"/"/gr, qr/method "slow" of actor "m" of type "chain" could not be ended in the database, so the whole chain is rolled back: canceling statement.* \(SQLSTATE 57014\)/,
+	'and says why');
+is(join(' ', map { state_of('chain', $_, 'value') } 'l', 'm', 'n'), '3 6 2', 'it is rolled back');
+is(join(' ', map { $app->do('chain', $_, 'read') } 'l', 'm', 'n'), '3 6 2', 'as the application knows');
+$locker->quit;
+
 # calls that bring the same id, one after the other (the first takes long to answer)
 is($app->do('single', 'i', 'add', { amount => 1 }), 1, 'an actor');
 my $holder = $node->background_psql('postgres');

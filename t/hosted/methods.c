@@ -19,6 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static unsigned saved_on;		/* by do_chatter */
+
 /* arguments --------------------------------------------------------------- */
 
 static const char *
@@ -218,26 +220,194 @@ save_forgotten(void *argument)
 	return NULL;
 }
 
+/*
+ * Begins to save a number, and that it is the time of that number.
+ */
+static void
+begin_forgotten(const Call *call, json_int_t number, json_int_t time)
+{
+	Forgotten  *forgotten = check(calloc(1, sizeof(Forgotten)));
+	Buffer		body = {0};
+	pthread_t	thread;
+
+	add_text(&body, "[{\"operation\":\"upsert\",\"request\":{\"key\":\"value\",\"value\":%lld}},"
+			 "{\"operation\":\"upsert\",\"request\":{\"key\":\"time %lld\",\"value\":1}}]",
+			 (long long) number, (long long) time);
+	forgotten->path = path_of(call->instance->type, call->instance->id, "state", NULL);
+	forgotten->body = body.data;
+	if (pthread_create(&thread, NULL, save_forgotten, forgotten) != 0)
+		die("thread");
+	pthread_detach(thread);
+}
+
 /* saves several times at once, and does not wait for that; then waits at a gate */
 static void
 do_careless(Call *call)
 {
 	for (json_int_t i = number_argument(call, "times", 1); i > 0; i--)
-	{
-		Forgotten  *forgotten = check(calloc(1, sizeof(Forgotten)));
-		Buffer		body = {0};
-		pthread_t	thread;
-
-		add_text(&body, "[{\"operation\":\"upsert\",\"request\":{\"key\":\"value\",\"value\":%lld}},"
-				 "{\"operation\":\"upsert\",\"request\":{\"key\":\"time %lld\",\"value\":1}}]",
-				 (long long) number_argument(call, "amount", 0), (long long) i);
-		forgotten->path = path_of(call->instance->type, call->instance->id, "state", NULL);
-		forgotten->body = body.data;
-		if (pthread_create(&thread, NULL, save_forgotten, forgotten) != 0)
-			die("thread");
-		pthread_detach(thread);
-	}
+		begin_forgotten(call, number_argument(call, "amount", 0), i);
 	wait_at_gate(call, text_argument(call, "gate", "none"), false);
+}
+
+/*
+ * Calls another actor: {"type", "id", "method", "body"}; with "apart" without
+ * the id of the chain.  Returns the status.
+ */
+static long
+call_other(const Call *call, const json_t *what, Buffer *answer)
+{
+	const char *type = json_string_value(json_object_get(what, "type"));
+	const char *id = json_string_value(json_object_get(what, "id"));
+	const char *method = json_string_value(json_object_get(what, "method"));
+	char	   *body = json_argument(what, "body");
+	char	   *path = path_of(type ? type : call->instance->type, id ? id : call->instance->id,
+							   "method/", method ? method : "noop");
+	long		status = talk(call, !json_is_true(json_object_get(what, "apart")), "PUT", path, body,
+							  answer);
+
+	free(path);
+	free(body);
+	return status;
+}
+
+/* what goes on after its method has answered */
+typedef struct After
+{
+	Call		call;			/* as it was, with texts of its own */
+	json_int_t	amount;
+	char	   *gate;
+} After;
+
+/*
+ * Begins what goes on after its method has answered.
+ */
+static void
+go_on_after(const Call *call, void *(*run) (void *))
+{
+	After	   *after = check(calloc(1, sizeof(After)));
+	pthread_t	thread;
+
+	after->call = *call;
+	after->call.instance = enter_instance(call->instance->type, call->instance->id);
+	after->call.argument = json_incref(call->argument);
+	after->call.method = check(strdup(call->method));
+	after->call.chain = call->chain == NULL ? NULL : check(strdup(call->chain));
+	after->call.traceparent = NULL;
+	after->call.answer = after->call.body = (Buffer) {0};
+	after->amount = number_argument(call, "amount", 1);
+	after->gate = check(strdup(text_argument(call, "gate", "none")));
+	if (pthread_create(&thread, NULL, run, after) != 0)
+		die("thread");
+	pthread_detach(thread);
+}
+
+static void
+end_after(After *after, const char *what, long status)
+{
+	char		text[32];
+
+	snprintf(text, sizeof(text), "%ld", status);
+	note(what, after->call.instance, &after->call, text);
+	leave_instance(after->call.instance);
+	json_decref(after->call.argument);
+	clear(&after->call.answer);
+	free((char *) after->call.method);
+	free((char *) after->call.chain);
+	free(after->gate);
+	free(after);
+}
+
+static void *
+save_belated(void *argument)
+{
+	After	   *after = argument;
+
+	wait_at_gate(&after->call, after->gate, false);
+	set_number(&after->call, "value", after->amount);
+	after->call.status = 200;
+	save(&after->call);
+	end_after(after, "belated", after->call.status);
+	return NULL;
+}
+
+/* answers, and then waits at a gate, changes its number and saves that */
+static void
+do_belated(Call *call)
+{
+	go_on_after(call, save_belated);
+}
+
+static void *
+save_on(void *argument)
+{
+	After	   *after = argument;
+	char	   *path = path_of(after->call.instance->type, after->call.instance->id, "state", NULL);
+	long		status;
+
+	do
+	{
+		Buffer		answer = {0};
+
+		status = talk(NULL, false, "POST", path,
+					  "[{\"operation\":\"upsert\",\"request\":{\"key\":\"chatter\",\"value\":1}}]", &answer);
+		clear(&answer);
+		__atomic_add_fetch(&saved_on, status == 204, __ATOMIC_SEQ_CST);
+	} while (status == 204 && !is_there("enough", after->call.instance->id));
+	free(path);
+	end_after(after, "chatted", status);
+	return NULL;
+}
+
+/* saves again and again in several threads, and answers while they go on */
+static void
+do_chatter(Call *call)
+{
+	unsigned	before = saved_on;
+
+	for (json_int_t i = number_argument(call, "times", 8); i > 0; i--)
+		go_on_after(call, save_on);
+	while (saved_on - before < 20 && !is_there("enough", call->instance->id))
+		poll(NULL, 0, 1);
+}
+
+static void *
+call_apart(void *argument)
+{
+	After	   *after = argument;
+	Buffer		answer = {0};
+	long		status = call_other(&after->call, json_object_get(after->call.argument, "call"), &answer);
+
+	note("answer", after->call.instance, &after->call, answer.data);
+	clear(&answer);
+	end_after(after, "left", status);
+	return NULL;
+}
+
+/*
+ * Adds "amount", begins to call another actor, waits at a gate, begins to save if it is
+ * to be "careless", waits at another gate, and answers without waiting for either.
+ */
+static void
+do_leave(Call *call)
+{
+	do_add(call);
+	if (!failed(call))
+		save(call);
+	if (failed(call))
+		return;
+	go_on_after(call, call_apart);
+	wait_at_gate(call, text_argument(call, "gate", "none"), false);
+	if (json_object_get(call->argument, "careless") != NULL)
+		begin_forgotten(call, number_argument(call, "careless", 0), 1);
+	wait_at_gate(call, text_argument(call, "then", "none"), false);
+}
+
+/* takes a while, then adds */
+static void
+do_nap(Call *call)
+{
+	poll(NULL, 0, (int) number_argument(call, "ms", 0));
+	do_add(call);
 }
 
 /* gives no answer, but notices when nobody waits for it any more */
@@ -272,27 +442,6 @@ do_echo(Call *call)
 		call->content_type = check(strdup(as ? as : type));
 	call->status = status ? (unsigned) atoi(status) : 200;
 	call->echo = true;
-}
-
-/*
- * Calls another actor: {"type", "id", "method", "body"}; with "apart" without
- * the id of the chain.  Returns the status.
- */
-static long
-call_other(const Call *call, const json_t *what, Buffer *answer)
-{
-	const char *type = json_string_value(json_object_get(what, "type"));
-	const char *id = json_string_value(json_object_get(what, "id"));
-	const char *method = json_string_value(json_object_get(what, "method"));
-	char	   *body = json_argument(what, "body");
-	char	   *path = path_of(type ? type : call->instance->type, id ? id : call->instance->id,
-							   "method/", method ? method : "noop");
-	long		status = talk(call, !json_is_true(json_object_get(what, "apart")), "PUT", path, body,
-							  answer);
-
-	free(path);
-	free(body);
-	return status;
 }
 
 /* adds "amount" here, then calls; a failure is passed on unless it is to be caught */
@@ -472,6 +621,10 @@ static const struct
 	{"slow", do_slow},
 	{"linger", do_linger},
 	{"careless", do_careless},
+	{"belated", do_belated},
+	{"chatter", do_chatter},
+	{"leave", do_leave},
+	{"nap", do_nap},
 	{"silent", do_silent},
 	{"hangUp", do_hang_up},
 	{"echo", do_echo},
