@@ -310,6 +310,10 @@ enter(Chain *chain, const Request *request, int number, Entry *entry)
 		if (entry->action == ENTRY_RUN &&
 			!turn_wait_free(request->actor_type, request->actor_id, chain->own_id))
 			entry->action = ENTRY_BUSY;
+		/* whoever has ended the session may have ended the turn, too */
+		else if ((entry->action == ENTRY_RUN || entry->action == ENTRY_ELSEWHERE) &&
+				 !session_alive(chain->session))
+			entry->action = ENTRY_UNAVAILABLE;
 		if (entry->action == ENTRY_RUN || entry->action == ENTRY_ELSEWHERE ||
 			entry->action == ENTRY_UNAVAILABLE)
 			break;

@@ -112,6 +112,23 @@ is(join("\n", $app->overlaps), '', 'turns have not overlapped');
 is(join("\n", $app->unknown), '', 'the application has not been asked what it does not know');
 is($app->stop, 0, 'the host ends');
 
+# in their order, of which one runs at a time
+query('GRANT pg_monitor TO shop');	# (who may see metrics)
+$app = HostedApp->start(@options, types => ['row'], flags => ['--pool-size=2']);
+my @row = $app->begin('row', 'a', 'slow', { gate => 'row' });
+ok($app->wait_for_line(what => 'at gate', more => 'row'), 'an actor is called');
+for my $place (1 .. 12)
+{
+	push @row, $app->begin('row', 'a', 'add', { op => "op$place" });
+	$app->wait_for(sub { $app->get('/metrics')->{content} =~ /^actor_http_queue $place$/m })
+	  or fail("call $place waits");
+}
+$app->open_gate('row');
+is(join(' ', map { HostedApp::answer($_)->{content} } @row), join(' ', 1 .. 13), 'calls of one actor wait in their order');
+is(query(q{SELECT value FROM actor.state WHERE actor_type = 'row' AND key = 'ops'}),
+	'[' . join(', ', map { qq{"op$_"} } 1 .. 12) . ']', 'in which they have had their effect');
+is($app->stop, 0, 'the host ends');
+
 # calls without the id of their chain, each of which needs a connection of its own
 $app = HostedApp->start(@options, types => ['deep'], flags => [ '--pool-size=2', '--queue-timeout=1' ]);
 $answer = $app->call('deep', 'a', 'call', { id => 'b', method => 'noop', apart => JSON::PP::true });

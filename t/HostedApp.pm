@@ -388,7 +388,7 @@ sub chain
 }
 
 # Where calls of an actor were running at the same time that do not belong to one
-# chain, as the journal tells.
+# chain, or its object was dropped under one, as the journal tells.
 sub overlaps
 {
 	my ($self) = @_;
@@ -406,10 +406,15 @@ sub overlaps
 				@$calls = grep { $_->{pid} != $line->{pid} } @$calls;
 			}
 		}
-		next unless $what eq 'begin' || $what eq 'end';
+		next unless $what eq 'begin' || $what eq 'end' || $what eq 'deactivate';
 		my $calls = $running{"$line->{type} $line->{id}"} //= [];
 
-		if ($what eq 'begin')
+		if ($what eq 'deactivate')
+		{
+			push @overlaps, "$line->{type} $line->{id}: deactivated in $line->{pid}.$line->{instance} under $_->{method}"
+			  for grep { $_->{pid} == $line->{pid} && $_->{instance} == $line->{instance} } @$calls;
+		}
+		elsif ($what eq 'begin')
 		{
 			push @overlaps, "$line->{type} $line->{id}: $line->{method} in $line->{pid}.$line->{instance}"
 			  . " beside $_->{method} in $_->{pid}.$_->{instance}"
