@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "answer.h"
 #include "app.h"
@@ -62,6 +63,7 @@ typedef struct Forward
 	Turn	   *turn;			/* of what is served */
 	char		host_id[UUID_SIZE]; /* as whom we serve it */
 	bool		dropping;		/* an object is being dropped before */
+	bool		waits;			/* it is answered, but not all that was asked for in it */
 	int64_t		deadline;
 	struct Forward *next;
 } Forward;
@@ -289,6 +291,86 @@ is_again(const Forward *forward)
 		 headers_value(transfer->headers, AGAIN_HEADER) != NULL);
 }
 
+static bool
+is_of(const Forward *forwards, const char *call_id)
+{
+	while (forwards != NULL && (forwards->kind != FORWARD_TO_CHAIN ||
+								strcasecmp(forwards->request->chain_id, call_id) != 0))
+		forwards = forwards->next;
+	return forwards != NULL;
+}
+
+/*
+ * Whether something that our application has asked for in a call is on its way to the
+ * chain of that.
+ */
+static bool
+is_on_its_way(const char *call_id)
+{
+	bool		is;
+
+	pthread_mutex_lock(&lock);
+	is = is_of(submitted, call_id);
+	pthread_mutex_unlock(&lock);
+	return is || is_of(active, call_id);
+}
+
+/*
+ * Our application has come to the end of something that it runs for another host.
+ * What it believes then is only true if that host commits, which is not known
+ * here.  What it has asked for before comes to that host before the answer.
+ */
+static void
+end_served(Forward *forward)
+{
+	Request    *request = forward->request;
+	Transfer   *transfer = forward->transfer;
+
+	if (forward->dropping && app_has_dropped(transfer))
+	{
+		instance_dropped(request->actor_type, request->actor_id);
+		transfer_free(transfer, multi);
+		send_method(forward);
+		return;
+	}
+	if (transfer_succeeded(transfer))
+		turn_answered(forward->turn);
+	forward->waits = transfer_succeeded(transfer) && is_on_its_way(request->reentrancy_id);
+	if (forward->waits)
+		return;
+	turn_ended(forward->turn, turn_end_of(transfer, forward->dropping));
+	if (transfer->state == TRANSFER_ANSWERED)
+	{
+		answer_transfer(request, transfer);
+		/* one that has not let go of its object has not run the method */
+		if (!forward->dropping)
+			answer_header(request, OUTCOME_HEADER, "answered");
+	}
+	else
+	{
+		app_missed(transfer->state);
+		answer_error(request, 502, "ERR_ACTOR_INVOKE_METHOD", "%s", transfer->problem);
+	}
+	end_forward(forward);
+	request_done(request);
+}
+
+/*
+ * Looks again at what waits for that.
+ */
+static void
+end_waiting(void)
+{
+	Forward    *next;
+
+	for (Forward *forward = active; forward != NULL; forward = next)
+	{
+		next = forward->next;
+		if (forward->waits)
+			end_served(forward);
+	}
+}
+
 /*
  * A request is answered, for which another host was asked.
  */
@@ -325,41 +407,6 @@ take_answer(Forward *forward)
 					 "the connection to the host that has the actor broke; it is not known whether the request took effect");
 	end_forward(forward);
 	done(request);
-}
-
-/*
- * Our application has come to the end of something that it runs for another host.
- * What it believes then is only true if that host commits, which is not known
- * here.
- */
-static void
-end_served(Forward *forward)
-{
-	Request    *request = forward->request;
-	Transfer   *transfer = forward->transfer;
-
-	if (forward->dropping && app_has_dropped(transfer))
-	{
-		instance_dropped(request->actor_type, request->actor_id);
-		transfer_free(transfer, multi);
-		send_method(forward);
-		return;
-	}
-	turn_ended(forward->turn, turn_end_of(transfer, forward->dropping));
-	if (transfer->state == TRANSFER_ANSWERED)
-	{
-		answer_transfer(request, transfer);
-		/* one that has not let go of its object has not run the method */
-		if (!forward->dropping)
-			answer_header(request, OUTCOME_HEADER, "answered");
-	}
-	else
-	{
-		app_missed(transfer->state);
-		answer_error(request, 502, "ERR_ACTOR_INVOKE_METHOD", "%s", transfer->problem);
-	}
-	end_forward(forward);
-	request_done(request);
 }
 
 /*
@@ -478,6 +525,7 @@ forward_main(void *arg)
 			if (forward->deadline <= now_ms())
 				end_overdue(forward);
 		}
+		end_waiting();
 		transfers_wait(multi, next_deadline() - now_ms(), NULL);
 	}
 	return NULL;

@@ -168,12 +168,14 @@ $answer = HostedApp::answer($refused);
 like("$answer->{status} $answer->{content}", qr/^200 5\d\d .*canceling statement.*"sqlstate": ?"57014"/, 'the end of one is refused, which is said');
 is(join(' ', map { state_of('chain', $_, 'value') } 'm', 'n'), '6 2', 'that call is rolled back alone');
 $refused = $app->begin('chain', 'n', 'fan', { calls => [ { id => 'm', method => 'slow', body => { gate => 'm last' } },
-		{ id => 'l', method => 'slow', body => { gate => 'l last' } } ] });
-ok($app->wait_for_line(what => 'at gate', more => 'l last'), 'two calls overlap');
+		{ id => 'l', method => 'linger', body => { after => 'l saves again', gate => 'l last' } } ] });
+ok($app->wait_for_line(what => 'at gate', more => $_), 'two calls overlap') for 'm last', 'l saves again';
+$app->open_gate('l saves again');
+ok($app->wait_for_line(what => 'saved', id => 'l', method => 'linger'), 'one does something');
 end_locked('m last');
 query("SELECT pg_cancel_backend(pid) $exits");
 $locker->query_safe('COMMIT');
-ok($app->wait_for(sub { $app->get('/metrics')->{content} =~ /^actor_http_in_progress 3$/m }), 'the end of one is refused');
+ok($app->wait_for(sub { $app->get('/metrics')->{content} =~ /^actor_http_in_progress 3$/m }), 'the end of the other is refused');
 $app->open_gate('l last');
 $answer = HostedApp::answer($refused);
 is($answer->{status}, 500, 'the chain of both has failed');
@@ -220,6 +222,37 @@ sub total
 }
 
 is(total(), $first * @accounts, 'the accounts have their first balance');
+
+# what is not waited for is there before the answer, also if it has to go to another host
+sub one_at
+{
+	my ($host, $name) = @_;
+
+	for (my $i = 1;; $i++)
+	{
+		$host->do('chain', "$name$i", 'add');
+		return "$name$i" if query(qq{SELECT h.app_address ~ ':$host->{app_port}\\y' FROM actor.placement p
+			JOIN actor.host h USING (host_id) WHERE actor_id = '$name$i'}) eq 't';
+	}
+	return;
+}
+my ($near, $far) = (one_at($hosts[0], 'near'), one_at($hosts[1], 'far'));
+$pending = $hosts[0]->begin('chain', $near, 'call', { id => $far, method => 'careless',
+	body => { after => 'far saves', gate => 'far ends', amount => 30, times => 3 } });
+ok($hosts[0]->wait_for_line(what => 'at gate', more => 'far saves'), 'a call at another host');
+kill 'STOP', $hosts[0]{http}{pid};
+$hosts[0]->open_gate('far saves');
+# (the call, what it saves, and the request for the number)
+my $in_progress = sub { $hosts[1]->get('/metrics')->{content} =~ /^actor_http_in_progress (\d+)$/m; return $1 };
+ok($hosts[0]->wait_for(sub { $in_progress->() == 5 }), 'saves at that of its chain, which stands still');
+$hosts[0]->open_gate('far ends');
+ok($hosts[0]->wait_for_line(what => 'end', id => $far, method => 'careless'), 'it ends');
+is($in_progress->(), 5, 'but its answer waits');
+kill 'CONT', $hosts[0]{http}{pid};
+is(HostedApp::answer($pending)->{status}, 200, 'until all is saved');
+is(query(qq{SELECT string_agg(key || ' ' || value, ', ' ORDER BY key) FROM actor.state WHERE actor_id = '$far'}),
+	'time 1 1, time 2 1, time 3 1, value 30', 'which it is then');
+
 my $attempts = 0;
 my %ends;
 

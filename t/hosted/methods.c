@@ -190,10 +190,23 @@ do_slow(Call *call)
 	do_add(call);
 }
 
-/* adds and saves, and waits at a gate before it answers */
+/*
+ * Waits at the gate of a method that is to wait before it does anything.
+ */
+static void
+wait_before(const Call *call)
+{
+	const char *gate = text_argument(call, "after", NULL);
+
+	if (gate != NULL)
+		wait_at_gate(call, gate, false);
+}
+
+/* adds and saves, perhaps after a gate, and waits at a gate before it answers */
 static void
 do_linger(Call *call)
 {
+	wait_before(call);
 	do_add(call);
 	if (!failed(call))
 		save(call);
@@ -240,10 +253,11 @@ begin_forgotten(const Call *call, json_int_t number, json_int_t time)
 	pthread_detach(thread);
 }
 
-/* saves several times at once, and does not wait for that; then waits at a gate */
+/* saves several times at once, perhaps after a gate, without waiting; then at a gate */
 static void
 do_careless(Call *call)
 {
+	wait_before(call);
 	for (json_int_t i = number_argument(call, "times", 1); i > 0; i--)
 		begin_forgotten(call, number_argument(call, "amount", 0), i);
 	wait_at_gate(call, text_argument(call, "gate", "none"), false);
