@@ -84,7 +84,7 @@ SELECT actor_invoke('account', 'anna', 'transfer', '{"target": "ben", "amount": 
 SELECT actor_id, value AS balance FROM actor.state
 WHERE actor_type = 'account' AND key = 'balance' ORDER BY actor_id;
 
--- A transfer of more than anna has fails.
+-- Anna cannot transfer more than she has.
 
 \set ON_ERROR_STOP off
 SELECT actor_invoke('account', 'anna', 'transfer', '{"target": "ben", "amount": 1000}');
