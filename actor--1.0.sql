@@ -2438,12 +2438,13 @@ CREATE FUNCTION actor.host_exit(
     status       integer DEFAULT 200,
     content_type text DEFAULT NULL,
     headers      jsonb DEFAULT NULL,
-    body         bytea DEFAULT NULL)
+    body         bytea DEFAULT NULL,
+    commits      boolean DEFAULT false)
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'actor_host_exit';
-COMMENT ON FUNCTION actor.host_exit(integer, integer, text, jsonb, bytea)
-    IS 'ends a method of an application that has returned; keeps its answer if the call has a request id';
+COMMENT ON FUNCTION actor.host_exit(integer, integer, text, jsonb, bytea, boolean)
+    IS 'ends a method of an application that has returned; keeps its answer if the call has a request id, and commits if it is to';
 
 CREATE FUNCTION actor.host_enter_to_end(
     host_id    uuid,

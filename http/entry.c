@@ -19,6 +19,18 @@
 /* statements that can be sent before that which enters */
 #define MAX_BEFORE			4
 
+/* host, type, id, method, token, chain */
+#define HOST_ENTER \
+	"SELECT actor.host_enter($1::pg_catalog.uuid, $2::pg_catalog.text," \
+	" $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.uuid, $6::pg_catalog.uuid)"
+/* those, request id, body, manner, caller */
+#define HOST_ENTER_ONCE \
+	"SELECT actor.host_enter($1::pg_catalog.uuid, $2::pg_catalog.text," \
+	" $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.uuid, $6::pg_catalog.uuid," \
+	" $7::pg_catalog.text," \
+	" pg_catalog.sha256($8::pg_catalog.bytea OPERATOR(pg_catalog.||) $9::pg_catalog.bytea)," \
+	" $10::pg_catalog.name)"
+
 static const struct
 {
 	const char *name;
@@ -210,12 +222,9 @@ entry_enter(Session *session, const EntryRequest *request, const Statement *befo
 		statements[i] = before[i];
 	statements[count] = (Statement)
 	{
-		.sql = "SELECT actor.host_enter($1::pg_catalog.uuid, $2::pg_catalog.text,"
-			" $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.uuid,"
-			" $6::pg_catalog.uuid, $7::pg_catalog.text,"
-			" pg_catalog.sha256($8::pg_catalog.bytea OPERATOR(pg_catalog.||) $9::pg_catalog.bytea),"
-			" COALESCE($10::pg_catalog.name, CURRENT_USER))",
-		.nvalues = lengthof(values),.values = values,.lengths = lengths,.formats = formats
+		.sql = request->request_id != NULL ? HOST_ENTER_ONCE : HOST_ENTER,
+		.nvalues = request->request_id != NULL ? (int) lengthof(values) : 6,
+		.values = values,.lengths = lengths,.formats = formats
 	};
 	outcome = session_statements(session, statements, count + 1, results, &reason);
 	/* the error is that of the first that has failed */

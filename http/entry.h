@@ -21,6 +21,13 @@
 #define HOST_EXIT \
 	"SELECT actor.host_exit($1::pg_catalog.int4, $2::pg_catalog.int4, $3::pg_catalog.text," \
 	" $4::pg_catalog.jsonb, $5::pg_catalog.bytea)"
+/* the same, where nothing is kept and the transaction is to be committed: frame */
+#define HOST_EXIT_AND_COMMIT \
+	"SELECT actor.host_exit($1::pg_catalog.int4, commits => true)"
+/* the same, where the answer is kept: values as those of HOST_EXIT */
+#define HOST_KEEP_AND_COMMIT \
+	"SELECT actor.host_exit($1::pg_catalog.int4, $2::pg_catalog.int4, $3::pg_catalog.text," \
+	" $4::pg_catalog.jsonb, $5::pg_catalog.bytea, true)"
 
 typedef enum EntryAction
 {

@@ -119,7 +119,8 @@ commit_chain(Request *request, Chain *chain, const Entry *entry)
 	const int	lengths[] = {0, 0, 0, 0, (int) answer->content.length};
 	const int	formats[] = {0, 0, 0, 0, 1};
 	const Statement last = {
-		.sql = HOST_EXIT,.nvalues = 5,.values = values,.lengths = lengths,.formats = formats
+		.sql = keeps ? HOST_KEEP_AND_COMMIT : HOST_EXIT_AND_COMMIT,.commits = true,
+		.nvalues = keeps ? 5 : 1,.values = values,.lengths = lengths,.formats = formats
 	};
 	bool		good;
 
@@ -187,7 +188,7 @@ enter_transaction(Request *request, Session *session, const EntryRequest *wanted
 
 	memset(entry, 0, sizeof(*entry));
 	entry->action = ENTRY_UNAVAILABLE;
-	if (!turn_begin(session, request->traceparent, before, &count, &entry->reason))
+	if (!turn_begin_entering(session, request->traceparent, before, &count, &entry->reason))
 		return;
 	entry_enter(session, wanted, before, count, entry);
 	/* the chain begins with this: what there is belongs to another one */

@@ -427,12 +427,12 @@ is_known(const Session *session, const PGresult *result, bool complete)
 /*
  * Reads what a transaction has come to, NULL if the connection broke before that
  * was known.  An error counts, even after rows: then the statement has run, and
- * its transaction could not be committed.
+ * its transaction could not be committed.  What was read of it is given up or
+ * returned.
  */
 static PGresult *
-read_result(Session *session)
+read_result(Session *session, PGresult *kept)
 {
-	PGresult   *kept = NULL;
 	PGresult   *more;
 	bool		ended = false;	/* a NULL, which each statement ends with */
 
@@ -506,7 +506,7 @@ session_clean(Session *session)
 {
 	while (session->cleaning)
 	{
-		PGresult   *result = read_result(session);
+		PGresult   *result = read_result(session, NULL);
 		bool		clean = PQresultStatus(result) == PGRES_TUPLES_OK ||
 			PQresultStatus(result) == PGRES_COMMAND_OK;
 		bool		again = false;
@@ -582,7 +582,6 @@ session_statements(Session *session, const Statement *statements, int count,
 {
 	bool		prepares[8];
 	bool		complete = true;
-	PGresult   *last;
 
 	*reason = NULL;
 	memset(results, 0, (size_t) count * sizeof(PGresult *));
@@ -600,11 +599,7 @@ session_statements(Session *session, const Statement *statements, int count,
 	for (int i = 0; i < count && complete; i++)
 		complete = (results[i] = read_statement(session, statements[i].sql, prepares[i])) != NULL;
 	if (complete)
-	{
-		last = PQgetResult(session->connection);
-		complete = PQresultStatus(last) == PGRES_PIPELINE_SYNC;
-		PQclear(last);
-	}
+		complete = (results[count - 1] = read_result(session, results[count - 1])) != NULL;
 	if (complete && PQstatus(session->connection) == CONNECTION_OK)
 		return QUERY_ANSWERED;
 	*reason = connection_message(session->connection);
@@ -754,7 +749,7 @@ session_query(Session *session, const char *sql, const char *traceparent, bool r
 	cleans = runs_users_code && !session->kept_clean;
 	if (send_statement(session, sql, traceparent, nvalues, values) &&
 		(!cleans || send_cleaning(session)))
-		*result = read_result(session);
+		*result = read_result(session, NULL);
 	if (*result == NULL)
 	{
 		*reason = connection_message(session->connection);

@@ -62,6 +62,7 @@ typedef struct Statement
 {
 	const char *sql;			/* a constant, unless it is not to be prepared */
 	bool		once;			/* it is not to be prepared */
+	bool		commits;		/* the transaction, when it is over */
 	int			nvalues;
 	const char *const *values;
 	const int  *lengths;		/* of binary values; NULL: all are text */

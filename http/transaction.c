@@ -50,6 +50,21 @@ turn_begin(Session *session, const char *traceparent, Statement *statements, int
 }
 
 /*
+ * turn_begin_entering
+ *		The same for what begins a transaction itself, if nothing has to come before.
+ */
+bool
+turn_begin_entering(Session *session, const char *traceparent, Statement *statements,
+					int *count, char **reason)
+{
+	if (!turn_begin(session, traceparent, statements, count, reason))
+		return false;
+	if (*count == 1)
+		*count = 0;
+	return true;
+}
+
+/*
  * turn_roll_back
  *		Ends the transaction, if there is still one.
  */
@@ -60,33 +75,51 @@ turn_roll_back(Session *session)
 	PGresult   *result;
 	char	   *reason;
 
-	(void) session_statements(session, &rollback, 1, &result, &reason);
-	PQclear(result);
-	free(reason);
+	if (session->connection != NULL &&
+		PQtransactionStatus(session->connection) != PQTRANS_IDLE)
+	{
+		(void) session_statements(session, &rollback, 1, &result, &reason);
+		PQclear(result);
+		free(reason);
+	}
 	session_leave(session);
 }
 
 /*
+ * Whether the last of the statements that end a transaction has done so.
+ */
+static bool
+is_committed(const Session *session, const Statement *last, PGresult *result)
+{
+	if (last->commits)
+		return PQresultStatus(result) == PGRES_TUPLES_OK &&
+			PQtransactionStatus(session->connection) == PQTRANS_IDLE;
+	return PQresultStatus(result) == PGRES_COMMAND_OK &&
+		strcmp(PQcmdStatus(result), "COMMIT") == 0;
+}
+
+/*
  * turn_commit
- *		Runs the last statement of a transaction, and commits it.  Returns false if
- *		that has failed: the request is answered, if there is one, and otherwise the
- *		error returned, NULL if nobody knows what has become of it.
+ *		Runs the last statement of a transaction, and commits it, unless that
+ *		statement does.  Returns false if that has failed: the request is answered, if
+ *		there is one, and otherwise the error returned, NULL if nobody knows what has
+ *		become of it.
  */
 bool
 turn_commit(Request *request, Session *session, const Statement *last, PGresult **error)
 {
 	const Statement statements[] = {*last, {.sql = "COMMIT"}};
+	int			count = last->commits ? 1 : 2;
 	PGresult   *results[2];
 	PGresult   *failed = NULL;
 	char	   *reason;
 	bool		done = false;
-	QueryOutcome outcome = session_statements(session, statements, 2, results, &reason);
+	QueryOutcome outcome = session_statements(session, statements, count, results, &reason);
 
 	if (outcome == QUERY_ANSWERED)
 	{
-		failed = PQresultStatus(results[0]) == PGRES_FATAL_ERROR ? results[0] : results[1];
-		done = PQresultStatus(failed) == PGRES_COMMAND_OK &&
-			strcmp(PQcmdStatus(failed), "COMMIT") == 0;
+		failed = PQresultStatus(results[0]) == PGRES_FATAL_ERROR ? results[0] : results[count - 1];
+		done = is_committed(session, last, failed);
 	}
 	if (!done && failed != NULL && request != NULL)
 	{
@@ -99,7 +132,7 @@ turn_commit(Request *request, Session *session, const Statement *last, PGresult 
 					 reason);
 	if (done)
 		failed = NULL;
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < count; i++)
 		if (error == NULL || results[i] != failed)
 			PQclear(results[i]);
 	if (error != NULL)

@@ -21,6 +21,8 @@
 
 extern bool turn_begin(Session *session, const char *traceparent, Statement *statements,
 					   int *count, char **reason);
+extern bool turn_begin_entering(Session *session, const char *traceparent, Statement *statements,
+								int *count, char **reason);
 extern bool turn_commit(Request *request, Session *session, const Statement *last,
 						PGresult **error);
 extern void turn_roll_back(Session *session);

@@ -101,7 +101,7 @@ SELECT count(*) FROM actor.placement;
 SET SESSION AUTHORIZATION regress_actor_owner;
 
 -- a turn
-SELECT actor.host_enter(:h1, 'hosted', '1', 'deposit');
+DO $$ BEGIN PERFORM actor.host_enter('00000000-0000-0000-0000-0000000000a1', 'hosted', '1', 'deposit'); END $$;
 BEGIN;
 SELECT action, frame IS NOT NULL AS frame, at_host = :h1 AS here, address, current = (SELECT token FROM actor.placement) AS token
   FROM actor.host_enter(:h1, 'hosted', '1', 'deposit') \gset a_
@@ -151,6 +151,37 @@ SELECT action FROM pg_temp.call(:h1, '1', 'deposit', gen_random_uuid());
 ROLLBACK;
 BEGIN;
 SELECT action FROM pg_temp.call(:h1, '1', 'deposit', NULL);
+ROLLBACK;
+
+-- outside of a block it begins one, which the end of the method commits if it is to
+SELECT action, frame FROM actor.host_enter(:h1, 'hosted', '1', 'deposit', :'token') \gset
+SELECT :'action', count(*) FROM actor.turn WHERE actor_type = 'hosted';
+SAVEPOINT s;
+SELECT actor.host_exit(:frame, commits => true);
+SELECT count(*) FROM actor.turn WHERE actor_type = 'hosted';
+ROLLBACK;
+-- not within another statement, nor a subtransaction of its own
+SELECT frame FROM actor.host_enter(:h1, 'hosted', '1', 'deposit', :'token') \gset
+SELECT set_config('regress.frame', :'frame', true) IS NOT NULL;
+DO $$ BEGIN PERFORM actor.host_exit(current_setting('regress.frame')::int, commits => true); END $$;
+ROLLBACK;
+CREATE FUNCTION pg_temp.exit() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM actor.host_exit(current_setting('regress.frame')::int, commits => true);
+    RETURN 'committed';
+EXCEPTION WHEN invalid_transaction_termination THEN
+    RETURN SQLERRM;
+END $$;
+SELECT frame FROM actor.host_enter(:h1, 'hosted', '1', 'deposit', :'token') \gset
+SELECT set_config('regress.frame', :'frame', true) IS NOT NULL;
+SELECT pg_temp.exit();
+SELECT count(*) FROM actor.turn WHERE actor_type = 'hosted';
+ROLLBACK;
+-- an error before it has begun one is none of a block, one after it is
+SELECT actor.host_enter(NULL, 'hosted', '1', 'deposit');
+ROLLBACK;
+SELECT actor.host_enter(:h1, 'hosted', '1', '..');
+SELECT 1;
 ROLLBACK;
 
 -- state that somebody else writes makes it forget: a function, the owner, who

@@ -252,7 +252,7 @@ INSERT INTO function_matrix VALUES
 -- (frames are of the caller's own transaction)
 ('actor.host_fired(integer)', 'actor.host_fired(1)', '55000', '55000', '55000', '55000', '55000'),
 ('actor.host_failed(integer,text,text,text)', 'actor.host_failed(1)', '55000', '55000', '55000', '55000', '55000'),
-('actor.host_exit(integer,integer,text,jsonb,bytea)', 'actor.host_exit(1)', '55000', '55000', '55000', '55000', '55000'),
+('actor.host_exit(integer,integer,text,jsonb,bytea,boolean)', 'actor.host_exit(1)', '55000', '55000', '55000', '55000', '55000'),
 ('actor.host_end(integer)', 'actor.host_end(1)', '55000', '55000', '55000', '55000', '55000'),
 -- the caller's own session
 ('actor.clean_session()', 'actor.clean_session()', '', '', '', '', ''),

@@ -293,7 +293,7 @@ actor_host_claim(PG_FUNCTION_ARGS)
 	entry.actor = due->actor;
 	entry.firing = firing;
 	(void) actor_hosted_type(entry.actor.type);
-	actor_hosted_check("actor.host_claim()", entry.host);
+	actor_hosted_check("actor.host_claim()", entry.host, false);
 	if (actor_frame_current() != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -19,6 +19,9 @@
  * A frame ends by host_exit, or with the savepoint or the transaction it began
  * in.  A transaction in which one has not ended does not commit.
  *
+ * The transaction is a block.  Two statements fewer are sent for a call if the first
+ * of these functions begins it and the last one ends it, as BEGIN and COMMIT would.
+ *
  * What the application has in its memory of an actor counts only if its host has
  * the token that is found in the turn, and the actor was active: otherwise the
  * host first makes it forget that (stale).  A call that reenters an actor goes to
@@ -37,11 +40,13 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/portal.h"
 
 #include "base/base.h"
 #include "store/store.h"
@@ -158,6 +163,44 @@ actor_hosted_end(ActorHostedFrame *hosted, bool failed)
 		actor_record_end(&hosted->frame);
 }
 
+/* the transaction ----------------------------------------------------------- */
+
+/*
+ * Whether what runs is a SELECT that a client has sent, with no subtransaction that
+ * it has begun: what the block is after it is for the client to know.
+ */
+static bool
+is_select_of_client(void)
+{
+	return ActivePortal != NULL && ActivePortal->name[0] == '\0' &&
+		ActivePortal->strategy == PORTAL_ONE_SELECT &&
+		ActivePortal->createSubid == GetCurrentSubTransactionId();
+}
+
+/*
+ * Makes the transaction a block.
+ */
+static void
+begin_block(void)
+{
+	BeginTransactionBlock();
+	/* BEGIN is done; that is all it does there */
+	CommitTransactionCommand();
+}
+
+/*
+ * The transaction commits when the statement is over.
+ */
+static void
+end_block(const char *function)
+{
+	if (!is_select_of_client())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
+				 errmsg("%s can commit only as a statement of a client", function)));
+	(void) EndTransactionBlock(false);
+}
+
 /* asking ------------------------------------------------------------------ */
 
 /*
@@ -202,19 +245,21 @@ actor_hosted_type(const text *name)
 /*
  * actor_hosted_check
  *		Refuses to begin a turn where there can be none, or for a host that does not
- *		live.
+ *		live.  The transaction is a block after that, begun here if that may be.
  */
 void
-actor_hosted_check(const char *function, const pg_uuid_t *host)
+actor_hosted_check(const char *function, const pg_uuid_t *host, bool begins)
 {
 	check_not_in_function(function);
 	PreventCommandIfReadOnly(function);
 	PreventCommandIfParallelMode(function);
-	if (!IsTransactionBlock())
+	if (!IsTransactionBlock() && !(begins && is_select_of_client()))
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION),
 				 errmsg("%s can only be used in transaction blocks", function)));
 	actor_host_require(host);
+	if (!IsTransactionBlock())
+		begin_block();
 }
 
 /*
@@ -382,7 +427,7 @@ actor_host_enter(PG_FUNCTION_ARGS)
 	entry.token = PG_ARGISNULL(4) ? NULL : PG_GETARG_UUID_P(4);
 	entry.reentrancy_id = PG_ARGISNULL(5) ? NULL : PG_GETARG_UUID_P(5);
 	(void) actor_hosted_type(entry.actor.type);
-	actor_hosted_check("actor.host_enter()", entry.host);
+	actor_hosted_check("actor.host_enter()", entry.host, true);
 	if (!PG_ARGISNULL(6))
 	{
 		entry.key.request_id = actor_text_argument(fcinfo, 6, "request id", ACTOR_MAX_NAME_LEN);
@@ -426,7 +471,7 @@ actor_host_enter(PG_FUNCTION_ARGS)
 /*
  * actor.host_exit
  *		Ends a method of an application, which has returned, and keeps its answer
- *		if that may be asked for again.
+ *		if that may be asked for again.  Commits if it is to.
  */
 Datum
 actor_host_exit(PG_FUNCTION_ARGS)
@@ -458,6 +503,8 @@ actor_host_exit(PG_FUNCTION_ARGS)
 							  hosted->frame.generation);
 	}
 	actor_hosted_end(hosted, false);
+	if (!PG_ARGISNULL(5) && PG_GETARG_BOOL(5))
+		end_block("actor.host_exit()");
 	PG_RETURN_VOID();
 }
 
@@ -525,7 +572,7 @@ actor_host_enter_to_end(PG_FUNCTION_ARGS)
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	type = actor_hosted_type(actor.type);
-	actor_hosted_check("actor.host_enter_to_end()", host);
+	actor_hosted_check("actor.host_enter_to_end()", host, false);
 	actor_turn_check_isolation("end the life of an actor");
 	actor_frame_check_reentry(&actor, type, NULL);
 	if (enter_to_end(&actor, type, if_idle))

@@ -128,7 +128,7 @@ typedef struct ActorEntry
 } ActorEntry;
 
 extern ActorType *actor_hosted_type(const text *name);
-extern void actor_hosted_check(const char *function, const pg_uuid_t *host);
+extern void actor_hosted_check(const char *function, const pg_uuid_t *host, bool begins);
 extern void actor_hosted_look(ActorEntry *entry);
 extern void actor_hosted_begin(ActorEntry *entry, ActorType *type, uint64 generation);
 extern ActorHostedFrame *actor_hosted_argument(FunctionCallInfo fcinfo, const char *function);
