@@ -124,7 +124,8 @@ commit_chain(Request *request, Chain *chain, const Entry *entry)
 	};
 	bool		good;
 
-	snprintf(status, sizeof(status), "%d", answer->status);
+	if (keeps)
+		snprintf(status, sizeof(status), "%d", answer->status);
 	good = turn_commit(request, chain->session, &last, NULL);
 	if (good)
 		answer_transfer(request, answer);
@@ -193,9 +194,12 @@ enter_transaction(Request *request, Session *session, const EntryRequest *wanted
 	entry_enter(session, wanted, before, count, entry);
 	/* the chain begins with this: what there is belongs to another one */
 	if (entry->action == ENTRY_RUN &&
+		turn_others(request->actor_type, request->actor_id, "") == TURN_FREE)
+		return;
+	if (entry->action == ENTRY_RUN &&
 		!turn_wait_free(request->actor_type, request->actor_id, ""))
 		entry->action = ENTRY_BUSY;
-	/* whoever has ended the session may have ended the turn, too */
+	/* whoever has ended the session meanwhile may have ended the turn, too */
 	else if (entry->action == ENTRY_RUN && session_alive(session))
 		return;
 	else if (entry->action == ENTRY_RUN)

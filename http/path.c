@@ -12,7 +12,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,6 +216,16 @@ query_value(const JsonSpan *query, const char *name)
 }
 
 /*
+ * Whether a character has no meaning in a target, or is to be kept.
+ */
+static bool
+is_plain(char c, const char *kept)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		strchr("-._~", c) != NULL || strchr(kept, c) != NULL;
+}
+
+/*
  * path_append
  *		Appends a text with all that has a meaning in a target encoded, but for
  *		the characters that are to be kept.
@@ -224,15 +233,21 @@ query_value(const JsonSpan *query, const char *name)
 void
 path_append(Buffer *path, const char *text, const char *kept)
 {
-	for (const unsigned char *c = (const unsigned char *) text; *c != '\0'; c++)
-	{
-		char		encoded[4];
+	static const char digits[] = "0123456789ABCDEF";
 
-		if ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-			strchr("-._~", *c) != NULL || strchr(kept, *c) != NULL)
-			snprintf(encoded, sizeof(encoded), "%c", *c);
-		else
-			snprintf(encoded, sizeof(encoded), "%%%02X", *c);
-		buffer_text(path, encoded);
+	while (*text != '\0')
+	{
+		size_t		length = 0;
+		unsigned char c;
+
+		while (text[length] != '\0' && is_plain(text[length], kept))
+			length++;
+		if (!buffer_append(path, text, length))
+			die("out of memory");
+		text += length;
+		if (*text == '\0')
+			break;
+		c = (unsigned char) *text++;
+		buffer_text(path, (char[]) {'%', digits[c >> 4], digits[c & 0x0F], '\0'});
 	}
 }

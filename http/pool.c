@@ -123,8 +123,9 @@ unqueue(Pool *pool, Request *before, Request *request)
 }
 
 /*
- * Takes a thread that waits for work, if there is one.  The pool is locked; the thread
- * is woken when that is not so any more, lest it wakes only to wait for the lock.
+ * Takes a thread that waits for work, if there is one, which is to be woken once.  The
+ * pool is locked; the thread is woken when that is not so any more, lest it wakes only
+ * to wait for the lock.
  */
 static Worker *
 take_waiting(Pool *pool)
@@ -135,7 +136,6 @@ take_waiting(Pool *pool)
 	{
 		pool->waiting = worker->next;
 		pool->idle--;
-		worker->waits = false;
 	}
 	return worker;
 }
@@ -144,7 +144,7 @@ static void
 wake(Worker *worker)
 {
 	if (worker != NULL)
-		pthread_cond_signal(&worker->work);
+		(void) sem_post(&worker->work);
 }
 
 /*
@@ -158,7 +158,8 @@ wake_all(Pool *pool)
 }
 
 /*
- * Waits until there may be work.  The pool is locked.
+ * Waits until there may be work.  The pool is locked, but for that time.  A condition
+ * would leave the lock as if others waited for it.
  */
 static void
 wait_for_work(Pool *pool, Worker *worker)
@@ -166,9 +167,10 @@ wait_for_work(Pool *pool, Worker *worker)
 	worker->next = pool->waiting;
 	pool->waiting = worker;
 	pool->idle++;
-	worker->waits = true;
-	while (worker->waits)
-		pthread_cond_wait(&worker->work, &pool->lock);
+	pthread_mutex_unlock(&pool->lock);
+	while (sem_wait(&worker->work) != 0)
+		;
+	pthread_mutex_lock(&pool->lock);
 }
 
 /*
@@ -431,7 +433,8 @@ start_pool(Pool *pool, size_t number, const char *conninfo, const char *settings
 		Worker	   *worker = &pool->workers[i];
 
 		worker->pool = pool;
-		pthread_cond_init(&worker->work, NULL);
+		if (sem_init(&worker->work, 0, 0) != 0)
+			die("could not start a thread");
 		worker->session.database = &pool->database;
 		if (pthread_create(&worker->thread, NULL, session_main, worker) != 0)
 			die("could not start a thread");
@@ -488,7 +491,7 @@ pools_stop(void)
 			pthread_join(pool->workers[j].thread, NULL);
 		/* only now nobody wakes another */
 		for (long j = 0; j < pool->size; j++)
-			pthread_cond_destroy(&pool->workers[j].work);
+			(void) sem_destroy(&pool->workers[j].work);
 		pthread_mutex_destroy(&pool->lock);
 		database_free(&pool->database);
 		free(pool->workers);

@@ -12,6 +12,7 @@
 #define ACTOR_HTTP_POOL_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,8 +26,7 @@ typedef struct Worker
 	struct Pool *pool;
 	pthread_t	thread;
 	Session		session;
-	pthread_cond_t work;
-	bool		waits;			/* for work; protected by the lock of the pool, as is */
+	sem_t		work;			/* it is woken by this when it waits for work */
 	struct Worker *next;		/* the one that has waited for longer */
 } Worker;
 

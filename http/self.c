@@ -11,7 +11,6 @@
  */
 #include <ctype.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -46,11 +45,15 @@ static bool leaving;
 void
 uuid_create(char uuid[UUID_SIZE])
 {
-	unsigned char bytes[16];
+	static _Thread_local unsigned char random[16 * 16];
+	static _Thread_local size_t left = 0;
+	unsigned char *bytes;
 	size_t		at = 0;
 
-	if (getrandom(bytes, sizeof(bytes), 0) != sizeof(bytes))
+	if (left == 0 && getrandom(random, sizeof(random), 0) != sizeof(random))
 		die("there are no random numbers");
+	left = (left == 0 ? sizeof(random) : left) - 16;
+	bytes = random + left;
 	bytes[6] = (unsigned char) ((bytes[6] & 0x0F) | 0x40);
 	bytes[8] = (unsigned char) ((bytes[8] & 0x3F) | 0x80);
 	for (int i = 0; i < 16; i++)
@@ -86,7 +89,6 @@ static void
 mark_id(char id[UUID_SIZE])
 {
 	uint64_t	hash = UINT64_C(0xCBF29CE484222325);
-	char		mark[9];
 
 	pthread_mutex_lock(&lock);
 	for (const char *c = mark_key != NULL ? mark_key : ""; *c != '\0'; c++)
@@ -95,8 +97,8 @@ mark_id(char id[UUID_SIZE])
 	for (int i = 0; i < UUID_SIZE - 1 - MARK_SIZE; i++)
 		hash = (hash ^ (unsigned char) tolower((unsigned char) id[i])) * UINT64_C(0x100000001B3);
 	hash = (hash ^ hash >> 33) * UINT64_C(0xFF51AFD7ED558CCD);
-	snprintf(mark, sizeof(mark), "%08x", (unsigned) (hash >> 32));
-	memcpy(id + UUID_SIZE - 1 - MARK_SIZE, mark, MARK_SIZE);
+	for (int i = 0; i < MARK_SIZE; i++)
+		id[UUID_SIZE - 1 - MARK_SIZE + i] = "0123456789abcdef"[hash >> (60 - 4 * i) & 0x0F];
 }
 
 /*

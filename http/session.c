@@ -296,7 +296,7 @@ statement_number(const Session *session, const char *sql)
 	if (session->unprepared)
 		return -1;
 	for (int i = 0; i < session->nprepared; i++)
-		if (session->prepared[i] == sql)
+		if (session->prepared[i].sql == sql)
 			return i;
 	return session->nprepared < (int) lengthof(session->prepared) ? session->nprepared : -1;
 }
@@ -312,11 +312,10 @@ send_one(Session *session, const Statement *statement, const char *traceparent, 
 	int			number = traceparent == NULL && !statement->once ?
 		statement_number(session, statement->sql) : -1;
 	char	   *text = NULL;
-	char		name[32];
+	char	   *name = number >= 0 ? session->prepared[number].name : NULL;
 	bool		sent = true;
 
 	*prepares = (number >= 0 && number == session->nprepared);
-	snprintf(name, sizeof(name), "actor_http_%d", number);
 	if (number < 0 || *prepares)
 		text = complete_sql(session, statement->sql, traceparent);
 	if (number < 0)
@@ -328,8 +327,9 @@ send_one(Session *session, const Statement *statement, const char *traceparent, 
 	}
 	else if (*prepares)
 	{
+		snprintf(name, sizeof(session->prepared[0].name), "actor_http_%d", number);
 		sent = PQsendPrepare(session->connection, name, text, statement->nvalues, NULL) != 0;
-		session->prepared[session->nprepared++] = statement->sql;
+		session->prepared[session->nprepared++].sql = statement->sql;
 	}
 	if (sent && number >= 0)
 		sent = PQsendQueryPrepared(session->connection, name, statement->nvalues,
@@ -556,7 +556,7 @@ read_statement(Session *session, const char *sql, bool prepares)
 		if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		{
 			for (int i = 0; i < session->nprepared; i++)
-				if (session->prepared[i] == sql)
+				if (session->prepared[i].sql == sql)
 					session->nprepared = i;
 			/* what would have run it is left out by the server, too */
 			PQclear(read_one(session));

@@ -54,7 +54,11 @@ typedef struct Session
 	bool		within;			/* in a transaction that outlasts a statement */
 	bool		used;			/* that has run code of users */
 	int			nprepared;
-	const char *prepared[64];	/* statements, each with its number in its name */
+	struct
+	{
+		const char *sql;
+		char		name[32];
+	}			prepared[64];	/* statements */
 } Session;
 
 /* one of several statements that are sent together */

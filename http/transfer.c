@@ -526,6 +526,8 @@ easy_create(void)
 	if (easy == NULL)
 		die("out of memory");
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	/* or it looks into the environment for each request */
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
@@ -554,12 +556,47 @@ easy_release(CURL *easy)
 		return;
 	}
 	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 0L);
+	curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, NULL);
 	curl_easy_setopt(easy, CURLOPT_POSTFIELDS, NULL);
 	/* which is the default, and has no body */
 	curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, NULL);
 	spare = easy;
+}
+
+/*
+ * Whether libcurl would send a path as it is.
+ */
+static bool
+is_literal(const char *path)
+{
+	for (; *path != '\0'; path++)
+		if ((unsigned char) *path <= 0x20 || *path == 0x7F || *path == '#')
+			return false;
+	return true;
+}
+
+/*
+ * Sets where a request goes.  libcurl takes a URL apart and puts it together again,
+ * character by character, so it gets the path apart from it.
+ */
+static void
+set_target(CURL *easy, const char *url)
+{
+	const char *authority = strstr(url, "://");
+	const char *path = authority != NULL ? strchr(authority + 3, '/') : NULL;
+	char	   *place;
+
+	if (path == NULL || !is_literal(path))
+	{
+		curl_easy_setopt(easy, CURLOPT_URL, url);
+		return;
+	}
+	place = xstrndup(url, (size_t) (path - url));
+	curl_easy_setopt(easy, CURLOPT_URL, place);
+	curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, path);
+	free(place);
 }
 
 /*
@@ -582,7 +619,7 @@ transfer_begin(Transfer *transfer, CURLM *multi, const char *verb, const char *u
 	if (has_body && !has_line(transfer, "Content-Type"))
 		add_line(transfer, "Content-Type:");
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
-	curl_easy_setopt(easy, CURLOPT_URL, url);
+	set_target(easy, url);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, verb);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->lines);
 	if (has_body)
