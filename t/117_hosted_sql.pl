@@ -88,6 +88,12 @@ by_shop(q{
 	BEGIN
 		RETURN actor_send('thing', id, 'add', jsonb_build_object('amount', amount));
 	END $$;
+	CREATE TABLE ledger.seen (n int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+	CREATE FUNCTION ledger.once(n int) RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO ledger.seen VALUES (n);
+		RETURN n;
+	END $$;
 	SELECT actor_register('ledger');
 	CREATE FUNCTION thing.double() RETURNS int LANGUAGE plpgsql AS $$
 	BEGIN
@@ -116,6 +122,12 @@ like(called('chain', 'c', 'call',
 		{ type => 'ledger', id => 'l', method => 'book', body => { amount => -1 }, amount => 1, catch => JSON::PP::true }),
 	qr/^200 400 .*less than nothing/, 'one whose failure is caught');
 is(called('chain', 'c', 'read'), '200 2', 'has the effect of the caller alone');
+my @once = ('chain', 'c', 'call', { type => 'ledger', id => 'l', method => 'once', body => { n => 1 }, amount => 1 });
+is(called(@once), '200 1', 'one that checks something when it commits');
+like(called(@once), qr/^409 .*seen_n_key/, 'what cannot be committed fails when the application has answered');
+is(called('chain', 'c', 'read'), '200 3', 'and has no effect');
+is(by_shop(q{SELECT count(*) FROM actor.turn WHERE actor_type = 'chain'}), 0, 'nor holds the turn');
+unlike(slurp_file($node->logfile), qr/there is no transaction in progress/, 'which nobody ends twice');
 my $fan = $app->begin('chain', 'c', 'fan',
 	{ calls => [
 			{ id => 'd', method => 'slow', body => { gate => 'first' } },
