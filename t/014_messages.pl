@@ -304,15 +304,151 @@ is( $node->safe_psql('postgres', q{
 is($node->safe_psql('postgres', 'SELECT count(*) FROM (SELECT id FROM herd.visit GROUP BY id HAVING count(*) > 1) d'),
 	'0', 'and none twice');
 
+# what is hidden is delivered without being shown before, unless others must find it:
+# those of another role, and whoever runs alone
+sub no_executors
+{
+	$node->safe_psql('postgres', "ALTER SYSTEM SET actor.enabled = off");
+	$node->reload;
+	wait_for(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor executor')},
+		'there is no executor');
+	return;
+}
+
+sub executors_again
+{
+	$node->safe_psql('postgres', 'ALTER SYSTEM RESET actor.enabled');
+	$node->reload;
+	return;
+}
+
+# hides all messages of an actor but its first one
+sub hide_all_but_first
+{
+	my ($id) = @_;
+	$node->safe_psql('postgres', qq{
+		UPDATE actor.message SET next_try_at = 'infinity' WHERE actor_id = '$id'
+		   AND message_id > (SELECT min(message_id) FROM actor.message WHERE actor_id = '$id')});
+	return;
+}
+
+$node->safe_psql('postgres', q{
+	CREATE TABLE t.peeked (n bigserial, id text, number int, hidden boolean, xid xid8 DEFAULT pg_current_xact_id());
+	GRANT ALL ON t.peeked, t.peeked_n_seq TO PUBLIC;
+	CREATE FUNCTION t.is_hidden(id bigint) RETURNS boolean LANGUAGE sql SECURITY DEFINER AS
+		$$ SELECT next_try_at = 'infinity' FROM actor.message WHERE message_id = $1 $$;
+	CREATE FUNCTION t.peek(number int) RETURNS void LANGUAGE sql AS
+		$$ INSERT INTO t.peeked (id, number, hidden) VALUES (actor_id(), number, t.is_hidden((actor_cause() ->> 'name')::bigint)) $$;
+	CREATE FUNCTION t.peek_late(number int) RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN IF nextval('t.runs') <= 1 THEN RAISE 'not yet'; END IF; PERFORM t.peek(number); END $$;
+	CREATE FUNCTION t.peek_gate(number int) RETURNS void LANGUAGE plpgsql AS
+		$$ BEGIN PERFORM FROM t.gate FOR UPDATE; PERFORM t.peek(number); END $$;
+	CREATE FUNCTION t.peek_cancel(number int, others jsonb) RETURNS void LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM t.peek(number);
+		PERFORM actor_cancel_message('t', actor_id(), o::bigint) FROM jsonb_array_elements_text(others) o;
+	END $$;
+	SELECT setval('t.runs', 1, false);
+	ALTER SYSTEM SET actor.batch_time = '1s';
+});
+hold('SELECT FROM t.gate FOR UPDATE');
+no_executors();
+$node->safe_psql('postgres', q{
+	BEGIN;
+	SELECT count(actor_send('t', 'hidden', 'peek', jsonb_build_array(n))) FROM generate_series(1, 200) n;
+	SET LOCAL ROLE regress_actor_one;
+	SELECT count(actor_send('t', 'hidden', 'peek', jsonb_build_array(n))) FROM generate_series(201, 203) n;
+	RESET ROLE;
+	SELECT count(actor_send('t', 'hidden', 'peek', jsonb_build_array(n))) FROM generate_series(204, 205) n;
+	SELECT actor_send('t', 'hidden', 'peek_late', '[206]');
+	SELECT actor_send('t', 'hidden', 'peek', '[207]');
+	SELECT actor_send('t', 'hidden', 'peek_gate', '[208]');
+	SELECT count(actor_send('t', 'hidden', 'peek', jsonb_build_array(n))) FROM generate_series(209, 230) n;
+	SELECT actor_send('t', 'quits', 'peek', '[1]');
+	SELECT actor_send('t', 'quits', 'leave');
+	SELECT actor_send('t', 'quits', 'peek', '[2]');
+	SELECT actor_send('t', 'cancels', 'peek', '[1]');
+	SELECT actor_send('t', 'cancels', 'peek_cancel', '[2, []]');
+	SELECT count(actor_send('t', 'cancels', 'peek', jsonb_build_array(n))) FROM generate_series(3, 9) n;
+	COMMIT;
+	UPDATE actor.message SET payload = jsonb_build_array(2, (SELECT jsonb_agg(message_id) FROM actor.message
+		 WHERE actor_id = 'cancels' AND payload IN ('[3]', '[4]', '[6]')))
+	 WHERE actor_id = 'cancels' AND method = 'peek_cancel'});
+hide_all_but_first($_) foreach qw(hidden quits cancels);
+executors_again();
+wait_for(q{(SELECT count(*) = 207 FROM t.peeked WHERE id = 'hidden')}, 'messages that are hidden are delivered');
+wait_for(q{EXISTS (SELECT FROM pg_stat_activity
+	WHERE backend_type = 'actor executor' AND wait_event_type = 'Lock')}, 'one of them runs alone, and waits');
+cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM t.peeked WHERE id = 'hidden' AND hidden"),
+	'>', 0, 'without being shown');
+is( $node->safe_psql('postgres', q{SELECT string_agg(number::text, ' ' ORDER BY n) FROM t.peeked
+		WHERE NOT hidden AND number IN (1, 201, 204, 206) AND id = 'hidden'}),
+	'1 201 204 206', 'but the first ones of a role and of a retry are shown');
+$node->safe_psql('postgres', "SELECT actor_send('t', 'hidden', 'peek', '[231]')");
+let_go();
+wait_for(left('hidden') . ' = 0', 'the others follow');
+is( $node->safe_psql('postgres', q{SELECT count(*), bool_and(number = rank)
+		FROM (SELECT number, row_number() OVER (ORDER BY n) rank FROM t.peeked WHERE id = 'hidden') p}),
+	'231|t', 'all of them in order');
+wait_for("(SELECT attempt >= 2 FROM actor.message WHERE method = 'leave')", 'one that is hidden ends its process');
+$node->safe_psql('postgres', "UPDATE actor.message SET attempt = 10 WHERE method = 'leave'");
+wait_for(left('quits') . ' = 0', 'it is given up');
+wait_for(left('cancels') . ' = 0', 'what follows those that a method cancels is delivered');
+is( $node->safe_psql('postgres', q{SELECT id, string_agg(number::text, ' ' ORDER BY n) FROM t.peeked
+		WHERE id IN ('quits', 'cancels') GROUP BY id ORDER BY id}),
+	"cancels|1 2 5 7 8 9\nquits|1 2", 'in order, too');
+
+# how many rows of messages are updated until that many of an actor are delivered
+sub updates_until_delivered
+{
+	my ($id, $count, $begin) = @_;
+	my $written = sub {
+		my ($what) = @_;
+		return $node->safe_psql('postgres', "SELECT n_tup_$what FROM pg_stat_user_tables WHERE relid = 'actor.message'::regclass");
+	};
+	# (who has gone has reported what he wrote)
+	wait_for("NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid())",
+		'all sessions have ended');
+	my ($updated, $deleted) = map { $written->($_) } qw(upd del);
+
+	$begin->();
+	wait_for(left($id) . ' = 0', "messages to $id are delivered");
+	# (both are reported together)
+	wait_for("(SELECT n_tup_del >= $deleted + $count FROM pg_stat_user_tables WHERE relid = 'actor.message'::regclass)",
+		'which is counted');
+	is( $node->safe_psql('postgres', "SELECT string_agg(number::text, ' ' ORDER BY n) FROM t.peeked WHERE id = '$id'"),
+		join(' ', 1 .. $count), 'in order');
+	return $written->('upd') - $updated;
+}
+
+# those of senders at the same time have times in another order than they have ids;
+# when all are due, none is hidden for that
+no_executors();
+$node->safe_psql('postgres', q{
+	ALTER SYSTEM SET actor.max_executors = 1;
+	SELECT count(actor_send('t', 'crossed', 'peek', jsonb_build_array(n))) FROM generate_series(1, 50) n;
+	UPDATE actor.message SET next_try_at = due_at - (message_id % 7) * interval '1 second' WHERE actor_id = 'crossed'});
+is(updates_until_delivered('crossed', 50, \&executors_again), '0', 'none was hidden since their times cross');
+
+# nor for that they are late, and the first one runs alone, as their actor was busy
+hold("SELECT actor_invoke('t', 'late', 'keep')");
+$node->safe_psql('postgres', q{
+	SELECT count(actor_send('t', 'late', 'peek', jsonb_build_array(n))) FROM generate_series(1, 150) n});
+wait_for(q{(SELECT bool_and(clock_timestamp() > due_at + interval '1.1 s') FROM actor.message WHERE actor_id = 'late')},
+	'messages to a busy actor are late');
+is($node->safe_psql('postgres', 'SELECT ' . left('late')), '150', 'none is delivered');
+is(updates_until_delivered('late', 150, \&let_go), '0', 'none was hidden since their actor was busy');
+
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET actor.batch_time; ALTER SYSTEM RESET actor.max_executors');
+$node->reload;
+
 # messages that are gone when an executor comes to them, while somebody may still see
 # them: what is left of them in the index is walked over once, and not for each of them
 $node->safe_psql('postgres', q{
 	CREATE FUNCTION t.spin() RETURNS void LANGUAGE plpgsql AS
 		$$ BEGIN LOOP EXIT WHEN (SELECT open FROM t.gate); PERFORM pg_sleep(0.01); END LOOP; END $$;
-	UPDATE t.gate SET open = false;
-	ALTER SYSTEM SET actor.enabled = off});
-$node->reload;
-wait_for(q{NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor executor')}, 'there is no executor');
+	UPDATE t.gate SET open = false});
+no_executors();
 my ($old, $other) = map { $node->background_psql('postgres', on_error_stop => 1) } 1, 2;
 my $gone = 300;
 my $entries = q{SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'message_queue'};
@@ -320,8 +456,7 @@ $node->safe_psql('postgres', "SELECT actor_send('t', 'spin', 'spin'),
 	(SELECT count(actor_send('t', 'gone', 'keep')) FROM generate_series(1, $gone))");
 $old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
 $other->query_safe(q{BEGIN; SELECT FROM actor.message WHERE actor_id = 'gone' FOR UPDATE});
-$node->safe_psql('postgres', 'ALTER SYSTEM RESET actor.enabled');
-$node->reload;
+executors_again();
 wait_for(q{EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor executor' AND wait_event = 'PgSleep')},
 	'an executor has seen them, and runs what is before them');
 $other->query_safe(q{DELETE FROM actor.message WHERE actor_id = 'gone'; COMMIT});

@@ -33,13 +33,6 @@
 
 typedef ActorMessageClaim Claim;
 
-/* a queue among what is due */
-typedef struct Queue
-{
-	ActorRef	actor;			/* hash key, compared in full */
-	ActorQueueGuard guard;
-} Queue;
-
 #define WHERE_KEY \
 	" WHERE actor_type OPERATOR(pg_catalog.=) $1 AND actor_id OPERATOR(pg_catalog.=) $2" \
 	"   AND message_id OPERATOR(pg_catalog.=) $3"
@@ -87,50 +80,6 @@ key_values(const ActorRef *actor, int64 message_id, Datum *values)
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
 	values[2] = Int64GetDatum(message_id);
-}
-
-/* queues ---------------------------------------------------------------- */
-
-/*
- * actor_messages_hide
- *		Hides messages that have others of their actor before them, given a list
- *		of what is due, in its order.  Returns how many; none on several servers, where
- *		they are hidden one by one, in turns of their actors.
- */
-uint64
-actor_messages_hide(List *due_list)
-{
-	HASHCTL		ctl;
-	HTAB	   *queues;
-	uint64		hidden = 0;
-	ListCell   *cell;
-
-	/*
-	 * what is locked, but not written, may move away before what it guards is
-	 * hidden
-	 */
-	if (actor_on_several_servers())
-		return 0;
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.entrysize = sizeof(Queue);
-	ctl.hcxt = CurrentMemoryContext;
-	queues = actor_ref_table("queues of messages", &ctl);
-	foreach(cell, due_list)
-	{
-		ActorDue   *due = lfirst(cell);
-		Queue	   *queue;
-		bool		found;
-
-		CHECK_FOR_INTERRUPTS();
-		if (due->kind != DUE_MESSAGE)
-			continue;
-		queue = hash_search(queues, &due->actor, HASH_ENTER, &found);
-		if (!found)
-			memset(&queue->guard, 0, sizeof(queue->guard));
-		hidden += actor_queue_hide_or_guard(&queue->guard, &due->actor, actor_message_id(due));
-	}
-	hash_destroy(queues);
-	return hidden;
 }
 
 /* claiming -------------------------------------------------------------- */
@@ -335,7 +284,10 @@ actor_message_done(ActorFiring *firing)
 
 	if (firing->message.request_id != NULL)
 		actor_request_done(actor, firing->message.request_id, message_id, firing->result);
-	(void) actor_queue_remove_locked(actor, message_id);
+	if (firing->step != NULL)
+		actor_queue_leave(actor, message_id, firing->step);
+	else
+		(void) actor_queue_remove_locked(actor, message_id);
 }
 
 /*

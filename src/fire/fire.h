@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "nodes/pg_list.h"
+#include "message/message.h"
 #include "reminder/reminder.h"
 #include "shared/shared.h"
 #include "time/time.h"
@@ -103,6 +104,12 @@ typedef struct ActorFiring
 	ActorCause	cause;
 	Jsonb	   *result;			/* of the method; NULL: SQL NULL */
 
+	/*
+	 * where to say what follows a message that was delivered, if it is
+	 * hidden; NULL: it is shown
+	 */
+	ActorQueueStep *step;
+
 	/* of firing.c and delivery.c */
 	ActorFiringClaim claim;
 	ActorMessageClaim message;
@@ -122,6 +129,9 @@ extern bool actor_fire_failed(const ActorDue *due, const NameData *role, ErrorDa
 
 extern int64 actor_message_generation(const ActorRef *actor, int64 message_id,
 									  TimestampTz due_at);
+
+/* queues.c */
+
 extern uint64 actor_messages_hide(List *due_list);
 
 /* idle.c */

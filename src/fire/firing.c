@@ -586,12 +586,15 @@ actor_firing_failed(ActorFiring *firing, ErrorData *error, TimestampTz now)
  *
  * Never waits for the row, and for the actor as the mode says.  An error of
  * the method is written down; other errors are raised, and nothing has
- * happened then.
+ * happened then.  If a step is given and a message was delivered, sets the step to
+ * what follows in its queue; if that is hidden, the caller fires it in the same
+ * transaction, or shows it.
  */
 ActorFiringResult
-actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode)
+actor_fire(const ActorDue *due, const NameData *role, const ActorFireMode *mode,
+		   ActorQueueStep *step)
 {
-	ActorFiring firing = {.due = due,.role = role};
+	ActorFiring firing = {.due = due,.role = role,.step = step};
 	ActorFiringResult result;
 	int			nestlevel;
 	ErrorData  *error;

@@ -33,7 +33,7 @@ extern List *actor_due_scan(const NameData *role, TimestampTz from, TimestampTz 
 							int limit);
 extern TimestampTz actor_due_next(const NameData *role, TimestampTz after);
 extern ActorFiringResult actor_fire(const ActorDue *due, const NameData *role,
-									const ActorFireMode *mode);
+									const ActorFireMode *mode, ActorQueueStep *step);
 extern bool actor_fire_give_up(const ActorDue *due, const NameData *role, ErrorData *error);
 
 /* claim.c */
@@ -95,6 +95,13 @@ extern bool actor_message_failed(const ActorDue *due, const NameData *role,
 extern bool actor_message_give_up(const ActorDue *due, const NameData *role,
 								  ErrorData *error);
 
+/* queues.c */
+
+extern void actor_messages_in_order(List *due_list);
+extern ActorDue *actor_message_follow(const ActorDue *delivered, const ActorQueueStep *step,
+									  const NameData *role);
+extern void actor_message_show(const ActorDue *due);
+
 /* callback.c */
 
 extern bool actor_callback_leaving(void);
@@ -103,6 +110,12 @@ extern ActorFiringResult actor_callback_run(const ActorDue *due, const ActorFire
 											ErrorData **error);
 extern void actor_callback_settle(void);
 extern void actor_callback_abandon(void);
+
+/* window.c */
+
+extern List *actor_window_scan(const NameData *role, TimestampTz now, int limit);
+extern void actor_window_begin(TimestampTz at);
+extern TimestampTz actor_window_before(void);
 
 /* round_memory.c */
 
@@ -121,6 +134,9 @@ extern TimestampTz actor_busy_note(uint64 key, int64 limit);
 extern TimestampTz actor_busy_until(uint64 key);
 extern void actor_busy_forget(uint64 key);
 extern void actor_busy_forget_all(void);
+extern void actor_queue_hold_up(uint64 actor);
+extern bool actor_queue_is_held_up(uint64 actor);
+extern void actor_queues_go_on(void);
 extern ActorLoner *actor_loner_note(int64 generation);
 extern bool actor_loner_is(int64 generation);
 extern void actor_loner_forget(int64 generation);

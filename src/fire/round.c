@@ -62,15 +62,12 @@
 #include "call/call.h"
 #include "life/life.h"
 #include "reminder/reminder.h"
+#include "message/message.h"
 #include "fire/internal.h"
 
 /* due rows read at once, and when many of them must be passed over */
 #define SCAN_LIMIT			200
 #define SCAN_LIMIT_MAX		6400
-/* microseconds after which one of many scans looks for earlier rows, too */
-#define LOOK_EVERYWHERE_US	100000
-/* pages that a scan accesses without much to find, if there is much to walk over */
-#define DEAR_PAGES			500
 /* firings that share a transaction: no more subtransactions than all sessions can see at a glance */
 #define BATCH_MAX			60
 /* how long one of them may take when others are in the batch, in milliseconds */
@@ -101,6 +98,15 @@ typedef struct Candidate
 	TimestampTz tried_at;		/* when it was last fired */
 } Candidate;
 
+/* candidates that are fired in one transaction */
+typedef struct Batch
+{
+	int			taken;			/* of the list; others follow in queues */
+	int			count;
+	Candidate  *members[BATCH_MAX];
+	ActorFiringResult results[BATCH_MAX];
+} Batch;
+
 static const ActorExecutorStart *start;
 static NameData role;
 static MemoryContext round_context;
@@ -109,13 +115,6 @@ static int	scan_limit = SCAN_LIMIT;
 /* the last round: up to when it has looked, and when to try again who was busy */
 static TimestampTz scanned_at;
 static TimestampTz earliest_retry;
-
-/*
- * Where scans begin, and whether it is dear to look everywhere, because of what was
- * done and cannot be removed yet.
- */
-static TimestampTz low_water = DT_NOBEGIN;
-static bool dear = false;
 
 /*
  * Leaves an actor, a partition or a row alone for a while.
@@ -140,11 +139,11 @@ log_error(ErrorData *error)
 }
 
 /*
- * Fires one reminder in the current transaction.  Only one executor at a time
- * queues for an actor; the others have better things to do.
+ * Fires one reminder in the current transaction, see actor_fire.  Only one executor at
+ * a time queues for an actor; the others have better things to do.
  */
 static ActorFiringResult
-fire(Candidate *candidate, const ActorFireMode *mode)
+fire(Candidate *candidate, const ActorFireMode *mode, ActorQueueStep *step)
 {
 	ActorFireMode actual = *mode;
 
@@ -161,7 +160,25 @@ fire(Candidate *candidate, const ActorFireMode *mode)
 		actor_lock_try(ACTOR_LOCK_QUEUE, candidate->due->actor.hash);
 	if (!candidate->queued)
 		actual.turn_wait = 0;
-	return actor_fire(candidate->due, &role, &actual);
+	return actor_fire(candidate->due, &role, &actual, step);
+}
+
+/*
+ * What follows a message in its queue is left alone in this round, too: it is not the first
+ * one, and would be hidden, together with all that follow it.
+ */
+static void
+hold_up(const Candidate *candidate)
+{
+	if (candidate->due->kind == DUE_MESSAGE)
+		actor_queue_hold_up(candidate->due->actor.hash);
+}
+
+static bool
+is_held_up(const Candidate *candidate)
+{
+	return candidate->due->kind == DUE_MESSAGE &&
+		actor_queue_is_held_up(candidate->due->actor.hash);
 }
 
 /*
@@ -218,45 +235,104 @@ has_room(void)
 }
 
 /*
+ * The hidden message that comes after a delivered one in its queue, to be fired next;
+ * NULL: there is none, or it was shown.
+ */
+static Candidate *
+follow(const Candidate *delivered, const ActorQueueStep *step)
+{
+	MemoryContext old;
+	Candidate  *result;
+	ActorDue   *due;
+
+	if (!step->hidden)
+		return NULL;
+	/* if it is shown, it is found there by the next scan */
+	actor_window_begin(step->due_at);
+	old = MemoryContextSwitchTo(round_context);
+	due = actor_message_follow(delivered->due, step, &role);
+	result = palloc(sizeof(Candidate));
+	*result = *delivered;
+	result->due = due;
+	MemoryContextSwitchTo(old);
+	return due != NULL ? result : NULL;
+}
+
+/*
+ * Takes the next candidate of a list that is not held up; NULL if there is none.
+ */
+static Candidate *
+next_member(List *candidates, int first, Batch *batch)
+{
+	while (first + batch->taken < list_length(candidates))
+	{
+		Candidate  *candidate = list_nth(candidates, first + batch->taken++);
+
+		if (!is_held_up(candidate))
+			return candidate;
+	}
+	return NULL;
+}
+
+/*
  * Fires the next candidates of a list, for a while, in the current
  * transaction; counts them as it goes.
+ *
+ * What is hidden behind a message is fired next: it is due for longer than most, and
+ * would come first if it was shown.  When the transaction ends, at the latest, it is.
  */
 static void
-fire_members(List *candidates, int first, ActorFiringResult *results, volatile int *count)
+fire_members(List *candidates, int first, Batch *batch)
 {
-	int			limit = Min(list_length(candidates) - first, BATCH_MAX);
 	TimestampTz end_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), actor_batch_time);
+	Candidate  *member = next_member(candidates, first, batch);
+	Candidate  *follower = NULL;
 
-	do
+	while (member != NULL)
 	{
+		ActorFiringResult *result = &batch->results[batch->count];
+		bool		was_hidden = follower != NULL;
+		ActorQueueStep step = {0};
 		ActorFireMode mode;
 
 		memset(&mode, 0, sizeof(mode));
 		mode.in_batch = true;
 		mode.lock_wait = 1;
-		mode.time_limit = *count > 0 ? COMPANY_MS : 0;
-		(*count)++;
-		results[*count - 1] = fire(list_nth(candidates, first + *count - 1), &mode);
-	} while (*count < limit && has_room() && GetCurrentTimestamp() < end_at && !must_end());
+		mode.time_limit = batch->count > 0 ? COMPANY_MS : 0;
+		batch->members[batch->count++] = member;
+		*result = fire(member, &mode, &step);
+		if (*result != FIRING_DONE && *result != FIRING_SKIPPED)
+			hold_up(member);
+		/* what has failed is not hidden any more */
+		if (was_hidden && *result != FIRING_DONE && *result != FIRING_FAILED)
+			actor_message_show(member->due);
+		follower = follow(member, &step);
+		if (batch->count >= BATCH_MAX || !has_room() || GetCurrentTimestamp() >= end_at ||
+			must_end())
+			break;
+		member = follower != NULL ? follower : next_member(candidates, first, batch);
+	}
+	if (follower != NULL)
+		actor_message_show(follower->due);
 }
 
 /*
  * Fires the next candidates of a list in one transaction.  Returns how many
- * there were, and adds to those that have got on.
+ * of the list there were, and adds to those that have got on.
  */
 static int
 run_batch(List *candidates, int first, int *fired)
 {
-	ActorFiringResult results[BATCH_MAX];
-	volatile int count = 0;
+	Batch	   *batch = palloc0(sizeof(Batch));
 	ErrorData  *volatile error = NULL;
+	int			taken;
 
 	CHECK_FOR_INTERRUPTS();
 	actor_slot_busy(start, GetCurrentTimestamp());
 	PG_TRY();
 	{
 		actor_firing_begin("firing due reminders");
-		fire_members(candidates, first, results, &count);
+		fire_members(candidates, first, batch);
 		actor_firing_commit(round_context);
 	}
 	PG_CATCH();
@@ -268,11 +344,17 @@ run_batch(List *candidates, int first, int *fired)
 
 	if (error != NULL)
 		log_error(error);
-	for (int i = 0; i < count; i++)
-		if (take_note(list_nth(candidates, first + i),
-					  error == NULL ? results[i] : FIRING_WOULD_WAIT))
+	for (int i = 0; i < batch->count; i++)
+	{
+		if (error != NULL)
+			hold_up(batch->members[i]);
+		if (take_note(batch->members[i],
+					  error == NULL ? batch->results[i] : FIRING_WOULD_WAIT))
 			(*fired)++;
-	return count;
+	}
+	taken = batch->taken;
+	pfree(batch);
+	return taken;
 }
 
 /*
@@ -347,7 +429,7 @@ run_alone(Candidate *candidate, const ActorFireMode *mode)
 	PG_TRY();
 	{
 		actor_firing_begin("firing a due reminder");
-		result = fire(candidate, mode);
+		result = fire(candidate, mode, NULL);
 		actor_firing_commit(round_context);
 	}
 	PG_CATCH();
@@ -413,42 +495,6 @@ role_is_as_before(void)
 }
 
 /*
- * Reads what is due, from where the last scan has found something.
- *
- * Rows that were done have left entries in the index, which each scan would walk
- * over, more and more of them while there is much to do.  Rows with an earlier
- * time can turn up, by transactions that have taken their time to commit.  So a
- * scan that does not find as much as it wants looks everywhere, and one of those
- * that follow one another quickly does, too.  But if that is dear, scans begin
- * earlier only when the scheduler has told us so, and once a minute; see
- * pending.c for why nothing is missed by that.  It would not know of what comes from
- * other servers.
- */
-static List *
-scan_due_rows(void)
-{
-	static TimestampTz looked_at = DT_NOBEGIN;	/* everywhere */
-	List	   *due_list = NIL;
-	bool		begun = low_water != DT_NOBEGIN && looked_at != DT_NOBEGIN &&
-	scanned_at >= looked_at &&
-	scanned_at - looked_at < (dear ? ACTOR_PAUSE_MAX_US : LOOK_EVERYWHERE_US);
-
-	if (begun)
-		due_list = actor_due_scan(&role, low_water, scanned_at, scan_limit);
-	if (!begun || (!dear && list_length(due_list) < scan_limit))
-	{
-		int64		pages = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read;
-
-		due_list = actor_due_scan(&role, DT_NOBEGIN, scanned_at, scan_limit);
-		pages = pgBufferUsage.shared_blks_hit + pgBufferUsage.shared_blks_read - pages;
-		dear = pages >= DEAR_PAGES + list_length(due_list) && !actor_on_several_servers();
-		looked_at = dear || list_length(due_list) >= scan_limit ? scanned_at : DT_NOBEGIN;
-	}
-	low_water = due_list != NIL ? ((ActorDue *) linitial(due_list))->next_try_at : scanned_at;
-	return due_list;
-}
-
-/*
  * Whether what was read is that of our role.  It is not if the name has gone to another
  * one meanwhile; if somebody is about to take the name it is looked for again.
  */
@@ -469,13 +515,11 @@ is_ours(void)
 static List *
 scan(void)
 {
-	TimestampTz reported;
 	List	   *due_list = NIL;
 	List	   *result = NIL;
 	ListCell   *cell;
 
-	reported = actor_slot_take_reported(start);
-	low_water = Min(low_water, reported);
+	actor_window_begin(actor_slot_take_reported(start));
 	scanned_at = GetCurrentTimestamp();
 	actor_firing_begin("looking for due reminders");
 	MemoryContextSwitchTo(round_context);
@@ -483,11 +527,12 @@ scan(void)
 		proc_exit(0);
 	if (actor_catalog_installed())
 	{
-		due_list = scan_due_rows();
+		due_list = actor_window_scan(&role, scanned_at, scan_limit);
 		due_list = list_concat(due_list, actor_idle_scan_beside(&role, scan_limit,
 																due_list != NIL));
 		actor_worker_stat_looked(list_length(due_list), due_list == NIL ? DT_NOEND :
 								 ((ActorDue *) linitial(due_list))->next_try_at);
+		actor_messages_in_order(due_list);
 	}
 	if (due_list != NIL && !is_ours())
 		due_list = NIL;
@@ -540,8 +585,7 @@ runs_alone(const Candidate *candidate, TimestampTz now)
 		loner->turn_wait = Max(loner->turn_wait, QUEUE_MIN_MS);
 		return true;
 	}
-	return actor_loner_is(due->generation) ||
-		actor_suspect_crashes(MyDatabaseId, due->generation) >= 0;
+	return actor_loner_is(due->generation);
 }
 
 /*
@@ -647,6 +691,7 @@ actor_round(TimestampTz *retry_at)
 
 	round_context = CurrentMemoryContext;
 	earliest_retry = DT_NOEND;
+	actor_queues_go_on();
 	candidates = scan();
 	last_free = actor_slot_rank(start, &rank, &count);
 	now = GetCurrentTimestamp();
@@ -662,8 +707,13 @@ actor_round(TimestampTz *retry_at)
 			until = now + LOST_US;
 		if (until != 0)
 			earliest_retry = Min(earliest_retry, until);
+		else if (is_held_up(candidate))
+			continue;
 		else if (runs_alone(candidate, now))
+		{
 			alone = lappend(alone, candidate);
+			hold_up(candidate);
+		}
 		else if (count == 0 || share % count == rank)
 			mine = lappend(mine, candidate);
 		else
@@ -718,7 +768,7 @@ actor_round_next_due(void)
 	{
 		/* others wake us for what turns up before */
 		next_row = actor_due_next(&role, earliest_retry != DT_NOEND ? scanned_at :
-								  dear && low_water != DT_NOBEGIN ? low_water - 1 : DT_NOBEGIN);
+								  actor_window_before());
 		next_idle = actor_idle_next(&role);
 		next_row = Min(next_row, actor_next_from_elsewhere());
 	}

@@ -14,6 +14,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
@@ -40,6 +41,7 @@ typedef struct Busy
 
 static HTAB *busy = NULL;
 static HTAB *loners = NULL;
+static HTAB *held_up = NULL;
 
 static void
 restart_memory(HTAB **memory, const char *name, Size keysize, Size entrysize)
@@ -66,6 +68,12 @@ restart_loners(void)
 	restart_memory(&loners, "lone reminders", sizeof(int64), sizeof(ActorLoner));
 }
 
+static void
+restart_held_up(void)
+{
+	restart_memory(&held_up, "queues that are held up", sizeof(uint64), sizeof(uint64));
+}
+
 /*
  * actor_round_memory_start
  *		Called once by an executor, before its first round.
@@ -75,6 +83,7 @@ actor_round_memory_start(void)
 {
 	restart_busy();
 	restart_loners();
+	restart_held_up();
 }
 
 /*
@@ -96,15 +105,20 @@ actor_round_memory_limit(void)
  * actor_busy_note
  *		Leaves an actor, a partition or a row alone for a while, each time for
  *		longer, up to a limit in microseconds.  Returns until when.
+ *
+ * Many rows of an actor may find it busy at a time: that is once.
  */
 TimestampTz
 actor_busy_note(uint64 key, int64 limit)
 {
 	bool		found;
 	Busy	   *entry = hash_search(busy, &key, HASH_ENTER, &found);
+	TimestampTz now = GetCurrentTimestamp();
 
+	if (found && now < entry->retry_at && now >= entry->retry_at - entry->pause)
+		return entry->retry_at;
 	entry->pause = found ? Min(entry->pause * 2, limit) : BUSY_MIN_US;
-	entry->retry_at = GetCurrentTimestamp() + entry->pause;
+	entry->retry_at = now + entry->pause;
 	return entry->retry_at;
 }
 
@@ -147,6 +161,40 @@ actor_busy_forget_all(void)
 		restart_busy();
 }
 
+/* queues ---------------------------------------------------------------- */
+
+/*
+ * actor_queue_hold_up
+ *		The first message of an actor, by its hash, is not delivered in this round.
+ */
+void
+actor_queue_hold_up(uint64 actor)
+{
+	(void) hash_search(held_up, &actor, HASH_ENTER, NULL);
+}
+
+/*
+ * actor_queue_is_held_up
+ *		Whether that was said of an actor.
+ */
+bool
+actor_queue_is_held_up(uint64 actor)
+{
+	return hash_get_num_entries(held_up) > 0 &&
+		hash_search(held_up, &actor, HASH_FIND, NULL) != NULL;
+}
+
+/*
+ * actor_queues_go_on
+ *		Begins another round.
+ */
+void
+actor_queues_go_on(void)
+{
+	if (hash_get_num_entries(held_up) > 0)
+		restart_held_up();
+}
+
 /* alone ----------------------------------------------------------------- */
 
 /*
@@ -171,12 +219,13 @@ actor_loner_note(int64 generation)
 
 /*
  * actor_loner_is
- *		Whether a row runs alone.
+ *		Whether a row runs alone: it was noted, or was running when the server crashed.
  */
 bool
 actor_loner_is(int64 generation)
 {
-	return hash_search(loners, &generation, HASH_FIND, NULL) != NULL;
+	return hash_search(loners, &generation, HASH_FIND, NULL) != NULL ||
+		actor_suspect_crashes(MyDatabaseId, generation) >= 0;
 }
 
 /*

@@ -71,7 +71,7 @@ fire(const ActorDue *due, const NameData *role)
 							 actor_call_timeout_default, NULL);
 	memset(&mode, 0, sizeof(mode));
 	mode.clock = Max(due->next_try_at, GetCurrentTimestamp());
-	return actor_fire(due, role, &mode);
+	return actor_fire(due, role, &mode, NULL);
 }
 
 /*

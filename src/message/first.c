@@ -113,6 +113,7 @@ static bool
 see_next(TupleTableSlot *slot, void *arg)
 {
 	Leaving    *leaving = arg;
+	ActorQueueStep *step = leaving->step;
 	bool		isnull;
 
 	if (!leaving->found)
@@ -121,16 +122,24 @@ see_next(TupleTableSlot *slot, void *arg)
 		leaving->tid = slot->tts_tid;
 		return leaving->found;
 	}
-	leaving->step->next = id_of(slot);
-	leaving->step->hidden =
+	step->next = id_of(slot);
+	step->hidden =
 		TIMESTAMP_IS_NOEND(DatumGetTimestampTz(slot_getattr(slot, MESSAGE_NEXT_TRY_AT + 1, &isnull)));
+	if (step->hidden)
+	{
+		step->hosted = DatumGetBool(slot_getattr(slot, MESSAGE_HOSTED + 1, &isnull));
+		step->attempt = DatumGetInt32(slot_getattr(slot, MESSAGE_ATTEMPT + 1, &isnull));
+		step->due_at = DatumGetTimestampTz(slot_getattr(slot, MESSAGE_DUE_AT + 1, &isnull));
+		step->role_name = *DatumGetName(slot_getattr(slot, MESSAGE_ROLE_NAME + 1, &isnull));
+	}
 	return false;
 }
 
 /*
  * actor_queue_delete
  *		Deletes a message whose row is locked, and says which one of the queue follows
- *		it.  Returns false, and has done nothing, if it takes a statement to do that.
+ *		it, and if that is hidden what it is like.  Returns false, and has done nothing,
+ *		if it takes a statement to do that; then no step is told.
  */
 bool
 actor_queue_delete(const ActorRef *actor, int64 message_id, ActorQueueStep *step)
@@ -145,5 +154,7 @@ actor_queue_delete(const ActorRef *actor, int64 message_id, ActorQueueStep *step
 	deleted = actor_walk(&walk, &queued, actor, message_id, PG_INT64_MAX, see_next, &leaving) &&
 		leaving.found && actor_walk_delete(&walk, &leaving.tid);
 	actor_walk_end(&walk);
+	if (!deleted)
+		memset(step, 0, sizeof(*step));
 	return deleted;
 }

@@ -74,11 +74,15 @@ extern void actor_look_forget(const ActorRef *actor);
 
 /* first.c */
 
-/* a message that was removed, and what follows it */
+/* what follows a message that was removed */
 typedef struct ActorQueueStep
 {
 	int64		next;			/* 0: nothing */
 	bool		hidden;
+	bool		hosted;
+	int32		attempt;
+	TimestampTz due_at;
+	NameData	role_name;
 } ActorQueueStep;
 
 extern ActorDirectResult actor_queue_lock_first(const ActorRef *actor, int64 message_id,
@@ -102,12 +106,14 @@ extern bool actor_queue_first(const ActorRef *actor, int64 seen_id, int64 *messa
 extern bool actor_queue_join(const ActorRef *actor, int64 seen_id, TimestampTz now);
 extern bool actor_queue_is_delayed(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_show(const ActorRef *actor, int64 message_id);
+extern uint64 actor_queue_show_one(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_hide(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_hide_from(const ActorRef *actor, int64 message_id);
 extern uint64 actor_queue_hide_or_guard(ActorQueueGuard *queue, const ActorRef *actor,
 										int64 message_id);
 extern void actor_queue_put_off(const ActorRef *actor, int64 message_id);
 extern bool actor_queue_remove_locked(const ActorRef *actor, int64 message_id);
+extern void actor_queue_leave(const ActorRef *actor, int64 message_id, ActorQueueStep *step);
 extern bool actor_queue_remove(const ActorRef *actor, int64 message_id);
 extern void actor_queue_step_out(const ActorRef *actor, int64 message_id);
 

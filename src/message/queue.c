@@ -26,7 +26,8 @@
  *	  hidden, and is shown itself.
  * 3. A message leaves the queue only in the actor's turn.  Who removes it has a
  *	  lock on its row first, then looks, on a new snapshot, at the one that
- *	  follows it, and shows that if it is hidden.  Only one that is not the first
+ *	  follows it.  If that is hidden, he shows it before he commits, or removes it,
+ *	  too, and looks at what follows that.  Only one that is not the first
  *	  needs no such look: the first one stays, as nobody else has the turn.
  *
  * By 2 and 3 whatever was hidden behind a message is seen by who removes it, and
@@ -34,6 +35,10 @@
  * that commits meanwhile has a message that is shown, by 1, so nothing is lost
  * between it and the delivery of what was the last message.  Hiding needs no
  * turn, and does not wait for locks.
+ *
+ * Executors deliver what is hidden one behind the other, as far as it goes in one
+ * transaction, and show only the one after that: to show a message is to write its
+ * row and the entries of its indexes once more, only for it to be deleted next.
  *
  * Where looks at a queue begin is in look.c.
  *
@@ -62,7 +67,7 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
+#include "utils/array.h"
 
 #include "base/base.h"
 #include "store/store.h"
@@ -80,6 +85,9 @@
 #define WHERE_KEY \
 	" WHERE" OF_ACTOR " AND message_id OPERATOR(pg_catalog.=) $3"
 
+#define WHERE_KEYS \
+	" WHERE" OF_ACTOR " AND message_id OPERATOR(pg_catalog.=) ANY ($3)"
+
 #define HIDDEN_AT "'infinity'::pg_catalog.timestamptz"
 
 /*
@@ -96,8 +104,8 @@ static ActorQuery lock_joining = {
 };
 
 static ActorQuery join_queue = {
-	"UPDATE actor.message SET queued = true" WHERE_KEY,
-	3, {TEXTOID, TEXTOID, INT8OID}
+	"UPDATE actor.message SET queued = true" WHERE_KEYS,
+	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
 };
 
 static ActorQuery read_first = {
@@ -138,9 +146,9 @@ static ActorQuery lock_window = {
 	4, {TEXTOID, TEXTOID, INT8OID, INT8OID}
 };
 
-static ActorQuery hide_message = {
-	"UPDATE actor.message SET next_try_at = " HIDDEN_AT WHERE_KEY,
-	3, {TEXTOID, TEXTOID, INT8OID}
+static ActorQuery hide_messages = {
+	"UPDATE actor.message SET next_try_at = " HIDDEN_AT WHERE_KEYS,
+	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
 };
 
 static ActorQuery put_off_message = {
@@ -234,32 +242,49 @@ actor_queue_is_delayed(const ActorRef *actor, int64 message_id)
 }
 
 /*
- * Runs a statement that locks messages of an actor, and then one that writes for
- * each of them.  If an actor is given, they join its queue by that.  Returns how
+ * The numbers that the last statement has returned.
+ */
+static ArrayType *
+returned_ids(uint64 rows)
+{
+	Datum	   *ids = palloc(sizeof(Datum) * rows);
+	bool		isnull;
+
+	for (uint64 i = 0; i < rows; i++)
+		ids[i] = actor_query_result(i, 1, &isnull);
+	return construct_array(ids, (int) rows, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+						   TYPALIGN_DOUBLE);
+}
+
+/*
+ * Runs a statement that locks messages of an actor, and then one that writes
+ * them.  If an actor is given, they join its queue by that.  Returns how
  * many.
  */
 static uint64
-write_each(ActorQuery *lock, Datum *values, const ActorRef *joining, ActorQuery *write)
+write_locked(ActorQuery *lock, Datum *values, const ActorRef *joining, ActorQuery *write)
 {
 	ActorBookkeeping bookkeeping;
-	SPITupleTable *locked;
 	Datum		keys[3] = {values[0], values[1]};
 	uint64		rows;
+	uint64		written = 0;
 
 	actor_bookkeeping_begin(&bookkeeping);
 	rows = actor_query_run(lock, values, NULL);
-	locked = SPI_tuptable;
-	if (rows > 0 && joining != NULL)
-		actor_look_joining(joining);
-	for (uint64 i = 0; i < rows; i++)
+	if (rows > 0)
 	{
-		bool		isnull;
-
-		CHECK_FOR_INTERRUPTS();
-		keys[2] = SPI_getbinval(locked->vals[i], locked->tupdesc, 1, &isnull);
-		actor_query_write_one(write, keys, NULL);
+		if (joining != NULL)
+			actor_look_joining(joining);
+		keys[2] = PointerGetDatum(returned_ids(rows));
+		written = actor_query_run(write, keys, NULL);
 	}
 	actor_bookkeeping_end(&bookkeeping);
+	if (written != rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not write messages that were locked"),
+				 errdetail("The statement wrote " UINT64_FORMAT " of " UINT64_FORMAT " rows.",
+						   written, rows)));
 	return rows;
 }
 
@@ -281,7 +306,7 @@ actor_queue_join(const ActorRef *actor, int64 seen_id, TimestampTz now)
 	values[2] = TimestampTzGetDatum(look.from.due_at);
 	values[3] = TimestampTzGetDatum(now);
 	values[4] = Int64GetDatum(JOIN_MAX);
-	return write_each(&lock_joining, values, actor, &join_queue) > 0;
+	return write_locked(&lock_joining, values, actor, &join_queue) > 0;
 }
 
 /*
@@ -308,19 +333,18 @@ end_of_window(const ActorRef *actor, int64 message_id, int64 count)
 }
 
 /*
- * actor_queue_show
- *		Shows the next messages of a queue from this one on.  They may belong to
- *		other roles, whose executors must be told.
+ * Shows that many messages of a queue from this one on, as far as they are hidden.  They
+ * may belong to other roles, whose executors must be told.
  */
-uint64
-actor_queue_show(const ActorRef *actor, int64 message_id)
+static uint64
+show_some(const ActorRef *actor, int64 message_id, int64 count)
 {
 	ActorBookkeeping bookkeeping;
 	Datum		values[4];
 	uint64		rows;
 
 	key_values(actor, message_id, values);
-	values[3] = Int64GetDatum(end_of_window(actor, message_id, SHOW_MAX));
+	values[3] = Int64GetDatum(end_of_window(actor, message_id, count));
 	actor_bookkeeping_begin(&bookkeeping);
 	rows = actor_query_run(&show_window, values, NULL);
 	for (uint64 i = 0; i < rows; i++)
@@ -338,6 +362,27 @@ actor_queue_show(const ActorRef *actor, int64 message_id)
 }
 
 /*
+ * actor_queue_show
+ *		Shows the next messages of a queue from this one on.  Returns how many.
+ */
+uint64
+actor_queue_show(const ActorRef *actor, int64 message_id)
+{
+	return show_some(actor, message_id, SHOW_MAX);
+}
+
+/*
+ * actor_queue_show_one
+ *		Shows this message, or the first one after it if it is gone; those that follow
+ *		stay hidden.
+ */
+uint64
+actor_queue_show_one(const ActorRef *actor, int64 message_id)
+{
+	return show_some(actor, message_id, 1);
+}
+
+/*
  * actor_queue_hide_from
  *		Hides messages from this one on, which come after one that is locked.
  */
@@ -348,7 +393,7 @@ actor_queue_hide_from(const ActorRef *actor, int64 message_id)
 
 	key_values(actor, message_id, values);
 	values[3] = Int64GetDatum(end_of_window(actor, message_id, HIDE_MAX));
-	return write_each(&lock_window, values, NULL, &hide_message);
+	return write_locked(&lock_window, values, NULL, &hide_messages);
 }
 
 /*
@@ -422,6 +467,19 @@ actor_queue_remove_locked(const ActorRef *actor, int64 message_id)
 	if (step.hidden)
 		(void) actor_queue_show(actor, step.next);
 	return true;
+}
+
+/*
+ * actor_queue_leave
+ *		Removes a message whose row is locked, in the actor's turn, and says what follows
+ *		it.  If that is hidden, the caller lets it leave the queue, too, in this
+ *		transaction, or shows it.
+ */
+void
+actor_queue_leave(const ActorRef *actor, int64 message_id, ActorQueueStep *step)
+{
+	if (!actor_queue_delete(actor, message_id, step))
+		(void) leave_queue(&remove_message, actor, message_id);
 }
 
 /*
