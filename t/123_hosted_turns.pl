@@ -79,7 +79,8 @@ push @late, $app->begin('chain', 'outer', 'call', { id => 'inner', method => 'sl
 ok($app->wait_for_line(what => 'at gate', more => 'inner'), 'a method is called by another one');
 my @next = $app->begin('chain', 'inner', 'add');
 ok($node->poll_query_until('postgres', sprintf($waiting, 1)), 'the next call of that actor waits in the database');
-is(join(' ', map { HostedApp::answer($_)->{status} } @late), join(' ', (504) x @late), 'all are given up');
+# (500: a callee was given up before its caller, which has said so)
+like(join(' ', map { HostedApp::answer($_)->{status} } @late), qr/^(504 ){7}50[04]$/, 'all are given up');
 
 # each of these would take a session that waits
 push @next, map { my $id = $_; map { $app->begin('thing', $id, 'add') } 1 .. 2 } @things[ 0 .. 3 ];
@@ -124,10 +125,10 @@ for (my $i = 0; @there < 2; $i++)
 @late = begin_slow($other, 'thing', $there[0]);
 push @late, $app->begin('chain', 'from here', 'call', { type => 'thing', id => $there[1], method => 'slow', body => { gate => $there[1] } });
 ok($app->wait_for_line(what => 'at gate', more => $there[1]), 'a method is called by one at another host');
-is(join(' ', map { HostedApp::answer($_)->{status} } @late), '504 504', 'both are given up');
+like(join(' ', map { HostedApp::answer($_)->{status} } @late), qr/^504 50[04]$/, 'both are given up');
 my $before = begun($app, @there);
 $answer = $app->call('chain', 'from here', 'call', { type => 'thing', id => $there[0], method => 'add' });
-like("$answer->{status} $answer->{content}", qr/^500 .*callee: \d+ /, 'a call from another host is refused');
+like("$answer->{status} $answer->{content}", qr/^500 .*callee: 500 .*\(423\) .*ERR_ACTOR_BUSY/, 'a call from another host is refused');
 @next = map { $_->begin('thing', $there[1], 'add') } $app, $other;
 is($other->do('thing', 'at other', 'add'), 1, 'while others are served');
 is(begun($app, @there), $before, 'neither was called meanwhile');
