@@ -240,11 +240,11 @@ my ($near, $far) = (one_at($hosts[0], 'near'), one_at($hosts[1], 'far'));
 $pending = $hosts[0]->begin('chain', $near, 'call', { id => $far, method => 'careless',
 	body => { after => 'far saves', gate => 'far ends', amount => 30, times => 3 } });
 ok($hosts[0]->wait_for_line(what => 'at gate', more => 'far saves'), 'a call at another host');
-kill 'STOP', $hosts[0]{http}{pid};
+ok($hosts[0]->stand_still($hosts[0]{http}{pid}), 'whose chain is at one that stands still');
 $hosts[0]->open_gate('far saves');
 # (the call, what it saves, and the request for the number)
 my $in_progress = sub { $hosts[1]->get('/metrics')->{content} =~ /^actor_http_in_progress (\d+)$/m; return $1 };
-ok($hosts[0]->wait_for(sub { $in_progress->() == 5 }), 'saves at that of its chain, which stands still');
+ok($hosts[0]->wait_for(sub { $in_progress->() == 5 }), 'saves there');
 $hosts[0]->open_gate('far ends');
 ok($hosts[0]->wait_for_line(what => 'end', id => $far, method => 'careless'), 'it ends');
 is($in_progress->(), 5, 'but its answer waits');

@@ -209,7 +209,7 @@ for my $id (1 .. 20)
 my ($here, $there) = ($at{t}[0], $at{f}[0]);
 ok($here && $there, 'both hosts have actors');
 
-kill 'STOP', $hosts[1]{http}{pid};
+ok($hosts[1]->stand_still($hosts[1]{http}{pid}), 'one stands still');
 my $waits = $first->begin('thing', $there, 'add');
 is($first->do('thing', $here, 'add'), 2, 'while a host stands still, the other works');
 is(state_of($there, 'value'), 1, 'but not for actors of the first');
@@ -217,7 +217,7 @@ kill 'CONT', $hosts[1]{http}{pid};
 $answer = HostedApp::answer($waits);
 is("$answer->{status} $answer->{content}", '200 2', 'which are called when it goes on');
 
-kill 'STOP', $hosts[1]{http}{pid};
+ok($hosts[1]->stand_still($hosts[1]{http}{pid}), 'it stands still again');
 $waits = $first->begin('thing', $there, 'add');
 $hosts[1]->kill_host;
 HostedApp::answer($waits);

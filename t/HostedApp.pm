@@ -168,6 +168,23 @@ sub kill_host
 	return;
 }
 
+# Makes a process stand still, and waits until all of its threads do.
+sub stand_still
+{
+	my ($self, $pid) = @_;
+
+	kill 'STOP', $pid;
+	return $self->wait_for(
+		sub {
+			for my $thread (glob "/proc/$pid/task/*/stat")
+			{
+				open(my $file, '<', $thread) or next;
+				return 0 if (<$file> // '') !~ /\) [TtZX] /;
+			}
+			return 1;
+		});
+}
+
 sub write_down
 {
 	my ($self, @fields) = @_;
