@@ -151,8 +151,59 @@ sub crash
 	die 'the server does not start';
 }
 
-my ($sender, $second) = ids_on($near, 's', 2);
-my ($receiver, $other) = ids_on($far, 'r', 2);
+# Has a part of a table on a server do something before it gets rows of an actor.
+sub before_insert
+{
+	my ($node, $table, $id, $action) = @_;
+
+	return ask($node, qq{
+SET citus.enable_ddl_propagation = off;
+SET citus.enable_manual_changes_to_shards = on;
+CREATE OR REPLACE FUNCTION public.before_insert() RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN $action; RETURN NEW; END \$\$;
+CREATE TRIGGER before_insert BEFORE INSERT ON actor.${table}_@{[ part($table, $id) ]}
+  FOR EACH ROW WHEN (NEW.actor_id = '$id') EXECUTE FUNCTION public.before_insert()});
+}
+
+sub before_insert_no_more
+{
+	my ($node, $table, $id) = @_;
+
+	return ask($node, qq{
+SET citus.enable_ddl_propagation = off;
+SET citus.enable_manual_changes_to_shards = on;
+DROP TRIGGER before_insert ON actor.${table}_@{[ part($table, $id) ]}});
+}
+
+# Whether somebody waits for such a lock on a server.
+sub somebody_waits
+{
+	my ($node, $type) = @_;
+
+	return ask($node, qq{SELECT count(*) > 0 FROM pg_locks WHERE locktype = '$type' AND NOT granted}) eq 't';
+}
+
+sub until_true
+{
+	my ($condition) = @_;
+
+	for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+	{
+		return 1 if $condition->();
+		usleep(100_000);
+	}
+	return 0;
+}
+
+sub waits
+{
+	my @lock = @_;
+
+	return ok(until_true(sub { somebody_waits(@lock) }), 'somebody waits');
+}
+
+my ($sender, $second, $third) = ids_on($near, 's', 3);
+my ($receiver, @far_ids) = ids_on($far, 'r', 20);
+my ($other) = grep { part('message', $_) ne part('message', $receiver) } @far_ids;
 my ($local) = ids_on($near, 'r', 1);
 
 # what is not committed is not sent
@@ -203,6 +254,100 @@ my $late = ask($near, qq{SELECT actor_invoke('g', '$second', 'give', '{"target":
 comes($coordinator, qq{SELECT NOT queued AND due_at = next_try_at AND due_at > sent_at + interval '59 min' FROM actor.message
 	WHERE message_id = $late}, 'one that is due later waits with its receiver');
 is(ask($near, qq{SELECT actor_cancel_message('g', '$receiver', $late)}), 't', 'and is cancelled there');
+
+# what waits with its sender is given to another role, or its type is renamed, before it
+# is passed, or while it is
+ask($coordinator, q{CREATE ROLE regress_giver LOGIN; CREATE ROLE regress_heir LOGIN; GRANT USAGE ON SCHEMA g TO regress_giver, regress_heir});
+sub give_late
+{
+	return split(/\n/, ask($near, qq{SET ROLE regress_giver;
+SELECT actor_invoke('g', '$second', 'give', '{"target": "$receiver", "delay": "1h"}') FROM generate_series(1, $_[0])}));
+}
+
+sub late_ones
+{
+	my @ids = @_;
+
+	return ask($coordinator, 'SELECT actor_type, role_name FROM actor.message WHERE message_id IN (' . join(', ', @ids) . ') ORDER BY message_id');
+}
+
+$lock = hold_receiver($far, $receiver);
+my @late = give_late(3);
+waits($far, 'relation');
+ask($coordinator, "UPDATE actor.outbox SET role_name = 'regress_heir' WHERE message_id = $late[1]");
+ask($coordinator, "UPDATE actor.outbox SET receiver_type = 'h' WHERE message_id = $late[2]");
+$lock->quit;
+comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'messages come that have changed since they were read');
+is(late_ones(@late), "g|regress_giver\ng|regress_heir\nh|regress_giver", 'as they are by then');
+
+$lock = hold_receiver($far, $receiver);
+@late = give_late(2);
+waits($far, 'relation');
+my $forwarded = hold($coordinator, qq{INSERT INTO actor.forwarded VALUES ('g', '$receiver', $late[1], now())});
+$lock->quit;
+waits($far, 'transactionid');
+my $reassigning = session_on($near, q{SELECT actor_reassign('regress_giver', 'regress_heir') > 0});
+# (it has to wait, if who passes them has not given up by then)
+until_true(sub { $reassigning->{run}->pump_nb; !$reassigning->{run}->pumpable || somebody_waits($near, 'transactionid') });
+$forwarded->quit;
+is(outcome_of($reassigning), 't', 'a role gets what is just passed');
+comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'that comes');
+is(late_ones(@late), "g|regress_heir\ng|regress_heir", 'with its role');
+ask($coordinator, q{DELETE FROM actor.message});
+
+# who sends with request ids to several receivers does not meet the one who passes messages
+$lock = hold_receiver($far, $receiver);
+my @crossed = map { ask($near, qq{SELECT actor_invoke('g', '$third', 'give', '["$_"]')}) } $receiver, $other;
+waits($far, 'relation');
+my $crossing = $near->background_psql('postgres', on_error_stop => 1);
+$crossing->query_safe(qq{BEGIN; SELECT actor_invoke('g', '$third', 'give', '["$other", 1, "cross"]')});
+$lock->quit;
+ok(until_true(sub { somebody_waits($far, 'transactionid')
+			  || ask($coordinator, "SELECT count(*) FROM actor.forwarded WHERE message_id = $crossed[0]") }),
+	'what is not locked is passed');
+$crossing->query_safe(qq{SELECT actor_invoke('g', '$third', 'give', '["$receiver", 1, "cross"]'); COMMIT});
+$crossing->quit;
+comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'the outboxes are empty');
+got_all($_, $third, 2, 'all come') foreach $receiver, $other;
+
+# a message that cannot be written holds up what is for the same actor, and nothing else
+before_insert($far, 'message', $receiver, q{RAISE 'not this one'});
+my $refused_before = got($receiver, $sender);
+my $offset = -s $near->logfile;
+ask($near, qq{SELECT actor_invoke('g', '$sender', 'give', '["$receiver"]')}) for 1 .. 2;
+ask($near, qq{SELECT actor_invoke('g', '$sender', 'give', '["$other"]')});
+got_all($other, $sender, 1, 'others come, also of the same server');
+$near->wait_for_log(qr/could not forward messages to actor "$receiver" of type "g": not this one/, $offset);
+is(ask($coordinator, 'SELECT count(*) FROM actor.forwarded WHERE message_id IN ('
+		  . join(', ', split(/\n/, ask($coordinator, q{SELECT message_id FROM actor.outbox}))) . ')'),
+	'0', 'nothing is left of an attempt in vain');
+before_insert_no_more($far, 'message', $receiver);
+got_all($receiver, $sender, $refused_before + 2, 'they come when they can');
+
+# many that take long are passed in parts
+before_insert($far, 'message', $receiver, 'PERFORM pg_sleep(0.3)');
+ask($near, qq{SELECT actor_invoke('g', '$sender', 'give', '["$receiver", 20]')});
+got_all($receiver, $sender, $refused_before + 22, 'what takes longer than a server may keep the scheduler comes');
+before_insert_no_more($far, 'message', $receiver);
+
+# one that comes while somebody looks for it is cancelled
+ask($near, $_) foreach 'ALTER SYSTEM SET actor.enabled = off', 'SELECT pg_reload_conf()';
+comes($near, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'actor scheduler'}, 'nothing is passed');
+my ($moving) = give_late(1);
+my $outbox = 'actor.outbox_' . part('outbox', $second);
+my $passing = hold($near, "LOCK TABLE $outbox IN ACCESS EXCLUSIVE MODE");
+my $cancelling = session_on($far, 'SET ROLE regress_giver', qq{SELECT actor_cancel_message('g', '$receiver', $moving)});
+waits($near, 'relation');
+ask($coordinator, qq{
+INSERT INTO actor.forwarded VALUES ('g', '$receiver', $moving, now());
+INSERT INTO actor.message (actor_type, actor_id, message_id, method, payload, due_at, next_try_at, queued, role_name, sent_at, hosted, attempt, deferrals)
+OVERRIDING SYSTEM VALUE
+VALUES ('g', '$receiver', $moving, 'take', '["x", 1]', now() + interval '1h', now() + interval '1h', false, 'regress_giver', now(), false, 1, 0)});
+$passing->query_safe("DELETE FROM $outbox WHERE message_id = $moving; COMMIT");
+$passing->quit;
+is(outcome_of($cancelling), 't', 'a message that comes while somebody looks for it is cancelled');
+is(ask($coordinator, "SELECT count(*) FROM actor.message WHERE message_id = $moving"), '0', 'and is gone');
+ask($near, $_) foreach 'ALTER SYSTEM RESET actor.enabled', 'SELECT pg_reload_conf()';
 
 # whoever passes messages ends before they have left the outbox
 foreach my $how ('the scheduler ends', 'its server crashes')
@@ -256,7 +401,17 @@ foreach my $i (1 .. 5)
 $near->poll_query_until('postgres', qq{SELECT value = '11' FROM actor_get_state('g', '$local', 'from $sender')});
 is(ask($near, qq{SELECT value FROM actor_get_state('g', '$local', 'from $sender')}), '11', 'others get theirs meanwhile');
 is(ask($near, 'SELECT count(*) FROM actor.outbox_' . part('outbox', $sender)), '10', 'the rest waits');
+
+# who cannot ask it whether an outbox has what came long ago does not ask all the time
+my $rolled_back = q{SELECT xact_rollback FROM pg_stat_database WHERE datname = current_database()};
+my $vain = ask($near, $rolled_back);
+my $began = time;
+ask($near, qq{INSERT INTO actor.forwarded SELECT 'g', '$local', -i, now() - interval '1 hour' FROM generate_series(1, 2000) i});
+$near->poll_query_until('postgres', "SELECT ($rolled_back) > $vain");
+ask($near, 'SELECT pg_sleep(5)');
+cmp_ok(ask($near, $rolled_back) - $vain, '<=', 5 + (time - $began), 'servers are not asked without a pause');
 $far->start;
+comes($coordinator, q{SELECT count(*) = 0 FROM actor.forwarded WHERE message_id < 0}, 'what came long ago is forgotten then');
 my $to = ask($coordinator, qq{SELECT value FROM actor_get_state('g', '$sender', 'to $receiver')});
 got_all($receiver, $sender, $to, 'it comes when the server is back');
 is(ask($coordinator, q{SELECT count(*) FROM actor.state WHERE key = 'bad'}), '0', 'all in order');

@@ -10,7 +10,9 @@
  * order.
  *
  * A server that cannot be reached holds up what is for its actors, and nothing else: it
- * is tried again after a while, and messages for it are left out until then.
+ * is tried again after a while, and messages for it are left out until then.  In the same
+ * way a message that cannot be written holds up what is for the same actor, which
+ * must not come before it.  So does one that somebody else has in the outbox.
  *
  * A row of actor.forwarded must stay as long as somebody may pass the message again:
  * who finds it in an outbox, and who has found it there before it was removed.  The
@@ -55,10 +57,16 @@
 /* how soon a server is tried again, in microseconds, and how often that doubles */
 #define AGAIN_US			USECS_PER_SEC
 #define AGAIN_DOUBLES		5
+/* most receivers that are left out; if there are more, it is their server */
+#define BLOCKED_MAX			100
+
+/* what tells an actor from others, or from most of them */
+#define RECEIVER \
+	"receiver_type OPERATOR(pg_catalog.||) ' ' OPERATOR(pg_catalog.||) receiver_id"
 
 /*
- * In the parts that are not left out; the first ones up to a number and a size, and
- * one at least.
+ * In the parts, and for the actors, that are not left out; the first ones up to a number
+ * and a size, and one at least.
  */
 static ActorQuery read_outboxes = {
 	"SELECT " ACTOR_OUTGOING_COLUMNS
@@ -68,10 +76,11 @@ static ActorQuery read_outboxes = {
 	"                  FROM actor.outbox"
 	"                 WHERE NOT pg_catalog.width_bucket(pg_catalog.hashtext(receiver_id), $1)"
 	"                       OPERATOR(pg_catalog.=) ANY ($2)"
+	"                   AND (" RECEIVER ") OPERATOR(pg_catalog.<>) ALL ($5)"
 	"                 ORDER BY message_id LIMIT $3) f) w"
 	" WHERE w.until OPERATOR(pg_catalog.-) w.size OPERATOR(pg_catalog.<) $4"
 	" ORDER BY message_id",
-	4, {INT4ARRAYOID, INT4ARRAYOID, INT8OID, INT8OID}, false, true
+	5, {INT4ARRAYOID, INT4ARRAYOID, INT8OID, INT8OID, TEXTARRAYOID}, false, true
 };
 
 static ActorQuery delete_rows = {
@@ -120,6 +129,16 @@ typedef struct Unreached
 } Unreached;
 
 static List *unreached = NIL;	/* in TopMemoryContext */
+
+/* an actor to which a message could not be passed */
+typedef struct Blocked
+{
+	text	   *receiver;		/* as in RECEIVER */
+	int			failures;
+	TimestampTz again;
+} Blocked;
+
+static List *blocked = NIL;		/* in TopMemoryContext */
 
 /* the number of a message of an actor */
 typedef struct Number
@@ -208,22 +227,19 @@ parts_left_out(TimestampTz now, TimestampTz *again)
 }
 
 /*
- * actor_forwarding_failed
- *		Messages could not be passed to a server.
+ * Leaves out what goes to a server.
  */
-void
-actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *error)
+static void
+leave_out_server(int number)
 {
-	Unreached  *server = find_unreached(forwarding->server);
+	Unreached  *server = find_unreached(number);
 
-	actor_log_vain(psprintf("could not forward messages to the server with number %d",
-							forwarding->server), error);
 	if (server == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		server = palloc0(sizeof(Unreached));
-		server->server = forwarding->server;
+		server->server = number;
 		unreached = lappend(unreached, server);
 		MemoryContextSwitchTo(old);
 	}
@@ -231,19 +247,178 @@ actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *erro
 	server->failures = Min(server->failures + 1, AGAIN_DOUBLES);
 }
 
+/* receivers that are left out ------------------------------------------- */
+
+static text *
+receiver_text(const ActorRef *actor)
+{
+	return cstring_to_text(psprintf("%s %s", text_to_cstring(actor->type),
+									text_to_cstring(actor->id)));
+}
+
+static Blocked *
+find_blocked(const ActorRef *receiver)
+{
+	text	   *name = blocked != NIL ? receiver_text(receiver) : NULL;
+	ListCell   *cell;
+
+	foreach(cell, blocked)
+		if (actor_text_equal(((Blocked *) lfirst(cell))->receiver, name))
+		return lfirst(cell);
+	return NULL;
+}
+
+/*
+ * Leaves out what goes to an actor, for the longer the more often a message for it has
+ * failed; false if there are too many of them.
+ */
+static bool
+leave_out_receiver(const ActorRef *receiver, bool failed)
+{
+	Blocked    *actor = find_blocked(receiver);
+
+	if (actor == NULL)
+	{
+		text	   *name = receiver_text(receiver);
+		MemoryContext old;
+
+		if (list_length(blocked) >= BLOCKED_MAX)
+			return false;
+		old = MemoryContextSwitchTo(TopMemoryContext);
+		actor = palloc0(sizeof(Blocked));
+		actor->receiver = (text *) pg_detoast_datum_copy((struct varlena *) name);
+		blocked = lappend(blocked, actor);
+		MemoryContextSwitchTo(old);
+	}
+	actor->again = GetCurrentTimestamp() + (AGAIN_US << actor->failures);
+	if (failed)
+		actor->failures = Min(actor->failures + 1, AGAIN_DOUBLES);
+	return true;
+}
+
+static void
+leave_out_no_more(Blocked *actor)
+{
+	blocked = list_delete_ptr(blocked, actor);
+	pfree(actor->receiver);
+	pfree(actor);
+}
+
+/*
+ * Forgets the actors that could have been tried for long, and that there was nothing
+ * for any more.
+ */
+static void
+forget_blocked(TimestampTz now)
+{
+	for (int i = list_length(blocked) - 1; i >= 0; i--)
+	{
+		Blocked    *actor = list_nth(blocked, i);
+
+		if (actor->again + (AGAIN_US << AGAIN_DOUBLES) < now)
+			leave_out_no_more(actor);
+	}
+}
+
+/*
+ * The actors that are not to be tried yet; lowers the time to that of the first one
+ * that is.
+ */
+static ArrayType *
+receivers_left_out(TimestampTz now, TimestampTz *again)
+{
+	Datum	   *receivers = palloc(sizeof(Datum) * Max(list_length(blocked), 1));
+	int			count = 0;
+	ListCell   *cell;
+
+	forget_blocked(now);
+	foreach(cell, blocked)
+	{
+		const Blocked *actor = lfirst(cell);
+
+		if (actor->again <= now)
+			continue;
+		receivers[count++] = PointerGetDatum(actor->receiver);
+		*again = Min(*again, actor->again);
+	}
+	return construct_array(receivers, count, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/* what has become of it ------------------------------------------------- */
+
+/*
+ * Whether an error is one of a message, and not of its server or of the moment.
+ */
+static bool
+is_of_message(const ErrorData *error)
+{
+	switch (ERRCODE_TO_CATEGORY(error->sqlerrcode))
+	{
+		case ERRCODE_CONNECTION_EXCEPTION:
+		case ERRCODE_INVALID_TRANSACTION_STATE:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+		case ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE:
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_SYSTEM_ERROR:
+		case ERRCODE_INTERNAL_ERROR:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * actor_forwarding_failed
+ *		Messages could not be passed to a server.
+ */
+void
+actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *error)
+{
+	const ActorOutgoing *message = forwarding->current;
+
+	if (message != NULL && is_of_message(error) && leave_out_receiver(&message->receiver, true))
+	{
+		actor_log_vain(psprintf("could not forward messages to actor \"%s\" of type \"%s\"",
+								text_to_cstring(message->receiver.id),
+								text_to_cstring(message->receiver.type)), error);
+		return;
+	}
+	actor_log_vain(psprintf("could not forward messages to the server with number %d",
+							forwarding->server), error);
+	leave_out_server(forwarding->server);
+}
+
 /*
  * actor_forwarding_done
- *		They were passed.
+ *		They were passed, but for those that somebody has.
  */
 void
 actor_forwarding_done(const ActorForwarding *forwarding)
 {
 	Unreached  *server = find_unreached(forwarding->server);
+	ListCell   *cell;
 
-	if (server == NULL)
-		return;
-	unreached = list_delete_ptr(unreached, server);
-	pfree(server);
+	if (server != NULL)
+	{
+		unreached = list_delete_ptr(unreached, server);
+		pfree(server);
+	}
+	foreach(cell, forwarding->messages)
+	{
+		const ActorOutgoing *message = lfirst(cell);
+		Blocked    *actor = message->left_out ? NULL : find_blocked(&message->receiver);
+
+		if (actor != NULL)
+			leave_out_no_more(actor);
+	}
+	foreach(cell, forwarding->messages)
+	{
+		const ActorOutgoing *message = lfirst(cell);
+
+		if (message->left_out && !leave_out_receiver(&message->receiver, false))
+			leave_out_server(forwarding->server);
+	}
 }
 
 /* forwarding ------------------------------------------------------------ */
@@ -270,6 +445,7 @@ add_message(List *forwardings, ActorOutgoing *message, TimestampTz now)
 	forwarding->server = server;
 	forwarding->messages = list_make1(message);
 	forwarding->read_at = now;
+	forwarding->current = NULL;
 	return lappend(forwardings, forwarding);
 }
 
@@ -285,13 +461,14 @@ actor_forwardings(TimestampTz *again)
 	List	   *result = NIL;
 	List	   *messages;
 	ListCell   *cell;
-	Datum		values[4];
+	Datum		values[5];
 
 	*again = DT_NOEND;
 	values[0] = PointerGetDatum(actor_map_starts());
 	values[1] = PointerGetDatum(parts_left_out(now, again));
 	values[2] = Int64GetDatum(BATCH_MAX);
 	values[3] = Int64GetDatum(BATCH_SIZE);
+	values[4] = PointerGetDatum(receivers_left_out(now, again));
 	messages = actor_query_list(&read_outboxes, values, actor_outgoing_read);
 	foreach(cell, messages)
 		result = add_message(result, lfirst(cell), now);
@@ -299,15 +476,34 @@ actor_forwardings(TimestampTz *again)
 }
 
 /*
+ * Whether one of the first so many messages has the same receiver, and was left out.
+ */
+static bool
+comes_after_left_out(const List *messages, int count)
+{
+	const ActorOutgoing *message = list_nth(messages, count);
+
+	for (int i = 0; i < count; i++)
+	{
+		const ActorOutgoing *earlier = list_nth(messages, i);
+
+		if (earlier->left_out && actor_ref_equal(&earlier->receiver, &message->receiver))
+			return true;
+	}
+	return false;
+}
+
+/*
  * actor_forwarding_pass
  *		Passes what goes to one server, in a transaction of its own; leaves in the list
- *		what was passed, if that takes long.
+ *		what was passed, if that takes long, or could not be.
  */
 void
 actor_forwarding_pass(void *arg)
 {
 	ActorForwarding *forwarding = arg;
 	TimestampTz began = GetCurrentTimestamp();
+	bool		left_out = false;
 
 	for (int i = 0; i < list_length(forwarding->messages); i++)
 	{
@@ -328,7 +524,14 @@ actor_forwarding_pass(void *arg)
 			ereport(ERROR,
 					(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
 					 errmsg("messages to be forwarded were read too long ago")));
+		message->left_out = (left_out && comes_after_left_out(forwarding->messages, i)) ||
+			!actor_outgoing_share(message);
+		left_out |= message->left_out;
+		if (message->left_out)
+			continue;
+		forwarding->current = message;
 		actor_outgoing_pass(message);
+		forwarding->current = NULL;
 	}
 }
 
@@ -346,8 +549,11 @@ actor_forwarding_remove(void *arg)
 	foreach(cell, forwarding->messages)
 	{
 		ActorOutgoing *message = lfirst(cell);
-		Number	   *number = palloc(sizeof(Number));
+		Number	   *number;
 
+		if (message->left_out)
+			continue;
+		number = palloc(sizeof(Number));
 		number->actor = message->sender;
 		number->id = message->id;
 		numbers = lappend(numbers, number);

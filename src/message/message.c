@@ -386,8 +386,7 @@ actor_send_in(PG_FUNCTION_ARGS)
 
 /*
  * Reads who has sent a message that has not been delivered, and its request id,
- * NULL if it has none; false if there is no such message, neither here nor with its
- * sender.
+ * NULL if it has none; false if there is no such message in the queue of the actor.
  */
 static bool
 read_message(const ActorRef *actor, int64 message_id, NameData *role_name, text **request_id)
@@ -397,6 +396,7 @@ read_message(const ActorRef *actor, int64 message_id, NameData *role_name, text 
 	Datum		values[3];
 	bool		found;
 
+	*request_id = NULL;
 	values[0] = PointerGetDatum(actor->type);
 	values[1] = PointerGetDatum(actor->id);
 	values[2] = Int64GetDatum(message_id);
@@ -414,9 +414,21 @@ read_message(const ActorRef *actor, int64 message_id, NameData *role_name, text 
 		MemoryContextSwitchTo(old);
 	}
 	actor_bookkeeping_end(&bookkeeping);
-	if (!found)
-		*request_id = NULL;
-	return found || actor_outbox_find(actor, message_id, role_name);
+	return found;
+}
+
+/*
+ * The same for a message that may still be with its sender.  It comes before it leaves the
+ * outbox, so one that was in neither place has come in between.
+ */
+static bool
+find_message(const ActorRef *actor, int64 message_id, NameData *role_name, text **request_id)
+{
+	if (read_message(actor, message_id, role_name, request_id))
+		return true;
+	return actor_on_several_servers() &&
+		(actor_outbox_find(actor, message_id, role_name) ||
+		 read_message(actor, message_id, role_name, request_id));
 }
 
 /*
@@ -456,7 +468,7 @@ check_right(const ActorRef *actor, int64 message_id)
 		return true;
 	if (actor_type_owned(actor->type))
 		return true;
-	exists = read_message(actor, message_id, &role_name, &request_id);
+	exists = find_message(actor, message_id, &role_name, &request_id);
 	if (exists && actor_role_held(&role_name))
 		return true;
 	type = actor_type_lookup(actor->type);
@@ -509,7 +521,7 @@ actor_cancel_message(PG_FUNCTION_ARGS)
 	AcceptInvalidationMessages();
 	if (generation != actor_catalog_generation() && !check_right(&actor, message_id))
 		PG_RETURN_BOOL(false);
-	exists = read_message(&actor, message_id, &role_name, &request_id);
+	exists = find_message(&actor, message_id, &role_name, &request_id);
 	if (!remove_message(&actor, message_id, exists))
 		PG_RETURN_BOOL(false);
 	if (exists && request_id != NULL)

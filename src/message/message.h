@@ -142,6 +142,7 @@ typedef struct ActorOutgoing
 	text	   *traceparent;	/* NULL: none */
 	Jsonb	   *failure_policy; /* NULL: the usual one */
 	Jsonb	   *settings;		/* NULL: none */
+	bool		left_out;		/* it was not passed, as somebody has it */
 } ActorOutgoing;
 
 /* the columns of actor.outbox, in the order of actor_outgoing_read */
@@ -152,6 +153,7 @@ typedef struct ActorOutgoing
 extern const ActorRef *actor_outbox_sender(const ActorRef *receiver);
 extern void actor_outbox_add(const ActorOutgoing *message);
 extern void *actor_outgoing_read(uint64 row);
+extern bool actor_outgoing_share(const ActorOutgoing *message);
 extern void actor_outgoing_pass(const ActorOutgoing *message);
 extern void actor_outbox_pass(const ActorRef *sender, const ActorRef *receiver);
 extern bool actor_outbox_find(const ActorRef *receiver, int64 message_id, NameData *role_name);
@@ -165,6 +167,7 @@ typedef struct ActorForwarding
 	int			server;
 	List	   *messages;		/* ActorOutgoing, by id */
 	TimestampTz read_at;		/* they were there then */
+	ActorOutgoing *current;		/* the one that is passed just now, NULL: none */
 } ActorForwarding;
 
 extern List *actor_forwardings(TimestampTz *again);

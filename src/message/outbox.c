@@ -28,8 +28,12 @@
  * A message that is still in the outbox is cancelled by its row in actor.forwarded alone,
  * in the turn of the receiver: then it is not passed any more.
  *
- * Lock order: rows of actor.forwarded in the order of their numbers, then of
- * actor.message, then of actor.outbox.
+ * Lock order: rows of actor.outbox, then of actor.forwarded in the order of their
+ * numbers.  A method can send with request ids to several
+ * receivers in any order, so there is no order for rows of actor.outbox: the scheduler
+ * waits for none of them, but leaves to whoever has one what he is about to pass.
+ * Who cancels messages has rows of actor.forwarded in an order of his own, and can meet
+ * the scheduler there; it gives up after a while.
  *
  * IDENTIFICATION
  *		src/message/outbox.c
@@ -100,17 +104,18 @@ static ActorQuery insert_message = {
 	"   AND receiver_type OPERATOR(pg_catalog.=) $3" \
 	"   AND receiver_id OPERATOR(pg_catalog.=) $4"
 
-static ActorQuery read_pair = {
-	"SELECT " ACTOR_OUTGOING_COLUMNS " FROM actor.outbox" OF_PAIR " ORDER BY message_id",
+static ActorQuery lock_pair = {
+	"SELECT " ACTOR_OUTGOING_COLUMNS " FROM actor.outbox" OF_PAIR
+	" ORDER BY message_id FOR UPDATE",
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
-static ActorQuery lock_outgoing = {
+static ActorQuery share_outgoing = {
 	"SELECT 1 FROM actor.outbox WHERE actor_type OPERATOR(pg_catalog.=) $1"
 	"   AND actor_id OPERATOR(pg_catalog.=) $2"
 	"   AND message_id OPERATOR(pg_catalog.=) $3"
 	"   AND receiver_type OPERATOR(pg_catalog.=) $4"
-	"   AND role_name OPERATOR(pg_catalog.=) $5 FOR SHARE",
+	"   AND role_name OPERATOR(pg_catalog.=) $5 FOR SHARE SKIP LOCKED",
 	5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, NAMEOID}
 };
 
@@ -235,29 +240,29 @@ forwarded_first(const ActorRef *receiver, int64 message_id)
 }
 
 /*
- * Makes sure that a message was passed as it is now.  Whoever has renamed its receiver,
- * or given it to another role, since it was read, has done so with what is in
- * outboxes; who does it later waits for us, and finds it at its receiver.
+ * actor_outgoing_share
+ *		Keeps a message in its outbox as it was read until the transaction ends; false if
+ *		it is not like that any more, or somebody else has it just now.
  *
- * Raises lock_not_available.
+ * Whoever has renamed its receiver, or given it to another role, since it was read, has
+ * done so with what is in outboxes; who does it later waits for us, and finds it at its
+ * receiver.
  */
-static void
-check_unchanged(const ActorOutgoing *message)
+bool
+actor_outgoing_share(const ActorOutgoing *message)
 {
 	Datum		values[5] = {PointerGetDatum(message->sender.type),
 		PointerGetDatum(message->sender.id), Int64GetDatum(message->id),
 		PointerGetDatum(message->receiver.type), NameGetDatum(&message->role_name)
 	};
 
-	if (actor_query_count(&lock_outgoing, values) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_LOCK_NOT_AVAILABLE),
-				 errmsg("a message to be forwarded has changed since it was read")));
+	return actor_query_count(&share_outgoing, values) > 0;
 }
 
 /*
  * actor_outgoing_pass
- *		Gives a message to its receiver, unless it has it, or it was cancelled.
+ *		Gives a message, whose row in the outbox is locked, to its receiver, unless it
+ *		has it, or it was cancelled.
  */
 void
 actor_outgoing_pass(const ActorOutgoing *message)
@@ -286,7 +291,6 @@ actor_outgoing_pass(const ActorOutgoing *message)
 	actor_bookkeeping_begin(&bookkeeping);
 	actor_query_write_one(&insert_message, values, nulls);
 	actor_bookkeeping_end(&bookkeeping);
-	check_unchanged(message);
 	actor_wake_at(next_try_at);
 }
 
@@ -301,7 +305,7 @@ actor_outbox_pass(const ActorRef *sender, const ActorRef *receiver)
 	Datum		values[5] = {PointerGetDatum(sender->type), PointerGetDatum(sender->id),
 		PointerGetDatum(receiver->type), PointerGetDatum(receiver->id)
 	};
-	List	   *messages = actor_query_list(&read_pair, values, actor_outgoing_read);
+	List	   *messages = actor_query_list(&lock_pair, values, actor_outgoing_read);
 	ListCell   *cell;
 
 	if (messages == NIL)
@@ -309,7 +313,6 @@ actor_outbox_pass(const ActorRef *sender, const ActorRef *receiver)
 	foreach(cell, messages)
 		actor_outgoing_pass(lfirst(cell));
 	values[4] = Int64GetDatum(((ActorOutgoing *) llast(messages))->id);
-	/* whoever has passed them, too, may have removed them */
 	(void) actor_query_count(&delete_pair, values);
 }
 
