@@ -139,6 +139,13 @@ ROLLBACK TO s;
 SELECT pg_stat_get_xact_tuples_updated('actor.activation'::regclass) - :writes - (current_setting('actor.turn_lock') = 'row')::int AS writes;
 COMMIT;
 SELECT last_used_at > :'before' AS written FROM actor.activation WHERE actor_id = 'a';
+-- also if the transaction has become read-only meanwhile
+SELECT last_used_at AS before FROM actor.activation WHERE actor_id = 'a' \gset
+BEGIN;
+SELECT actor_invoke('life', 'a', 'put', '[1]');
+SET TRANSACTION READ ONLY;
+COMMIT;
+SELECT last_used_at > :'before' AS written FROM actor.activation WHERE actor_id = 'a';
 SELECT last_used_at AS before FROM actor.activation WHERE actor_id = 'a' \gset
 SELECT actor_invoke('life', 'a', 'get');
 SELECT last_used_at = :'before' AS reading_does_not_count FROM actor.activation WHERE actor_id = 'a';
@@ -436,6 +443,15 @@ SELECT actor_invoke('lazier', 'a', 'put', '[5]');
 SELECT actor_delete('lazier', 'a');
 DROP FUNCTION lazy.on_activate();
 SELECT actor_delete('lazier', 'b');
+-- the row that is a turn goes at the end, also of a transaction that has become read-only
+SET actor.turn_lock = row;
+BEGIN;
+SELECT actor_invoke('lazier', 'r', 'put', '[5]');
+SELECT count(*) FROM actor.activation WHERE actor_id = 'r';
+SET TRANSACTION READ ONLY;
+COMMIT;
+RESET actor.turn_lock;
+SELECT count(*) FROM actor.activation WHERE actor_id = 'r';
 -- an actor that was left without activation gets one when the setting is off again
 RESET actor.lazy_activation;
 SELECT actor_invoke('lazier', 'g', 'put', '[6]');

@@ -396,7 +396,7 @@ actor_row_settle(void)
 	ListCell   *cell;
 	int			nestlevel;
 
-	if (made == NIL || XactReadOnly || !actor_catalog_installed())
+	if (made == NIL || !actor_catalog_installed())
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
 	nestlevel = actor_own_copy_begin();

@@ -246,7 +246,7 @@ touch_used(void)
 	bool		begun = false;
 	int			nestlevel = 0;
 
-	if (held_count == 0 || XactReadOnly)
+	if (held_count == 0)
 		return;
 	now = GetCurrentTimestamp();
 	for (int i = 0; i < held_count; i++)
@@ -268,6 +268,21 @@ touch_used(void)
 		actor_own_copy_end(nestlevel);
 		PopActiveSnapshot();
 	}
+}
+
+/*
+ * Writes what is left until the end of a transaction; also if it was made read-only after
+ * its calls, which have been promised that.
+ */
+static void
+settle_turns(void)
+{
+	bool		read_only = XactReadOnly;
+
+	XactReadOnly = false;
+	touch_used();
+	actor_row_settle();
+	XactReadOnly = read_only;
 }
 
 /*
@@ -313,8 +328,7 @@ xact_callback(XactEvent event, void *arg)
 	{
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
-			touch_used();
-			actor_row_settle();
+			settle_turns();
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_ABORT:
