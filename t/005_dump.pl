@@ -194,6 +194,23 @@ foreach my $database ('plain', 'custom')
 			'SELECT count(DISTINCT failure_id) = 2 FROM actor.failure'),
 		'gets a number of its own');
 }
+
+# who restores one row of an outbox, while the scheduler waits for the lock of a table that it
+# sees to before: it is not forgotten
+my $holder = $node->background_psql('plain', on_error_stop => 1);
+$holder->query_safe('BEGIN; LOCK TABLE actor.promise IN ACCESS EXCLUSIVE MODE');
+my $offset = -s $node->logfile;
+$node->safe_psql('plain', join("\n",
+		'COPY actor.outbox (actor_type, actor_id, message_id, receiver_type, receiver_id, method, payload, due_at, role_name, sent_at) FROM stdin;',
+		join("\t", 'account', 'a', 6, 'account', 'mail', 'add', '[10]', 'now', $node->safe_psql('plain', 'SELECT current_user'), 'now'),
+		"\\.\n"));
+$node->wait_for_log(qr/actor scheduler waits for a lock in database/, $offset);
+$holder->query_safe('COMMIT');
+$holder->quit;
+ok( $node->poll_query_until('plain', q{
+		SELECT (SELECT count(*) FROM actor.outbox) = 0 AND value = '19'
+		  FROM actor.state WHERE actor_id = 'mail' AND key = 'n'}),
+	'a message comes that was restored while the scheduler had to wait');
 is($node->safe_psql('source', 'SELECT count(*) FROM account.hit'),
 	'0', 'nothing has fired in the database it came from');
 

@@ -75,11 +75,7 @@ actor_firing_abort(MemoryContext context)
 
 	HOLD_INTERRUPTS();
 	actor_callback_abandon();
-	MemoryContextSwitchTo(context);
-	error = CopyErrorData();
-	FlushErrorState();
-	actor_block_abort();
-	MemoryContextSwitchTo(context);
+	error = actor_block_abort(context);
 	RESUME_INTERRUPTS();
 	return error;
 }

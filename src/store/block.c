@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/timestamp.h"
 
@@ -65,13 +66,26 @@ actor_block_end(void)
 
 /*
  * actor_block_abort
- *		Rolls it back, after an error outside of any subtransaction of ours.
+ *		Called in a PG_CATCH outside of any subtransaction of ours: rolls it back, and
+ *		returns the error in that memory context, which is the current one then.
+ *
+ * No interrupt may come between; the caller sees to it that what was to interrupt
+ * this transaction only does not reach the next one.
  */
-void
-actor_block_abort(void)
+ErrorData *
+actor_block_abort(MemoryContext context)
 {
+	ErrorData  *error;
+
+	HOLD_INTERRUPTS();
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
 	if (IsTransactionBlock())
 		AbortOutOfAnyTransaction();
 	else
 		AbortCurrentTransaction();
+	MemoryContextSwitchTo(context);
+	RESUME_INTERRUPTS();
+	return error;
 }

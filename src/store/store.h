@@ -190,7 +190,7 @@ extern ArrayType *actor_map_starts(void);
 
 extern void actor_block_begin(void);
 extern void actor_block_end(void);
-extern void actor_block_abort(void);
+extern ErrorData *actor_block_abort(MemoryContext context);
 
 /* location.c */
 

@@ -42,6 +42,9 @@
 /* how long other servers are waited for, in milliseconds */
 #define ELSEWHERE_MS		5000
 
+/* whether the last look has found that actors are on several servers */
+static bool on_several_servers = false;
+
 /* a callback that has ended together with its process */
 typedef struct Death
 {
@@ -91,6 +94,7 @@ actor_chore_look(TimestampTz reported, TimestampTz *again)
 	List	   *result = NIL;
 
 	begin_transaction("looking for due reminders");
+	on_several_servers = actor_catalog_installed() && actor_on_several_servers();
 	if (actor_catalog_installed())
 	{
 		actor_roles_settle();
@@ -225,12 +229,8 @@ try_in_transaction(const char *activity, void (*body) (void *arg), void *arg)
 		HOLD_INTERRUPTS();
 		disable_timeout(STATEMENT_TIMEOUT, false);
 		QueryCancelPending = false;
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		actor_block_abort();
+		error = actor_block_abort(context);
 		pgstat_report_activity(STATE_IDLE, NULL);
-		MemoryContextSwitchTo(context);
 		RESUME_INTERRUPTS();
 	}
 	PG_END_TRY();
@@ -238,28 +238,14 @@ try_in_transaction(const char *activity, void (*body) (void *arg), void *arg)
 }
 
 /*
- * actor_chore_forward
- *		Takes messages from the outboxes of this server to their receivers; returns when
- *		to do that again.  On one server there are none, unless rows can have come
- *		from anywhere.
- *
- * No other server keeps the scheduler from its work for long.
+ * Takes messages to their receivers.  No other server keeps the scheduler from its work
+ * for long.
  */
-TimestampTz
-actor_chore_forward(bool from_anywhere)
+static void
+forward(List *forwardings)
 {
-	static bool more = false;
-	MemoryContext context = CurrentMemoryContext;
-	TimestampTz result = DT_NOEND;
-	List	   *forwardings = NIL;
 	ListCell   *cell;
 
-	begin_transaction("looking for messages to be forwarded");
-	MemoryContextSwitchTo(context);
-	if (actor_catalog_installed() && (from_anywhere || more || actor_on_several_servers()))
-		forwardings = actor_forwardings(&result);
-	end_transaction(context);
-	more = forwardings != NIL || result != DT_NOEND;
 	foreach(cell, forwardings)
 	{
 		ActorForwarding *forwarding = lfirst(cell);
@@ -274,41 +260,62 @@ actor_chore_forward(bool from_anywhere)
 		else
 			actor_forwarding_failed(forwarding, error);
 	}
-	/* for how long what has failed has to wait is found out then */
-	return forwardings != NIL ? GetCurrentTimestamp() : result;
 }
 
 /*
- * actor_chore_forget
- *		Forgets what was forwarded long ago; returns when to do that again.  On one server
- *		as above.
+ * Forgets what was forwarded long ago; whether that was possible.
+ */
+static bool
+forget_forwarded(List *old)
+{
+	ErrorData  *error = try_in_transaction("forgetting what was forwarded long ago",
+										   actor_forwarded_forget, old);
+
+	if (error != NULL)
+		actor_log_vain("could not forget what was forwarded", error);
+	return error == NULL;
+}
+
+/*
+ * actor_chore_outboxes
+ *		Takes messages from the outboxes of this server to their receivers, and forgets
+ *		what was forwarded long ago; returns when to do that again.  On one server
+ *		there are none, unless rows can have come from anywhere.
  */
 TimestampTz
-actor_chore_forget(bool from_anywhere)
+actor_chore_outboxes(bool from_anywhere)
 {
+	static bool more = false;
 	MemoryContext context = CurrentMemoryContext;
 	TimestampTz result = DT_NOEND;
+	TimestampTz forget_at = DT_NOEND;
+	List	   *forwardings = NIL;
 	List	   *old = NIL;
-	ErrorData  *error;
 
-	begin_transaction("looking for what was forwarded long ago");
+	if (!on_several_servers && !from_anywhere && !more)
+		return DT_NOEND;
+	begin_transaction("looking into outboxes");
 	MemoryContextSwitchTo(context);
-	if (actor_catalog_installed() && (from_anywhere || actor_on_several_servers()))
+	if (actor_catalog_installed())
 	{
-		old = actor_forwarded_old(&result);
+		forwardings = actor_forwardings(&result);
+		old = actor_forwarded_old(&forget_at);
 		/* nothing is added on one server */
 		if (!actor_on_several_servers())
-			result = DT_NOEND;
+			forget_at = DT_NOEND;
 	}
 	end_transaction(context);
-	if (old == NIL)
-		return result;
-	error = try_in_transaction("forgetting what was forwarded long ago",
-							   actor_forwarded_forget, old);
-	if (error == NULL)
-		return GetCurrentTimestamp();
-	actor_log_vain("could not forget what was forwarded", error);
-	return result;
+	more = forwardings != NIL || old != NIL || result != DT_NOEND;
+
+	/* for how long what has failed has to wait is found out at the next look */
+	if (forwardings != NIL)
+	{
+		forward(forwardings);
+		result = GetCurrentTimestamp();
+	}
+	if (old != NIL && forget_forwarded(old))
+		result = GetCurrentTimestamp();
+	return Min(result, forget_at);
 }
 
 /*

@@ -80,6 +80,7 @@ static ActorDatabase *my_database;
 static TimestampTz started_at;
 static TimestampTz configured_at;	/* the configuration was read after this */
 static TimestampTz reported = DT_NOBEGIN;	/* since the last look */
+static bool from_anywhere = false;	/* since the last look into outboxes */
 static HTAB *memory;
 static BackgroundWorkerHandle **handles;	/* of executors, by slot */
 
@@ -592,11 +593,10 @@ run_once(void)
 	TimestampTz each;
 	TimestampTz fan_out;
 	TimestampTz hosts;
-	TimestampTz forward;
-	TimestampTz forget;
-	bool		from_anywhere = reported == DT_NOBEGIN;
+	TimestampTz outboxes;
 	List	   *roles;
 
+	from_anywhere |= reported == DT_NOBEGIN;
 	check_started();
 	if (!database_connectable())
 	{
@@ -630,10 +630,9 @@ run_once(void)
 	wake = Min(wake, fan_out);
 	hosts = actor_chore_hosts();
 	wake = Min(wake, hosts);
-	forward = actor_chore_forward(from_anywhere);
-	wake = Min(wake, forward);
-	forget = actor_chore_forget(from_anywhere);
-	wake = Min(wake, forget);
+	outboxes = actor_chore_outboxes(from_anywhere);
+	from_anywhere = false;
+	wake = Min(wake, outboxes);
 	if (roles == NIL && !have_executors())
 	{
 		/* who leaves must know that there is nothing */
@@ -668,12 +667,7 @@ run_patiently(void)
 	{
 		if (geterrcode() != ERRCODE_LOCK_NOT_AVAILABLE)
 			PG_RE_THROW();
-		HOLD_INTERRUPTS();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		actor_block_abort();
-		MemoryContextSwitchTo(context);
-		RESUME_INTERRUPTS();
+		(void) actor_block_abort(context);
 		if (!complained)
 			ereport(LOG,
 					(errmsg("actor scheduler waits for a lock in database %u", MyDatabaseId),
