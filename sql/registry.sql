@@ -438,6 +438,13 @@ CREATE ROLE regress_actor_heir LOGIN;
 SELECT actor_reassign(current_user, 'regress_actor_heir') > 0 AS reassigned;
 SELECT role_name FROM actor.outbox;
 ROLLBACK;
+-- a role that is dropped leaves them behind
+BEGIN;
+CREATE ROLE regress_actor_heir LOGIN;
+INSERT INTO actor.outbox (actor_type, actor_id, message_id, receiver_type, receiver_id, method, due_at, role_name, sent_at)
+VALUES ('other', 'a', 1, 'other', 'b', 'hit', now(), 'regress_actor_heir', now());
+DROP ROLE regress_actor_heir;
+ROLLBACK;
 SELECT actor_unregister('watch', force => true);
 SELECT rows_of('watch');
 DROP FUNCTION rows_of(text);

@@ -177,7 +177,6 @@ $idle->query_safe('ROLLBACK');
 $idle->quit;
 sql(q{SELECT actor_delete_reminder('t', 'regress_actor_next', 'beat')});
 
-# Who has created the extension need not stay a superuser.
 # A role loses its name while its executor looks for what is due: what the next role of
 # that name has registered is not for that executor.
 sql(q{
@@ -229,6 +228,44 @@ ok($is_looking, 'a role gets the name of another one, whose executor looks for w
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit WHERE id = 'taken'}), 'its reminder fires');
 is(sql(q{SELECT role FROM hit WHERE id = 'taken'}), 'regress_actor_taken', 'as the role that has registered it');
 
+# Promises of a role that is gone have expired while another role is about to take its
+# name: the scheduler does not wait for each of them, but settles those of others.
+sql(q{
+	CREATE ROLE regress_actor_vower LOGIN;
+	GRANT CONNECT ON DATABASE postgres TO regress_actor_vower;
+	CREATE SCHEMA vow;
+	GRANT USAGE ON SCHEMA vow, t TO PUBLIC;
+	CREATE FUNCTION vow.ask() RETURNS void LANGUAGE sql AS $$ SELECT actor_promise('hear', '1 h') $$;
+	CREATE FUNCTION vow.hear(payload jsonb) RETURNS void LANGUAGE sql AS $$ INSERT INTO hit VALUES (actor_id(), current_user) $$;
+	SELECT actor_register('vow');
+	SET SESSION AUTHORIZATION regress_actor_vower;
+	SELECT actor_invoke('vow', 'gone', 'ask') FROM generate_series(1, 500);
+	SET SESSION AUTHORIZATION regress_actor_good;
+	SELECT actor_invoke('vow', 'here', 'ask');
+	RESET SESSION AUTHORIZATION;
+	REVOKE CONNECT ON DATABASE postgres FROM regress_actor_vower;
+	DROP ROLE regress_actor_vower;
+	CREATE ROLE regress_actor_vower LOGIN;
+	GRANT CONNECT ON DATABASE postgres TO regress_actor_vower;
+	ALTER SYSTEM SET actor.enabled = off;
+	SELECT pg_reload_conf()});
+ok( $node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity
+		WHERE backend_type IN ('actor scheduler', 'actor executor')}), 'nothing fires');
+sql(q{UPDATE actor.promise SET expires_at = now() - CASE actor_id WHEN 'gone' THEN interval '2 s' ELSE interval '1 s' END});
+my $taking = $node->background_psql('postgres', on_error_stop => 1);
+$taking->query_safe(q{BEGIN; SET LOCAL ROLE regress_actor_vower; SELECT actor_send('vow', 'new', 'hear', due_time => '1h')});
+sql('ALTER SYSTEM RESET actor.enabled');
+$node->reload;
+ok( $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit WHERE id = 'here'}),
+	'a promise is settled while the name of another role is taken');
+is(sql('SELECT count(*) FROM actor.promise'), '500', 'those of that role are not');
+$taking->query_safe('COMMIT');
+$taking->quit;
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.promise}), 'they are when it is free');
+is(sql(q{SELECT count(*) FROM actor.message WHERE actor_id = 'gone' AND role_name <> 'regress_actor_vower'}), '500',
+	'and belong to nobody');
+
+# Who has created the extension need not stay a superuser.
 sql('CREATE ROLE regress_actor_admin LOGIN SUPERUSER; CREATE DATABASE inherited');
 $node->safe_psql('inherited', q{
 	SET SESSION AUTHORIZATION regress_actor_admin;

@@ -124,7 +124,8 @@ static ActorQuery read_left = {
 	"SELECT 1 WHERE"
 	ROWS_OF("reminder", "NOT hosted") " OR " ROWS_OF("timer", "NOT hosted")
 	" OR " ROWS_OF("message", "NOT hosted") " OR " ROWS_OF("reminder", "hosted")
-	" OR " ROWS_OF("timer", "hosted") " OR " ROWS_OF("message", "hosted"),
+	" OR " ROWS_OF("timer", "hosted") " OR " ROWS_OF("message", "hosted")
+	" OR " ROWS_OF("outbox", "true"),
 	1, {NAMEOID}, false, true
 };
 
@@ -224,6 +225,7 @@ refresh_meanings(void)
 		return;
 	if (meanings != NULL)
 		hash_destroy(meanings);
+	meanings = NULL;
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = sizeof(NameData);
 	ctl.entrysize = sizeof(Meaning);
