@@ -83,5 +83,37 @@ ok( $node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activ
 	'nobody waits for what is removed in a month');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.failure'), '1', 'it is still there');
 
+# Owners that nobody can connect as, each with an idle actor that is paused: the scheduler
+# looks at those of each, and rests until it is time to look again.
+$node->safe_psql('postgres', q{
+	CREATE DATABASE owners;
+	REVOKE CONNECT ON DATABASE owners FROM PUBLIC;
+	ALTER DATABASE owners SET actor.enabled = off});
+$node->safe_psql('owners', q{
+	CREATE EXTENSION actor;
+	DO $$
+	DECLARE
+		name text;
+	BEGIN
+		FOR i IN 1 .. 300 LOOP
+			name := 'regress_actor_owner_' || i;
+			EXECUTE format('CREATE ROLE %1$I; CREATE SCHEMA %1$I AUTHORIZATION %1$I', name);
+			EXECUTE format('SET LOCAL ROLE %I', name);
+			EXECUTE format('CREATE FUNCTION %I.rest() RETURNS void LANGUAGE sql AS %L', name, '');
+			PERFORM actor_register(name, idle_timeout => '1 s', scan_interval => '1 h');
+			RESET ROLE;
+			PERFORM actor_invoke(name, 'a', 'rest'), actor_pause(name, 'a');
+		END LOOP;
+	END $$;
+	UPDATE actor.activation SET last_used_at = last_used_at - interval '3 h';
+	SELECT count(*) FROM actor.activation});
+$node->safe_psql('owners', 'ALTER DATABASE owners RESET actor.enabled');
+ok( $node->poll_query_until('postgres', q{
+		SELECT count(*) = 1 FROM pg_stat_activity
+		 WHERE backend_type = 'actor scheduler' AND datname = 'owners' AND state = 'idle'
+		   AND clock_timestamp() - state_change > interval '3 s'}),
+	'a scheduler that has looked at idle actors of many owners rests');
+is($node->safe_psql('owners', 'SELECT count(*) FROM actor.activation'), '300', 'those that are paused stay active');
+
 $node->stop;
 done_testing();

@@ -40,8 +40,8 @@
 
 /* how long a look at idle actors waits while something is due, in microseconds */
 #define WAIT_US		100000
-/* owners that are remembered; if they are more, all are forgotten */
-#define OWNERS_MAX	1000
+/* owners without idle actors, beyond which those are forgotten */
+#define ABSENT_MAX	100
 
 /* the longest unused actor of each type, by skipping from type to type */
 static ActorQuery read_types = {
@@ -133,6 +133,7 @@ typedef struct OwnerMemory
 {
 	NameData	name;			/* hash key */
 	TimestampTz looked_at;
+	bool		present;		/* has types with active actors */
 } OwnerMemory;
 
 ActorIdleByHosts actor_idle_by_hosts = NULL;
@@ -142,27 +143,64 @@ static HTAB *owners = NULL;
 /* since when they are not looked for, as something is due; DT_NOEND: they are */
 static TimestampTz waiting_since = DT_NOEND;
 
-/* the actors that are passed over until the next look is over, and their texts */
+/* an actor that is passed over until the look at those of its owner is over */
+typedef struct PassedOver
+{
+	ActorRef	actor;			/* hash key */
+	NameData	owner;
+} PassedOver;
+
+/* all of them, and their texts */
 static HTAB *passed_over = NULL;
 static MemoryContext passed_over_context = NULL;
 
 /* the grid -------------------------------------------------------------- */
 
 /*
- * Makes room for what is remembered.  It may be forgotten at any time: then who was
- * passed over is looked at once more without need.
+ * Finds or adds what is remembered of an owner.
  */
-static void
-make_owners(void)
+static OwnerMemory *
+remember(const NameData *owner)
 {
 	HASHCTL		ctl;
+	OwnerMemory *memory;
+	bool		found;
 
-	if (owners != NULL)
-		hash_destroy(owners);
-	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(NameData);
-	ctl.entrysize = sizeof(OwnerMemory);
-	owners = hash_create("owners of idle actors", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	if (owners == NULL)
+	{
+		memset(&ctl, 0, sizeof(ctl));
+		ctl.keysize = sizeof(NameData);
+		ctl.entrysize = sizeof(OwnerMemory);
+		owners = hash_create("owners of idle actors", 16, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	memory = hash_search(owners, owner, HASH_ENTER, &found);
+	if (!found)
+		memory->looked_at = 0;
+	return memory;
+}
+
+/*
+ * Forgets the owners that have no active actors, of a list of ActorIdleOwner, once they
+ * are many.
+ */
+static void
+forget_absent(List *present)
+{
+	HASH_SEQ_STATUS status;
+	OwnerMemory *memory;
+	ListCell   *cell;
+
+	if (owners == NULL || hash_get_num_entries(owners) <= list_length(present) + ABSENT_MAX)
+		return;
+	hash_seq_init(&status, owners);
+	while ((memory = hash_seq_search(&status)) != NULL)
+		memory->present = false;
+	foreach(cell, present)
+		remember(&((ActorIdleOwner *) lfirst(cell))->name)->present = true;
+	hash_seq_init(&status, owners);
+	while ((memory = hash_seq_search(&status)) != NULL)
+		if (!memory->present)
+			(void) hash_search(owners, &memory->name, HASH_REMOVE, NULL);
 }
 
 /*
@@ -190,6 +228,30 @@ next_look(const ActorType *type, TimestampTz oldest)
 }
 
 /*
+ * Forgets the actors of an owner that were passed over.
+ */
+static void
+forget_passed_over(const NameData *owner)
+{
+	HASH_SEQ_STATUS status;
+	PassedOver *entry;
+
+	if (passed_over == NULL)
+		return;
+	hash_seq_init(&status, passed_over);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		ActorRef	actor = entry->actor;
+
+		if (strcmp(NameStr(entry->owner), NameStr(*owner)) != 0)
+			continue;
+		(void) hash_search(passed_over, &actor, HASH_REMOVE, NULL);
+		pfree(actor.type);
+		pfree(actor.id);
+	}
+}
+
+/*
  * actor_idle_looked
  *		The idle actors of an owner have been seen to, or somebody else does
  *		that.
@@ -197,16 +259,8 @@ next_look(const ActorType *type, TimestampTz oldest)
 void
 actor_idle_looked(const NameData *owner)
 {
-	OwnerMemory *memory;
-
-	if (owners == NULL || hash_get_num_entries(owners) > OWNERS_MAX)
-		make_owners();
-	memory = hash_search(owners, owner, HASH_ENTER, NULL);
-	memory->looked_at = GetCurrentTimestamp();
-	if (passed_over == NULL)
-		return;
-	MemoryContextDelete(passed_over_context);
-	passed_over = NULL;
+	remember(owner)->looked_at = GetCurrentTimestamp();
+	forget_passed_over(owner);
 }
 
 /* finding --------------------------------------------------------------- */
@@ -268,6 +322,7 @@ actor_idle_owners(void)
 		owner->next = next_look(type, active->oldest);
 		result = lappend(result, owner);
 	}
+	forget_absent(result);
 	return result;
 }
 
@@ -396,12 +451,13 @@ actor_idle_scan_next(void)
 /* deactivating ---------------------------------------------------------- */
 
 /*
- * Leaves an actor alone until the next look.
+ * Leaves an actor alone until the next look at those of an owner.
  */
 static void
-pass_over(const ActorRef *actor)
+pass_over(const ActorRef *actor, const NameData *owner)
 {
 	ActorRef	copy = *actor;
+	PassedOver *entry;
 	MemoryContext old;
 
 	if (passed_over == NULL)
@@ -409,7 +465,7 @@ pass_over(const ActorRef *actor)
 		HASHCTL		ctl;
 
 		memset(&ctl, 0, sizeof(ctl));
-		ctl.entrysize = sizeof(ActorRef);
+		ctl.entrysize = sizeof(PassedOver);
 		ctl.hcxt = passed_over_context = AllocSetContextCreate(TopMemoryContext,
 															   "busy idle actors",
 															   ALLOCSET_SMALL_SIZES);
@@ -422,7 +478,8 @@ pass_over(const ActorRef *actor)
 	copy.type = (text *) pg_detoast_datum_copy((struct varlena *) actor->type);
 	copy.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
 	MemoryContextSwitchTo(old);
-	(void) hash_search(passed_over, &copy, HASH_ENTER, NULL);
+	entry = hash_search(passed_over, &copy, HASH_ENTER, NULL);
+	namestrcpy(&entry->owner, NameStr(*owner));
 }
 
 static int64
@@ -512,9 +569,10 @@ actor_idle_fire(const ActorDue *due, const ActorFireMode *mode)
 	ErrorData  *error = NULL;
 	NameData	role;
 
+	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
 	if (!claim(due) || !is_owner(&due->actor))
 	{
-		pass_over(&due->actor);
+		pass_over(&due->actor, &role);
 		return FIRING_DONE;
 	}
 	if (actor_hook_exists(&due->actor, HOOK_DEACTIVATE))
@@ -522,7 +580,6 @@ actor_idle_fire(const ActorDue *due, const ActorFireMode *mode)
 									unconstify(ActorRef *, &due->actor), &error);
 	if (result != FIRING_DONE && result != FIRING_FAILED)
 		return result;
-	namestrcpy(&role, GetUserNameFromId(GetUserId(), false));
 	actor_deactivated(&due->actor, &role, due->next_try_at, error);
 	return result;
 }
@@ -537,7 +594,7 @@ actor_idle_deactivate(const ActorDue *due, const NameData *role, const ErrorData
 {
 	if (!claim(due))
 	{
-		pass_over(&due->actor);
+		pass_over(&due->actor, role);
 		return false;
 	}
 	/* without a hook nothing is lost */

@@ -50,6 +50,7 @@ restart_memory(HTAB **memory, const char *name, Size keysize, Size entrysize)
 
 	if (*memory != NULL)
 		hash_destroy(*memory);
+	*memory = NULL;
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = keysize;
 	ctl.entrysize = entrysize;

@@ -109,6 +109,7 @@ current_answers(FmgrInfo *flinfo)
 		answers = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(Answers));
 	else
 		hash_destroy(answers->table);
+	answers->table = NULL;
 	memset(&ctl, 0, sizeof(ctl));
 	ctl.keysize = NAMEDATALEN;
 	ctl.entrysize = sizeof(Answer);
