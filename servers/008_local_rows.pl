@@ -95,6 +95,30 @@ is(statements($owner, "BEGIN; $call; LOCK actor.failure IN SHARE MODE; COMMIT", 
 is(statements($owner, "BEGIN; SAVEPOINT s; $call; ROLLBACK TO s; $citus; COMMIT", 0), '', 'and not for what was rolled back');
 is(statements($owner, "BEGIN; SAVEPOINT s; $call; RELEASE s; $citus; COMMIT", 1), 'activation', 'but for what was released');
 
+# an actor whose turn was taken in a cursor, which fails in a savepoint, stays where it is;
+# after the cursor was declared one turn takes a statement
+my $beside = sql($coordinator, qq{SELECT i FROM generate_series(1, 100) i
+	WHERE (SELECT nodeport FROM pg_dist_shard_placement WHERE shardid = get_shard_id_for_distribution_column('actor.state', i::text))
+		= @{[ $owner->port ]}
+	  AND get_shard_id_for_distribution_column('actor.state', i::text) <> get_shard_id_for_distribution_column('actor.state', 'a') LIMIT 1});
+my $fetching = $owner->background_psql('postgres', on_error_stop => 0);
+my $pid = $fetching->query_safe('SELECT pg_backend_pid()');
+my $in_place = qq{SELECT count(*) FROM pg_locks WHERE pid = $pid AND granted AND locktype = 'advisory' AND objsubid IN (4, 8)};
+$fetching->query_safe($call) for 1 .. 3;
+$fetching->query_safe(qq{BEGIN; DECLARE c CURSOR FOR SELECT actor_invoke('g', 'a', 'add'), 1 / (2 - i) FROM generate_series(1, 3) i});
+$fetching->query_safe("SELECT actor_invoke('g', '$beside', 'add')");
+my $others_in_place = sql($owner, $in_place);
+is($fetching->query_safe('FETCH 1 FROM c'), ($n += 4) . '|1', 'a cursor calls an actor');
+is(sql($owner, $in_place), $others_in_place + 1, 'which stays where it is');
+$fetching->query_safe('SAVEPOINT s');
+$fetching->query('FETCH 1 FROM c');
+# (its error would be that of the next one)
+$fetching->{stderr} = '';
+$fetching->query_safe('ROLLBACK TO s');
+is(sql($owner, $in_place), $others_in_place + 1, 'also when the cursor has failed later');
+$fetching->query_safe('COMMIT');
+$fetching->quit;
+
 # what else is done in the transaction
 my $elsewhere = sql($coordinator, qq{SELECT i FROM generate_series(1, 100) i
 	WHERE (SELECT nodeport FROM pg_dist_shard_placement WHERE shardid = get_shard_id_for_distribution_column('actor.state', i::text))

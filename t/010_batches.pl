@@ -343,17 +343,6 @@ for my $method ('nest', 'nest_caught', 'row_lock')
 $node->safe_psql('postgres', q{
 	TRUNCATE t.log;
 	CREATE FUNCTION t.again() RETURNS void LANGUAGE plpgsql AS $$
-		BEGIN PERFORM t.note(current_user); END $$;
-	SET SESSION AUTHORIZATION regress_actor_one;
-	SELECT actor_set_reminder('t', 'one' || i, 'again', period => interval '1 ms', catch_up => 'all')
-		FROM generate_series(1, 50) i;
-	SET SESSION AUTHORIZATION regress_actor_two;
-	SELECT actor_set_reminder('t', 'two' || i, 'again', period => interval '1 ms', catch_up => 'all')
-		FROM generate_series(1, 50) i;
-}) if 0;
-$node->safe_psql('postgres', q{
-	TRUNCATE t.log;
-	CREATE FUNCTION t.again() RETURNS void LANGUAGE plpgsql AS $$
 		BEGIN PERFORM t.note(current_user); END $$});
 for my $role ('regress_actor_one', 'regress_actor_two')
 {

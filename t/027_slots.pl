@@ -166,5 +166,59 @@ ok( $node->poll_query_until('postgres', q{SELECT count(*) = 4 FROM pg_stat_activ
 	'which all run');
 $_->quit foreach $sender, $locker;
 
+# A scheduler that ends before the executor that it has asked for has begun: if that cannot
+# begin, its slot does not stay taken.  Here the postmaster is stopped meanwhile, and can
+# start no processes for a while then.
+sub has_signal
+{
+	my ($pid, $number) = @_;
+	my ($pending) = slurp_file("/proc/$pid/status") =~ /^ShdPnd:\s+([0-9a-f]+)/m;
+
+	return hex($pending) & 1 << ($number - 1);
+}
+
+SKIP:
+{
+	skip 'the limits of a process cannot be changed', 1
+	  if $> == 0 || !-r '/proc/self/status' || system('prlimit --version >/dev/null 2>&1') != 0;
+
+	my $far = q{SELECT actor_set_reminder('t', 'far', 'fire', '10h')};
+	$node->append_conf('postgresql.conf', "autovacuum = off\nactor.max_executors = 1\nactor.enabled = off");
+	$node->restart;
+	$node->safe_psql('postgres', "DELETE FROM actor.reminder; TRUNCATE hit; $far");
+	$node->append_conf('postgresql.conf', 'actor.enabled = on');
+	$node->restart;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'actor scheduler'}),
+		'there is a scheduler, and no executor');
+
+	my ($postmaster) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
+	my $limit = "prlimit --pid $postmaster --nproc";
+	chomp(my $soft = `$limit --raw --noheadings --output SOFT`);
+	my $client = $node->background_psql('postgres', on_error_stop => 1);
+	my $asked = sub {
+		for (1 .. 10 * $PostgreSQL::Test::Utils::timeout_default)
+		{
+			return 1 if $_[0]->();
+			sleep 0.1;
+		}
+		return 0;
+	};
+
+	$offset = -s $node->logfile;
+	kill 'STOP', $postmaster;
+	$client->query_safe(q{SELECT actor_set_reminder('t', 'stranded', 'fire')});
+	# SIGUSR1
+	my $registered = $asked->(sub { has_signal($postmaster, 10) });
+	$client->query_safe(q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'actor scheduler'});
+	my $gone = $asked->(sub { $client->query_safe(q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'actor scheduler'}) eq '0' });
+	system("$limit=1:");
+	kill 'CONT', $postmaster;
+	ok($registered && $gone, 'a scheduler asks for an executor, and ends');
+	$node->wait_for_log(qr/starting background worker process "actor executor.*\n.*could not fork worker process/, $offset);
+	system("$limit=$soft:");
+	$client->quit;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit WHERE id = 'stranded'}), 'the next one asks for it again');
+}
+
 $node->stop;
 done_testing();

@@ -14,7 +14,7 @@ use File::Basename qw(dirname);
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Sessions;
+use Sessions qw(:DEFAULT talk_to sql comes);
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -44,11 +44,7 @@ actor.callback_timeout = 0
 	local $ENV{ACTOR_TEST_DISK} = $disk;
 	$node->start;
 }
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
+talk_to($node);
 
 sub is_running
 {
@@ -56,13 +52,6 @@ sub is_running
 
 	$session->{run}->pump_nb;
 	return $session->{run}->pumpable;
-}
-
-sub comes
-{
-	my ($sql, $name) = @_;
-
-	return ok($node->poll_query_until('postgres', $sql), $name);
 }
 
 # Reads without the API, and without writing anything, as the disk is held up.

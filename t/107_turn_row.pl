@@ -14,7 +14,7 @@ use lib $FindBin::RealBin;
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Sessions;
+use Sessions qw(:DEFAULT talk_to sql comes);
 use Test::More;
 
 # calls of each of 16 sessions
@@ -31,18 +31,7 @@ synchronous_commit = off
 actor.turn_lock = row
 });
 $node->start;
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub comes
-{
-	my ($sql, $name) = @_;
-
-	return ok($node->poll_query_until('postgres', $sql), $name);
-}
+talk_to($node);
 
 # Waits until a session waits for a lock of the server that is none of ours.
 sub meets_row

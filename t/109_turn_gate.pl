@@ -12,7 +12,7 @@ use lib $FindBin::RealBin;
 use Patience;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Sessions;
+use Sessions qw(:DEFAULT talk_to sql comes);
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('turn_gate');
@@ -24,18 +24,7 @@ max_worker_processes = 16
 synchronous_commit = off
 });
 $node->start;
-
-sub sql
-{
-	return $node->safe_psql('postgres', $_[0]);
-}
-
-sub comes
-{
-	my ($sql, $name) = @_;
-
-	return ok($node->poll_query_until('postgres', $sql), $name);
-}
+talk_to($node);
 
 sql(q{
 	CREATE EXTENSION actor;

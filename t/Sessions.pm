@@ -6,8 +6,33 @@ use warnings FATAL => 'all';
 
 use Exporter 'import';
 use IPC::Run;
+use Test::More ();
 
 our @EXPORT = qw(session_on output_of outcome_of);
+our @EXPORT_OK = qw(talk_to sql comes);
+
+# the server that a test with one of them talks to
+my $server;
+
+sub talk_to
+{
+	($server) = @_;
+	return;
+}
+
+sub sql
+{
+	return $server->safe_psql('postgres', $_[0]);
+}
+
+# That something becomes true.
+sub comes
+{
+	my ($sql, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return Test::More::ok($server->poll_query_until('postgres', $sql), $name);
+}
 
 # Starts one; what it prints comes into {out} and {err}.
 sub session_on
