@@ -44,6 +44,10 @@
 static _Thread_local CURL *spare;
 static pthread_key_t spare_key; /* only for its end */
 
+/* where the application is, as a URL without a path and taken apart; not changed */
+static char *app_place;
+static CURLU *app_url;
+
 /*
  * The socket of the connection that was made last from each local port, whoever has it.
  * libcurl tells of a connection that is about to be used only between what it is.
@@ -57,6 +61,19 @@ free_spare(void *easy)
 }
 
 /*
+ * How much of a URL comes before its path.
+ */
+static size_t
+place_length(const char *url)
+{
+	const char *authority = strstr(url, "://");
+
+	if (authority == NULL)
+		return strlen(url);
+	return (size_t) (authority - url) + 3 + strcspn(authority + 3, "/");
+}
+
+/*
  * transfers_start
  *		Called before there are other threads.
  */
@@ -66,115 +83,20 @@ transfers_start(void)
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0 ||
 		pthread_key_create(&spare_key, free_spare) != 0)
 		die("could not start libcurl");
+	if (options.app == NULL)
+		return;
+	app_place = xstrndup(options.app, place_length(options.app));
+	app_url = curl_url();
+	if (app_url == NULL || curl_url_set(app_url, CURLUPART_URL, app_place, 0) != CURLUE_OK)
+		die("--app is not a valid URL: \"%s\"", options.app);
 }
 
 void
 transfers_stop(void)
 {
+	curl_url_cleanup(app_url);
+	free(app_place);
 	curl_global_cleanup();
-}
-
-/* headers --------------------------------------------------------------- */
-
-Header *
-header_create(const char *name, size_t name_length, const char *value, size_t value_length)
-{
-	Header	   *header = xmalloc(sizeof(Header));
-
-	header->name = xstrndup(name, name_length);
-	header->value = xstrndup(value, value_length);
-	header->next = NULL;
-	return header;
-}
-
-void
-headers_free(Header *headers)
-{
-	while (headers != NULL)
-	{
-		Header	   *next = headers->next;
-
-		free(headers->name);
-		free(headers->value);
-		free(headers);
-		headers = next;
-	}
-}
-
-/*
- * headers_value
- *		The first header of that name; NULL if there is none.
- */
-const char *
-headers_value(const Header *headers, const char *name)
-{
-	for (; headers != NULL; headers = headers->next)
-		if (strcasecmp(headers->name, name) == 0)
-			return headers->value;
-	return NULL;
-}
-
-/*
- * Whether a header is among names that commas separate, with white space around them.
- */
-static bool
-is_named(const char *name, const char *names)
-{
-	size_t		length = strlen(name);
-
-	while (*names != '\0')
-	{
-		const char *start = names + strspn(names, " \t,");
-
-		names = start + strcspn(start, " \t,");
-		if ((size_t) (names - start) == length && length > 0 &&
-			strncasecmp(start, name, length) == 0)
-			return true;
-	}
-	return false;
-}
-
-/*
- * headers_remove
- *		Takes out those that a header Connection names: they are for one connection
- *		only, as well.
- */
-void
-headers_remove(Header **headers, const char *names)
-{
-	while (*headers != NULL)
-	{
-		Header	   *header = *headers;
-
-		if (!is_named(header->name, names))
-		{
-			headers = &header->next;
-			continue;
-		}
-		*headers = header->next;
-		header->next = NULL;
-		headers_free(header);
-	}
-}
-
-/*
- * is_end_to_end
- *		Whether a header is to be passed on: it is not about the connection, nor
- *		about where a body ends.
- */
-bool
-is_end_to_end(const char *name, size_t length)
-{
-	static const char *const hop_by_hop[] = {
-		"connection", "keep-alive", "proxy-connection", "proxy-authenticate",
-		"proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade",
-		"content-length", "host", "expect", "date", NULL
-	};
-
-	for (int i = 0; hop_by_hop[i] != NULL; i++)
-		if (strlen(hop_by_hop[i]) == length && strncasecmp(hop_by_hop[i], name, length) == 0)
-			return false;
-	return true;
 }
 
 /* called by libcurl ----------------------------------------------------- */
@@ -579,23 +501,22 @@ is_literal(const char *path)
 
 /*
  * Sets where a request goes.  libcurl takes a URL apart and puts it together again,
- * character by character, so it gets the path apart from it.
+ * character by character, so it gets the path apart from it, and that of the
+ * application only once.
  */
 static void
 set_target(CURL *easy, const char *url)
 {
-	const char *authority = strstr(url, "://");
-	const char *path = authority != NULL ? strchr(authority + 3, '/') : NULL;
+	size_t		length = place_length(url);
 	char	   *place;
 
-	if (path == NULL || !is_literal(path))
-	{
-		curl_easy_setopt(easy, CURLOPT_URL, url);
-		return;
-	}
-	place = xstrndup(url, (size_t) (path - url));
+	if (!is_literal(url + length))
+		length = strlen(url);
+	place = xstrndup(url, length);
 	curl_easy_setopt(easy, CURLOPT_URL, place);
-	curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, path);
+	curl_easy_setopt(easy, CURLOPT_CURLU,
+					 app_place != NULL && strcmp(place, app_place) == 0 ? app_url : NULL);
+	curl_easy_setopt(easy, CURLOPT_REQUEST_TARGET, url[length] != '\0' ? url + length : NULL);
 	free(place);
 }
 

@@ -16,19 +16,12 @@
 
 #include <curl/curl.h>
 
+#include "header.h"
 #include "span.h"
 #include "util.h"
 
 /* most bytes of headers that an application may answer with */
 #define APP_HEAD_LIMIT		16384
-
-/* a header of a request or an answer */
-typedef struct Header
-{
-	char	   *name;
-	char	   *value;
-	struct Header *next;
-} Header;
 
 typedef enum TransferState
 {
@@ -77,12 +70,6 @@ typedef struct Transfer
 
 extern void transfers_start(void);
 extern void transfers_stop(void);
-extern Header *header_create(const char *name, size_t name_length,
-							 const char *value, size_t value_length);
-extern void headers_free(Header *headers);
-extern const char *headers_value(const Header *headers, const char *name);
-extern void headers_remove(Header **headers, const char *names);
-extern bool is_end_to_end(const char *name, size_t length);
 extern CURLM *transfers_create(void);
 extern void transfers_free(CURLM *multi);
 extern Transfer *transfer_create(void *owner);
