@@ -76,6 +76,8 @@
 #define LONERS_MS			10
 /* how long the last free executor of a role waits for anything, in milliseconds */
 #define LAST_FREE_MS		1000
+/* a pause of busy actors in which nothing else is looked for, in microseconds */
+#define MOMENT_US			(10 * INT64CONST(1000))
 /* longest pause before a busy actor is tried again, in microseconds */
 #define BUSY_MAX_US			USECS_PER_SEC
 /* longest pause of a row whose outcome cannot be written, in microseconds */
@@ -164,8 +166,8 @@ fire(Candidate *candidate, const ActorFireMode *mode, ActorQueueStep *step)
 }
 
 /*
- * What follows a message in its queue is left alone in this round, too: it is not the first
- * one, and would be hidden, together with all that follow it.
+ * What follows a message in its queue is left alone in this round, too: it is not the
+ * first one, and would be hidden, with all that follow it.
  */
 static void
 hold_up(const Candidate *candidate)
@@ -235,8 +237,8 @@ has_room(void)
 }
 
 /*
- * The hidden message that comes after a delivered one in its queue, to be fired next;
- * NULL: there is none, or it was shown.
+ * The hidden message that follows a delivered one, to be fired next; NULL: none is, or
+ * it was shown.
  */
 static Candidate *
 follow(const Candidate *delivered, const ActorQueueStep *step)
@@ -278,8 +280,8 @@ next_member(List *candidates, int first, Batch *batch)
  * Fires the next candidates of a list, for a while, in the current
  * transaction; counts them as it goes.
  *
- * What is hidden behind a message is fired next: it is due for longer than most, and
- * would come first if it was shown.  When the transaction ends, at the latest, it is.
+ * What is hidden behind a message is fired next: it would come first if it was shown.
+ * When the transaction ends, at the latest, it is.
  */
 static void
 fire_members(List *candidates, int first, Batch *batch)
@@ -686,7 +688,8 @@ actor_round(TimestampTz *retry_at)
 	int			rank;
 	int			count;
 	bool		last_free;
-	bool		window_full;
+	bool		fresh = false;	/* somebody is to run alone for the first time */
+	bool		stuck;
 	ListCell   *cell;
 
 	round_context = CurrentMemoryContext;
@@ -712,6 +715,7 @@ actor_round(TimestampTz *retry_at)
 		else if (runs_alone(candidate, now))
 		{
 			alone = lappend(alone, candidate);
+			fresh |= actor_loner_note(candidate->due->generation)->tried_at == 0;
 			hold_up(candidate);
 		}
 		else if (count == 0 || share % count == rank)
@@ -719,14 +723,16 @@ actor_round(TimestampTz *retry_at)
 		else
 			others = lappend(others, candidate);
 	}
-	window_full = list_length(candidates) >= scan_limit;
+	/* who is busy for a moment only is waited for */
+	stuck = list_length(candidates) >= scan_limit && mine == NIL && others == NIL &&
+		!fresh && earliest_retry - now > MOMENT_US;
 	fired = run_batches(mine != NIL ? mine : others);
 
 	/*
 	 * rows behind many that cannot be fired now must not have to wait for
 	 * them
 	 */
-	if (window_full && mine == NIL && others == NIL)
+	if (stuck)
 	{
 		if (scan_limit < SCAN_LIMIT_MAX)
 		{
