@@ -101,10 +101,14 @@ transfers_stop(void)
 
 /* called by libcurl ----------------------------------------------------- */
 
+/*
+ * Refuses an answer for a reason, a constant.  What libcurl will say of that is only that
+ * it was told to end.
+ */
 static size_t
-refuse(Transfer *transfer, const char *problem)
+refuse(Transfer *transfer, const char *reason)
 {
-	strncpy(transfer->problem, problem, sizeof(transfer->problem) - 1);
+	transfer->refusal = reason;
 	return 0;
 }
 
@@ -628,8 +632,10 @@ transfers_ended(CURLM *multi)
 			transfer->state = TRANSFER_ANSWERED;
 		else
 			transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
-		if (transfer->state != TRANSFER_ANSWERED && transfer->problem[0] == '\0')
-			(void) refuse(transfer, curl_easy_strerror(message->data.result));
+		if (transfer->refusal == NULL && transfer->problem[0] == '\0')
+			transfer->refusal = curl_easy_strerror(message->data.result);
+		if (transfer->state != TRANSFER_ANSWERED && transfer->refusal != NULL)
+			strncpy(transfer->problem, transfer->refusal, sizeof(transfer->problem) - 1);
 		end_span(transfer);
 		if (transfer->state == TRANSFER_ANSWERED && transfer->goes_on != NULL &&
 			transfer->goes_on(transfer, multi))
@@ -660,6 +666,7 @@ transfer_reset(Transfer *transfer, CURLM *multi)
 	transfer->headers = NULL;
 	transfer->last = &transfer->headers;
 	transfer->state = TRANSFER_UNDERWAY;
+	transfer->refusal = NULL;
 	transfer->problem[0] = '\0';
 	transfer->sent = transfer->is_new = transfer->is_spoiled = transfer->has_head = false;
 	buffer_free(&transfer->named);
@@ -695,7 +702,7 @@ transfer_finish(Transfer *transfer, CURLM *multi)
 	if (transfer->state == TRANSFER_UNDERWAY)
 	{
 		transfer->state = transfer->sent ? TRANSFER_LOST : TRANSFER_NOT_SENT;
-		(void) refuse(transfer, "there was no answer in time");
+		strncpy(transfer->problem, "there was no answer in time", sizeof(transfer->problem) - 1);
 	}
 	end_span(transfer);
 }

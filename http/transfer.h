@@ -53,6 +53,7 @@ typedef struct Transfer
 
 	/* private */
 	CURL	   *easy;
+	const char *refusal;		/* why the answer is none; NULL: libcurl knows */
 	struct curl_slist *lines;
 	char	   *owned_body;
 	bool		sent;
