@@ -194,12 +194,13 @@ enter_transaction(Request *request, Session *session, const EntryRequest *wanted
 	entry_enter(session, wanted, before, count, entry);
 	/* the chain begins with this: what there is belongs to another one */
 	if (entry->action == ENTRY_RUN &&
-		turn_others(request->actor_type, request->actor_id, "") == TURN_FREE)
-		return;
-	if (entry->action == ENTRY_RUN &&
 		!turn_wait_free(request->actor_type, request->actor_id, ""))
 		entry->action = ENTRY_BUSY;
-	/* whoever has ended the session meanwhile may have ended the turn, too */
+
+	/*
+	 * whoever has ended the session may have ended the turn, too; this process may
+	 * have stood still since the answer of the database
+	 */
 	else if (entry->action == ENTRY_RUN && session_alive(session))
 		return;
 	else if (entry->action == ENTRY_RUN)
