@@ -297,7 +297,7 @@ ask($coordinator, q{DELETE FROM actor.message});
 
 # who sends with request ids to several receivers does not meet the one who passes messages
 $lock = hold_receiver($far, $receiver);
-my @crossed = map { ask($near, qq{SELECT actor_invoke('g', '$third', 'give', '["$_"]')}) } $receiver, $other;
+my @crossed = split(/\n/, ask($near, join('; ', 'BEGIN', (map { qq{SELECT actor_invoke('g', '$third', 'give', '["$_"]')} } $receiver, $other), 'COMMIT')));
 waits($far, 'relation');
 my $crossing = $near->background_psql('postgres', on_error_stop => 1);
 $crossing->query_safe(qq{BEGIN; SELECT actor_invoke('g', '$third', 'give', '["$other", 1, "cross"]')});
