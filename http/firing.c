@@ -301,8 +301,10 @@ try_firing(Request *request, Session *session, const char *host_id, FiringEnd *e
 		return true;
 	action = entry.action;
 	chain_id_create(chain_id);
-	if (action == ENTRY_RUN && session_alive(session) &&
-		turn_wait_free(request->actor_type, request->actor_id, chain_id))
+	/* the session may have ended, and the turn with it, while this has waited */
+	if (action == ENTRY_RUN &&
+		turn_wait_free(request->actor_type, request->actor_id, chain_id) &&
+		session_alive(session))
 		*end = run(request, session, chain_id, &entry, &error);
 	else if (action == ENTRY_GONE)
 		*end = finish(session);

@@ -176,8 +176,27 @@ is(join(' ', map { HostedApp::answer($_)->{status} >= 500 ? 'failed' : 'done' } 
 is(begun($app, @cut), '2 2', 'without having been begun');
 $other->open_gate($_) for @cut;
 is(join(' ', map { HostedApp::answer($_)->{content} } @next), '101 101', 'those of the other host have their effect');
-$holder->quit;
 $app->wait_until_ready;
+
+# The same if only the session that has got the turn ends, and somebody else has that:
+# the host is one that lives, so that nothing but a look at that session tells.
+my ($alone) = some_at($app, 'thing', 1);
+my $begun = begun($app, $alone);
+my $turn = qq{BEGIN; SELECT actor_invoke('thing', '$alone', 'hold')};
+$holder->query_safe($turn);
+my $lost = $app->begin('thing', $alone, 'add');
+ok($node->poll_query_until('postgres', sprintf($waiting, 1)), 'a call waits for its turn');
+ok($app->stand_still($app->{http}{pid}), 'its host stands still');
+$holder->query_safe('COMMIT');
+my $with_turn = q{FROM pg_stat_activity WHERE query ~ 'host_enter' AND state = 'idle in transaction'};
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 $with_turn"), 'it gets that');
+query("SELECT pg_terminate_backend(pid) $with_turn");
+$holder->query_safe($turn);
+kill 'CONT', $app->{http}{pid};
+cmp_ok(HostedApp::answer($lost)->{status}, '>=', 500, 'when the host goes on, the call fails');
+is(begun($app, $alone), $begun, 'without having been begun');
+$holder->query_safe('COMMIT');
+$holder->quit;
 is(join("\n", $app->overlaps), '', 'turns have not overlapped');
 is(join("\n", $app->unknown), '', 'the applications have not been asked what they do not know');
 is($_->stop, 0, 'a host ends') for $app, $other;
