@@ -310,6 +310,43 @@ $crossing->quit;
 comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'the outboxes are empty');
 got_all($_, $third, 2, 'all come') foreach $receiver, $other;
 
+# nor the one who removes what was passed: the method has its first message when that is
+# passed, and wants the second one while the scheduler removes it
+$lock = hold_receiver($far, $receiver);
+ask($near, 'SELECT ' . join(', ', map { qq{actor_invoke('g', '$third', 'give', '["$_"]')} } $other, $receiver));
+waits($far, 'relation');
+$crossing = $near->background_psql('postgres', on_error_stop => 1);
+$crossing->query_until(qr/begins/, qq{\\echo begins
+BEGIN; SELECT actor_invoke('g', '$third', 'give', '["$receiver", 1, "cross 2"]');
+});
+# (it does not have to wait, if who passes them has given up by then)
+my $has_sent = sub { ask($near, q{SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%"cross 2"%'}) };
+until_true(sub { somebody_waits($near, 'transactionid') || $has_sent->() });
+my $removing = hold($near, 'LOCK TABLE actor.outbox_' . part('outbox', $third) . ' IN SHARE MODE');
+$lock->quit;
+until_true(sub { ask($near, q{SELECT count(*) FROM pg_locks WHERE locktype = 'relation' AND NOT granted}) eq '2' || $has_sent->() });
+$removing->quit;
+ok(until_true(sub { outbox($other) eq '0' || somebody_waits($near, 'transactionid') }), 'what was passed is removed');
+$crossing->query_safe(qq{SELECT actor_invoke('g', '$third', 'give', '["$other", 1, "cross 2"]'); COMMIT});
+$crossing->quit;
+comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'the outboxes are empty');
+got_all($_, $third, 4, 'all come') foreach $receiver, $other;
+
+# who cancels a message and does not go on holds up what is for the same actor, and
+# nothing else
+ask($near, $_) foreach 'ALTER SYSTEM SET actor.enabled = off', 'SELECT pg_reload_conf()';
+comes($near, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'actor scheduler'}, 'nothing is passed');
+$cancelled = ask($near, qq{SELECT actor_invoke('g', '$second', 'give', '["$receiver"]')});
+my $canceller = hold($near, "SELECT actor_cancel_message('g', '$receiver', $cancelled)");
+ask($near, qq{SELECT actor_invoke('g', '$second', 'give', '["$other"]')});
+ask($near, $_) foreach 'ALTER SYSTEM RESET actor.enabled', 'SELECT pg_reload_conf()';
+got_all($other, $second, 1, 'others come, also of the same server');
+is(outbox($receiver), '1', 'while somebody is about to cancel one');
+$canceller->query_safe('COMMIT');
+$canceller->quit;
+comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'that leaves the outbox then');
+is(got($receiver, $second), '', 'and does not come');
+
 # a message that cannot be written holds up what is for the same actor, and nothing else
 before_insert($far, 'message', $receiver, q{RAISE 'not this one'});
 my $refused_before = got($receiver, $sender);

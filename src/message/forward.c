@@ -12,7 +12,9 @@
  * A server that cannot be reached holds up what is for its actors, and nothing else: it
  * is tried again after a while, and messages for it are left out until then.  In the same
  * way a message that cannot be written holds up what is for the same actor, which
- * must not come before it.  So does one that somebody else has in the outbox.
+ * must not come before it.  So does one that somebody else has in the outbox, for a
+ * moment; the scheduler waits for none of these rows.  One that it has passed and cannot
+ * remove for that is removed by who has it, or found again, as one that was passed.
  *
  * A row of actor.forwarded must stay as long as somebody may pass the message again:
  * who finds it in an outbox, and who has found it there before it was removed.  The
@@ -57,6 +59,10 @@
 /* how soon a server is tried again, in microseconds, and how often that doubles */
 #define AGAIN_US			USECS_PER_SEC
 #define AGAIN_DOUBLES		5
+/* and a message that somebody has, in microseconds */
+#define LOCKED_US			(100 * INT64CONST(1000))
+/* how much later than its server a message is tried that may be what it has failed by */
+#define BESIDE_US			(10 * USECS_PER_SEC)
 /* most receivers that are left out; if there are more, it is their server */
 #define BLOCKED_MAX			100
 
@@ -83,10 +89,18 @@ static ActorQuery read_outboxes = {
 	5, {INT4ARRAYOID, INT4ARRAYOID, INT8OID, INT8OID, TEXTARRAYOID}, false, true
 };
 
+#define OF_ACTOR \
+	" WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)"
+
+static ActorQuery lock_rows = {
+	"SELECT actor_type, actor_id, message_id FROM actor.outbox" OF_ACTOR " FOR UPDATE SKIP LOCKED",
+	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
+};
+
 static ActorQuery delete_rows = {
-	"DELETE FROM actor.outbox WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)",
+	"DELETE FROM actor.outbox" OF_ACTOR,
 	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
 };
 
@@ -98,17 +112,13 @@ static ActorQuery read_old = {
 };
 
 static ActorQuery delete_old = {
-	"DELETE FROM actor.forwarded WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)",
+	"DELETE FROM actor.forwarded" OF_ACTOR,
 	3, {TEXTOID, TEXTOID, INT8ARRAYOID}
 };
 
 /* an outbox has them, so that is asked again after the same time */
 static ActorQuery keep_old = {
-	"UPDATE actor.forwarded SET forwarded_at = $4 WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND message_id OPERATOR(pg_catalog.=) ANY ($3)",
+	"UPDATE actor.forwarded SET forwarded_at = $4" OF_ACTOR,
 	4, {TEXTOID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZOID}
 };
 
@@ -120,7 +130,7 @@ static ActorQuery read_left = {
 	2, {INT8OID, INT8OID}
 };
 
-/* a server that could not be reached */
+/* a server that could not be reached, or is suspected of that */
 typedef struct Unreached
 {
 	int			server;
@@ -160,12 +170,24 @@ compare_numbers(const ListCell *a, const ListCell *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+static void *
+read_number(uint64 row)
+{
+	Number	   *number = palloc(sizeof(Number));
+	bool		isnull;
+
+	actor_ref_init(&number->actor, actor_copy_text(row, 1), actor_copy_text(row, 2));
+	number->id = DatumGetInt64(actor_query_result(row, 3, &isnull));
+	return number;
+}
+
 /*
  * Runs a statement for each actor of a list of Number, which it sorts, with numbers of
- * that actor and the time.
+ * that actor and the time.  What it returns is added to a list of Number, unless that is
+ * NULL.
  */
 static void
-run_for_numbers(ActorQuery *query, List *numbers)
+run_for_numbers(ActorQuery *query, List *numbers, List **result)
 {
 	int			count = list_length(numbers);
 	Datum	   *ids = palloc(sizeof(Datum) * Max(count, 1));
@@ -182,10 +204,15 @@ run_for_numbers(ActorQuery *query, List *numbers)
 			actor_ref_equal(&number->actor, &((Number *) list_nth(numbers, i + 1))->actor))
 			continue;
 		CHECK_FOR_INTERRUPTS();
+		values[0] = PointerGetDatum(number->actor.type);
+		values[1] = PointerGetDatum(number->actor.id);
 		values[2] = PointerGetDatum(construct_array(ids, nids, INT8OID, sizeof(int64),
 													FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 		values[3] = TimestampTzGetDatum(GetCurrentTimestamp());
-		(void) actor_query_for_actor(query, &number->actor, values);
+		if (result != NULL)
+			*result = list_concat(*result, actor_query_list(query, values, read_number));
+		else
+			(void) actor_query_count(query, values);
 		nids = 0;
 	}
 }
@@ -227,7 +254,36 @@ parts_left_out(TimestampTz now, TimestampTz *again)
 }
 
 /*
- * Leaves out what goes to a server.
+ * What is remembered of a server, which may be tried as yet.
+ */
+static Unreached *
+add_unreached(int number)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	Unreached  *server = palloc0(sizeof(Unreached));
+
+	server->server = number;
+	unreached = lappend(unreached, server);
+	MemoryContextSwitchTo(old);
+	return server;
+}
+
+/*
+ * A server has answered.
+ */
+static void
+forget_unreached(int number)
+{
+	Unreached  *server = find_unreached(number);
+
+	if (server == NULL)
+		return;
+	unreached = list_delete_ptr(unreached, server);
+	pfree(server);
+}
+
+/*
+ * Leaves out what goes to a server, for the longer the more often that has failed.
  */
 static void
 leave_out_server(int number)
@@ -235,14 +291,7 @@ leave_out_server(int number)
 	Unreached  *server = find_unreached(number);
 
 	if (server == NULL)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		server = palloc0(sizeof(Unreached));
-		server->server = number;
-		unreached = lappend(unreached, server);
-		MemoryContextSwitchTo(old);
-	}
+		server = add_unreached(number);
 	server->again = GetCurrentTimestamp() + (AGAIN_US << server->failures);
 	server->failures = Min(server->failures + 1, AGAIN_DOUBLES);
 }
@@ -269,11 +318,11 @@ find_blocked(const ActorRef *receiver)
 }
 
 /*
- * Leaves out what goes to an actor, for the longer the more often a message for it has
- * failed; false if there are too many of them.
+ * Leaves out what goes to an actor until a time; if a message for it has failed, for the
+ * longer the more often.  False if there are too many of them.
  */
 static bool
-leave_out_receiver(const ActorRef *receiver, bool failed)
+leave_out_receiver(const ActorRef *receiver, TimestampTz until, bool failed)
 {
 	Blocked    *actor = find_blocked(receiver);
 
@@ -290,7 +339,7 @@ leave_out_receiver(const ActorRef *receiver, bool failed)
 		blocked = lappend(blocked, actor);
 		MemoryContextSwitchTo(old);
 	}
-	actor->again = GetCurrentTimestamp() + (AGAIN_US << actor->failures);
+	actor->again = until + (failed ? AGAIN_US << actor->failures : 0);
 	if (failed)
 		actor->failures = Min(actor->failures + 1, AGAIN_DOUBLES);
 	return true;
@@ -369,6 +418,46 @@ is_of_message(const ErrorData *error)
 }
 
 /*
+ * Whether an error is the end of a wait, which can have been for a row of the receiver or
+ * for its server.
+ */
+static bool
+is_of_wait(const ErrorData *error)
+{
+	switch (error->sqlerrcode)
+	{
+		case ERRCODE_QUERY_CANCELED:
+		case ERRCODE_LOCK_NOT_AVAILABLE:
+		case ERRCODE_T_R_DEADLOCK_DETECTED:
+		case ERRCODE_T_R_SERIALIZATION_FAILURE:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Whether a message is the reason that forwarding has failed.  If it has waited in vain,
+ * and nothing shows that its server answers, that is believed once: if it is the server,
+ * the next attempt ends in the same way without that message.
+ */
+static bool
+failed_by_message(const ActorForwarding *forwarding, const ErrorData *error)
+{
+	if (forwarding->current == NULL)
+		return false;
+	if (is_of_message(error) || (is_of_wait(error) && forwarding->answered))
+	{
+		forget_unreached(forwarding->server);
+		return true;
+	}
+	if (!is_of_wait(error) || find_unreached(forwarding->server) != NULL)
+		return false;
+	(void) add_unreached(forwarding->server);
+	return true;
+}
+
+/*
  * actor_forwarding_failed
  *		Messages could not be passed to a server.
  */
@@ -377,7 +466,8 @@ actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *erro
 {
 	const ActorOutgoing *message = forwarding->current;
 
-	if (message != NULL && is_of_message(error) && leave_out_receiver(&message->receiver, true))
+	if (failed_by_message(forwarding, error) &&
+		leave_out_receiver(&message->receiver, GetCurrentTimestamp(), true))
 	{
 		actor_log_vain(psprintf("could not forward messages to actor \"%s\" of type \"%s\"",
 								text_to_cstring(message->receiver.id),
@@ -387,23 +477,24 @@ actor_forwarding_failed(const ActorForwarding *forwarding, const ErrorData *erro
 	actor_log_vain(psprintf("could not forward messages to the server with number %d",
 							forwarding->server), error);
 	leave_out_server(forwarding->server);
+	/* it may have been the message again, so it must not come first each time */
+	if (message != NULL && is_of_wait(error))
+		(void) leave_out_receiver(&message->receiver,
+								  find_unreached(forwarding->server)->again + BESIDE_US, false);
 }
 
 /*
  * actor_forwarding_done
- *		They were passed, but for those that somebody has.
+ *		They were passed, but for those that somebody has, or that have changed: the
+ *		former are left out for a moment, the latter are to be read again.
  */
 void
 actor_forwarding_done(const ActorForwarding *forwarding)
 {
-	Unreached  *server = find_unreached(forwarding->server);
+	TimestampTz until = GetCurrentTimestamp() + LOCKED_US;
 	ListCell   *cell;
 
-	if (server != NULL)
-	{
-		unreached = list_delete_ptr(unreached, server);
-		pfree(server);
-	}
+	forget_unreached(forwarding->server);
 	foreach(cell, forwarding->messages)
 	{
 		const ActorOutgoing *message = lfirst(cell);
@@ -416,7 +507,7 @@ actor_forwarding_done(const ActorForwarding *forwarding)
 	{
 		const ActorOutgoing *message = lfirst(cell);
 
-		if (message->left_out && !leave_out_receiver(&message->receiver, false))
+		if (message->locked && !leave_out_receiver(&message->receiver, until, false))
 			leave_out_server(forwarding->server);
 	}
 }
@@ -446,6 +537,7 @@ add_message(List *forwardings, ActorOutgoing *message, TimestampTz now)
 	forwarding->messages = list_make1(message);
 	forwarding->read_at = now;
 	forwarding->current = NULL;
+	forwarding->answered = false;
 	return lappend(forwardings, forwarding);
 }
 
@@ -532,23 +624,22 @@ actor_forwarding_pass(void *arg)
 		forwarding->current = message;
 		actor_outgoing_pass(message);
 		forwarding->current = NULL;
+		forwarding->answered = true;
 	}
 }
 
 /*
- * actor_forwarding_remove
- *		Removes from the outboxes what was passed, when that is committed.
+ * The numbers of messages that were passed, as a list of Number.
  */
-void
-actor_forwarding_remove(void *arg)
+static List *
+passed_numbers(const List *messages)
 {
-	ActorForwarding *forwarding = arg;
-	List	   *numbers = NIL;
+	List	   *result = NIL;
 	ListCell   *cell;
 
-	foreach(cell, forwarding->messages)
+	foreach(cell, messages)
 	{
-		ActorOutgoing *message = lfirst(cell);
+		const ActorOutgoing *message = lfirst(cell);
 		Number	   *number;
 
 		if (message->left_out)
@@ -556,25 +647,54 @@ actor_forwarding_remove(void *arg)
 		number = palloc(sizeof(Number));
 		number->actor = message->sender;
 		number->id = message->id;
-		numbers = lappend(numbers, number);
+		result = lappend(result, number);
 	}
-	run_for_numbers(&delete_rows, numbers);
+	return result;
+}
+
+/*
+ * Marks the messages that were passed, but are not in a list of Number that are removed.
+ */
+static void
+mark_locked(const List *messages, const List *removed)
+{
+	ListCell   *cell;
+
+	foreach(cell, messages)
+	{
+		ActorOutgoing *message = lfirst(cell);
+		ListCell   *other;
+
+		message->locked |= !message->left_out;
+		foreach(other, removed)
+			if (((Number *) lfirst(other))->id == message->id)
+			message->locked = false;
+	}
+}
+
+/*
+ * actor_forwarding_remove
+ *		Removes from the outboxes what was passed, when that is committed; all but what
+ *		somebody has there.
+ *
+ * Waits for no row: who has one may be about to wait for another one that was removed.
+ */
+void
+actor_forwarding_remove(void *arg)
+{
+	ActorForwarding *forwarding = arg;
+	List	   *passed = passed_numbers(forwarding->messages);
+	List	   *removed = NIL;
+
+	run_for_numbers(&lock_rows, passed, &removed);
+	run_for_numbers(&delete_rows, removed, NULL);
+	if (list_length(removed) < list_length(passed))
+		mark_locked(forwarding->messages, removed);
 }
 
 /* forgetting ------------------------------------------------------------ */
 
 static TimestampTz looked_for_old_at = 0;
-
-static void *
-read_number(uint64 row)
-{
-	Number	   *number = palloc(sizeof(Number));
-	bool		isnull;
-
-	actor_ref_init(&number->actor, actor_copy_text(row, 1), actor_copy_text(row, 2));
-	number->id = DatumGetInt64(actor_query_result(row, 3, &isnull));
-	return number;
-}
 
 static void *
 read_id(uint64 row)
@@ -662,8 +782,8 @@ actor_forwarded_forget(void *arg)
 		else
 			gone = lappend(gone, number);
 	}
-	run_for_numbers(&delete_old, gone);
-	run_for_numbers(&keep_old, kept);
+	run_for_numbers(&delete_old, gone, NULL);
+	run_for_numbers(&keep_old, kept, NULL);
 	/* there may be more */
 	looked_for_old_at = 0;
 }

@@ -142,7 +142,9 @@ typedef struct ActorOutgoing
 	text	   *traceparent;	/* NULL: none */
 	Jsonb	   *failure_policy; /* NULL: the usual one */
 	Jsonb	   *settings;		/* NULL: none */
-	bool		left_out;		/* it was not passed, as somebody has it */
+	bool		left_out;		/* it was not passed */
+	bool		locked;			/* it stays in the outbox, as somebody has it
+								 * there */
 } ActorOutgoing;
 
 /* the columns of actor.outbox, in the order of actor_outgoing_read */
@@ -153,7 +155,7 @@ typedef struct ActorOutgoing
 extern const ActorRef *actor_outbox_sender(const ActorRef *receiver);
 extern void actor_outbox_add(const ActorOutgoing *message);
 extern void *actor_outgoing_read(uint64 row);
-extern bool actor_outgoing_share(const ActorOutgoing *message);
+extern bool actor_outgoing_share(ActorOutgoing *message);
 extern void actor_outgoing_pass(const ActorOutgoing *message);
 extern void actor_outbox_pass(const ActorRef *sender, const ActorRef *receiver);
 extern bool actor_outbox_find(const ActorRef *receiver, int64 message_id, NameData *role_name);
@@ -168,6 +170,7 @@ typedef struct ActorForwarding
 	List	   *messages;		/* ActorOutgoing, by id */
 	TimestampTz read_at;		/* they were there then */
 	ActorOutgoing *current;		/* the one that is passed just now, NULL: none */
+	bool		answered;		/* one of them could be passed */
 } ActorForwarding;
 
 extern List *actor_forwardings(TimestampTz *again);

@@ -31,9 +31,11 @@
  * Lock order: rows of actor.outbox, then of actor.forwarded in the order of their
  * numbers.  A method can send with request ids to several
  * receivers in any order, so there is no order for rows of actor.outbox: the scheduler
- * waits for none of them, but leaves to whoever has one what he is about to pass.
+ * waits for none of them, neither to pass messages nor to remove them, but leaves to
+ * whoever has one what he is about to pass.
  * Who cancels messages has rows of actor.forwarded in an order of his own, and can meet
- * the scheduler there; it gives up after a while.
+ * the scheduler there; it gives up after a while, and leaves out what goes to the same
+ * actor.
  *
  * IDENTIFICATION
  *		src/message/outbox.c
@@ -110,12 +112,21 @@ static ActorQuery lock_pair = {
 	4, {TEXTOID, TEXTOID, TEXTOID, TEXTOID}
 };
 
+/* a message as it was read */
+#define OUTGOING \
+	"SELECT 1 FROM actor.outbox WHERE actor_type OPERATOR(pg_catalog.=) $1" \
+	"   AND actor_id OPERATOR(pg_catalog.=) $2" \
+	"   AND message_id OPERATOR(pg_catalog.=) $3" \
+	"   AND receiver_type OPERATOR(pg_catalog.=) $4" \
+	"   AND role_name OPERATOR(pg_catalog.=) $5"
+
 static ActorQuery share_outgoing = {
-	"SELECT 1 FROM actor.outbox WHERE actor_type OPERATOR(pg_catalog.=) $1"
-	"   AND actor_id OPERATOR(pg_catalog.=) $2"
-	"   AND message_id OPERATOR(pg_catalog.=) $3"
-	"   AND receiver_type OPERATOR(pg_catalog.=) $4"
-	"   AND role_name OPERATOR(pg_catalog.=) $5 FOR SHARE SKIP LOCKED",
+	OUTGOING " FOR SHARE SKIP LOCKED",
+	5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, NAMEOID}
+};
+
+static ActorQuery find_outgoing = {
+	OUTGOING,
 	5, {TEXTOID, TEXTOID, INT8OID, TEXTOID, NAMEOID}
 };
 
@@ -242,21 +253,24 @@ forwarded_first(const ActorRef *receiver, int64 message_id)
 /*
  * actor_outgoing_share
  *		Keeps a message in its outbox as it was read until the transaction ends; false if
- *		it is not like that any more, or somebody else has it just now.
+ *		it is not like that any more, or somebody else has it just now, and tells which.
  *
  * Whoever has renamed its receiver, or given it to another role, since it was read, has
  * done so with what is in outboxes; who does it later waits for us, and finds it at its
  * receiver.
  */
 bool
-actor_outgoing_share(const ActorOutgoing *message)
+actor_outgoing_share(ActorOutgoing *message)
 {
 	Datum		values[5] = {PointerGetDatum(message->sender.type),
 		PointerGetDatum(message->sender.id), Int64GetDatum(message->id),
 		PointerGetDatum(message->receiver.type), NameGetDatum(&message->role_name)
 	};
 
-	return actor_query_count(&share_outgoing, values) > 0;
+	if (actor_query_count(&share_outgoing, values) > 0)
+		return true;
+	message->locked = actor_query_count(&find_outgoing, values) > 0;
+	return false;
 }
 
 /*
