@@ -445,6 +445,16 @@ $holder->query_safe(q{
 	SELECT count(actor_send('t', 'late', 'peek', jsonb_build_array(n))) FROM generate_series(151, 6650) n});
 is(updates_until_delivered('late', 6650, sub { $holder->query_safe('COMMIT'); $holder->quit }), '0', 'none was hidden since their actor was busy');
 
+# and what is sent after those that are hidden is not hidden, while they are delivered in
+# several batches; the one with which a batch stops is shown
+no_executors();
+$node->safe_psql('postgres', q{
+	SELECT count(actor_send('t', 'behind', 'peek', jsonb_build_array(n))) FROM generate_series(1, 150) n});
+hide_all_but_first('behind');
+$node->safe_psql('postgres', q{
+	SELECT count(actor_send('t', 'behind', 'peek', jsonb_build_array(n))) FROM generate_series(151, 200) n});
+cmp_ok(updates_until_delivered('behind', 200, \&executors_again), '<', 50, 'none was hidden since others were');
+
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET actor.batch_time; ALTER SYSTEM RESET actor.max_executors');
 $node->reload;
 

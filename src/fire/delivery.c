@@ -250,7 +250,13 @@ actor_message_claim(ActorFiring *firing, bool by_host, TimestampTz clock)
 	if (!actor_claim_first(due, firing->role, clock, now, claimed, &gone) &&
 		!(!gone && actor_queue_join(&due->actor, actor_message_id(due), now) &&
 		  actor_claim_first(due, firing->role, clock, now, claimed, &gone)))
-		return gone ? FIRING_SKIPPED : stand_aside(due, now);
+	{
+		if (gone)
+			return FIRING_SKIPPED;
+		if (firing->step != NULL)
+			firing->step->stays = true;
+		return stand_aside(due, now);
+	}
 	type = actor_type_find(due->actor.type);
 	if (type != NULL && actor_method_is_hosted(type, claimed->method) != by_host)
 	{

@@ -147,11 +147,13 @@ actor_messages_in_order(List *due_list)
 /*
  * actor_message_show
  *		Shows a hidden message of which it was said that it is fired next, but was not.
+ *		The next round finds it; until then it holds up what follows it.
  */
 void
 actor_message_show(const ActorDue *due)
 {
 	(void) actor_queue_show_one(&due->actor, actor_message_id(due));
+	actor_queue_hold_up(due);
 }
 
 /*

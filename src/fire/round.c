@@ -166,24 +166,6 @@ fire(Candidate *candidate, const ActorFireMode *mode, ActorQueueStep *step)
 }
 
 /*
- * What follows a message in its queue is left alone in this round, too: it is not the
- * first one, and would be hidden, with all that follow it.
- */
-static void
-hold_up(const Candidate *candidate)
-{
-	if (candidate->due->kind == DUE_MESSAGE)
-		actor_queue_hold_up(candidate->due->actor.hash);
-}
-
-static bool
-is_held_up(const Candidate *candidate)
-{
-	return candidate->due->kind == DUE_MESSAGE &&
-		actor_queue_is_held_up(candidate->due->actor.hash);
-}
-
-/*
  * Takes note of the result of a firing that is committed.  Returns whether it
  * has got on.
  */
@@ -270,7 +252,7 @@ next_member(List *candidates, int first, Batch *batch)
 	{
 		Candidate  *candidate = list_nth(candidates, first + batch->taken++);
 
-		if (!is_held_up(candidate))
+		if (!actor_queue_is_held_up(candidate->due))
 			return candidate;
 	}
 	return NULL;
@@ -303,8 +285,8 @@ fire_members(List *candidates, int first, Batch *batch)
 		mode.time_limit = batch->count > 0 ? COMPANY_MS : 0;
 		batch->members[batch->count++] = member;
 		*result = fire(member, &mode, &step);
-		if (*result != FIRING_DONE && *result != FIRING_SKIPPED)
-			hold_up(member);
+		if ((*result != FIRING_DONE && *result != FIRING_SKIPPED) || step.stays)
+			actor_queue_hold_up(member->due);
 		/* what has failed is not hidden any more */
 		if (was_hidden && *result != FIRING_DONE && *result != FIRING_FAILED)
 			actor_message_show(member->due);
@@ -349,7 +331,7 @@ run_batch(List *candidates, int first, int *fired)
 	for (int i = 0; i < batch->count; i++)
 	{
 		if (error != NULL)
-			hold_up(batch->members[i]);
+			actor_queue_hold_up(batch->members[i]->due);
 		if (take_note(batch->members[i],
 					  error == NULL ? batch->results[i] : FIRING_WOULD_WAIT))
 			(*fired)++;
@@ -710,13 +692,13 @@ actor_round(TimestampTz *retry_at)
 			until = now + LOST_US;
 		if (until != 0)
 			earliest_retry = Min(earliest_retry, until);
-		else if (is_held_up(candidate))
+		else if (actor_queue_is_held_up(candidate->due))
 			continue;
 		else if (runs_alone(candidate, now))
 		{
 			alone = lappend(alone, candidate);
 			fresh |= actor_loner_note(candidate->due->generation)->tried_at == 0;
-			hold_up(candidate);
+			actor_queue_hold_up(candidate->due);
 		}
 		else if (count == 0 || share % count == rank)
 			mine = lappend(mine, candidate);

@@ -166,23 +166,25 @@ actor_busy_forget_all(void)
 
 /*
  * actor_queue_hold_up
- *		The first message of an actor, by its hash, is not delivered in this round.
+ *		What follows a message in its queue is left alone in this round, too: it is not
+ *		the first one, and would be hidden, with all that follow it.
  */
 void
-actor_queue_hold_up(uint64 actor)
+actor_queue_hold_up(const ActorDue *due)
 {
-	(void) hash_search(held_up, &actor, HASH_ENTER, NULL);
+	if (due->kind == DUE_MESSAGE)
+		(void) hash_search(held_up, &due->actor.hash, HASH_ENTER, NULL);
 }
 
 /*
  * actor_queue_is_held_up
- *		Whether that was said of an actor.
+ *		Whether that was said of a message before this one.
  */
 bool
-actor_queue_is_held_up(uint64 actor)
+actor_queue_is_held_up(const ActorDue *due)
 {
-	return hash_get_num_entries(held_up) > 0 &&
-		hash_search(held_up, &actor, HASH_FIND, NULL) != NULL;
+	return due->kind == DUE_MESSAGE && hash_get_num_entries(held_up) > 0 &&
+		hash_search(held_up, &due->actor.hash, HASH_FIND, NULL) != NULL;
 }
 
 /*

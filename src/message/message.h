@@ -77,6 +77,7 @@ extern void actor_look_forget(const ActorRef *actor);
 /* what follows a message that was removed */
 typedef struct ActorQueueStep
 {
+	bool		stays;			/* it was not: others are before it */
 	int64		next;			/* 0: nothing */
 	bool		hidden;
 	bool		hosted;
