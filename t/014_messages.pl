@@ -445,6 +445,49 @@ $holder->query_safe(q{
 	SELECT count(actor_send('t', 'late', 'peek', jsonb_build_array(n))) FROM generate_series(151, 6650) n});
 is(updates_until_delivered('late', 6650, sub { $holder->query_safe('COMMIT'); $holder->quit }), '0', 'none was hidden since their actor was busy');
 
+# nor if the one that runs alone has been tried before, and another one comes between
+my $waits = q{EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'actor executor' AND wait_event_type = 'Lock'};
+$holder = $node->background_psql('postgres', on_error_stop => 1);
+$holder->query_safe(q{BEGIN; SELECT actor_invoke('t', 'stuck', 'keep')});
+$node->safe_psql('postgres', q{
+	SELECT count(actor_send('t', 'stuck', 'peek', jsonb_build_array(n))) FROM generate_series(1, 150) n});
+wait_for("$waits)", 'an executor queues for a busy actor');
+$holder->query_safe(q{
+	SELECT count(actor_send('t', 'stuck', 'peek', jsonb_build_array(n))) FROM generate_series(151, 6650) n});
+is( updates_until_delivered(
+		'stuck', 6650,
+		sub {
+			hold('SELECT FROM t.gate FOR UPDATE');
+			$node->safe_psql('postgres', "SELECT actor_send('t', 'between', 'peek_gate', '[1]')");
+			wait_for("$waits AND wait_event = 'transactionid')", 'it runs another one alone');
+			$holder->query_safe('COMMIT');
+			let_go();
+			$holder->quit;
+		}),
+	'0', 'none was hidden since the first one had been tried');
+is($node->safe_psql('postgres', 'SELECT ' . left('between')), '0', 'the other one is delivered, too');
+
+# nor if the first one waits for a lock, and is tried again
+is( updates_until_delivered(
+		'waits', 151,
+		sub {
+			hold('SELECT FROM t.gate FOR UPDATE');
+			$node->safe_psql('postgres', q{
+				BEGIN;
+				SELECT actor_send('t', 'waits', 'peek_gate', '[1]');
+				SELECT count(actor_send('t', 'waits', 'peek', jsonb_build_array(n))) FROM generate_series(2, 151) n;
+				COMMIT});
+			# (the first time in a batch, and then alone; a round has passed over it then)
+			my $last = '-infinity';
+			foreach my $time ('once', 'twice', 'three times')
+			{
+				wait_for("$waits AND wait_event = 'transactionid' AND xact_start > '$last')", "it waits $time");
+				$last = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+			}
+			let_go();
+		}),
+	'0', 'none was hidden since the first one waited');
+
 # and what is sent after those that are hidden is not hidden, while they are delivered in
 # several batches; the one with which a batch stops is shown
 no_executors();

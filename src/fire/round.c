@@ -113,6 +113,7 @@ static const ActorExecutorStart *start;
 static NameData role;
 static MemoryContext round_context;
 static int	scan_limit = SCAN_LIMIT;
+static bool on_several_servers;
 
 /* the last round: up to when it has looked, and when to try again who was busy */
 static TimestampTz scanned_at;
@@ -433,10 +434,10 @@ run_alone(Candidate *candidate, const ActorFireMode *mode)
 
 /*
  * Fires a reminder alone.  Returns whether it has got on; if its actor is busy
- * it will queue longer the next time.
+ * it will queue longer the next time.  Says if it is not in the way any more.
  */
 static bool
-run_loner(Candidate *candidate, bool last_free)
+run_loner(Candidate *candidate, bool last_free, bool *gone)
 {
 	ActorLoner *loner = actor_loner_note(candidate->due->generation);
 	ActorFireMode mode;
@@ -446,6 +447,7 @@ run_loner(Candidate *candidate, bool last_free)
 	mode.turn_wait = last_free ? Min(loner->turn_wait, LAST_FREE_MS) : loner->turn_wait;
 	mode.patience = last_free ? LAST_FREE_MS : 0;
 	result = run_alone(candidate, &mode);
+	*gone |= result == FIRING_DONE || result == FIRING_SKIPPED || result == FIRING_FAILED;
 
 	loner->tried_at = GetCurrentTimestamp();
 	if (result == FIRING_BUSY && candidate->queued)
@@ -511,6 +513,7 @@ scan(void)
 		proc_exit(0);
 	if (actor_catalog_installed())
 	{
+		on_several_servers = actor_on_several_servers();
 		due_list = actor_window_scan(&role, scanned_at, scan_limit);
 		due_list = list_concat(due_list, actor_idle_scan_beside(&role, scan_limit,
 																due_list != NIL));
@@ -597,19 +600,21 @@ next_loner(List *candidates)
 }
 
 /*
- * Runs those that run alone for a little while, but at least one.
+ * Runs those that run alone for a little while, but at least one.  Returns how many
+ * have got on, and says if one of them is not in the way any more.
  */
 static int
-run_loners(List *candidates, bool last_free)
+run_loners(List *candidates, bool last_free, bool *gone)
 {
 	TimestampTz began_at = GetCurrentTimestamp();
 	int			fired = 0;
 
+	*gone = false;
 	while (candidates != NIL && !must_end())
 	{
 		Candidate  *candidate = next_loner(candidates);
 
-		if (run_loner(candidate, last_free))
+		if (run_loner(candidate, last_free, gone))
 			fired++;
 		candidates = list_delete_ptr(candidates, candidate);
 		if (TimestampDifferenceExceeds(began_at, GetCurrentTimestamp(), LONERS_MS))
@@ -672,6 +677,7 @@ actor_round(TimestampTz *retry_at)
 	bool		last_free;
 	bool		fresh = false;	/* somebody is to run alone for the first time */
 	bool		stuck;
+	bool		gone;
 	ListCell   *cell;
 
 	round_context = CurrentMemoryContext;
@@ -691,7 +697,12 @@ actor_round(TimestampTz *retry_at)
 		if (candidate->lost)
 			until = now + LOST_US;
 		if (until != 0)
+		{
 			earliest_retry = Min(earliest_retry, until);
+			/* there, only who follows it can get them all out of the way */
+			if (!on_several_servers)
+				actor_queue_hold_up(candidate->due);
+		}
 		else if (actor_queue_is_held_up(candidate->due))
 			continue;
 		else if (runs_alone(candidate, now))
@@ -714,17 +725,14 @@ actor_round(TimestampTz *retry_at)
 	 * rows behind many that cannot be fired now must not have to wait for
 	 * them
 	 */
-	if (stuck)
+	if (stuck && scan_limit < SCAN_LIMIT_MAX)
 	{
-		if (scan_limit < SCAN_LIMIT_MAX)
-		{
-			scan_limit *= 2;
-			return 1;
-		}
-		if (hide_messages(candidates) > 0)
-			return 1;
+		scan_limit *= 2;
+		return 1;
 	}
-	fired += run_loners(alone, last_free);
+	fired += run_loners(alone, last_free, &gone);
+	if (stuck && !gone && !must_end() && hide_messages(candidates) > 0)
+		return 1;
 	if (fired == 0 && candidates != NIL)
 		actor_idle_scan_next();
 	if (earliest_retry == DT_NOEND && alone == NIL)
