@@ -20,7 +20,7 @@
  *
  * Statements are prepared when they are first used on a connection.  If they turn
  * out to be gone, which a method can bring about, or a pooler, that connection
- * does without.
+ * does without, and what has not begun for that reason is sent once more.
  *
  * IDENTIFICATION
  *		http/session.c
@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "result.h"
 #include "session.h"
 #include "util.h"
 
@@ -110,24 +111,6 @@ note_connection(Database *database, char *reason)
 	else if (changed)
 		log_line("the database is back");
 	pthread_mutex_unlock(&database->lock);
-}
-
-/*
- * One line of what libpq says.
- */
-static char *
-connection_message(const PGconn *connection)
-{
-	char	   *message = xstrdup(PQerrorMessage(connection));
-	size_t		length;
-
-	for (char *c = message; *c != '\0'; c++)
-		if (*c == '\n' || *c == '\t')
-			*c = ' ';
-	length = strlen(message);
-	while (length > 0 && message[length - 1] == ' ')
-		message[--length] = '\0';
-	return message;
 }
 
 /*
@@ -468,35 +451,6 @@ read_result(Session *session, PGresult *kept)
 }
 
 /*
- * Whether a prepared statement is gone, or not what it was, so that nothing has
- * run.  In a method the error would have a context.
- */
-static bool
-is_stale(const PGresult *result)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-	const char *function = PQresultErrorField(result, PG_DIAG_SOURCE_FUNCTION);
-
-	if (sqlstate == NULL || PQresultErrorField(result, PG_DIAG_CONTEXT) != NULL)
-		return false;
-	return strcmp(sqlstate, "26000") == 0 || strcmp(sqlstate, "42P05") == 0 ||
-		(strcmp(sqlstate, "0A000") == 0 && function != NULL &&
-		 strcmp(function, "RevalidateCachedQuery") == 0);
-}
-
-/*
- * Whether the function that cleans cannot be called.
- */
-static bool
-is_missing(const PGresult *result)
-{
-	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-
-	return sqlstate != NULL &&
-		(strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "42501") == 0);
-}
-
-/*
  * session_clean
  *		Waits until the session is as if it were new.  If it cannot be, the next
  *		request gets one that is.
@@ -513,9 +467,9 @@ session_clean(Session *session)
 
 		session->cleaning = false;
 		session->clean_prepared &= clean;
-		if (!clean && !session->unprepared && is_stale(result))
+		if (!clean && !session->unprepared && result_is_stale(result))
 			again = session->unprepared = true;
-		else if (!clean && session->cleaner != CLEAN_COMMANDS && is_missing(result))
+		else if (!clean && session->cleaner != CLEAN_COMMANDS && result_is_missing(result))
 		{
 			again = true;
 			session->cleaner++;
@@ -568,20 +522,61 @@ read_statement(Session *session, const char *sql, bool prepares)
 }
 
 /*
+ * Sends statements together, and reads their results, as session_statements() does.
+ */
+static QueryOutcome
+run_statements(Session *session, const Statement *statements, int count, PGresult **results,
+			   char **reason)
+{
+	bool		prepares[8];
+	bool		complete = true;
+
+	memset(results, 0, (size_t) count * sizeof(PGresult *));
+	for (int i = 0; i < count && complete; i++)
+		complete = send_one(session, &statements[i], NULL, &prepares[i]);
+	complete = complete && PQpipelineSync(session->connection) != 0;
+	for (int i = 0; i < count && complete; i++)
+		complete = (results[i] = read_statement(session, statements[i].sql, prepares[i])) != NULL;
+	if (complete)
+		complete = (results[count - 1] = read_result(session, results[count - 1])) != NULL;
+	if (complete && PQstatus(session->connection) == CONNECTION_OK)
+		return QUERY_ANSWERED;
+	*reason = connection_message(session->connection);
+	results_clear(results, count);
+	session_close(session);
+	return QUERY_LOST;
+}
+
+/*
+ * Whether one of the statements that were sent together was gone.  The last one may
+ * have run before its error.
+ */
+static bool
+is_one_stale(const Session *session, PGresult *const *results, int count)
+{
+	for (int i = 0; i < count; i++)
+		if (result_is_stale(results[i]) && (i < count - 1 || !session->failed_late))
+			return true;
+	return false;
+}
+
+/*
  * session_statements
  *		Sends statements together.  Those behind one that fails are not run: their
  *		results are of status PGRES_PIPELINE_ABORTED.  All results are NULL unless
  *		there was an answer; the reason is to be freed and NULL if there was one.
  *
  * The caller has entered the session, or what is between BEGIN and COMMIT is all
- * in there.
+ * in there.  If one of them was prepared and is gone, all are sent once more, unless
+ * they belong to a transaction that had begun before.
  */
 QueryOutcome
 session_statements(Session *session, const Statement *statements, int count,
 				   PGresult **results, char **reason)
 {
-	bool		prepares[8];
-	bool		complete = true;
+	const Statement rollback = {.sql = "ROLLBACK"};
+	QueryOutcome outcome;
+	bool		begins;
 
 	*reason = NULL;
 	memset(results, 0, (size_t) count * sizeof(PGresult *));
@@ -593,23 +588,22 @@ session_statements(Session *session, const Statement *statements, int count,
 			*reason = xstrdup("the connection is gone");
 		return QUERY_NOT_SENT;
 	}
-	for (int i = 0; i < count && complete; i++)
-		complete = send_one(session, &statements[i], NULL, &prepares[i]);
-	complete = complete && PQpipelineSync(session->connection) != 0;
-	for (int i = 0; i < count && complete; i++)
-		complete = (results[i] = read_statement(session, statements[i].sql, prepares[i])) != NULL;
-	if (complete)
-		complete = (results[count - 1] = read_result(session, results[count - 1])) != NULL;
-	if (complete && PQstatus(session->connection) == CONNECTION_OK)
-		return QUERY_ANSWERED;
-	*reason = connection_message(session->connection);
-	for (int i = 0; i < count; i++)
+	begins = PQtransactionStatus(session->connection) == PQTRANS_IDLE;
+	outcome = run_statements(session, statements, count, results, reason);
+	if (outcome != QUERY_ANSWERED || session->unprepared || !is_one_stale(session, results, count))
+		return outcome;
+	session->unprepared = true;
+	if (!begins)
+		return outcome;
+	results_clear(results, count);
+	/* those before it may have begun a transaction */
+	if (PQtransactionStatus(session->connection) != PQTRANS_IDLE)
 	{
-		PQclear(results[i]);
-		results[i] = NULL;
+		outcome = run_statements(session, &rollback, 1, results, reason);
+		results_clear(results, 1);
 	}
-	session_close(session);
-	return QUERY_LOST;
+	return outcome != QUERY_ANSWERED ? outcome :
+		run_statements(session, statements, count, results, reason);
 }
 
 /* transactions ---------------------------------------------------------- */
@@ -658,6 +652,27 @@ session_alive(Session *session)
 }
 
 /*
+ * Undoes a statement of a request within a transaction.
+ */
+static QueryOutcome
+undo_within(Session *session, char **reason)
+{
+	const Statement undo[] = {
+		{"ROLLBACK TO SAVEPOINT actor_request"},
+		{"RELEASE SAVEPOINT actor_request"}
+	};
+	bool		unprepared = session->unprepared;
+	PGresult   *results[2];
+	QueryOutcome outcome = session_statements(session, undo, 2, results, reason);
+
+	results_clear(results, 2);
+	/* the statement has removed what was prepared for this */
+	if (outcome == QUERY_ANSWERED && session->unprepared != unprepared)
+		return undo_within(session, reason);
+	return outcome;
+}
+
+/*
  * Runs a statement of a request within a transaction.  If it fails nothing else
  * is lost.
  */
@@ -670,10 +685,8 @@ query_within(Session *session, const char *sql, int nvalues, const char *const *
 		{.sql = sql,.nvalues = nvalues,.values = values},
 		{"RELEASE SAVEPOINT actor_request"}
 	};
-	const Statement undo[] = {
-		{"ROLLBACK TO SAVEPOINT actor_request"},
-		{"RELEASE SAVEPOINT actor_request"}
-	};
+	bool		unprepared = session->unprepared;
+	bool		gone;
 	PGresult   *results[3];
 	QueryOutcome outcome = session_statements(session, statements, 3, results, reason);
 	PGresult   *first = results[0];
@@ -683,7 +696,9 @@ query_within(Session *session, const char *sql, int nvalues, const char *const *
 	if (outcome != QUERY_ANSWERED)
 		return outcome;
 	session->failed_late = false;
-	if (PQresultStatus(*result) == PGRES_TUPLES_OK)
+	/* it was itself, or has removed what was prepared for the last one */
+	gone = session->unprepared != unprepared;
+	if (PQresultStatus(*result) == PGRES_TUPLES_OK && !gone)
 	{
 		PQclear(first);
 		return QUERY_ANSWERED;
@@ -696,18 +711,13 @@ query_within(Session *session, const char *sql, int nvalues, const char *const *
 		return QUERY_ANSWERED;
 	}
 	PQclear(first);
-	outcome = session_statements(session, undo, 2, results, reason);
-	PQclear(results[0]);
-	PQclear(results[1]);
-	if (outcome == QUERY_ANSWERED)
-	{
-		if (is_stale(*result))
-			session->unprepared = true;
+	outcome = undo_within(session, reason);
+	if (outcome == QUERY_ANSWERED && !gone)
 		return QUERY_ANSWERED;
-	}
 	PQclear(*result);
 	*result = NULL;
-	return outcome;
+	return outcome != QUERY_ANSWERED ? outcome :
+		query_within(session, sql, nvalues, values, result, reason);
 }
 
 /*
@@ -719,7 +729,7 @@ bool
 session_not_begun(const Session *session, const PGresult *result)
 {
 	return !session->failed_late &&
-		(is_stale(result) || PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL);
+		(result_is_stale(result) || PQresultErrorField(result, PG_DIAG_STATEMENT_POSITION) != NULL);
 }
 
 /*
@@ -760,8 +770,13 @@ session_query(Session *session, const char *sql, const char *traceparent, bool r
 	if (PQstatus(session->connection) != CONNECTION_OK ||
 		PQresultErrorField(*result, PG_DIAG_STATEMENT_POSITION) != NULL)
 		session_close(session);
-	else if (!session->failed_late && is_stale(*result))
+	else if (!session->unprepared && !session->failed_late && result_is_stale(*result))
+	{
 		session->unprepared = true;
+		PQclear(*result);
+		return session_query(session, sql, traceparent, runs_users_code, nvalues, values,
+							 result, reason);
+	}
 	if (session->connection != NULL && runs_users_code && !cleans &&
 		is_unclean(session) && !send_cleaning(session))
 		session_close(session);

@@ -264,5 +264,54 @@ is(join("\n", $app->overlaps), '', 'turns have not overlapped');
 is(join("\n", $app->unknown), '', 'the application has not been asked what it does not know');
 is($app->stop, 0, 'the host ends');
 
+# methods that remove what is prepared in the session, of which there is one
+by_shop(q{
+	CREATE FUNCTION ledger.pid() RETURNS int LANGUAGE sql AS 'SELECT pg_backend_pid()';
+	CREATE FUNCTION ledger.forget(fails bool DEFAULT false) RETURNS int LANGUAGE plpgsql AS $$
+	BEGIN
+		DEALLOCATE ALL;
+		IF fails THEN
+			RAISE 'forgotten';
+		END IF;
+		RETURN 1;
+	END $$});
+$app = HostedApp->start(%{$app}{qw(database folder config env)}, flags => [ "--config=$folder/http.json", '--pool-size=1' ]);
+
+# Begins a session in which all is prepared that a call and what it asks for need.
+sub begin_session
+{
+	my $pid = (split(' ', called('ledger', 'f', 'pid')))[1];
+
+	query("SELECT pg_terminate_backend($pid)");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid"), 'another session');
+	is(called('chain', 'f', 'call', { type => 'ledger', id => 'f', method => 'book', body => { amount => $_ }, amount => 1, catch => JSON::PP::true }) =~ /^200/, 1,
+		'which is used') for 0, -1;
+	by_shop(q{SELECT actor_send('thing', 'first', 'noop')});
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.message WHERE actor_id = 'first'}), 'also by a message');
+	return;
+}
+
+my @forget = ('ledger', 'f', 'forget', { fails => JSON::PP::false });
+begin_session();
+is(called(@forget), '200 1', 'a method removes what is prepared');
+is(called('thing', 'forgotten', 'add', { amount => 1 }), '200 1', 'a call of the application goes well nevertheless');
+begin_session();
+called(@forget);
+is(called('thing', 'forgotten', 'add', { amount => 1 }, traceparent => "00-$id-b7ad6b7169203331-01"), '200 2', 'so does one with a trace');
+begin_session();
+called(@forget);
+by_shop(q{SELECT actor_send('thing', 'forgotten', 'add', '{"amount": 1}', failure_policy => '{"drop": {}}')});
+comes_to('thing', 'forgotten', 'value', 3, 'so does a message');
+for my $fails (JSON::PP::false, JSON::PP::true)
+{
+	my $before = (split(' ', called('chain', 'f', 'read')))[1];
+
+	begin_session();
+	like(called('chain', 'f', 'call', { type => 'ledger', id => 'f', method => 'forget', body => { fails => $fails }, amount => 1, catch => JSON::PP::true }),
+		$fails ? qr/^200 \d+ .*forgotten/ : qr/^200 200 1$/, 'so does one that has called such a method');
+	is(called('chain', 'f', 'read'), '200 ' . ($before + 3), 'with its effect');
+}
+is($app->stop, 0, 'the host ends');
+
 $node->stop;
 done_testing();
