@@ -36,7 +36,8 @@ typedef struct Instance
 	bool		held_before;	/* before the calls that it runs */
 	bool		spoilt;			/* and if so, it must be dropped */
 	bool		unsure;			/* and need not have one */
-	int			calls;			/* that the application runs */
+	int			calls;			/* whose turns have not ended */
+	int			answered;		/* of these the application does not run any more */
 	bool		ending;			/* somebody is about to drop it */
 	int64_t		used_at;
 	uint32_t	hash;
@@ -217,7 +218,7 @@ instance_begin(const char *type, const char *id, const char *token, bool stale)
 	if (stale)
 		instance->spoilt = instance->held;
 	/* an object that runs a method of this chain is not taken away from it */
-	drop = instance->held && instance->spoilt && instance->calls == 0;
+	drop = instance->held && instance->spoilt && instance->calls <= instance->answered;
 	if (instance->calls == 0)
 		instance->held_before = instance->held;
 	if (!instance->held)
@@ -294,11 +295,27 @@ instance_dropped(const char *type, const char *id)
 }
 
 /*
- * instance_end
- *		A call that was begun has ended.
+ * instance_answered
+ *		The application does not run a method any more, but its call has not ended.
  */
 void
-instance_end(const char *type, const char *id, InstanceEnd end)
+instance_answered(const char *type, const char *id)
+{
+	Instance   *instance;
+
+	pthread_mutex_lock(&lock);
+	instance = *find(type, id);
+	if (instance != NULL)
+		instance->answered++;
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * instance_end
+ *		A call that was begun has ended, for which instance_answered was called or not.
+ */
+void
+instance_end(const char *type, const char *id, bool answered, InstanceEnd end)
 {
 	Instance   *instance;
 
@@ -308,6 +325,8 @@ instance_end(const char *type, const char *id, InstanceEnd end)
 	{
 		if (instance->calls > 0)
 			instance->calls--;
+		if (answered && instance->answered > 0)
+			instance->answered--;
 		instance->used_at = now_ms();
 		if (end == INSTANCE_DROPPED)
 			instance->held = instance->held_before = instance->spoilt = instance->unsure = false;

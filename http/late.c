@@ -68,7 +68,7 @@ turn_ended(Turn *turn, InstanceEnd end)
 {
 	bool		others_wait = turn->inbox == NULL || turn->is_lease;
 
-	instance_end(turn->type, turn->id, end);
+	instance_end(turn->type, turn->id, turn->answered, end);
 	turn_close(turn);
 	if (others_wait)
 		pools_wake();

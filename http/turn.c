@@ -310,9 +310,14 @@ turn_keep(Turn *turn)
 void
 turn_answered(Turn *turn)
 {
+	bool		is_first;
+
 	pthread_mutex_lock(&lock);
+	is_first = !turn->answered;
 	turn->answered = true;
 	pthread_mutex_unlock(&lock);
+	if (is_first)
+		instance_answered(turn->type, turn->id);
 }
 
 /*

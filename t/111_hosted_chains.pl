@@ -185,6 +185,19 @@ is(join(' ', map { state_of('chain', $_, 'value') } 'l', 'm', 'n'), '3 6 2', 'it
 is(join(' ', map { $app->do('chain', $_, 'read') } 'l', 'm', 'n'), '3 6 2', 'as the application knows');
 $locker->quit;
 
+# a callee that has not saved what it believes to be true, and does not say so
+is($app->do('chain', 'h', 'add', { amount => 1 }), 1, 'an actor');
+is( $app->do('chain', 'g', 'each',
+		{ calls => [ { id => 'h', method => 'heedless' }, { id => 'h', method => 'add', body => { amount => 2 } } ] }),
+	"200 400\n200 3\n", 'one that could not save is called again in its chain');
+is(state_of('chain', 'h', 'value'), 3, 'without what was not saved');
+is($app->count(what => 'deactivate', id => 'h'), 1, 'since its object was dropped');
+is($app->do('chain', 'h', 'read'), 3, 'as the application knows');
+is( $app->do('chain', 'h', 'call', { id => 'g', method => 'call', body => { id => 'h', method => 'heedless' } }),
+	400, 'one whose object runs another method of the chain');
+is($app->count(what => 'deactivate', id => 'h'), 1, 'keeps it until that has ended');
+is($app->do('chain', 'h', 'read'), 3, 'but not for the next call');
+
 # calls that bring the same id, one after the other (the first takes long to answer)
 is($app->do('single', 'i', 'add', { amount => 1 }), 1, 'an actor');
 my $holder = $node->background_psql('postgres');

@@ -191,6 +191,24 @@ do_slow(Call *call)
 }
 
 /*
+ * Changes the number in memory, has what it saves refused, and does not mind.
+ */
+static void
+do_heedless(Call *call)
+{
+	Buffer		answer = {0};
+	char	   *path = path_of(call->instance->type, call->instance->id, "state", NULL);
+	char		number[32];
+	long		status = talk(call, true, "POST", path, "{}", &answer);
+
+	snprintf(number, sizeof(number), "%lld", (long long) number_argument(call, "amount", 666));
+	put_value(call->instance, "value", number, false);
+	free(path);
+	clear(&answer);
+	reply(call, 200, "%ld", status);
+}
+
+/*
  * Waits at the gate of a method that is to wait before it does anything.
  */
 static void
@@ -528,6 +546,25 @@ do_fan(Call *call)
 	free(branches);
 }
 
+/* several calls, one after the other; as do_fan */
+static void
+do_each(Call *call)
+{
+	json_t	   *calls = json_object_get(call->argument, "calls");
+	Buffer		all = {0};
+
+	for (size_t i = 0; i < json_array_size(calls); i++)
+	{
+		Buffer		answer = {0};
+		long		status = call_other(call, json_array_get(calls, i), &answer);
+
+		add_text(&all, "%ld %s\n", status, answer.data);
+		clear(&answer);
+	}
+	reply(call, 200, "%s", all.data ? all.data : "");
+	clear(&all);
+}
+
 /*
  * Accounts: {"to", "amount"}; the other side gets it first.  With "catch" a failure
  * there is no failure here, and nothing is taken.
@@ -634,6 +671,7 @@ static const struct
 	{"die", do_die},
 	{"slow", do_slow},
 	{"linger", do_linger},
+	{"heedless", do_heedless},
 	{"careless", do_careless},
 	{"belated", do_belated},
 	{"chatter", do_chatter},
@@ -644,6 +682,7 @@ static const struct
 	{"echo", do_echo},
 	{"call", do_call},
 	{"fan", do_fan},
+	{"each", do_each},
 	{"transfer", do_transfer},
 	{"deposit", do_deposit},
 	{"refuse", do_refuse},
