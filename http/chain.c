@@ -106,9 +106,9 @@ is_about(const Request *request, const Call *call)
 }
 
 /*
- * The call that a request has come from: it may be known by its id, and if that call
- * has ended it is taken for the outermost one.  NULL if the application does not run a
- * method of the actor that it asks something about.
+ * The call that a request has come from: it may be known by its id, and that of the chain
+ * is for the outermost one.  NULL if that call has ended, or the application does not run
+ * a method of the actor that it asks something about.
  */
 static Call *
 find_caller(Chain *chain, const Request *request)
@@ -122,7 +122,8 @@ find_caller(Chain *chain, const Request *request)
 			(by_id || is_about(request, call)) &&
 			(request->hop != HOP_CHAIN || strcmp(call->type, request->host_type) == 0))
 			return call;
-	return by_id && request->hop != HOP_CHAIN ? outermost(chain) : NULL;
+	return by_id && request->hop != HOP_CHAIN && strcasecmp(call_id, chain->id) == 0 ?
+		outermost(chain) : NULL;
 }
 
 /* the end of a call ----------------------------------------------------- */
@@ -449,6 +450,11 @@ serve(Chain *chain, Request *request)
 		return;
 	}
 	caller = find_caller(chain, request);
+	if (caller == NULL && turn_is_by_id(request))
+	{
+		refuse_late(request);
+		return;
+	}
 	if (caller == NULL)
 	{
 		chain_refuse(request, 400, "ERR_ACTOR_INSTANCE_MISSING",

@@ -198,6 +198,17 @@ is( $app->do('chain', 'h', 'call', { id => 'g', method => 'call', body => { id =
 is($app->count(what => 'deactivate', id => 'h'), 1, 'keeps it until that has ended');
 is($app->do('chain', 'h', 'read'), 3, 'but not for the next call');
 
+# a callee that still calls when it has answered, while its chain goes on
+my $late = $app->begin('chain', 'p', 'each', { calls => [
+		{ id => 'q', method => 'callLate', body => { gate => 'q calls', call => { id => 'r', method => 'add' } } },
+		{ id => 's', method => 'slow', body => { gate => 's goes' } } ] });
+ok($app->wait_for_line(what => 'at gate', more => 's goes'), 'a callee has answered');
+$app->open_gate('q calls');
+ok($app->wait_for_line(what => 'left', id => 'q', more => 500), 'what it calls then is refused');
+$app->open_gate('s goes');
+is(HostedApp::answer($late)->{status}, 200, 'its chain goes on');
+is(state_of('chain', 'r', 'value') . state_of('chain', 's', 'value'), '1', 'without that');
+
 # calls that bring the same id, one after the other (the first takes long to answer)
 is($app->do('single', 'i', 'add', { amount => 1 }), 1, 'an actor');
 my $holder = $node->background_psql('postgres');

@@ -415,6 +415,22 @@ call_apart(void *argument)
 	return NULL;
 }
 
+static void *
+call_late(void *argument)
+{
+	After	   *after = argument;
+
+	wait_at_gate(&after->call, after->gate, false);
+	return call_apart(after);
+}
+
+/* answers, and then waits at a gate, and calls another actor */
+static void
+do_call_late(Call *call)
+{
+	go_on_after(call, call_late);
+}
+
 /*
  * Adds "amount", begins to call another actor, waits at a gate, begins to save if it is
  * to be "careless", waits at another gate, and answers without waiting for either.
@@ -675,6 +691,7 @@ static const struct
 	{"careless", do_careless},
 	{"belated", do_belated},
 	{"chatter", do_chatter},
+	{"callLate", do_call_late},
 	{"leave", do_leave},
 	{"nap", do_nap},
 	{"silent", do_silent},
