@@ -143,6 +143,12 @@ forward_serve(Request *request)
 	submit(request, FORWARD_SERVE);
 }
 
+static bool
+only_reads(const Request *request)
+{
+	return request->verb == VERB_GET || request->verb == VERB_HEAD;
+}
+
 /* sending --------------------------------------------------------------- */
 
 static const char *
@@ -291,11 +297,27 @@ is_again(const Forward *forward)
 		 headers_value(transfer->headers, AGAIN_HEADER) != NULL);
 }
 
+/*
+ * Whether the answer of a call waits for something that our application has asked for in
+ * it: not for what has no effect, and for a call within the chain only until that is
+ * sent, since it may be a long one, for whose end the chain itself waits.
+ */
 static bool
-is_of(const Forward *forwards, const char *call_id)
+holds_answer(const Forward *forward, const char *call_id)
 {
-	while (forwards != NULL && (forwards->kind != FORWARD_TO_CHAIN ||
-								strcasecmp(forwards->request->chain_id, call_id) != 0))
+	const Request *request = forward->request;
+
+	if (forward->kind != FORWARD_TO_CHAIN || only_reads(request) ||
+		strcasecmp(request->chain_id, call_id) != 0)
+		return false;
+	return request->operation->route != ROUTE_METHOD || forward->transfer == NULL ||
+		!forward->transfer->sent;
+}
+
+static bool
+any_holds_answer(const Forward *forwards, const char *call_id)
+{
+	while (forwards != NULL && !holds_answer(forwards, call_id))
 		forwards = forwards->next;
 	return forwards != NULL;
 }
@@ -310,15 +332,15 @@ is_on_its_way(const char *call_id)
 	bool		is;
 
 	pthread_mutex_lock(&lock);
-	is = is_of(submitted, call_id);
+	is = any_holds_answer(submitted, call_id);
 	pthread_mutex_unlock(&lock);
-	return is || is_of(active, call_id);
+	return is || any_holds_answer(active, call_id);
 }
 
 /*
  * Our application has come to the end of something that it runs for another host.
  * What it believes then is only true if that host commits, which is not known
- * here.  What it has asked for before comes to that host before the answer.
+ * here.  What it has asked for before goes to that host before the answer.
  */
 static void
 end_served(Forward *forward)

@@ -545,6 +545,9 @@ transfer_begin(Transfer *transfer, CURLM *multi, const char *verb, const char *u
 		add_line(transfer, "Content-Type:");
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	set_target(easy, url);
+	/* HTTPGET ends that */
+	if (strcmp(verb, "HEAD") == 0)
+		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
 	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, verb);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->lines);
 	if (has_body)

@@ -277,6 +277,34 @@ is(HostedApp::answer($pending)->{status}, 200, 'until all is saved');
 is(query(qq{SELECT string_agg(key || ' ' || value, ', ' ORDER BY key) FROM actor.state WHERE actor_id = '$far'}),
 	'time 1 1, time 2 1, time 3 1, value 30', 'which it is then');
 
+# what only reads there is answered, and holds up nobody
+$pending = $hosts[0]->begin('chain', $near, 'call', { id => $far, method => 'careless', body => { gate => 'far reads', times => 0 } });
+ok($hosts[0]->wait_for_line(what => 'at gate', more => 'far reads'), 'another call at another host');
+my $key = HostedApp::path('chain', $far, 'state', 'value');
+my $head = $hosts[1]->begin_request('HEAD', $key, '');
+ok($hosts[0]->wait_for(sub { HostedApp::answered($head) }), 'the head of what it would read');
+is(HostedApp::answer($head)->{status}, 200, 'is answered');
+ok($hosts[0]->stand_still($hosts[0]{http}{pid}), 'the host of its chain stands still');
+my $reads = $hosts[1]->begin_request('GET', $key, '');
+ok($hosts[0]->wait_for(sub { $in_progress->() == 3 }), 'it reads');
+$hosts[0]->open_gate('far reads');
+ok($hosts[0]->wait_for(sub { $in_progress->() == 2 }), 'its answer does not wait for that');
+kill 'CONT', $hosts[0]{http}{pid};
+is(HostedApp::answer($pending)->{status}, 200, 'it ends');
+HostedApp::answer($reads);
+
+# nor does a call that is not waited for
+my $calls = $hosts[0]->count(what => 'end', id => $near, method => 'call');
+$pending = $hosts[0]->begin('chain', $near, 'call', { id => $far, method => 'leave', body => { gate => 'far leaves', then => 'far leaves',
+	call => { id => 'left', method => 'slow', body => { gate => 'left goes', amount => 3 } } } });
+ok($hosts[0]->wait_for_line(what => 'at gate', more => 'left goes'), 'one that calls, and does not wait for that');
+$hosts[0]->open_gate('far leaves');
+ok($hosts[0]->wait_for_line(what => 'end', id => $near, method => 'call', count => $calls + 1), 'is answered meanwhile');
+ok(!HostedApp::answered($pending), 'but the chain is not');
+$hosts[0]->open_gate('left goes');
+is(HostedApp::answer($pending)->{status}, 200, 'until all of its calls have ended');
+is(state_of('chain', 'left', 'value'), 3, 'which count');
+
 my $attempts = 0;
 my %ends;
 
