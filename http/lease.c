@@ -394,6 +394,25 @@ submit(Request *request)
 }
 
 /*
+ * Nothing is asked of a lease any more.  Answers what has come and was not served.
+ */
+static void
+close_inbox(Lease *lease)
+{
+	Request    *rest = inbox_close(&lease->inbox);
+
+	while (rest != NULL)
+	{
+		Request    *next = rest->next;
+
+		rest->next = NULL;
+		chain_refuse(rest, 400, "ERR_ACTOR_INSTANCE_MISSING",
+					 "the turn that this belongs to has ended");
+		rest = next;
+	}
+}
+
+/*
  * The turn is open in the database once the transaction commits.
  */
 static bool
@@ -423,7 +442,7 @@ open_lease(Request *request, Session *session, const EntryRequest *wanted, const
 		return true;
 	}
 	turn_ended(lease->turn, INSTANCE_AS_BEFORE);
-	(void) inbox_close(&lease->inbox);
+	close_inbox(lease);
 	free(lease->type);
 	free(lease->id);
 	free(lease);
@@ -615,7 +634,6 @@ static void
 end_lease(Lease *lease)
 {
 	Lease	  **link = &active;
-	Request    *rest;
 
 	while (*link != lease)
 		link = &(*link)->next;
@@ -623,15 +641,7 @@ end_lease(Lease *lease)
 	transfer_finish(lease->transfer, multi);
 	turn_ended(lease->turn, lease->end == CALL_ANSWERED ? INSTANCE_GOOD :
 			   turn_end_of(lease->transfer, lease->dropping));
-	for (rest = inbox_close(&lease->inbox); rest != NULL;)
-	{
-		Request    *next = rest->next;
-
-		rest->next = NULL;
-		chain_refuse(rest, 400, "ERR_ACTOR_INSTANCE_MISSING",
-					 "the turn that this belongs to has ended");
-		rest = next;
-	}
+	close_inbox(lease);
 	transfer_free(lease->transfer, multi);
 	while (lease->collected != NULL)
 	{
