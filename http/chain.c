@@ -558,7 +558,8 @@ take_answer(Chain *chain, Call *call)
 
 	if (call->address == NULL)
 		app_missed(call->transfer->state);
-	if (end == CALL_ANSWERED && !call->dropping)
+	/* what a method saves is served, and what an object saves when it is dropped for good */
+	if (end == CALL_ANSWERED && (!call->dropping || call->work.method == NULL))
 		serve_waiting(chain, call);
 	if (call->dropping && end == CALL_ANSWERED)
 	{
