@@ -22,6 +22,7 @@
  *-------------------------------------------------------------------------
  */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,6 +34,7 @@
 #include "host.h"
 #include "instance.h"
 #include "options.h"
+#include "result.h"
 #include "self.h"
 #include "session.h"
 #include "types.h"
@@ -41,6 +43,10 @@
 /* time between two looks, and while something is missing */
 #define LOOK_MS				1000
 #define RETRY_MS			100
+/* time until a session that was none to live by is looked at again */
+#define REFUSED_MS			5000
+/* how often a host tries to leave from a session that others have, too */
+#define SHARED_TRIES		10
 /* what is said again in the log, at most that often */
 #define LOG_AGAIN_MS		60000
 
@@ -49,6 +55,8 @@ typedef struct Host
 {
 	Database	database;
 	Session		session;		/* that of the host */
+	int			pid;			/* of the process at the server that it is to have */
+	int64_t		refused_until;	/* it is none to live by */
 	bool		present;		/* the application is */
 	bool		told;			/* and has told its types */
 	bool		joined;
@@ -156,25 +164,6 @@ connect_session(void)
 		return true;
 	free(reason);				/* the log has it */
 	return false;
-}
-
-/*
- * Whether the server takes this host for one that lives.  The session may have been
- * cleaned by somebody who did not know what it is for.
- */
-static bool
-lives(void)
-{
-	char		host_id[UUID_SIZE];
-	const char *values[] = {host_id};
-	PGresult   *result;
-	bool		so;
-
-	(void) self_id(host_id);
-	result = ask("SELECT actor.host_is_alive($1::pg_catalog.uuid)", 1, values);
-	so = result != NULL && PQgetvalue(result, 0, 0)[0] == 't';
-	PQclear(result);
-	return so;
 }
 
 /* types ----------------------------------------------------------------- */
@@ -312,47 +301,124 @@ server_pid(Session *session)
 	if (session_statements(session, statements, 2, results, &reason) == QUERY_ANSWERED &&
 		PQresultStatus(results[1]) == PGRES_TUPLES_OK)
 		pid = atoi(PQgetvalue(results[1], 0, 0));
-	PQclear(results[0]);
-	PQclear(results[1]);
+	results_clear(results, 2);
 	free(reason);
 	return pid;
 }
 
 /*
- * Whether the session of the host keeps its process at the server, although something
- * is between them: nobody else gets that while the host does nothing, and the host gets
- * no other one while somebody else does something.
+ * The host does not join with this session, nor look at it again too soon.  Takes over
+ * the text for the log.
+ */
+static void
+refuse_session(char *text)
+{
+	complain(text);
+	host.refused_until = now_ms() + REFUSED_MS;
+}
+
+static void
+refuse_shared(void)
+{
+	refuse_session(xstrdup("could not work as a host: sessions of --database are those of a pooler, which gives"
+						   " them to others after each transaction: connect to the server itself, or to a pool"
+						   " whose clients keep their sessions (pool_mode = session)"));
+}
+
+/*
+ * Whether the session is one that the host can live by: it keeps its process at the
+ * server, although something may be between them.  Nobody else gets that while the host
+ * does nothing, and the host gets no other one while somebody else does something.  If
+ * it is not, the log says why.
  */
 static bool
-keeps_process(int pid)
+is_own_session(void)
 {
 	Session		other = {.database = &host.database};
 	char	   *reason;
-	int			others = session_enter(&other, &reason) ? server_pid(&other) : 0;
-	bool		keeps = others != 0 && others != pid && own_pid() == pid;
+	int			others;
+	bool		keeps = false;
 
+	host.pid = own_pid();
+	/* what is between them has ids of its own */
+	if (host.pid == 0 || host.pid == PQbackendPID(host.session.connection))
+		return host.pid != 0;
+	if (session_enter(&other, &reason))
+	{
+		/* who has no transactions gives sessions to others after each statement */
+		others = server_pid(&other);
+		keeps = others != 0 && others != host.pid && own_pid() == host.pid;
+		if (!keeps && host.session.connection != NULL)
+			refuse_shared();
+	}
+	else
+		refuse_session(xprintf("could not look whether sessions of --database are those of a pooler, which gives"
+							   " them to others, for want of a second one: %s", reason));
 	free(reason);
 	session_close(&other);
 	return keeps;
 }
 
 /*
- * Whether the session is one that the host can live by.  If not, the log says why.
+ * Lets a host not be taken for one that lives, although the process at the server in
+ * which it has joined is not its own.  Only there that is possible.
+ */
+static void
+leave_shared(const char *host_id, const char *pid)
+{
+	const char *values[] = {host_id, pid};
+	bool		left = false;
+
+	for (int i = 0; i < SHARED_TRIES && !left; i++)
+	{
+		PGresult   *result = ask("SELECT CASE WHEN pg_catalog.pg_backend_pid() OPERATOR(pg_catalog.=) $2::pg_catalog.int4"
+								 " THEN actor.host_leave($1::pg_catalog.uuid) END", 2, values);
+
+		if (result == NULL)
+			break;
+		left = !PQgetisnull(result, 0, 0);
+		PQclear(result);
+	}
+	if (!left)
+		log_line("host %s is taken for one that lives until process %s of the server ends", host_id, pid);
+	refuse_shared();
+}
+
+/*
+ * Removes a host from those that there are.
+ */
+static void
+tell_leaving(const char *host_id)
+{
+	(void) tell("SELECT actor.host_leave($1::pg_catalog.uuid)", 1, &host_id);
+}
+
+/*
+ * Whether the server takes this host for one that lives.  The session may have been
+ * cleaned by somebody who did not know what it is for, or be none of its own.
  */
 static bool
-is_own_session(void)
+lives(void)
 {
-	int			pid = own_pid();
+	char		host_id[UUID_SIZE];
+	char		pid[16];
+	const char *values[] = {host_id};
+	PGresult   *result;
+	bool		so;
 
-	if (pid == 0)
-		return false;
-	/* what is between them has ids of its own */
-	if (pid == PQbackendPID(host.session.connection) || keeps_process(pid))
-		return true;
-	complain(xstrdup("could not work as a host: sessions of --database are those of a pooler, which gives"
-					 " them to others after each transaction: connect to the server itself, or to a pool"
-					 " whose clients keep their sessions (pool_mode = session)"));
-	return false;
+	(void) self_id(host_id);
+	result = ask("SELECT actor.host_is_alive($1::pg_catalog.uuid), pg_catalog.pg_backend_pid()",
+				 1, values);
+	so = result != NULL && PQgetvalue(result, 0, 0)[0] == 't';
+	/* a pooler that shares sessions may have given it that one by chance */
+	if (so && atoi(PQgetvalue(result, 0, 1)) != host.pid)
+	{
+		snprintf(pid, sizeof(pid), "%d", host.pid);
+		leave_shared(host_id, pid);
+		so = false;
+	}
+	PQclear(result);
+	return so;
 }
 
 /* joining --------------------------------------------------------------- */
@@ -418,15 +484,22 @@ join(void)
 	const char *values[] = {host_id, options.app_id, NULL, self_address(), NULL};
 	PGresult   *result;
 
-	if (!is_own_session())
+	if (now_ms() < host.refused_until || !is_own_session())
 		return false;
 	values[2] = identity = app_identity();
 	values[4] = types = types_array();
 	uuid_create(host_id);
 	result = ask("SELECT actor.host_join($1::pg_catalog.uuid, $2::pg_catalog.text,"
-				 " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text[])", 5, values);
+				 " $3::pg_catalog.text, $4::pg_catalog.text, $5::pg_catalog.text[]),"
+				 " pg_catalog.pg_backend_pid()", 5, values);
 	free(types);
 	free(identity);
+	if (result != NULL && atoi(PQgetvalue(result, 0, 1)) != host.pid)
+	{
+		leave_shared(host_id, PQgetvalue(result, 0, 1));
+		PQclear(result);
+		result = NULL;
+	}
 	/* what was left is known before the first call is served */
 	if (result == NULL || !read_types() || !take_left_behind(host_id))
 	{
@@ -487,10 +560,9 @@ static void
 leave(void)
 {
 	char		host_id[UUID_SIZE];
-	const char *values[] = {host_id};
 
 	if (self_id(host_id))
-		(void) tell("SELECT actor.host_leave($1::pg_catalog.uuid)", 1, values);
+		tell_leaving(host_id);
 	host.joined = false;
 	self_gone();
 }
@@ -701,10 +773,9 @@ void
 host_stop(void)
 {
 	char		host_id[UUID_SIZE];
-	const char *values[] = {host_id};
 
 	if (host.joined && self_id(host_id))
-		(void) tell("SELECT actor.host_leave($1::pg_catalog.uuid)", 1, values);
+		tell_leaving(host_id);
 	session_leave(&host.session);
 	session_close(&host.session);
 	database_free(&host.database);

@@ -111,17 +111,35 @@ SKIP:
 {
 	my $missing = HostedApp::missing();
 
-	skip "not installed: $missing", 12 if $missing;
+	skip "not installed: $missing", 15 if $missing;
 	$node->safe_psql('postgres', 'CREATE ROLE shop LOGIN; GRANT CREATE ON DATABASE postgres TO shop');
 	foreach my $mode ('transaction', 'statement', 'session')
 	{
-		my $database = PgBouncer::start($node, mode => $mode, size => 20, user => 'shop', dir => PostgreSQL::Test::Utils::tempdir);
+		my $dir = PostgreSQL::Test::Utils::tempdir;
+		my $database = PgBouncer::start($node, mode => $mode, size => 20, user => 'shop', dir => $dir);
 		my $app = HostedApp->start(database => "$database user=shop", types => ['thing'], wait => 0);
 
 		if ($mode eq 'session')
 		{
 			$app->wait_until_ready;
 			is($app->do('thing', 'a', 'add'), 1, 'a host behind a pool whose clients keep their sessions');
+
+			# that gives them to others from now on
+			my @others;
+			PgBouncer::set_mode($dir, 'transaction');
+			ok( $app->wait_for(
+					sub {
+						if (@others < 12)
+						{
+							push @others, $node->background_psql('postgres', extra_params => [ '-d', "$database user=shop" ]);
+							$others[-1]->query_safe('BEGIN; SELECT');
+						}
+						return $app->{http}->log =~ /could not work as a host: .* pooler.*session/;
+					}),
+				'a host whose session somebody else gets notices that');
+			cmp_ok($app->get('/v1.0/healthz')->{status}, '>=', 500, 'and is not healthy any more');
+			like($app->{http}->log, qr/host \S+ is taken for one that lives until process \d+ of the server ends/, 'nor can it leave');
+			$_->quit for @others;
 		}
 		else
 		{

@@ -62,4 +62,17 @@ pidfile = $dir/pgbouncer.pid
 	return $pooled;
 }
 
+# Lets one that was started in a folder go on in another mode.
+sub set_mode
+{
+	my ($dir, $mode) = @_;
+	my $settings = slurp_file("$dir/pgbouncer.ini");
+
+	open(my $file, '>', "$dir/pgbouncer.ini") or die "could not write settings: $!";
+	print $file $settings =~ s/^pool_mode = .*/pool_mode = $mode/mr;
+	close($file);
+	kill 'HUP', slurp_file("$dir/pgbouncer.pid");
+	return;
+}
+
 1;
