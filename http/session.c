@@ -124,8 +124,7 @@ find_schema(Session *session, char **reason)
 	char	   *schema = NULL;
 
 	result = PQexec(connection,
-					"SELECT pg_catalog.quote_ident(n.nspname),"
-					" pg_catalog.current_setting('idle_in_transaction_session_timeout')"
+					"SELECT pg_catalog.quote_ident(n.nspname)"
 					" FROM pg_catalog.pg_extension e"
 					" JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace"
 					" WHERE e.extname OPERATOR(pg_catalog.=) 'actor'");
@@ -135,10 +134,7 @@ find_schema(Session *session, char **reason)
 		*reason = xprintf("database \"%s\" does not have the extension \"actor\"",
 						  PQdb(connection));
 	else
-	{
 		schema = xstrdup(PQgetvalue(result, 0, 0));
-		session->idle_limit = strcmp(PQgetvalue(result, 0, 1), "0") != 0;
-	}
 	PQclear(result);
 	return schema;
 }

@@ -50,7 +50,6 @@ typedef struct Session
 	bool		unprepared;		/* nothing else is to be prepared */
 	SessionCleaner cleaner;
 	bool		kept_clean;		/* the server cleans it, and says when it does not */
-	bool		idle_limit;		/* idle_in_transaction_session_timeout is set */
 	bool		within;			/* in a transaction that outlasts a statement */
 	bool		used;			/* that has run code of users */
 	int			nprepared;

@@ -17,7 +17,7 @@
 /*
  * turn_begin
  *		Makes a session one for a transaction around an application, and fills in
- *		the statements that begin it: at most three, with values that live as long
+ *		the statements that begin it: at most two, with values that live as long
  *		as the traceparent.  Returns false with a reason if there is no connection.
  */
 bool
@@ -32,12 +32,6 @@ turn_begin(Session *session, const char *traceparent, Statement *statements, int
 	statements[(*count)++] = (Statement)
 	{
 		.sql = "BEGIN"
-	};
-	/* the application may take its time */
-	if (session->idle_limit)
-		statements[(*count)++] = (Statement)
-	{
-		.sql = "SET LOCAL idle_in_transaction_session_timeout = 0"
 	};
 	values[0] = traceparent;
 	if (traceparent != NULL)

@@ -17,7 +17,7 @@
 #include "session.h"
 
 /* most statements that begin one */
-#define TURN_BEGIN_MAX		3
+#define TURN_BEGIN_MAX		2
 
 extern bool turn_begin(Session *session, const char *traceparent, Statement *statements,
 					   int *count, char **reason);

@@ -278,6 +278,27 @@ ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM actor.placemen
 ok($app->wait_for(sub { $app->count(what => 'deactivate', type => 'counter', id => 'a') == $lines + 3 }),
 	'which the application is told');
 
+# a limit for idle transactions, which sessions that are there get, too
+is($app->do('account', 'idle', 'noop'), '', 'there is a session');
+query(q{ALTER SYSTEM SET idle_in_transaction_session_timeout = '100ms'});
+query('SELECT pg_reload_conf()');
+ok($node->poll_query_until('postgres', q{SELECT current_setting('idle_in_transaction_session_timeout') = '100ms'}), 'a limit is set');
+$slow = $app->begin('account', 'idle', 'slow', { gate => 'idle', amount => 7 });
+query(q{SELECT actor_send('account', 'idle message', 'slow', '{"gate": "idle message", "amount": 7}')});
+ok($app->wait_for_line(what => 'at gate', more => $_), "$_: a method waits in a turn") for 'idle', 'idle message';
+my $idle = $node->background_psql('postgres', on_error_stop => 0);
+my $idle_pid = $idle->query('SELECT pg_backend_pid()');
+$idle->query('BEGIN');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $idle_pid"),
+	'a transaction that began later is ended by the limit');
+$app->open_gate($_) for 'idle', 'idle message';
+is(HostedApp::answer($slow)->{content}, 7, 'the turn is not');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM actor.state WHERE actor_id ~ '^idle' AND value = '7'}), 'nor that of the message');
+is($app->count(what => 'begin', method => 'slow', id => $_), 1, "$_: which has run once") for 'idle', 'idle message';
+query('ALTER SYSTEM RESET idle_in_transaction_session_timeout');
+query('SELECT pg_reload_conf()');
+eval { $idle->quit };
+
 # the description of the API
 my $api = decode_json(slurp_file("$FindBin::RealBin/../doc/openapi.json"))->{paths};
 for my $verb (qw(get post put delete))
@@ -294,7 +315,7 @@ like($api->{'/actors/{actorType}/{actorId}/state'}{post}{responses}{400}{descrip
 # the end
 is($app->do('account', $_, 'noop'), '', "actor $_ is active") for 1 .. 3;
 is($app->{http}->stop, 0, 'the host ends orderly');
-is($app->count(what => 'deactivate', type => 'account'), 3, 'when it has deactivated its actors');
+is($app->count(what => 'deactivate', type => 'account'), 5, 'when it has deactivated its actors');
 is(query('SELECT (SELECT count(*) FROM actor.host), (SELECT count(*) FROM actor.placement)'), '0|0', 'and has left');
 is(join("\n", $app->overlaps), '', 'turns have not overlapped');
 is(join("\n", $app->unknown), '', 'the application has not been asked what it does not know');

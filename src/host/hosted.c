@@ -40,10 +40,12 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "tcop/pquery.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/portal.h"
@@ -189,6 +191,17 @@ begin_block(void)
 }
 
 /*
+ * Lets the transaction be idle for as long as an application takes.
+ */
+static void
+take_time(void)
+{
+	if (IdleInTransactionSessionTimeout > 0)
+		(void) set_config_option("idle_in_transaction_session_timeout", "0", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+/*
  * The transaction commits when the statement is over.
  */
 static void
@@ -245,7 +258,8 @@ actor_hosted_type(const text *name)
 /*
  * actor_hosted_check
  *		Refuses to begin a turn where there can be none, or for a host that does not
- *		live.  The transaction is a block after that, begun here if that may be.
+ *		live.  The transaction is a block after that, begun here if that may be, which
+ *		may be idle.
  */
 void
 actor_hosted_check(const char *function, const pg_uuid_t *host, bool begins)
@@ -260,6 +274,7 @@ actor_hosted_check(const char *function, const pg_uuid_t *host, bool begins)
 	actor_host_require(host);
 	if (!IsTransactionBlock())
 		begin_block();
+	take_time();
 }
 
 /*
