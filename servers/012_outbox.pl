@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::RealBin/../servers";
 
 use ActorServers;
+use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -312,6 +313,7 @@ got_all($_, $third, 2, 'all come') foreach $receiver, $other;
 
 # nor the one who removes what was passed: the method has its first message when that is
 # passed, and wants the second one while the scheduler removes it
+my $crossed_from = -s $near->logfile;
 $lock = hold_receiver($far, $receiver);
 ask($near, 'SELECT ' . join(', ', map { qq{actor_invoke('g', '$third', 'give', '["$_"]')} } $other, $receiver));
 waits($far, 'relation');
@@ -329,6 +331,7 @@ $removing->quit;
 ok(until_true(sub { outbox($other) eq '0' || somebody_waits($near, 'transactionid') }), 'what was passed is removed');
 $crossing->query_safe(qq{SELECT actor_invoke('g', '$third', 'give', '["$other", 1, "cross 2"]'); COMMIT});
 $crossing->quit;
+unlike(slurp_file($near->logfile, $crossed_from), qr/deadlock detected/, 'nobody ends in a deadlock');
 comes($coordinator, q{SELECT count(*) = 0 FROM actor.outbox}, 'the outboxes are empty');
 got_all($_, $third, 4, 'all come') foreach $receiver, $other;
 

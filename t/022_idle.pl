@@ -84,7 +84,8 @@ ok( $node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activ
 is($node->safe_psql('postgres', 'SELECT count(*) FROM actor.failure'), '1', 'it is still there');
 
 # Owners that nobody can connect as, each with an idle actor that is paused: the scheduler
-# looks at those of each, and rests until it is time to look again.
+# looks at those of each, and rests until it is time to look again.  It takes a few
+# transactions for each of them, not a few for each pair of them.
 $node->safe_psql('postgres', q{
 	CREATE DATABASE owners;
 	REVOKE CONNECT ON DATABASE owners FROM PUBLIC;
@@ -107,12 +108,15 @@ $node->safe_psql('owners', q{
 	END $$;
 	UPDATE actor.activation SET last_used_at = last_used_at - interval '3 h';
 	SELECT count(*) FROM actor.activation});
+my $transactions = q{SELECT xact_commit FROM pg_stat_database WHERE datname = 'owners'};
+my $until = $node->safe_psql('postgres', $transactions);
 $node->safe_psql('owners', 'ALTER DATABASE owners RESET actor.enabled');
 ok( $node->poll_query_until('postgres', q{
 		SELECT count(*) = 1 FROM pg_stat_activity
 		 WHERE backend_type = 'actor scheduler' AND datname = 'owners' AND state = 'idle'
 		   AND clock_timestamp() - state_change > interval '3 s'}),
 	'a scheduler that has looked at idle actors of many owners rests');
+cmp_ok($node->safe_psql('postgres', $transactions) - $until, '<=', 20 * 300, 'after a few transactions for each of them');
 is($node->safe_psql('owners', 'SELECT count(*) FROM actor.activation'), '300', 'those that are paused stay active');
 
 $node->stop;

@@ -11,8 +11,9 @@
  * Idle actors are due to the owner of their type, whose executors deactivate
  * them between reminders: see round.c.  An actor whose turn is not free, or
  * that has been used after all or is paused, is passed over until the next
- * point of the grid, and those of a type without a schema are not looked for.  The scheduler deactivates what belongs to an owner that cannot
- * connect, without running anything.
+ * point of the grid, and those of a type without a schema are not looked for.
+ * The scheduler deactivates what belongs to an owner that cannot connect,
+ * without running anything.
  *
  * Lock order: the actor's turn, then its rows, which are never waited for.
  *
@@ -143,7 +144,10 @@ static HTAB *owners = NULL;
 /* since when they are not looked for, as something is due; DT_NOEND: they are */
 static TimestampTz waiting_since = DT_NOEND;
 
-/* an actor that is passed over until the look at those of its owner is over */
+/*
+ * an actor that is passed over until the look at those of its owner is over, or its
+ * type has another one
+ */
 typedef struct PassedOver
 {
 	ActorRef	actor;			/* hash key */
@@ -249,6 +253,25 @@ forget_passed_over(const NameData *owner)
 		pfree(actor.type);
 		pfree(actor.id);
 	}
+	/* what many of them have needed is given back */
+	if (hash_get_num_entries(passed_over) == 0)
+	{
+		passed_over = NULL;
+		MemoryContextDelete(passed_over_context);
+	}
+}
+
+/*
+ * Whether an actor of a type is passed over.
+ */
+static bool
+is_passed_over(const ActorRef *actor, const ActorType *type)
+{
+	PassedOver *entry = passed_over == NULL ? NULL :
+	hash_search(passed_over, actor, HASH_FIND, NULL);
+
+	return entry != NULL &&
+		strcmp(NameStr(entry->owner), NameStr(type->row.owner_name)) == 0;
 }
 
 /*
@@ -378,8 +401,7 @@ scan_type(List *result, const ActorType *type, text *name, int limit)
 		due->scheduled_at = DatumGetTimestampTz(actor_query_result(i, 2, &isnull));
 		due->next_try_at = actor_idle_limit(type, due->scheduled_at);
 		due->attempt = 1;
-		if (passed_over == NULL ||
-			hash_search(passed_over, &due->actor, HASH_FIND, NULL) == NULL)
+		if (!is_passed_over(&due->actor, type))
 			result = lappend(result, due);
 		MemoryContextSwitchTo(old);
 	}
@@ -471,14 +493,16 @@ pass_over(const ActorRef *actor, const NameData *owner)
 															   ALLOCSET_SMALL_SIZES);
 		passed_over = actor_ref_table("busy idle actors", &ctl);
 	}
-	if (hash_search(passed_over, actor, HASH_FIND, NULL) != NULL)
-		return;
-	/* the texts first, which the entry needs from its beginning */
-	old = MemoryContextSwitchTo(passed_over_context);
-	copy.type = (text *) pg_detoast_datum_copy((struct varlena *) actor->type);
-	copy.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
-	MemoryContextSwitchTo(old);
-	entry = hash_search(passed_over, &copy, HASH_ENTER, NULL);
+	entry = hash_search(passed_over, actor, HASH_FIND, NULL);
+	if (entry == NULL)
+	{
+		/* the texts first, which the entry needs from its beginning */
+		old = MemoryContextSwitchTo(passed_over_context);
+		copy.type = (text *) pg_detoast_datum_copy((struct varlena *) actor->type);
+		copy.id = (text *) pg_detoast_datum_copy((struct varlena *) actor->id);
+		MemoryContextSwitchTo(old);
+		entry = hash_search(passed_over, &copy, HASH_ENTER, NULL);
+	}
 	namestrcpy(&entry->owner, NameStr(*owner));
 }
 
