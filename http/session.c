@@ -60,11 +60,17 @@ database_free(Database *database)
 
 /* connecting ------------------------------------------------------------ */
 
+/*
+ * Notices do not matter, but for the last words of a server.
+ */
 static void
-ignore_notice(void *arg, const PGresult *result)
+take_notice(void *arg, const PGresult *result)
 {
-	(void) arg;
-	(void) result;
+	Session    *session = arg;
+	const char *severity = PQresultErrorField(result, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	session->ended = session->ended ||
+		(severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0));
 }
 
 /*
@@ -163,7 +169,8 @@ connect_now(Session *session, char **reason)
 		session_close(session);
 		return false;
 	}
-	PQsetNoticeReceiver(session->connection, ignore_notice, NULL);
+	session->ended = false;
+	PQsetNoticeReceiver(session->connection, take_notice, session);
 	(void) PQenterPipelineMode(session->connection);
 	cancel = PQgetCancel(session->connection);
 	pthread_mutex_lock(&session->database->lock);
@@ -174,24 +181,23 @@ connect_now(Session *session, char **reason)
 }
 
 /*
- * Whether an idle connection still works, as far as that can be seen from here:
- * a server that has ended has closed it.
+ * Whether an idle connection still works, as far as that can be seen from here: a
+ * server that ends says so, perhaps together with its last answer, and closes it.
  */
 static bool
-still_open(PGconn *connection)
+still_open(Session *session)
 {
+	PGconn	   *connection = session->connection;
 	struct pollfd readable = {.fd = PQsocket(connection),.events = POLLIN};
 
-	while (PQstatus(connection) == CONNECTION_OK && poll(&readable, 1, 0) > 0)
+	(void) PQisBusy(connection);	/* reads what has come */
+	while (!session->ended && PQstatus(connection) == CONNECTION_OK && poll(&readable, 1, 0) > 0)
 	{
 		if (PQconsumeInput(connection) == 0)
 			return false;
-		(void) PQisBusy(connection);	/* reads the message */
-		/* what a server says before it closes comes shortly before that */
-		if (PQstatus(connection) == CONNECTION_OK && poll(&readable, 1, 0) == 0)
-			(void) poll(&readable, 1, 20);
+		(void) PQisBusy(connection);
 	}
-	return PQstatus(connection) == CONNECTION_OK;
+	return !session->ended && PQstatus(connection) == CONNECTION_OK;
 }
 
 static bool
@@ -200,7 +206,7 @@ make_ready(Session *session, char **reason)
 	Database   *database = session->database;
 	bool		too_early;
 
-	if (session->connection != NULL && still_open(session->connection))
+	if (session->connection != NULL && still_open(session))
 		return true;
 	session_close(session);
 
@@ -644,7 +650,7 @@ session_leave(Session *session)
 bool
 session_alive(Session *session)
 {
-	return session->connection != NULL && still_open(session->connection);
+	return session->connection != NULL && still_open(session);
 }
 
 /*

@@ -52,6 +52,7 @@ typedef struct Session
 	bool		kept_clean;		/* the server cleans it, and says when it does not */
 	bool		within;			/* in a transaction that outlasts a statement */
 	bool		used;			/* that has run code of users */
+	bool		ended;			/* the server has said so, without being asked */
 	int			nprepared;
 	struct
 	{
