@@ -214,7 +214,7 @@ SKIP:
 	system("$limit=1:");
 	kill 'CONT', $postmaster;
 	ok($registered && $gone, 'a scheduler asks for an executor, and ends');
-	$node->wait_for_log(qr/starting background worker process "actor executor.*\n.*could not fork worker process/, $offset);
+	$node->wait_for_log(qr/starting background worker process "actor executor.*\n.*could not fork (?:background )?worker process/, $offset);
 	system("$limit=$soft:");
 	$client->quit;
 	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM hit WHERE id = 'stranded'}), 'the next one asks for it again');
