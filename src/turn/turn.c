@@ -118,18 +118,6 @@ actor_turn_init(void)
 
 /* held turns ------------------------------------------------------------ */
 
-static uint32
-hash_ref(const void *key, Size keysize)
-{
-	return (uint32) ((const ActorRef *) key)->hash;
-}
-
-static int
-compare_refs(const void *a, const void *b, Size keysize)
-{
-	return actor_ref_equal(a, b) ? 0 : 1;
-}
-
 static void
 index_held_turn(int position)
 {
@@ -147,13 +135,9 @@ build_held_index(void)
 	HASHCTL		ctl;
 
 	memset(&ctl, 0, sizeof(ctl));
-	ctl.keysize = sizeof(ActorRef);
 	ctl.entrysize = sizeof(HeldIndexEntry);
-	ctl.hash = hash_ref;
-	ctl.match = compare_refs;
 	ctl.hcxt = TopTransactionContext;
-	held_index = hash_create("held turns", 4 * LINEAR_SEARCH_MAX, &ctl,
-							 HASH_ELEM | HASH_FUNCTION | HASH_COMPARE | HASH_CONTEXT);
+	held_index = actor_ref_table("held turns", &ctl);
 	for (int i = 0; i < held_count; i++)
 		index_held_turn(i);
 }
