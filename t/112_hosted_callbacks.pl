@@ -22,9 +22,7 @@ if (my $missing = HostedApp::missing())
 	plan skip_all => "not installed: $missing";
 }
 
-my $seed = $ENV{ACTOR_SEED} // int(rand(1_000_000_000));
-note("ACTOR_SEED=$seed");
-srand($seed);
+HostedApp::seed();
 
 my $node = HostedApp::server();
 

@@ -118,21 +118,7 @@ is(HostedApp::answer($careless)->{status}, 200, 'until that is saved');
 is(query(q{SELECT string_agg(key || ' ' || value, ', ' ORDER BY key) FROM actor.state WHERE actor_id = 'x' AND key !~ 'ops'}),
 	'time 1 1, time 2 1, time 3 1, value 30', 'then it is done together');
 
-# one that goes on to save when it has answered: it comes to its end all the same
-is($app->do('lazy', 'y', 'add', { amount => 1 }), 1, 'an actor with state');
-my $chatter = $app->begin('lazy', 'y', 'chatter', { times => 8 });
-ok($app->wait_for(sub { HostedApp::answered($chatter) }), 'a method that does not stop to save is answered');
-$app->open_gate('enough y');
-is(HostedApp::answer($chatter)->{status}, 200, 'with success');
-ok($app->wait_for_line(what => 'chatted', id => 'y', count => 8), 'then all of its threads stop');
-is(join(' ', map { $_->{more} } $app->lines(what => 'chatted', id => 'y')), join(' ', (400) x 8), 'as they could not save any more');
-is($app->do('lazy', 'y', 'read'), 1, 'what it has done counts');
-is($app->do('lazy', 'z', 'add', { amount => 1 }), 1, 'another actor with state');
-is($app->call('lazy', 'z', 'belated', { gate => 'z', amount => 666 })->{status}, 200, 'a method that saves after its answer');
-$app->open_gate('z');
-ok($app->wait_for_line(what => 'belated', id => 'z', more => 500), 'which fails');
-is($app->do('lazy', 'z', 'read'), 1, 'has no effect, nor in the memory of the application');
-is(join(' ', map { $app->count(what => 'deactivate', id => $_) } 'y', 'z'), '1 1', 'since their objects were dropped');
+$app->saves_after_answer('lazy');
 
 # a turn that is lost: what has the turn is taken away while the method runs
 my $lost = $app->begin('lazy', 'l', 'slow', { gate => 'lost', amount => 1 });

@@ -455,4 +455,37 @@ sub unknown
 	return map { "$_->{more} of $_->{type} $_->{id}" } $self->lines(what => 'unknown');
 }
 
+# A method that goes on to save when it has answered: it comes to its end all the same, and
+# what comes after its answer has no effect.
+sub saves_after_answer
+{
+	my ($app, $type) = @_;
+
+	is($app->do($type, 'y', 'add', { amount => 1 }), 1, 'an actor with state');
+	my $chatter = $app->begin($type, 'y', 'chatter', { times => 8 });
+	ok($app->wait_for(sub { HostedApp::answered($chatter) }), 'a method that does not stop to save is answered');
+	$app->open_gate('enough y');
+	is(HostedApp::answer($chatter)->{status}, 200, 'with success');
+	ok($app->wait_for_line(what => 'chatted', id => 'y', count => 8), 'then all of its threads stop');
+	is(join(' ', map { $_->{more} } $app->lines(what => 'chatted', id => 'y')), join(' ', (400) x 8), 'as they could not save any more');
+	is($app->do($type, 'y', 'read'), 1, 'what it has done counts');
+	is($app->do($type, 'z', 'add', { amount => 1 }), 1, 'another actor with state');
+	is($app->call($type, 'z', 'belated', { gate => 'z', amount => 666 })->{status}, 200, 'a method that saves after its answer');
+	$app->open_gate('z');
+	ok($app->wait_for_line(what => 'belated', id => 'z', more => 500), 'which fails');
+	is($app->do($type, 'z', 'read'), 1, 'has no effect, nor in the memory of the application');
+	is(join(' ', map { $app->count(what => 'deactivate', id => $_) } 'y', 'z'), '1 1', 'since their objects were dropped');
+	return;
+}
+
+# Makes random choices that can be made again, with ACTOR_SEED.
+sub seed
+{
+	my $seed = $ENV{ACTOR_SEED} // int(rand(1_000_000_000));
+
+	note("ACTOR_SEED=$seed");
+	srand($seed);
+	return;
+}
+
 1;
